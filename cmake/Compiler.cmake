@@ -1,0 +1,26 @@
+# Optimisation, compiler cache, warnings as errors and sanitizers for every target of the project.
+
+# -O3 lengthens the build and buys nothing here: the hot loops are in LibTorch and in csrc_kernels.
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  # Precompiled headers need both: the sloppiness, and -fpch-preprocess so that ccache sees their use.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${CCACHE_PROGRAM})
+endif()
+
+add_library(zebra_options INTERFACE)
+target_compile_options(zebra_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(zebra_options INTERFACE -Wno-restrict)  # false alarms in std::string: GCC bug 105651
+endif()
+if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(zebra_options INTERFACE -fpch-preprocess)
+endif()
+if(ZEBRA_SANITIZE)
+  target_compile_options(zebra_options INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(zebra_options INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr)
+endif()

@@ -1,0 +1,22 @@
+# Libraries of the distribution (scripts/setup.sh installs them); static ones where the distribution has them, so that a
+# built `zebra` runs on a host that has only torch.
+
+find_package(Threads REQUIRED)
+
+function(zebra_import name header library)
+  find_path(${name}_INCLUDE ${header})
+  find_library(${name}_LIBRARY NAMES lib${library}.a ${library})
+  if(NOT ${name}_INCLUDE OR NOT ${name}_LIBRARY)
+    message(FATAL_ERROR "Library ${library} (header ${header}) was not found: run scripts/setup.sh.")
+  endif()
+  add_library(Dependency::${name} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(Dependency::${name} PROPERTIES IMPORTED_LOCATION ${${name}_LIBRARY}
+                        INTERFACE_INCLUDE_DIRECTORIES "${${name}_INCLUDE}")
+endfunction()
+
+zebra_import(yaml yaml-cpp/yaml.h yaml-cpp)
+zebra_import(sentencepiece sentencepiece_processor.h sentencepiece)
+zebra_import(sentencepiece_train sentencepiece_trainer.h sentencepiece_train)
+zebra_import(zlib zlib.h z)
+zebra_import(zstd zstd.h zstd)
+zebra_import(xxhash xxhash.h xxhash)

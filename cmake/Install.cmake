@@ -1,0 +1,15 @@
+# `cmake --install` and find_package(Zebra): one target Zebra::FOLDER for each folder of src.
+
+get_property(_zebra_libraries GLOBAL PROPERTY ZEBRA_LIBRARIES)
+install(TARGETS ${_zebra_libraries} EXPORT ZebraTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT ZebraTargets NAMESPACE Zebra:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/ ${PROJECT_BINARY_DIR}/generated/
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/zebra FILES_MATCHING PATTERN "*.h")
+
+include(CMakePackageConfigHelpers)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/ZebraConfig.cmake.in ${PROJECT_BINARY_DIR}/ZebraConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ZebraConfig.cmake ${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake
+        ${PROJECT_SOURCE_DIR}/cmake/LibTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/Dependencies.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)

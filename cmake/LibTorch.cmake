@@ -1,0 +1,55 @@
+# LibTorch from the `torch` wheel in the project's virtual environment, as the imported target LibTorch::torch.
+#
+# The wheel's own find_package(Torch) stops where no CUDA toolkit is installed, and asks for an architecture list where no
+# GPU is visible. Five imported libraries are all that it would give, so they are named here, the same way on every machine.
+
+set(ZEBRA_TORCH_VERSION 2.11.0)
+if(NOT TORCH_ROOT)
+  file(GLOB _torch_candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
+  list(LENGTH _torch_candidates _torch_count)
+  if(_torch_count EQUAL 0)
+    message(FATAL_ERROR "No LibTorch: run scripts/setup.sh, which installs torch ${ZEBRA_TORCH_VERSION} into .venv, "
+                        "or name the folder of an installed torch package with -DTORCH_ROOT=DIR.")
+  endif()
+  list(GET _torch_candidates 0 TORCH_ROOT)
+endif()
+
+file(READ ${TORCH_ROOT}/version.py _torch_version_text)
+if(NOT _torch_version_text MATCHES "__version__ = '${ZEBRA_TORCH_VERSION}")
+  message(FATAL_ERROR "${TORCH_ROOT} is not torch ${ZEBRA_TORCH_VERSION}: run scripts/setup.sh to install the pinned version.")
+endif()
+
+if(ZEBRA_CUDA STREQUAL "AUTO")
+  find_program(NVCC_PROGRAM nvcc HINTS /usr/local/cuda/bin)
+  if(NVCC_PROGRAM AND EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
+    set(ZEBRA_CUDA_ENABLED ON)
+  else()
+    set(ZEBRA_CUDA_ENABLED OFF)
+  endif()
+else()
+  set(ZEBRA_CUDA_ENABLED ${ZEBRA_CUDA})
+endif()
+
+function(_zebra_import_torch_library name)
+  add_library(LibTorch::${name} SHARED IMPORTED GLOBAL)
+  set_target_properties(LibTorch::${name} PROPERTIES IMPORTED_LOCATION ${TORCH_ROOT}/lib/lib${name}.so)
+endfunction()
+
+_zebra_import_torch_library(c10)
+_zebra_import_torch_library(torch_cpu)
+add_library(LibTorch::torch INTERFACE IMPORTED GLOBAL)
+target_include_directories(LibTorch::torch SYSTEM INTERFACE ${TORCH_ROOT}/include
+                           ${TORCH_ROOT}/include/torch/csrc/api/include)
+target_link_libraries(LibTorch::torch INTERFACE LibTorch::torch_cpu LibTorch::c10 Threads::Threads)
+
+if(ZEBRA_CUDA_ENABLED)
+  _zebra_import_torch_library(c10_cuda)
+  _zebra_import_torch_library(torch_cuda)
+  # Nothing refers to a symbol of libtorch_cuda: its kernels register themselves when it is loaded.
+  target_link_libraries(LibTorch::torch INTERFACE
+                        "-Wl,--push-state,--no-as-needed" LibTorch::torch_cuda LibTorch::c10_cuda "-Wl,--pop-state")
+endif()
+# The wheel's libraries find NVIDIA's beside them by their own run path, the linker does not: leave those to run time.
+target_link_options(LibTorch::torch INTERFACE "-Wl,--allow-shlib-undefined"
+                    "-Wl,--disable-new-dtags" "-Wl,-rpath,${TORCH_ROOT}/lib")
+message(STATUS "LibTorch ${ZEBRA_TORCH_VERSION} from ${TORCH_ROOT}, CUDA: ${ZEBRA_CUDA_ENABLED}")

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Draws training and validation loss of runs against tokens: RUN/plots/loss.png, or --output FILE for several runs."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+SMOOTHING = 0.9  # of the drawn training loss; the raw one stays visible behind it
+
+
+def read_metrics(run):
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        sys.exit(f"{path}: no such file; name a run folder that `zebra train` has written")
+    training, validation, tokens_at = [], [], {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        if "loss" in row:
+            tokens_at[row["step"]] = row["tokens"]
+            if row["loss"] is not None:
+                training.append((row["tokens"], row["loss"]))
+        if "validation_loss" in row:
+            validation.append((row["step"], row["validation_loss"]))
+    return training, [(tokens_at[step], loss) for step, loss in validation if step in tokens_at]
+
+
+def smoothed(values):
+    # A running mean that starts unbiased, as Adam's moments do.
+    mean, weight, result = 0.0, 0.0, []
+    for value in values:
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+        weight = SMOOTHING * weight + (1 - SMOOTHING)
+        result.append(mean / weight)
+    return result
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=pathlib.Path, nargs="+", help="run folders")
+    parser.add_argument("--output", type=pathlib.Path, help="PNG file; default: plots/loss.png in the run folder")
+    arguments = parser.parse_args()
+    if arguments.output is None and len(arguments.runs) > 1:
+        parser.error("name a file with --output for several runs")
+
+    figure, axes = plt.subplots(figsize=(8, 5), constrained_layout=True)
+    for index, run in enumerate(arguments.runs):
+        color = f"C{index}"
+        training, validation = read_metrics(run)
+        tokens = [point[0] for point in training]
+        losses = [point[1] for point in training]
+        axes.plot(tokens, losses, color=color, alpha=0.2, linewidth=0.8)
+        axes.plot(tokens, smoothed(losses), color=color, label=f"{run.name}: training")
+        if validation:
+            axes.plot(*zip(*validation), color=color, marker="o", linestyle="--", label=f"{run.name}: validation")
+    axes.set_xlabel("tokens")
+    axes.set_ylabel("loss (nats per token)")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+    output = arguments.output or arguments.runs[0] / "plots" / "loss.png"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=150)
+    print(output)
+
+
+if __name__ == "__main__":
+    main()

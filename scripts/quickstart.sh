@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# From a bare machine to a trained model: installs what is missing, builds, makes a corpus from the Python source that ships
+# with the interpreter, trains a tokenizer and a small Zebra on it, evaluates, samples and draws the loss. Everything goes
+# into ./quickstart; running it again goes on where it stopped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+started=$SECONDS
+
+step() { printf '\n== %s (after %d s)\n' "$1" $((SECONDS - started)); }
+
+step "Set-up"
+bash scripts/setup.sh
+
+step "Build"
+cmake --preset release -DZEBRA_TESTS=OFF -DZEBRA_CUDA=OFF >/dev/null
+cmake --build --preset release --target zebra
+
+step "Corpus and tokenizer"
+[ -d quickstart/corpus ] || .venv/bin/python scripts/python_corpus.py quickstart/corpus
+[ -f quickstart/tokenizer.model ] ||
+  build/zebra data tokenizer --input quickstart/corpus/train --vocab-size 2048 --output quickstart/tokenizer.model
+for part in train valid; do
+  [ -d "quickstart/data/$part" ] ||
+    build/zebra data pack --input "quickstart/corpus/$part" --tokenizer quickstart/tokenizer.model \
+      --output "quickstart/data/$part"
+done
+
+step "Training"
+build/zebra plan configs/quickstart.yaml
+build/zebra train configs/quickstart.yaml
+
+step "Evaluation on held-out files"
+build/zebra eval quickstart/run --json quickstart/evaluation.json
+.venv/bin/python scripts/text_baselines.py --evaluation quickstart/evaluation.json --text quickstart/corpus/valid \
+  --dataset quickstart/data/valid
+
+step "A sample"
+build/zebra generate quickstart/run --prompt $'def read_' --max-new-tokens 120 --temperature 0.7
+
+step "Loss"
+.venv/bin/python scripts/plot_loss.py quickstart/run
+
+step "Done"
+cat <<'EOF'
+What to try next:
+  build/zebra generate quickstart/run --prompt 'import ' --temperature 0.5
+  build/zebra eval quickstart/run --lengths 64,128,256,512
+  build/zebra train configs/quickstart.yaml --set run.dir=runs/all-global --set model.self_attn_type=full --stop-after 300
+EOF

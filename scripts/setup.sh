@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs what Zebra needs to build, run and be tested: packages of the distribution (Debian 12 is proven) and, in .venv,
+# the pinned torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  g++ cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
+  libyaml-cpp-dev libcli11-dev nlohmann-json3-dev catch2 libsentencepiece-dev libzstd-dev zlib1g-dev libxxhash-dev
+)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query --show --showformat='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' ||
+    missing+=("$package")
+done
+
+if ((${#missing[@]})); then
+  if ((EUID == 0)); then
+    as_root=()
+  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root=(sudo)
+  else
+    echo "These packages are missing: ${missing[*]}" >&2
+    echo "Run as root, or with sudo: apt-get install ${missing[*]}" >&2
+    exit 2
+  fi
+  echo "Installing ${#missing[@]} packages: ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# The stamp is the list that was installed: a changed list, or an interrupted installation, installs again.
+stamp=.venv/installed-requirements.txt
+if ! cmp -s scripts/requirements.txt "$stamp"; then
+  echo "Installing torch and the Python packages of scripts/requirements.txt into .venv (some 5 GB on disk)"
+  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
+  cp scripts/requirements.txt "$stamp"
+fi

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test. With --long also what takes longer: all C++ tests under AddressSanitizer and
+# UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+long=
+for argument in "$@"; do
+  case "$argument" in
+    --long) long=1 ;;
+    *) echo "usage: bash scripts/test.sh [--long]" >&2; exit 2 ;;
+  esac
+done
+
+bash scripts/setup.sh
+
+cmake --preset release
+cmake --build --preset release
+
+if ! diff <(build/zebra config --reference) docs/configuration.md; then
+  echo "docs/configuration.md is stale; run: build/zebra config --reference > docs/configuration.md" >&2
+  exit 1
+fi
+
+ctest --preset release
+ZEBRA_LONG_TESTS=$long .venv/bin/python -m pytest -q tests/end_to_end
+
+if [ -n "$long" ]; then
+  cmake --preset sanitize
+  cmake --build --preset sanitize
+  ctest --preset sanitize
+fi
+echo "All tests passed."

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace zebra {
+
+/// The whole file as bytes. Throws InputError when it cannot be read; the message names the path
+/// and the reason.
+std::string read_file(const std::filesystem::path& path);
+
+/// Writes `content` beside `path`, flushes it to the disk and renames it over `path`: a reader sees
+/// the old file or the whole new one, also after a crash. Throws RunError.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// Flushes a file's content, or a folder's entries, to the disk (fsync). Throws RunError.
+void flush_to_disk(const std::filesystem::path& path);
+
+/// Sequential writer of a new file that reports every failure (a full disk included) as RunError
+/// with the path.
+class FileWriter {
+ public:
+  explicit FileWriter(std::filesystem::path path);
+  ~FileWriter();
+  FileWriter(const FileWriter&) = delete;
+  FileWriter& operator=(const FileWriter&) = delete;
+
+  void write(const void* data, std::size_t bytes);
+  void write(std::string_view text) { write(text.data(), text.size()); }
+  std::uint64_t bytes_written() const { return bytes_written_; }
+
+  /// Flushes to the disk and closes. Without it the destructor only closes: the file is then to be
+  /// thought incomplete.
+  void commit();
+
+ private:
+  void drain();
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::string buffer_;
+  std::uint64_t bytes_written_ = 0;
+};
+
+/// A file mapped read-only into memory for as long as this object lives.
+class MappedFile {
+ public:
+  MappedFile() = default;
+  /// Throws InputError when the file cannot be opened or mapped.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  const std::byte* data() const { return data_; }
+  std::size_t size() const { return size_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace zebra

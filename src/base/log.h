@@ -1,0 +1,18 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace zebra {
+
+/// Lines for people: to standard error with the time of day, and to the log file once one is open.
+/// Thread-safe. Standard output is left to the results of a command.
+void log_info(std::string_view line);
+void log_warning(std::string_view line);
+void log_error(std::string_view line);
+
+/// Appends all later lines to `path` too. Throws RunError when it cannot be opened.
+void open_log_file(const std::filesystem::path& path);
+void close_log_file();
+
+}  // namespace zebra

@@ -1,0 +1,80 @@
+#include "base/text.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace zebra {
+namespace {
+
+template <class Number>
+std::string shortest(Number value) {
+  if (!std::isfinite(value)) return "null";
+  std::array<char, 64> text;
+  const auto result = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), result.ptr};
+}
+
+}  // namespace
+
+std::string round_trip(double value) { return shortest(value); }
+std::string round_trip(float value) { return shortest(value); }
+
+std::string fixed(double value, int decimals) {
+  std::array<char, 400> text;
+  const int length = std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
+std::string with_commas(std::int64_t value) {
+  std::string digits = std::to_string(value);
+  const std::size_t first = value < 0 ? 1 : 0;
+  for (std::size_t place = digits.size(); place > first + 3;) {
+    place -= 3;
+    digits.insert(place, ",");
+  }
+  return digits;
+}
+
+std::string with_suffix(double value) {
+  static constexpr const char* kSuffixes[] = {"", "K", "M", "B", "T", "P", "E"};
+  std::size_t suffix = 0;
+  while (std::abs(value) >= 999.5 && suffix + 1 < std::size(kSuffixes)) {
+    value /= 1000.0;
+    ++suffix;
+  }
+  const double size = std::abs(value);
+  const int decimals = suffix == 0 && value == std::floor(value) ? 0
+                       : size >= 99.95                           ? 0
+                       : size >= 9.995                           ? 1
+                                                                 : 2;
+  return fixed(value, decimals) + kSuffixes[suffix];
+}
+
+std::string with_byte_unit(double bytes) {
+  static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1024.0 && unit + 1 < std::size(kUnits)) {
+    bytes /= 1024.0;
+    ++unit;
+  }
+  return fixed(bytes, unit == 0 ? 0 : 2) + " " + kUnits[unit];
+}
+
+std::string duration_text(double seconds) {
+  const auto total = static_cast<long long>(std::llround(seconds < 0 ? 0 : seconds));
+  std::array<char, 64> text;
+  if (total < 60) {
+    std::snprintf(text.data(), text.size(), "%llds", total);
+  } else if (total < 3600) {
+    std::snprintf(text.data(), text.size(), "%lldm %02llds", total / 60, total % 60);
+  } else if (total < 86400) {
+    std::snprintf(text.data(), text.size(), "%lldh %02lldm", total / 3600, total / 60 % 60);
+  } else {
+    std::snprintf(text.data(), text.size(), "%lldd %02lldh", total / 86400, total / 3600 % 24);
+  }
+  return text.data();
+}
+
+}  // namespace zebra

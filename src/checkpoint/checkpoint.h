@@ -1,0 +1,70 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "checkpoint/manifest.h"
+#include "config/config.h"
+#include "model/parameter.h"
+
+namespace zebra {
+
+/// Elements [begin, begin + values.numel()) of a tensor.
+struct CheckpointTensor {
+  NamedTensor tensor;
+  std::int64_t begin;
+  torch::Tensor values;  ///< 1-D float32
+};
+
+struct CheckpointContent {
+  std::int64_t step;
+  Config config;
+  std::filesystem::path tokenizer;  ///< copied, so that the checkpoint stands alone
+  nlohmann::ordered_json training;
+  std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
+};
+
+/// Writes the checkpoint beside `folder`, flushes every file, writes the manifest last and renames
+/// the whole into place. Nothing half-written is ever taken for whole. Throws RunError; then
+/// `folder` does not exist.
+void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content);
+
+/// A whole checkpoint, for reading. Each file is checked against the manifest's hash before its
+/// first use.
+class Checkpoint {
+ public:
+  /// Throws InputError when the manifest is missing or broken, or a file is missing or has another
+  /// size.
+  explicit Checkpoint(std::filesystem::path folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  std::int64_t step() const { return manifest_.step; }
+  const nlohmann::ordered_json& training() const { return manifest_.training; }
+  std::filesystem::path tokenizer_path() const { return folder_ / "tokenizer.model"; }
+
+  /// The configuration it was saved under; data.tokenizer is the checkpoint's own copy.
+  Config config();
+
+  /// Fills `out` (1-D, any type and device) with elements [begin, begin + out.numel()) of `tensor`.
+  /// Throws InputError when the checkpoint holds no such tensor, or one of another shape, or its
+  /// file is corrupt.
+  void read(const std::string& group, const NamedTensor& tensor, std::int64_t begin,
+            const torch::Tensor& out);
+
+ private:
+  void verify(const std::string& file);
+  const SafetensorsFile& part(const std::string& group, std::int64_t part);
+
+  std::filesystem::path folder_;
+  Manifest manifest_;
+  std::set<std::string> verified_;
+  std::map<std::string, std::unique_ptr<SafetensorsFile>> parts_;
+};
+
+}  // namespace zebra

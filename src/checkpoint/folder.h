@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace zebra {
+
+// The folder `checkpoints` of a run: one sub-folder step-00000200 for each checkpoint.
+
+struct CheckpointPlace {
+  std::int64_t step;
+  std::filesystem::path folder;
+};
+
+std::filesystem::path checkpoint_folder(const std::filesystem::path& run, std::int64_t step);
+
+/// All whole checkpoints (those with a manifest) of a run, the oldest first.
+std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run);
+
+/// Deletes all but the newest `keep_last` whole checkpoints (at least one stays), each manifest
+/// first: a deletion that is interrupted leaves nothing that could be taken for whole.
+void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last);
+
+/// Deletes what an interrupted save or deletion left behind. Only for the process that owns the run
+/// folder.
+void remove_partial_checkpoints(const std::filesystem::path& run);
+
+/// The checkpoint that RUN_OR_CHECKPOINT means: a checkpoint folder itself; of a run folder the
+/// newest whole checkpoint, RUN@200 that of step 200, RUN@best the one with the lowest validation
+/// loss. Throws InputError with what there is.
+std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint);
+
+}  // namespace zebra

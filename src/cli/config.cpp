@@ -1,0 +1,45 @@
+#include <iostream>
+#include <memory>
+
+#include "cli/config_command.h"
+#include "cli/run_file_options.h"
+#include "config/load.h"
+
+namespace zebra {
+namespace {
+
+struct ConfigOptions {
+  RunFileOptions run_files;
+  bool reference = false;
+  bool schema = false;
+  int ranks = 1;
+};
+
+void print_config(const ConfigOptions& options) {
+  if (options.reference) {
+    std::cout << config_reference();
+  } else if (options.schema) {
+    std::cout << config_schema();
+  } else {
+    std::cout << to_yaml(options.run_files.load(options.ranks));
+  }
+}
+
+}  // namespace
+
+void add_config_command(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("config", "Print the resolved configuration of a run file");
+  const auto options = std::make_shared<ConfigOptions>();
+  options->run_files.add_to(*command);
+  CLI::Option* reference = command->add_flag("--reference", options->reference,
+                                             "Print the reference of all keys as Markdown");
+  command->add_flag("--schema", options->schema, "Print the JSON Schema of run files (draft 07)")
+      ->excludes(reference);
+  command->add_option("--ranks", options->ranks, "Processes that share train.global_batch_size")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->callback([options] { print_config(*options); });
+}
+
+}  // namespace zebra

@@ -1,0 +1,228 @@
+#include "cli/data_command.h"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+#include "data/pack.h"
+#include "data/tokenizer_training.h"
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Row = std::pair<std::string, std::string>;
+
+constexpr const char* kTokenizerHelp =
+    "Trains a SentencePiece tokenizer (BPE with byte fallback) that loses no character of a "
+    "text.\n\n"
+    "Example: zebra data tokenizer --input books/ --vocab-size 4096 --output tok.model";
+
+constexpr const char* kPackHelp =
+    "Encodes text files and JSONL into a token dataset: a folder that `data.train` of a run file "
+    "names.\n\n"
+    "Example: zebra data pack --input books/ more.jsonl.zst --tokenizer tok.model "
+    "--output data/train --holdout 0.01 --holdout-output data/valid";
+
+struct TokenizerCommand {
+  TokenizerTrainingOptions options;
+  bool json = false;
+};
+
+struct PackCommand {
+  PackOptions options;
+  HoldoutOptions holdout;
+  bool json = false;
+};
+
+InputFormat format_named(const std::string& name) {
+  if (name == "text") return InputFormat::text;
+  return name == "jsonl" ? InputFormat::jsonl : InputFormat::automatic;
+}
+
+void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
+  command
+      .add_option(
+          "--input", options.inputs,
+          "Files, folders (with all below, in sorted order, hidden files left out) or - for "
+          "standard input; plain, gzip or Zstandard, known by content")
+      ->required()
+      ->type_name("FILE_OR_DIR");
+  command
+      .add_option_function<std::string>(
+          "--format", [&options](const std::string& name) { options.format = format_named(name); },
+          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or, for standard input, by a "
+          "leading {, else text; text: a file is a document; jsonl: a line is one")
+      ->check(CLI::IsMember({"auto", "text", "jsonl"}))
+      ->type_name("")
+      ->default_str("auto");
+  command
+      .add_option("--field", options.field,
+                  "JSONL field that holds the text. A line without it may hold \"prompt\" and "
+                  "\"completion\": then only the completion's tokens count as targets")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
+      .add_option("--extensions", options.extensions,
+                  "Of folders take only files with these endings, as in .py,.txt")
+      ->delimiter(',')
+      ->type_name("LIST");
+  command.add_flag("--skip-bad-lines", options.skip_bad_lines,
+                   "Count and leave out bad lines of JSONL instead of ending with an error");
+}
+
+void print_table(const std::vector<Row>& rows) {
+  std::size_t width = 0;
+  for (const auto& row : rows) width = std::max(width, row.first.size());
+  for (const auto& [name, value] : rows) {
+    std::cout << name << std::string(width + 2 - name.size(), ' ') << value << '\n';
+  }
+}
+
+Json skipped_to_json(const SkippedInput& skipped) {
+  return {{"binary_files", skipped.binary_files},
+          {"empty_documents", skipped.empty_documents},
+          {"bad_lines", skipped.bad_lines}};
+}
+
+void add_skipped_rows(const SkippedInput& skipped, std::vector<Row>& rows) {
+  rows.emplace_back("skipped binary files", with_commas(skipped.binary_files));
+  rows.emplace_back("skipped empty documents", with_commas(skipped.empty_documents));
+  rows.emplace_back("skipped bad lines", with_commas(skipped.bad_lines));
+}
+
+void run_tokenizer(const TokenizerCommand& command) {
+  const TokenizerTrainingReport report = train_tokenizer(command.options);
+  const std::string output = command.options.output.string();
+  if (command.json) {
+    const Json json = {{"output", output},
+                       {"vocab_size", report.vocab_size},
+                       {"tokenizer_hash", report.tokenizer_hash},
+                       {"text_bytes", report.text_bytes},
+                       {"sampled_bytes", report.sampled_bytes},
+                       {"skipped", skipped_to_json(report.skipped)},
+                       {"seconds", report.seconds}};
+    std::cout << json.dump(2) << '\n';
+    return;
+  }
+  std::vector<Row> rows = {
+      {"tokenizer", output},
+      {"vocabulary size", with_commas(report.vocab_size)},
+      {"hash", report.tokenizer_hash},
+      {"text read", with_byte_unit(static_cast<double>(report.text_bytes))},
+      {"trained on", with_byte_unit(static_cast<double>(report.sampled_bytes))}};
+  add_skipped_rows(report.skipped, rows);
+  rows.emplace_back("time", duration_text(report.seconds));
+  print_table(rows);
+}
+
+double bytes_per_token(const PackedDataset& dataset) {
+  return static_cast<double>(dataset.text_bytes) / static_cast<double>(dataset.tokens);
+}
+
+Json dataset_to_json(const PackedDataset& dataset) {
+  return {{"path", dataset.path.string()},
+          {"documents", dataset.documents},
+          {"tokens", dataset.tokens},
+          {"text_bytes", dataset.text_bytes},
+          {"bytes_per_token", bytes_per_token(dataset)},
+          {"fingerprint", dataset.fingerprint}};
+}
+
+void add_dataset_rows(const PackedDataset& dataset, std::vector<Row>& rows) {
+  rows.emplace_back("dataset", dataset.path.string());
+  rows.emplace_back("  documents", with_commas(dataset.documents));
+  rows.emplace_back("  tokens", with_commas(dataset.tokens));
+  rows.emplace_back("  text bytes", with_commas(dataset.text_bytes));
+  rows.emplace_back("  bytes per token", fixed(bytes_per_token(dataset), 3));
+  rows.emplace_back("  fingerprint", dataset.fingerprint);
+}
+
+void run_pack(const PackCommand& command) {
+  const PackReport report = pack(command.options);
+  if (command.json) {
+    Json json = dataset_to_json(report.dataset);
+    if (report.holdout) json["holdout"] = dataset_to_json(*report.holdout);
+    json["skipped"] = skipped_to_json(report.skipped);
+    json["invalid_utf8_documents"] = report.invalid_utf8_documents;
+    json["space_mark_documents"] = report.space_mark_documents;
+    json["seconds"] = report.seconds;
+    std::cout << json.dump(2) << '\n';
+    return;
+  }
+  std::vector<Row> rows;
+  add_dataset_rows(report.dataset, rows);
+  if (report.holdout) add_dataset_rows(*report.holdout, rows);
+  add_skipped_rows(report.skipped, rows);
+  rows.emplace_back("documents with invalid UTF-8", with_commas(report.invalid_utf8_documents));
+  rows.emplace_back("documents with U+2581", with_commas(report.space_mark_documents));
+  rows.emplace_back("time", duration_text(report.seconds));
+  print_table(rows);
+}
+
+void add_tokenizer_command(CLI::App& data) {
+  auto* app = data.add_subcommand("tokenizer", kTokenizerHelp);
+  const auto command = std::make_shared<TokenizerCommand>();
+  auto& options = command->options;
+  add_input_options(*app, options.input);
+  app->add_option("--vocab-size", options.vocab_size,
+                  "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
+      ->required()
+      ->type_name("N");
+  app->add_option("--output", options.output, "File of the tokenizer, such as tok.model")
+      ->required()
+      ->type_name("FILE");
+  app->add_flag("--overwrite", options.overwrite, "Replace the output if it exists");
+  app->add_flag("--json", command->json, "Print the report as JSON");
+  app->callback([command] { run_tokenizer(*command); });
+}
+
+void add_pack_command(CLI::App& data) {
+  auto* app = data.add_subcommand("pack", kPackHelp);
+  const auto command = std::make_shared<PackCommand>();
+  auto& options = command->options;
+  add_input_options(*app, options.input);
+  app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")
+      ->required()
+      ->type_name("FILE");
+  app->add_option("--output", options.output, "Folder to make")->required()->type_name("DIR");
+  app->add_option("--threads", options.threads, "Threads that encode; 0: one for each core")
+      ->type_name("N")
+      ->capture_default_str();
+  app->add_flag("--overwrite", options.overwrite,
+                "Replace the outputs if they are token datasets already");
+  auto* fraction =
+      app->add_option("--holdout", command->holdout.fraction,
+                      "Share of the documents, such as 0.01, to hold out for validation")
+          ->type_name("FRACTION");
+  auto* output = app->add_option("--holdout-output", command->holdout.output,
+                                 "Folder to make for the held-out documents")
+                     ->type_name("DIR")
+                     ->needs(fraction);
+  fraction->needs(output);
+  app->add_option("--holdout-seed", command->holdout.seed, "Chooses which documents are held out")
+      ->type_name("N")
+      ->needs(fraction)
+      ->capture_default_str();
+  app->add_flag("--json", command->json, "Print the report as JSON");
+  app->callback([command, fraction] {
+    if (fraction->count() > 0) command->options.holdout = command->holdout;
+    run_pack(*command);
+  });
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app) {
+  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets from text");
+  data->require_subcommand(1);
+  add_tokenizer_command(*data);
+  add_pack_command(*data);
+}
+
+}  // namespace zebra

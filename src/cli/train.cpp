@@ -1,0 +1,129 @@
+#include <iostream>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/folder.h"
+#include "cli/commands.h"
+#include "cli/model_vocabulary.h"
+#include "cli/run_file_options.h"
+#include "config/load.h"
+#include "data/training_data.h"
+#include "model/placement.h"
+#include "train/plan.h"
+#include "train/resume.h"
+#include "train/run_folder.h"
+#include "train/stop_signal.h"
+#include "train/trainer.h"
+
+namespace zebra {
+namespace {
+
+struct TrainOptions {
+  RunFileOptions run_files;
+  std::string resume = "auto";
+  std::int64_t stop_after = 0;
+  bool dry_run = false;
+};
+
+// Everything a start would check, without writing anything.
+void check_and_print(const Config& config, const Tokenizer& tokenizer,
+                     const TrainOptions& options) {
+  resolve_device(config.run.device);
+  const TrainingData data(config, tokenizer, /*pinned=*/false);
+  open_datasets(config.data.validation, tokenizer, config.model.vocab_size.value());
+  const auto checkpoint = checkpoint_to_resume(config, options.resume);
+  if (checkpoint)
+    check_resumable(Checkpoint(*checkpoint).config(), config,
+                    /*same_run=*/options.resume == "auto");
+  std::cout << to_yaml(config) << "\n" << plan_text(config);
+  std::cout << "\nData\n";
+  for (std::size_t s = 0; s < data.sources().size(); ++s) {
+    std::cout << "  " << data.sources()[s]->path().string() << ": " << data.sources()[s]->tokens()
+              << " tokens, share " << data.weights()[s] << "\n";
+  }
+  const double epochs =
+      static_cast<double>(config.train.max_steps * config.train.global_batch_size *
+                          config.data.sequence_length) /
+      static_cast<double>(data.tokens());
+  std::cout << "  the run reads " << epochs << " times as many tokens as there are\n";
+  std::cout << "\nDry run: nothing was written. It would "
+            << (checkpoint ? "go on from " + checkpoint->string()
+                           : "start from scratch in " + config.run.dir.string())
+            << ".\n";
+}
+
+TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunFolder& folder,
+                   const TrainOptions& options) {
+  const auto resumed_from = checkpoint_to_resume(config, options.resume);
+  std::optional<Checkpoint> checkpoint;
+  if (resumed_from) {
+    checkpoint.emplace(*resumed_from);
+    check_resumable(checkpoint->config(), config, /*same_run=*/options.resume == "auto");
+  }
+  open_log_file(folder.path() / "train.log");
+  watch_stop_signals();
+  Trainer trainer(config, tokenizer, folder);
+  if (checkpoint) trainer.resume(*checkpoint);
+  remove_partial_checkpoints(folder.path());
+  folder.describe(config);
+  return trainer.run(options.stop_after);
+}
+
+int run_train(const TrainOptions& options) {
+  Config config = options.run_files.load();
+  const Tokenizer tokenizer(config.data.tokenizer);
+  config.model.vocab_size = model_vocabulary(config.model, tokenizer);
+  if (options.dry_run) {
+    check_and_print(config, tokenizer, options);
+    return kExitDone;
+  }
+  RunFolder folder(config.run.dir);
+  try {
+    switch (train(config, tokenizer, folder, options)) {
+      case TrainOutcome::finished:
+        return kExitDone;
+      case TrainOutcome::stopped:
+        return kExitStopped;
+      case TrainOutcome::diverged:
+        break;
+    }
+    return kExitFailed;
+  } catch (const InputError&) {
+    throw;  // refused before anything was changed: the run's status stays what it was
+  } catch (const std::exception& error) {
+    const auto places = list_checkpoints(config.run.dir);
+    folder.set_status(RunState::failed, places.empty() ? 0 : places.back().step, error.what(),
+                      places.empty() ? "" : places.back().folder);
+    throw;
+  }
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, int& status) {
+  CLI::App* command =
+      app.add_subcommand("train", "Train the model that a run file describes, or go on with it");
+  const auto options = std::make_shared<TrainOptions>();
+  options->run_files.add_to(*command);
+  command
+      ->add_option("--resume", options->resume,
+                   "auto: go on from the newest whole checkpoint in run.dir; never: refuse to; "
+                   "PATH: go on from there")
+      ->type_name("auto|never|PATH")
+      ->capture_default_str();
+  command->add_option("--stop-after", options->stop_after, "Save after this step and end")
+      ->type_name("STEP")
+      ->check(CLI::PositiveNumber);
+  command->add_flag(
+      "--dry-run", options->dry_run,
+      "Check everything, print the resolved configuration and the plan, write nothing");
+  command->footer(
+      "Ends with 0 when done, 75 when a signal stopped it after saving (start it again to go on).\n"
+      "Example: zebra train run.yaml --set train.max_steps=1000");
+  command->callback([options, &status] { status = run_train(*options); });
+}
+
+}  // namespace zebra

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+// The typed run configuration. What each key means, its default and its range are declared once, in
+// fields.h.
+
+namespace zebra {
+
+enum class Device { automatic, cpu, cuda };
+enum class SelfAttention { mix, full, local };
+enum class GlobalLayer { first, last };
+enum class RopeScaling { none, linear, dynamic, yarn };
+enum class ScheduleType { cosine, wsd, constant };
+enum class Precision { fp32, bf16 };
+enum class Sharding { none };
+
+struct RunSection {
+  std::string name;
+  std::filesystem::path dir;
+  std::int64_t seed = 1;
+  Device device = Device::automatic;
+};
+
+struct RopeScalingSection {
+  RopeScaling type = RopeScaling::none;
+  double factor = 1.0;
+  std::optional<std::int64_t> original_max_position_embeddings;
+  double beta_fast = 32.0;
+  double beta_slow = 1.0;
+};
+
+/// Names are HuggingFace's where it has one. After `resolve` every optional that has a derived
+/// default is filled, the short forms (self_attn_type, layer_group_size, global_layer, preset) are
+/// empty, and attention_pattern has one letter per layer.
+struct ModelSection {
+  std::optional<std::string> preset;
+  std::int64_t hidden_size = 0;
+  std::int64_t intermediate_size = 0;
+  std::int64_t num_hidden_layers = 0;
+  std::int64_t num_attention_heads = 0;
+  std::optional<std::int64_t> num_key_value_heads;
+  std::optional<std::int64_t> head_dim;
+  std::optional<std::int64_t> vocab_size;
+  double rms_norm_eps = 1e-5;
+  std::optional<std::int64_t> max_position_embeddings;
+  double rope_theta = 10000.0;
+  std::optional<double> global_rope_theta;  // 0: no rotary embedding in global layers
+  std::optional<double> local_rope_theta;   // 0: no rotary embedding in local layers
+  RopeScalingSection rope_scaling;
+  bool tie_word_embeddings = false;
+  std::optional<SelfAttention> self_attn_type;
+  std::optional<std::int64_t> layer_group_size;
+  std::optional<GlobalLayer> global_layer;
+  std::optional<std::int64_t> window_size;
+  std::optional<std::string> attention_pattern;
+};
+
+struct DataSource {
+  std::filesystem::path path;
+  std::optional<double> weight;
+};
+
+struct DataSection {
+  std::filesystem::path tokenizer;
+  std::vector<DataSource> train;
+  std::vector<DataSource> validation;
+  std::int64_t sequence_length = 0;
+  bool document_mask = true;
+};
+
+struct OptimizerSection {
+  double lr = 3e-4;
+  double weight_decay = 0.1;
+  std::array<double, 2> betas = {0.9, 0.95};
+  double eps = 1e-8;
+};
+
+struct ScheduleSection {
+  ScheduleType type = ScheduleType::cosine;
+  std::int64_t warmup_steps = 0;
+  double min_lr_ratio = 0.1;
+  std::optional<std::int64_t> decay_steps;  // wsd only: the last steps, in which the rate falls
+};
+
+struct TrainSection {
+  std::int64_t max_steps = 0;
+  std::int64_t global_batch_size = 0;
+  std::int64_t micro_batch_size = 0;
+  Precision precision = Precision::fp32;
+  double grad_clip = 1.0;   // 0: no clipping
+  double skip_above = 0.0;  // 0: only non-finite steps are skipped
+  double z_loss = 0.0;
+  bool deterministic = true;
+};
+
+struct ParallelSection {
+  Sharding sharding = Sharding::none;
+};
+
+struct CheckpointSection {
+  std::int64_t every_steps = 1000;
+  std::int64_t keep_last = 3;
+};
+
+struct EvalSection {
+  std::int64_t every_steps = 0;  // 0: never during training
+  std::int64_t max_tokens = 1048576;
+};
+
+struct LoggingSection {
+  std::int64_t every_steps = 10;
+};
+
+struct Config {
+  RunSection run;
+  ModelSection model;
+  DataSection data;
+  OptimizerSection optimizer;
+  ScheduleSection schedule;
+  TrainSection train;
+  ParallelSection parallel;
+  CheckpointSection checkpoint;
+  EvalSection eval;
+  LoggingSection logging;
+};
+
+}  // namespace zebra

@@ -1,0 +1,247 @@
+#pragma once
+
+#include "config/config.h"
+#include "config/presets.h"
+#include "config/rules.h"
+
+// The one declaration of every key: name, member, rules, and what it means. Reading, `--set`, range
+// checks, the resolved file, the reference, the schema, differences and hints about misspelt keys
+// all follow from it through visitors with
+//
+//   field(name, member, rules, help)   a key with a value of its own
+//   group(name, member, rules, help)   a map of keys (a section, or a group inside one)
+//   list(name, member, rules, help)    a list of such maps
+//
+// The default of a key is what a default-constructed struct holds, unless its rules say otherwise.
+
+namespace zebra {
+
+/// Keeps every product of a batch size and a number of ranks far inside 64 bits.
+inline constexpr double kLargestBatch = 1 << 30;
+inline constexpr double kMostLayers = 1 << 16;
+
+template <class V>
+void describe(V& v, RunSection& s) {
+  v.field("name", s.name, anything().defaults_to("last component of `run.dir`"),
+          "What the run is called in logs and reports.");
+  v.field("dir", s.dir, anything().required(),
+          "Folder that receives everything the run writes; it is made when absent.");
+  v.field("seed", s.seed, at_least(0), "Decides the initial weights and the order of the data.");
+  v.field("device", s.device, anything().may_change_on_resume(),
+          "Where the model lives; `auto` takes a GPU where there is one.");
+}
+
+template <class V>
+void describe(V& v, RopeScalingSection& s) {
+  v.field("type", s.type, anything(),
+          "How positions beyond the original length are encoded: `linear` divides positions by the "
+          "factor, `dynamic` "
+          "raises theta with the length (NTK), `yarn` blends both by frequency.");
+  v.field("factor", s.factor, at_least(1),
+          "How many times longer than the original; 1 for `none`.");
+  v.field("original_max_position_embeddings", s.original_max_position_embeddings,
+          at_least(1).defaults_to("none; required for `dynamic` and `yarn`"),
+          "Longest sequence, in tokens, of the training before scaling.");
+  v.field("beta_fast", s.beta_fast, above(0),
+          "`yarn`: dimensions that turn more often than this over the original length stay as they "
+          "are.");
+  v.field("beta_slow", s.beta_slow, above(0),
+          "`yarn`: dimensions that turn less often than this are interpolated in full.");
+}
+
+template <class V>
+void describe_shape(V& v, ModelSection& s) {
+  const Rules size = at_least(1).required("or choose a model.preset");
+  v.field("preset", s.preset, one_of(preset_names()).defaults_to("none"),
+          "A named shape to start from; keys given beside it win.");
+  v.field("hidden_size", s.hidden_size, size, "Width of the residual stream.");
+  v.field("intermediate_size", s.intermediate_size, size,
+          "Width inside the SwiGLU feed-forward layer, commonly 8/3 of `hidden_size`.");
+  v.field("num_hidden_layers", s.num_hidden_layers,
+          between(1, kMostLayers).required("or choose a model.preset"),
+          "Number of blocks (attention and feed-forward).");
+  v.field("num_attention_heads", s.num_attention_heads, size, "Query heads per layer.");
+  v.field("num_key_value_heads", s.num_key_value_heads,
+          at_least(1).defaults_to("`num_attention_heads`"),
+          "Key and value heads per layer; fewer than query heads is grouped-query attention (a "
+          "divisor of them).");
+  v.field("head_dim", s.head_dim,
+          between(2, 256).defaults_to("`hidden_size` / `num_attention_heads`"),
+          "Width of one head; even.");
+  v.field("vocab_size", s.vocab_size, at_least(1).defaults_to("the tokenizer's"),
+          "Rows of the embedding; may exceed the tokenizer's vocabulary, not be less.");
+  v.field("rms_norm_eps", s.rms_norm_eps, above(0),
+          "Added to the mean square inside each RMSNorm.");
+  v.field("tie_word_embeddings", s.tie_word_embeddings, anything(),
+          "Whether the output head shares the weights of the embedding.");
+}
+
+template <class V>
+void describe_positions(V& v, ModelSection& s) {
+  v.field("max_position_embeddings", s.max_position_embeddings,
+          at_least(1).defaults_to("`data.sequence_length`"),
+          "Longest sequence, in tokens, that the model is declared for.");
+  v.field("rope_theta", s.rope_theta, above(0), "Base of the rotary embedding's wavelengths.");
+  v.field("global_rope_theta", s.global_rope_theta, at_least(0).defaults_to("`rope_theta`"),
+          "The same for global layers only; 0 leaves them without rotary embedding.");
+  v.field("local_rope_theta", s.local_rope_theta, at_least(0).defaults_to("`rope_theta`"),
+          "The same for local layers only; 0 leaves them without rotary embedding.");
+  v.group("rope_scaling", s.rope_scaling, anything(),
+          "Stretches the rotary embedding to longer sequences.");
+}
+
+template <class V>
+void describe_layout(V& v, ModelSection& s) {
+  v.field("self_attn_type", s.self_attn_type, anything().defaults_to("`mix`"),
+          "Short form: `mix` has one global layer in each group, `full` only global and `local` "
+          "only local layers.");
+  v.field("layer_group_size", s.layer_group_size, at_least(1).defaults_to("4"),
+          "Short form, for `mix`: layers per group, of which one is global; 1 makes every layer "
+          "global.");
+  v.field("global_layer", s.global_layer, anything().defaults_to("`first`"),
+          "Short form, for `mix`: which layer of its group is the global one.");
+  v.field("window_size", s.window_size,
+          at_least(0).defaults_to("none; required when a layer is local"),
+          "How many previous tokens a token sees in a local layer, besides itself (HuggingFace's "
+          "`sliding_window` is one "
+          "more).");
+  v.field("attention_pattern", s.attention_pattern, anything().defaults_to("from the short forms"),
+          "One letter per layer, G for global and L for local; a shorter pattern such as `GLLL` "
+          "repeats. Overrides the "
+          "short forms.");
+}
+
+template <class V>
+void describe(V& v, ModelSection& s) {
+  describe_shape(v, s);
+  describe_positions(v, s);
+  describe_layout(v, s);
+}
+
+template <class V>
+void describe(V& v, DataSource& s) {
+  v.field("path", s.path, anything().required(),
+          "Folder of a token dataset, as `zebra data pack` writes it.");
+  v.field("weight", s.weight, above(0).defaults_to("proportional to its tokens"),
+          "Relative share of the samples; either every source of a list has one, or none.");
+}
+
+template <class V>
+void describe(V& v, DataSection& s) {
+  v.field("tokenizer", s.tokenizer, anything().required(),
+          "SentencePiece model file; the one with which the datasets were packed.");
+  v.list("train", s.train, at_least(1).required(), "Token datasets to train on.");
+  v.list("validation", s.validation, anything(), "Token datasets to validate on.");
+  v.field("sequence_length", s.sequence_length, at_least(1).required(),
+          "Tokens per training sequence.");
+  v.field("document_mask", s.document_mask, anything(),
+          "Whether documents in one sequence are kept apart: they do not see each other, positions "
+          "restart, and a target "
+          "across a boundary is not counted.");
+}
+
+template <class V>
+void describe(V& v, OptimizerSection& s) {
+  v.field("lr", s.lr, above(0), "Peak learning rate.");
+  v.field("weight_decay", s.weight_decay, at_least(0),
+          "Decoupled decay of matrices, embedding and head; norms have none.");
+  v.field("betas", s.betas, from_to_below(0, 1), "Decay of the first and the second moment.");
+  v.field("eps", s.eps, above(0), "Added to the root of the second moment.");
+}
+
+template <class V>
+void describe(V& v, ScheduleSection& s) {
+  v.field("type", s.type, anything(),
+          "After the warm-up: `cosine` falls to the end of training, `wsd` stays and falls over "
+          "the last `decay_steps` "
+          "(1 - sqrt), `constant` stays.");
+  v.field("warmup_steps", s.warmup_steps, at_least(0),
+          "Steps over which the rate rises linearly from 0.");
+  v.field("min_lr_ratio", s.min_lr_ratio, between(0, 1),
+          "Final learning rate as a share of `optimizer.lr`.");
+  v.field("decay_steps", s.decay_steps,
+          at_least(1).defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)"),
+          "`wsd` only: the last steps, in which the rate falls.");
+}
+
+template <class V>
+void describe(V& v, TrainSection& s) {
+  v.field("max_steps", s.max_steps, at_least(1).required().may_change_on_resume(),
+          "Optimizer steps in all.");
+  v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
+          "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
+  v.field(
+      "micro_batch_size", s.micro_batch_size,
+      between(1, kLargestBatch).defaults_to("`global_batch_size` / ranks").may_change_on_resume(),
+      "Sequences per rank in one forward and backward pass; a smaller one needs less memory, and "
+      "gradients are "
+      "accumulated.");
+  v.field(
+      "precision", s.precision, anything(),
+      "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
+  v.field("grad_clip", s.grad_clip, at_least(0),
+          "Largest norm of the gradient, scaled down to it beyond; 0 for no clipping.");
+  v.field("skip_above", s.skip_above, at_least(0),
+          "Skips a step whose gradient norm exceeds this many times the running median; 0 skips "
+          "only steps that are not "
+          "finite.");
+  v.field("z_loss", s.z_loss, at_least(0),
+          "Weight of the squared log-partition term that keeps logits small; 0 for none.");
+  v.field("deterministic", s.deterministic, anything(),
+          "Whether the same seed, machine and ranks give the same bits.");
+}
+
+template <class V>
+void describe(V& v, ParallelSection& s) {
+  v.field("sharding", s.sharding, anything(), "What the ranks split among them.");
+}
+
+template <class V>
+void describe(V& v, CheckpointSection& s) {
+  v.field("every_steps", s.every_steps, at_least(1),
+          "Steps between checkpoints; the last step and a signal save one too.");
+  v.field("keep_last", s.keep_last, at_least(1), "How many of the newest checkpoints stay.");
+}
+
+template <class V>
+void describe(V& v, EvalSection& s) {
+  v.field("every_steps", s.every_steps, at_least(0),
+          "Steps between validations; 0 for none during training.");
+  v.field("max_tokens", s.max_tokens, at_least(1),
+          "Validates on the first so many tokens of `data.validation`, in whole windows.");
+}
+
+template <class V>
+void describe(V& v, LoggingSection& s) {
+  v.field("every_steps", s.every_steps, at_least(1),
+          "Steps between lines on the console and in `metrics.jsonl`.");
+}
+
+template <class V>
+void describe(V& v, Config& c) {
+  v.group("run", c.run, anything(), "The run as a whole: its name, its folder, and the machine.");
+  v.group("model", c.model, anything(),
+          "The shape of the model: a Llama-like body in which global layers (full causal "
+          "attention) alternate with local "
+          "ones (a window). Names are HuggingFace's where it has one. Four sizes are required "
+          "unless a `preset` gives "
+          "them. The layout of the layers comes from the short forms `self_attn_type`, "
+          "`layer_group_size` and "
+          "`global_layer`, or is spelt out as `attention_pattern`, which is what the resolved "
+          "configuration holds.");
+  v.group("data", c.data, anything(),
+          "What to train and validate on, and how it is cut into sequences.");
+  v.group("optimizer", c.optimizer, anything(),
+          "AdamW, on float32 weights whatever the precision of the model.");
+  v.group("schedule", c.schedule, anything(), "How the learning rate moves over the steps.");
+  v.group("train", c.train, anything(), "Length, batch, numbers and safeguards of the training.");
+  v.group("parallel", c.parallel, anything().may_change_on_resume(),
+          "How the work is spread over several ranks.");
+  v.group("checkpoint", c.checkpoint, anything().may_change_on_resume(),
+          "When checkpoints are saved, and how many stay.");
+  v.group("eval", c.eval, anything().may_change_on_resume(), "Validation during training.");
+  v.group("logging", c.logging, anything().may_change_on_resume(),
+          "What is reported, and how often.");
+}
+
+}  // namespace zebra

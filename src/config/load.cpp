@@ -1,0 +1,111 @@
+#include "config/load.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "config/catalogue.h"
+#include "config/environment.h"
+#include "config/presets.h"
+#include "config/read_fields.h"
+#include "config/read_yaml.h"
+#include "config/report.h"
+#include "config/resolve.h"
+#include "config/unknown_keys.h"
+#include "config/validate.h"
+
+namespace zebra {
+namespace {
+
+struct Source {
+  std::string name;
+  std::string yaml;
+};
+
+/// The preset's keys below the given ones. An unknown preset is reported where its key is read; the
+/// sizes that it would have given are then not missed.
+Value on_top_of_preset(const Value& given, Report& report) {
+  const Entry* model = given.find("model");
+  const Entry* name = model == nullptr ? nullptr : model->value.find("preset");
+  if (name == nullptr || name->value.kind == Value::Kind::null) return given;
+  const Preset* preset = nullptr;
+  try {
+    preset = find_preset(expand_variables(name->value.scalar));
+  } catch (const InputError&) {
+  }
+  if (preset == nullptr) {
+    report.mark_unsound("model");
+    return given;
+  }
+  Value base = parse_yaml(preset->yaml, "preset " + preset->name, false);
+  merge(base, given);
+  return base;
+}
+
+/// Parses one source or override on top of `merged`; what does not even parse is collected in
+/// `problems`.
+template <class Parse>
+void merge_parsed(Value& merged, Problems& problems, const Parse& parse) {
+  try {
+    merge(merged, parse());
+  } catch (const InputError& error) {
+    problems.add(error.what());
+  }
+}
+
+Config load_sources(const std::vector<Source>& sources, const std::vector<std::string>& overrides,
+                    int ranks) {
+  Value given;
+  given.kind = Value::Kind::map;
+  Problems syntax;
+  std::vector<std::string> names;
+  for (const Source& source : sources) {
+    names.push_back(source.name);
+    merge_parsed(given, syntax, [&] { return parse_yaml(source.yaml, source.name); });
+  }
+  for (const std::string& text : overrides) {
+    merge_parsed(given, syntax, [&] { return parse_override(text); });
+  }
+  syntax.throw_if_any();
+
+  Report report(names);
+  Config config;
+  const Value merged = on_top_of_preset(given, report);
+  check_keys(merged, report);
+  read_fields(merged, config, report);
+  resolve(config, ranks, report);
+  validate(config, ranks, report);
+  report.throw_if_any();
+  return config;
+}
+
+}  // namespace
+
+Config load_config(const std::vector<std::filesystem::path>& files,
+                   const std::vector<std::string>& overrides, int ranks) {
+  std::vector<Source> sources;
+  Problems unreadable;
+  for (const auto& file : files) {
+    try {
+      sources.push_back({file.string(), read_file(file)});
+    } catch (const InputError& error) {
+      unreadable.add(error.what());
+    }
+  }
+  unreadable.throw_if_any();
+  return load_sources(sources, overrides, ranks);
+}
+
+Config parse_config(const std::string& yaml, const std::string& origin,
+                    const std::vector<std::string>& overrides, int ranks) {
+  return load_sources({{origin, yaml}}, overrides, ranks);
+}
+
+bool may_change_on_resume(const std::string& key) {
+  const auto all = leaves(catalogue());
+  return std::any_of(all.begin(), all.end(), [&](const KeyInfo* info) {
+    return info->key == key && info->rules.changeable_on_resume;
+  });
+}
+
+}  // namespace zebra

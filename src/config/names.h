@@ -1,0 +1,95 @@
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/config.h"
+
+// What each choice is called in run files, in the order in which help lists them.
+
+namespace zebra {
+
+template <class E, std::size_t N>
+using NameTable = std::array<std::pair<E, std::string_view>, N>;
+
+template <class E>
+struct EnumNames;
+
+template <>
+struct EnumNames<Device> {
+  static constexpr NameTable<Device, 3> kTable{
+      {{Device::automatic, "auto"}, {Device::cpu, "cpu"}, {Device::cuda, "cuda"}}};
+};
+
+template <>
+struct EnumNames<SelfAttention> {
+  static constexpr NameTable<SelfAttention, 3> kTable{{{SelfAttention::mix, "mix"},
+                                                       {SelfAttention::full, "full"},
+                                                       {SelfAttention::local, "local"}}};
+};
+
+template <>
+struct EnumNames<GlobalLayer> {
+  static constexpr NameTable<GlobalLayer, 2> kTable{
+      {{GlobalLayer::first, "first"}, {GlobalLayer::last, "last"}}};
+};
+
+template <>
+struct EnumNames<RopeScaling> {
+  static constexpr NameTable<RopeScaling, 4> kTable{{{RopeScaling::none, "none"},
+                                                     {RopeScaling::linear, "linear"},
+                                                     {RopeScaling::dynamic, "dynamic"},
+                                                     {RopeScaling::yarn, "yarn"}}};
+};
+
+template <>
+struct EnumNames<ScheduleType> {
+  static constexpr NameTable<ScheduleType, 3> kTable{{{ScheduleType::cosine, "cosine"},
+                                                      {ScheduleType::wsd, "wsd"},
+                                                      {ScheduleType::constant, "constant"}}};
+};
+
+template <>
+struct EnumNames<Precision> {
+  static constexpr NameTable<Precision, 2> kTable{
+      {{Precision::fp32, "fp32"}, {Precision::bf16, "bf16"}}};
+};
+
+template <>
+struct EnumNames<Sharding> {
+  static constexpr NameTable<Sharding, 1> kTable{{{Sharding::none, "none"}}};
+};
+
+template <class E>
+concept NamedEnum = requires {
+  EnumNames<E>::kTable;
+};
+
+template <NamedEnum E>
+std::string name_of(E value) {
+  for (const auto& [candidate, name] : EnumNames<E>::kTable) {
+    if (candidate == value) return std::string(name);
+  }
+  return {};
+}
+
+template <NamedEnum E>
+std::optional<E> value_named(std::string_view text) {
+  for (const auto& [value, name] : EnumNames<E>::kTable) {
+    if (name == text) return value;
+  }
+  return std::nullopt;
+}
+
+template <NamedEnum E>
+std::vector<std::string> names_of() {
+  std::vector<std::string> names;
+  for (const auto& entry : EnumNames<E>::kTable) names.emplace_back(entry.second);
+  return names;
+}
+
+}  // namespace zebra

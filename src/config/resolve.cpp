@@ -1,0 +1,91 @@
+#include "config/resolve.h"
+
+#include <algorithm>
+#include <string>
+
+namespace zebra {
+namespace {
+
+constexpr std::int64_t kDefaultGroupSize = 4;
+constexpr std::int64_t kDefaultDecayDivisor = 5;  // the last 20 % of the steps
+
+/// One letter per layer from self_attn_type, layer_group_size and global_layer.
+std::string pattern_of_short_forms(const ModelSection& model) {
+  const auto layers = static_cast<std::size_t>(model.num_hidden_layers);
+  const SelfAttention type = model.self_attn_type.value_or(SelfAttention::mix);
+  if (type == SelfAttention::full) return std::string(layers, 'G');
+  std::string pattern(layers, 'L');
+  if (type == SelfAttention::local) return pattern;
+  const auto group = static_cast<std::size_t>(model.layer_group_size.value_or(kDefaultGroupSize));
+  const bool last = model.global_layer.value_or(GlobalLayer::first) == GlobalLayer::last;
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    if (layer % group == (last ? group - 1 : 0)) pattern[layer] = 'G';
+  }
+  return pattern;
+}
+
+void resolve_pattern(ModelSection& model, Report& report) {
+  if (!report.sound({"model.num_hidden_layers", "model.attention_pattern", "model.self_attn_type",
+                     "model.layer_group_size", "model.global_layer"})) {
+    return;
+  }
+  const auto layers = static_cast<std::size_t>(model.num_hidden_layers);
+  if (!model.attention_pattern) {
+    model.attention_pattern = pattern_of_short_forms(model);
+  } else {
+    std::string& pattern = *model.attention_pattern;
+    if (pattern.find_first_not_of("GL") != std::string::npos) {
+      report.problem("model.attention_pattern",
+                     "\"" + pattern + "\" must consist of the letters G (global) and L (local)");
+      return;
+    }
+    if (pattern.size() > layers) {
+      report.problem("model.attention_pattern",
+                     "has " + std::to_string(pattern.size()) + " letters for " +
+                         std::to_string(layers) +
+                         " layers (model.num_hidden_layers); give one letter per layer, or fewer "
+                         "to repeat them");
+      return;
+    }
+    const std::string period = pattern;
+    while (pattern.size() < layers) pattern += period;
+    pattern.resize(layers);
+  }
+  model.self_attn_type.reset();
+  model.layer_group_size.reset();
+  model.global_layer.reset();
+}
+
+void resolve_model(Config& config, Report& report) {
+  ModelSection& model = config.model;
+  model.preset.reset();
+  if (!model.num_key_value_heads) model.num_key_value_heads = model.num_attention_heads;
+  if (!model.max_position_embeddings) model.max_position_embeddings = config.data.sequence_length;
+  if (!model.head_dim && report.sound({"model.hidden_size", "model.num_attention_heads"})) {
+    if (model.hidden_size % model.num_attention_heads == 0) {
+      model.head_dim = model.hidden_size / model.num_attention_heads;
+    } else {
+      report.problem("model.hidden_size",
+                     std::to_string(model.hidden_size) + " is not a multiple of the " +
+                         std::to_string(model.num_attention_heads) +
+                         " heads (model.num_attention_heads); change one of them, or give "
+                         "model.head_dim");
+    }
+  }
+  resolve_pattern(model, report);
+}
+
+}  // namespace
+
+void resolve(Config& config, int ranks, Report& report) {
+  if (config.run.name.empty()) config.run.name = config.run.dir.filename().string();
+  resolve_model(config, report);
+  if (config.schedule.type == ScheduleType::wsd && !config.schedule.decay_steps) {
+    config.schedule.decay_steps =
+        std::max<std::int64_t>(1, config.train.max_steps / kDefaultDecayDivisor);
+  }
+  TrainSection& train = config.train;
+  if (train.micro_batch_size == 0) train.micro_batch_size = train.global_batch_size / ranks;
+}
+
+}  // namespace zebra

@@ -1,0 +1,176 @@
+#include "config/validate.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/text.h"
+
+namespace zebra {
+namespace {
+
+std::string text(std::int64_t value) { return std::to_string(value); }
+
+void check_heads(const ModelSection& model, Report& report) {
+  if (report.sound({"model.num_attention_heads", "model.num_key_value_heads"}) &&
+      model.num_attention_heads % *model.num_key_value_heads != 0) {
+    report.problem("model.num_key_value_heads",
+                   text(*model.num_key_value_heads) + " does not divide the " +
+                       text(model.num_attention_heads) +
+                       " query heads (model.num_attention_heads); give a divisor of them");
+  }
+  if (!report.sound({"model.head_dim", "model.hidden_size", "model.num_attention_heads"})) return;
+  if (*model.head_dim % 2 != 0 || *model.head_dim > 256) {
+    report.problem("model.head_dim", text(*model.head_dim) +
+                                         " must be even and at most 256; change it, or the "
+                                         "number of heads (model.num_attention_heads)");
+  }
+}
+
+void check_window(const ModelSection& model, Report& report) {
+  if (model.window_size || !model.attention_pattern ||
+      !report.sound({"model.window_size", "model.attention_pattern", "model.num_hidden_layers"})) {
+    return;
+  }
+  const std::string& pattern = *model.attention_pattern;
+  const auto local = std::count(pattern.begin(), pattern.end(), 'L');
+  if (local == 0) return;
+  report.problem("model.window_size",
+                 "missing, but " + text(local) + " of " + text(model.num_hidden_layers) +
+                     " layers are local: give the number of previous tokens they see, or "
+                     "self_attn_type: full");
+}
+
+void check_positions(const Config& config, Report& report) {
+  const ModelSection& model = config.model;
+  const RopeScalingSection& scaling = model.rope_scaling;
+  const bool none = scaling.type == RopeScaling::none;
+  if (!report.sound({"model.rope_scaling.type"})) return;
+  if (none && report.sound({"model.rope_scaling.factor"}) && scaling.factor != 1.0) {
+    report.problem("model.rope_scaling.factor",
+                   "must be 1 without scaling, not " + round_trip(scaling.factor) +
+                       "; give model.rope_scaling.type: linear, dynamic or yarn");
+  }
+  const bool needs_length =
+      scaling.type == RopeScaling::dynamic || scaling.type == RopeScaling::yarn;
+  if (needs_length && !scaling.original_max_position_embeddings &&
+      report.sound({"model.rope_scaling.original_max_position_embeddings"})) {
+    report.problem("model.rope_scaling.original_max_position_embeddings",
+                   "missing, but the type is dynamic or yarn: give the longest sequence, in "
+                   "tokens, of the training before scaling");
+  }
+  if (scaling.type == RopeScaling::yarn &&
+      report.sound({"model.rope_scaling.beta_fast", "model.rope_scaling.beta_slow"}) &&
+      scaling.beta_fast <= scaling.beta_slow) {
+    report.problem("model.rope_scaling.beta_fast", round_trip(scaling.beta_fast) +
+                                                       " must be greater than beta_slow (" +
+                                                       round_trip(scaling.beta_slow) + ")");
+  }
+  if (none && report.sound({"model.max_position_embeddings", "data.sequence_length"}) &&
+      *model.max_position_embeddings < config.data.sequence_length) {
+    report.problem("model.max_position_embeddings",
+                   text(*model.max_position_embeddings) + " is less than data.sequence_length (" +
+                       text(config.data.sequence_length) +
+                       "); raise it, or set model.rope_scaling for longer sequences");
+  }
+}
+
+void check_weights(const std::vector<DataSource>& sources, const std::string& key, Report& report) {
+  if (!report.sound({key})) return;
+  const auto has_weight = [](const DataSource& source) { return source.weight.has_value(); };
+  if (std::all_of(sources.begin(), sources.end(), has_weight) ||
+      std::none_of(sources.begin(), sources.end(), has_weight)) {
+    return;
+  }
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    const std::string weight = key + "[" + std::to_string(i) + "].weight";
+    if (has_weight(sources[i]) || !report.sound({weight})) continue;
+    report.problem(
+        weight,
+        "missing, but other sources of the list have one: give all of them a weight, or none");
+  }
+}
+
+void check_batch(const TrainSection& train, int ranks, Report& report) {
+  if (!report.sound({"train.global_batch_size", "train.micro_batch_size"})) return;
+  const std::string several = text(ranks) + " ranks";
+  if (train.micro_batch_size == 0) {
+    report.problem("train.global_batch_size", text(train.global_batch_size) +
+                                                  " sequences cannot be shared by " + several +
+                                                  "; give at least " + text(ranks));
+    return;
+  }
+  const std::int64_t unit = train.micro_batch_size * ranks;
+  if (train.global_batch_size % unit == 0) return;
+  const std::int64_t below = train.global_batch_size / unit * unit;
+  std::string sizes = below > 0 ? text(below) + ", " : "";
+  sizes += text(below + unit) + ", " + text(below + 2 * unit);
+  report.problem("train.global_batch_size", text(train.global_batch_size) +
+                                                " is not a multiple of micro_batch_size x ranks (" +
+                                                text(train.micro_batch_size) + " x " + text(ranks) +
+                                                " = " + text(unit) + "); sizes that fit: " + sizes);
+}
+
+void check_schedule(const ScheduleSection& schedule, const TrainSection& train, Report& report) {
+  const bool wsd = schedule.type == ScheduleType::wsd;
+  if (!report.sound({"schedule.type"})) return;
+  if (!wsd && schedule.decay_steps) {
+    report.problem("schedule.decay_steps",
+                   "only wsd uses it; remove it, or give schedule.type: wsd");
+  }
+  if (!report.sound({"train.max_steps", "schedule.warmup_steps", "schedule.decay_steps"})) return;
+  if (schedule.warmup_steps > train.max_steps) {
+    report.problem("schedule.warmup_steps", text(schedule.warmup_steps) +
+                                                " is more than train.max_steps (" +
+                                                text(train.max_steps) + "); lower it");
+  } else if (wsd && *schedule.decay_steps > train.max_steps - schedule.warmup_steps) {
+    report.problem("schedule.decay_steps", text(*schedule.decay_steps) + " after " +
+                                               text(schedule.warmup_steps) +
+                                               " warmup_steps is more than train.max_steps (" +
+                                               text(train.max_steps) + "); lower one of them");
+  }
+}
+
+void check_skipping(const TrainSection& train, Report& report) {
+  if (!report.sound({"train.skip_above"}) || train.skip_above == 0.0 || train.skip_above > 1.0)
+    return;
+  report.problem("train.skip_above",
+                 round_trip(train.skip_above) +
+                     " would skip ordinary steps: gradient norms lie around their median; give "
+                     "more than 1 (10 is common), or 0 for off");
+}
+
+void check_validation(const Config& config, Report& report) {
+  if (!report.sound({"eval.every_steps", "data.validation"}) || config.eval.every_steps == 0)
+    return;
+  if (config.data.validation.empty()) {
+    report.problem(
+        "eval.every_steps",
+        text(config.eval.every_steps) +
+            " asks for validation, but data.validation is empty: give datasets there, or "
+            "eval.every_steps: 0");
+    return;
+  }
+  if (report.sound({"eval.max_tokens", "data.sequence_length"}) &&
+      config.eval.max_tokens < config.data.sequence_length) {
+    report.problem("eval.max_tokens",
+                   text(config.eval.max_tokens) +
+                       " is less than one window; give at least data.sequence_length (" +
+                       text(config.data.sequence_length) + ")");
+  }
+}
+
+}  // namespace
+
+void validate(const Config& config, int ranks, Report& report) {
+  check_heads(config.model, report);
+  check_window(config.model, report);
+  check_positions(config, report);
+  check_weights(config.data.train, "data.train", report);
+  check_weights(config.data.validation, "data.validation", report);
+  check_batch(config.train, ranks, report);
+  check_schedule(config.schedule, config.train, report);
+  check_skipping(config.train, report);
+  check_validation(config, report);
+}
+
+}  // namespace zebra

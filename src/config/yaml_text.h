@@ -1,0 +1,28 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "config/names.h"
+
+// Values as YAML that reads back to the same value, also with parsers that follow YAML 1.1
+// (Python's): strings are quoted where a parser could take them for something else, and
+// floating-point numbers always have a point.
+
+namespace zebra {
+
+std::string yaml_text(std::int64_t value);
+std::string yaml_text(double value);
+std::string yaml_text(bool value);
+std::string yaml_text(const std::string& value);
+std::string yaml_text(const std::filesystem::path& value);
+std::string yaml_text(const std::array<double, 2>& value);
+
+template <NamedEnum E>
+std::string yaml_text(E value) {
+  return name_of(value);
+}
+
+}  // namespace zebra

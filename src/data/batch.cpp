@@ -1,0 +1,58 @@
+#include "data/batch.h"
+
+#include <vector>
+
+#include "ops/linear_cross_entropy.h"
+
+namespace zebra {
+
+Batch Batch::to(torch::Device device) const {
+  return {tokens.to(device, /*non_blocking=*/true), targets.to(device, /*non_blocking=*/true),
+          documents.to(device), counted_targets};
+}
+
+Batch make_batch(std::span<const Window> windows, std::int64_t length, bool document_mask,
+                 bool pinned) {
+  const auto count = static_cast<std::int64_t>(windows.size());
+  Batch batch;
+  batch.tokens = torch::empty({count, length}, torch::kInt64);
+  batch.targets = torch::empty({count, length}, torch::kInt64);
+  auto* tokens = batch.tokens.mutable_data_ptr<std::int64_t>();
+  auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
+
+  const auto size = static_cast<std::size_t>(length);
+  std::vector<std::int32_t> ids(size + 1);
+  std::vector<std::uint8_t> counts(size);
+  std::vector<std::vector<std::int64_t>> starts;
+  bool any_start = false;
+  for (const auto& window : windows) {
+    window.dataset->copy_tokens(window.begin, ids);
+    window.dataset->copy_loss_mask(window.begin + 1, counts);
+    auto& row_starts = starts.emplace_back();
+    if (document_mask) {
+      for (const auto position :
+           window.dataset->document_starts(window.begin, window.begin + length + 1)) {
+        const auto start = position - window.begin;
+        counts[static_cast<std::size_t>(start - 1)] = 0;
+        if (start < length) row_starts.push_back(start);
+      }
+    }
+    any_start = any_start || !row_starts.empty();
+    for (std::size_t t = 0; t < size; ++t) {
+      tokens[t] = ids[t];
+      targets[t] = counts[t] != 0 ? ids[t + 1] : kIgnoredTarget;
+      batch.counted_targets += counts[t] != 0;
+    }
+    tokens += length;
+    targets += length;
+  }
+  if (any_start) batch.documents = PackedDocuments::from_starts(starts, length);
+  if (pinned) {
+    batch.tokens = batch.tokens.pin_memory();
+    batch.targets = batch.targets.pin_memory();
+    if (any_start) batch.documents.first_token = batch.documents.first_token.pin_memory();
+  }
+  return batch;
+}
+
+}  // namespace zebra

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace zebra {
+
+/// The name that stands for standard input among the inputs of a command.
+inline constexpr std::string_view kStandardInput = "-";
+
+/// How messages call an input: its path, or "standard input".
+std::string input_name(const std::string& path);
+
+/// Reads a file or standard input from start to end, decompressing gzip and Zstandard, which it
+/// knows by their first bytes. Files of several members or frames are read to their end.
+class InputStream {
+ public:
+  /// Throws InputError when the file cannot be opened.
+  explicit InputStream(const std::string& path);
+  ~InputStream();
+  InputStream(const InputStream&) = delete;
+  InputStream& operator=(const InputStream&) = delete;
+
+  /// Appends up to `bytes` decompressed bytes to `text` and returns their number; fewer only at the
+  /// end. Throws InputError when the data is damaged or ends too early.
+  std::size_t append_to(std::string& text, std::size_t bytes);
+
+  /// Bytes taken from the file so far, as they lie on the disk.
+  std::uint64_t bytes_read() const;
+
+ private:
+  class Source;
+  class Decoder;
+  class PlainDecoder;
+  class GzipDecoder;
+  class ZstandardDecoder;
+
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Decoder> decoder_;
+};
+
+}  // namespace zebra

@@ -1,0 +1,237 @@
+#include "data/pack.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "base/random.h"
+#include "base/text.h"
+#include "data/cached_encoder.h"
+#include "data/ordered_pipeline.h"
+#include "data/token_dataset_writer.h"
+#include "data/tokenizer.h"
+#include "data/utf8.h"
+
+namespace zebra {
+namespace {
+
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+constexpr std::size_t kBatchBytes = std::size_t{256} << 10;
+constexpr std::size_t kMostSegmentsInBatch = 1024;
+
+/// With a tokenizer whose lines depend on one another a cut can change tokens: cut late.
+constexpr std::size_t kLongestWholeDocument = std::size_t{16} << 20;
+
+/// Segments that one worker encodes at a time, so that short documents cost little.
+struct TextBatch {
+  std::vector<Segment> segments;
+  std::uint64_t bytes_read = 0;  // by the reader, up to the last segment
+};
+
+struct EncodedSegment {
+  std::size_t tokens = 0;
+  std::size_t text_bytes = 0;
+  bool begins_document = false;
+  bool ends_document = false;
+  bool counts_as_target = true;
+  bool is_valid_utf8 = true;
+  bool has_space_mark = false;
+};
+
+struct TokenBatch {
+  std::vector<std::int32_t> tokens;  // of all segments, with BOS and EOS
+  std::vector<EncodedSegment> segments;
+  std::uint64_t bytes_read = 0;
+};
+
+std::optional<TextBatch> read_batch(DocumentReader& reader) {
+  TextBatch batch;
+  std::size_t bytes = 0;
+  while (bytes < kBatchBytes && batch.segments.size() < kMostSegmentsInBatch) {
+    auto segment = reader.next();
+    if (!segment) break;
+    bytes += segment->text.size();
+    batch.segments.push_back(std::move(*segment));
+  }
+  if (batch.segments.empty()) return std::nullopt;
+  batch.bytes_read = reader.bytes_read();
+  return batch;
+}
+
+TokenBatch encode_batch(const TextBatch& batch, const Tokenizer& tokenizer,
+                        CachedEncoder& encoder) {
+  TokenBatch result;
+  result.bytes_read = batch.bytes_read;
+  for (const Segment& segment : batch.segments) {
+    const std::size_t before = result.tokens.size();
+    if (segment.begins_document) result.tokens.push_back(tokenizer.bos());
+    encoder.encode(segment.text, result.tokens);
+    if (segment.ends_document) result.tokens.push_back(tokenizer.eos());
+    result.segments.push_back(
+        {.tokens = result.tokens.size() - before,
+         .text_bytes = segment.text.size(),
+         .begins_document = segment.begins_document,
+         .ends_document = segment.ends_document,
+         .counts_as_target = segment.counts_as_target,
+         .is_valid_utf8 = is_valid_utf8(segment.text),
+         .has_space_mark = segment.text.find(kSpaceMark) != std::string::npos});
+  }
+  return result;
+}
+
+/// Writes encoded documents, in order, to the dataset or to its held-out part.
+class DocumentSink {
+ public:
+  DocumentSink(const PackOptions& options, const Tokenizer& tokenizer) : options_(options) {
+    const auto open = [&](const std::filesystem::path& output) {
+      return std::make_unique<TokenDatasetWriter>(
+          TokenDatasetWriterOptions{.output = output,
+                                    .tokenizer_hash = tokenizer.hash(),
+                                    .vocab_size = tokenizer.vocab_size(),
+                                    .overwrite = options.overwrite});
+    };
+    dataset_ = open(options.output);
+    if (options.holdout) holdout_ = open(options.holdout->output);
+  }
+
+  void write(const TokenBatch& batch) {
+    std::span<const std::int32_t> tokens = batch.tokens;
+    for (const EncodedSegment& segment : batch.segments) {
+      if (segment.begins_document) begin_document();
+      current_->append(tokens.first(segment.tokens), segment.counts_as_target);
+      current_->add_text_bytes(static_cast<std::int64_t>(segment.text_bytes));
+      tokens = tokens.subspan(segment.tokens);
+      document_is_valid_ = document_is_valid_ && segment.is_valid_utf8;
+      document_has_mark_ = document_has_mark_ || segment.has_space_mark;
+      if (!segment.ends_document) continue;
+      if (!document_is_valid_) ++report_.invalid_utf8_documents;
+      if (document_has_mark_) ++report_.space_mark_documents;
+    }
+    tokens_ += static_cast<std::int64_t>(batch.tokens.size());
+  }
+
+  std::int64_t tokens() const { return tokens_; }
+
+  /// Puts the output in place, all of it or none as far as that can be.
+  PackReport publish() {
+    check_not_empty();
+    dataset_->finish();
+    if (holdout_ != nullptr) holdout_->finish();
+    dataset_->publish();
+    report_.dataset = packed(*dataset_, options_.output);
+    if (holdout_ != nullptr) {
+      holdout_->publish();
+      report_.holdout = packed(*holdout_, options_.holdout->output);
+    }
+    return report_;
+  }
+
+ private:
+  void begin_document() {
+    const std::uint64_t number = documents_++;
+    const bool is_held_out =
+        options_.holdout && RandomStream::named(options_.holdout->seed, "holdout").uniform(number) <
+                                options_.holdout->fraction;
+    current_ = is_held_out ? holdout_.get() : dataset_.get();
+    current_->begin_document();
+    document_is_valid_ = true;
+    document_has_mark_ = false;
+  }
+
+  void check_not_empty() const {
+    if (documents_ == 0) throw InputError("the inputs hold no text: there is nothing to pack");
+    if (holdout_ == nullptr) return;
+    const auto held_out = static_cast<std::uint64_t>(holdout_->description().documents);
+    if (held_out > 0 && held_out < documents_) return;
+    throw InputError("holding out " + round_trip(options_.holdout->fraction) + " of " +
+                     with_commas(static_cast<std::int64_t>(documents_)) + " documents takes " +
+                     (held_out == 0 ? "none" : "all") +
+                     " of them; choose another --holdout or --holdout-seed");
+  }
+
+  static PackedDataset packed(const TokenDatasetWriter& writer, const std::filesystem::path& path) {
+    const auto& description = writer.description();
+    return {path, description.documents, description.tokens, description.text_bytes,
+            description.fingerprint()};
+  }
+
+  const PackOptions& options_;
+  std::unique_ptr<TokenDatasetWriter> dataset_;
+  std::unique_ptr<TokenDatasetWriter> holdout_;
+  TokenDatasetWriter* current_ = nullptr;
+  PackReport report_;
+  std::uint64_t documents_ = 0;
+  std::int64_t tokens_ = 0;
+  bool document_is_valid_ = true;
+  bool document_has_mark_ = false;
+};
+
+void check_options(const PackOptions& options) {
+  Problems problems;
+  if (options.threads < 0) {
+    problems.add("the number of threads is " + std::to_string(options.threads) +
+                 ": give 1 or more, or 0 for one for each core");
+  }
+  if (options.holdout) {
+    const double fraction = options.holdout->fraction;
+    if (!(fraction > 0.0 && fraction < 1.0)) {
+      problems.add("the held-out fraction is " + round_trip(fraction) +
+                   ": give a number between 0 and 1, such as 0.01");
+    }
+    if (std::filesystem::weakly_canonical(options.holdout->output) ==
+        std::filesystem::weakly_canonical(options.output)) {
+      problems.add("the held-out output is the output itself: give it a folder of its own");
+    }
+  }
+  problems.throw_if_any();
+}
+
+SegmentBytes segment_bytes_for(const Tokenizer& tokenizer) {
+  if (tokenizer.lines_are_independent()) return {};
+  return {kLongestWholeDocument, kLongestWholeDocument};
+}
+
+}  // namespace
+
+PackReport pack(const PackOptions& options) {
+  check_options(options);
+  const double start = monotonic_seconds();
+  const Tokenizer tokenizer(options.tokenizer);
+  DocumentReaderOptions input = options.input;
+  input.segment_bytes = segment_bytes_for(tokenizer);
+  DocumentReader reader(std::move(input));
+  DocumentSink sink(options, tokenizer);
+  ProgressBar progress("packing", reader.bytes_total(), "bytes");
+  const auto token_count = [&sink] {
+    return with_suffix(static_cast<double>(sink.tokens())) + " tokens";
+  };
+
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  OrderedPipeline<TextBatch, TokenBatch> pipeline(options.threads > 0 ? options.threads
+                                                                      : static_cast<int>(cores));
+  pipeline.run([&reader] { return read_batch(reader); },
+               [&tokenizer] {
+                 return [&tokenizer, encoder = std::make_shared<CachedEncoder>(tokenizer)](
+                            const TextBatch& batch) {
+                   return encode_batch(batch, tokenizer, *encoder);
+                 };
+               },
+               [&](const TokenBatch& batch) {
+                 sink.write(batch);
+                 progress.update(batch.bytes_read, token_count());
+               });
+
+  PackReport report = sink.publish();
+  progress.finish(reader.bytes_read(), token_count());
+  report.skipped = reader.skipped();
+  report.seconds = monotonic_seconds() - start;
+  return report;
+}
+
+}  // namespace zebra

@@ -1,0 +1,147 @@
+#include "data/token_dataset.h"
+
+#include <algorithm>
+#include <functional>
+#include <stdexcept>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace zebra {
+namespace {
+
+template <class Token>
+std::span<const Token> as_tokens(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const Token*>(bytes.data()), bytes.size() / sizeof(Token)};
+}
+
+/// Refuses a chunk with an id that is not below `vocab_size`.
+template <class Token>
+ChunkedFile::Inspection id_inspection(const std::filesystem::path& file, std::int64_t vocab_size) {
+  return [file, vocab_size](std::span<const std::byte> chunk, std::uint64_t first_byte) {
+    const auto tokens = as_tokens<Token>(chunk);
+    const auto largest = *std::max_element(tokens.begin(), tokens.end());
+    if (std::int64_t{largest} < vocab_size) return;
+    const auto at = std::find(tokens.begin(), tokens.end(), largest) - tokens.begin();
+    throw InputError(file.string() + ": token " +
+                     with_commas(static_cast<std::int64_t>(first_byte / sizeof(Token)) + at) +
+                     " has the id " + std::to_string(largest) + ", beyond the vocabulary of " +
+                     std::to_string(vocab_size) +
+                     " ids; pack the dataset with the run's tokenizer");
+  };
+}
+
+void check_description(const std::string& dataset, const TokenDatasetDescription& description,
+                       const std::string& tokenizer_hash, std::int64_t vocab_size) {
+  if (description.tokenizer_hash != tokenizer_hash) {
+    throw InputError(dataset + ": was packed with another tokenizer (hash " +
+                     description.tokenizer_hash + ") than the run's (hash " + tokenizer_hash +
+                     "); pack it again with the run's tokenizer or name the other one in "
+                     "data.tokenizer");
+  }
+  if (description.vocab_size > vocab_size) {
+    throw InputError(dataset + ": has ids of a vocabulary of " +
+                     std::to_string(description.vocab_size) + ", the run's has only " +
+                     std::to_string(vocab_size) + "; raise model.vocab_size or leave it out");
+  }
+}
+
+}  // namespace
+
+TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokenizer_hash,
+                           std::int64_t vocab_size, std::uint64_t verify_whole_bytes)
+    : path_(std::move(path)) {
+  const std::filesystem::path file = path_ / kDescriptionFile;
+  if (!std::filesystem::exists(file)) {
+    throw InputError(path_.string() +
+                     ": is not a token dataset: it has no dataset.json; make one " +
+                     "with `zebra data pack --output " + path_.string() + " …`");
+  }
+  description_ = TokenDatasetDescription::from_json(read_file(file), file.string());
+  fingerprint_ = description_.fingerprint();
+  check_description(path_.string(), description_, tokenizer_hash, vocab_size);
+  open_files(vocab_size);
+  read_document_offsets();
+  if (token_file_->bytes() <= verify_whole_bytes) {
+    token_file_->verified(0, token_file_->bytes());
+    if (loss_mask_file_ != nullptr) loss_mask_file_->verified(0, loss_mask_file_->bytes());
+  }
+}
+
+void TokenDataset::open_files(std::int64_t vocab_size) {
+  const auto accept_all = [](std::span<const std::byte>, std::uint64_t) {};
+  const auto open = [this](const char* name, const ChunkedFileContent& content,
+                           ChunkedFile::Inspection inspection) {
+    return std::make_unique<ChunkedFile>(path_ / name, content, description_.chunk_bytes,
+                                         std::move(inspection));
+  };
+  const auto tokens_path = path_ / kTokensFile;
+  token_file_ =
+      open(kTokensFile, description_.token_file,
+           description_.token_bytes == 2 ? id_inspection<std::uint16_t>(tokens_path, vocab_size)
+                                         : id_inspection<std::uint32_t>(tokens_path, vocab_size));
+  document_file_ = open(kDocumentsFile, description_.document_file, accept_all);
+  if (description_.loss_mask_file) {
+    loss_mask_file_ = open(kLossMaskFile, *description_.loss_mask_file, accept_all);
+  }
+}
+
+void TokenDataset::read_document_offsets() {
+  document_offsets_ =
+      as_tokens<std::uint64_t>(document_file_->verified(0, document_file_->bytes()));
+  const bool ascending = std::ranges::adjacent_find(document_offsets_, std::greater_equal()) ==
+                         document_offsets_.end();
+  if (document_offsets_.front() != 0 || !ascending ||
+      document_offsets_.back() != static_cast<std::uint64_t>(tokens())) {
+    throw InputError((path_ / kDocumentsFile).string() +
+                     ": does not ascend from 0 to the number of tokens; pack the dataset anew");
+  }
+}
+
+void TokenDataset::check_range(std::int64_t begin, std::size_t count) const {
+  if (begin < 0 || begin > tokens() || count > static_cast<std::uint64_t>(tokens() - begin)) {
+    throw std::out_of_range(path_.string() + ": tokens " + std::to_string(begin) + " to " +
+                            std::to_string(begin) + " + " + std::to_string(count) +
+                            " are beyond its " + std::to_string(tokens()) + " tokens");
+  }
+}
+
+void TokenDataset::copy_tokens(std::int64_t begin, std::span<std::int32_t> out) const {
+  check_range(begin, out.size());
+  const auto width = static_cast<std::uint64_t>(description_.token_bytes);
+  const auto bytes =
+      token_file_->verified(static_cast<std::uint64_t>(begin) * width, out.size() * width);
+  if (width == 2) {
+    std::ranges::copy(as_tokens<std::uint16_t>(bytes), out.begin());
+  } else {
+    std::ranges::copy(as_tokens<std::int32_t>(bytes), out.begin());
+  }
+}
+
+void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> out) const {
+  check_range(begin, out.size());
+  if (loss_mask_file_ == nullptr) {
+    std::ranges::fill(out, std::uint8_t{1});
+    return;
+  }
+  const auto bytes = loss_mask_file_->verified(static_cast<std::uint64_t>(begin), out.size());
+  std::ranges::copy(as_tokens<std::uint8_t>(bytes), out.begin());
+}
+
+std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
+                                                        std::int64_t end) const {
+  const auto starts = document_offsets_.first(document_offsets_.size() - 1);
+  const auto above = [](std::int64_t value, std::uint64_t start) {
+    return value < static_cast<std::int64_t>(start);
+  };
+  const auto below = [](std::uint64_t start, std::int64_t value) {
+    return static_cast<std::int64_t>(start) < value;
+  };
+  const auto first = std::upper_bound(starts.begin(), starts.end(), begin, above);
+  const auto last = std::lower_bound(first, starts.end(), end, below);
+  return {first, last};
+}
+
+}  // namespace zebra

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace zebra {
+
+/// A SentencePiece model. All const member functions are thread-safe.
+///
+/// With a model of `zebra data tokenizer`, decode(encode(text)) is `text` for every valid UTF-8
+/// without U+2581, which stands for a space within pieces. Text like "<s>" is text: only bos() and
+/// eos() are control tokens, and encode never returns them.
+class Tokenizer {
+ public:
+  /// Throws InputError when the file cannot be read, is not a SentencePiece model, or has no BOS or
+  /// EOS id.
+  explicit Tokenizer(const std::filesystem::path& path);
+  ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  /// The tokens of `text`, without BOS and EOS. Bytes that are no UTF-8 become U+FFFD.
+  std::vector<std::int32_t> encode(std::string_view text) const;
+
+  /// The text of `tokens`; control tokens and ids beyond the vocabulary stand for none, bytes that
+  /// are no UTF-8 for U+FFFD.
+  std::string decode(std::span<const std::int32_t> tokens) const;
+
+  std::int64_t vocab_size() const { return static_cast<std::int64_t>(text_bytes_.size()); }
+  std::int32_t bos() const { return bos_; }
+  std::int32_t eos() const { return eos_; }
+
+  /// Hash of the model file.
+  const std::string& hash() const { return hash_; }
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Bytes of text that a token stands for: 0 for control tokens, the unknown token and ids beyond
+  /// the vocabulary, 1 for byte tokens, else the bytes of its UTF-8, spaces counting one.
+  std::int64_t text_bytes(std::int32_t id) const;
+
+  /// Whether encoding line by line, cut after each newline, equals encoding the whole.
+  bool lines_are_independent() const { return lines_are_independent_; }
+
+  /// Whether text may also be cut before and after each newline and before each run of spaces.
+  bool words_are_independent() const { return words_are_independent_; }
+
+ private:
+  struct Model;
+
+  void read_pieces();
+  bool encodes_alike(std::size_t (*next_cut)(std::string_view text)) const;
+
+  std::filesystem::path path_;
+  std::string hash_;
+  std::unique_ptr<Model> model_;
+  std::vector<std::int32_t> text_bytes_;  // by id
+  std::int32_t bos_ = 0, eos_ = 0;
+  bool lines_are_independent_ = false, words_are_independent_ = false;
+};
+
+/// Length of the first line of `text`, its newline included.
+std::size_t first_line(std::string_view text);
+
+/// Length of the first word of `text`: a newline, or the spaces at its start and what follows them
+/// up to the next space or newline.
+std::size_t first_word(std::string_view text);
+
+}  // namespace zebra

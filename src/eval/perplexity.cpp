@@ -1,0 +1,137 @@
+#include "eval/perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "data/batch.h"
+
+namespace zebra {
+namespace {
+
+// Tokens per forward pass: enough for full speed, little memory.
+constexpr std::int64_t kBatchTokens = 8192;
+
+std::vector<PositionBucket> empty_buckets(std::int64_t length) {
+  std::vector<PositionBucket> buckets;
+  for (std::int64_t begin = 0, end = 1; begin < length; begin = end, end *= 2) {
+    buckets.push_back({begin, std::min(end, length)});
+  }
+  return buckets;
+}
+
+struct Cut {
+  std::vector<Window> whole;
+  std::optional<std::pair<Window, std::int64_t>> partial;  // and its length
+};
+
+// Consecutive windows of one dataset; with a limit only whole ones.
+Cut cut_into_windows(const TokenDataset& dataset, std::int64_t length, std::int64_t max_tokens) {
+  const std::int64_t predictable = dataset.tokens() - 1;
+  const bool limited = max_tokens > 0 && max_tokens < predictable;
+  const std::int64_t whole = (limited ? max_tokens : predictable) / length;
+  Cut cut;
+  for (std::int64_t i = 0; i < whole; ++i) cut.whole.push_back({&dataset, i * length});
+  const std::int64_t rest = predictable - whole * length;
+  if (!limited && rest > 0) cut.partial = {Window{&dataset, whole * length}, rest};
+  return cut;
+}
+
+class Evaluation {
+ public:
+  Evaluation(ZebraModel& model, const Tokenizer& tokenizer, const EvaluationOptions& options)
+      : model_(model), options_(options), device_(model->embedding_weight.device()) {
+    result_.length = options.length;
+    result_.by_position = empty_buckets(options.length);
+    for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+      text_bytes_.push_back(tokenizer.text_bytes(id));
+    }
+  }
+
+  void add(std::span<const Window> windows, std::int64_t length) {
+    const auto batch = make_batch(windows, length, options_.document_mask, /*pinned=*/false);
+    const auto on_device = batch.to(device_);
+    const auto hidden = model_->forward(on_device.tokens, on_device.documents);
+    const auto losses = token_cross_entropy(hidden.flatten(0, 1), model_->head_weight(),
+                                            on_device.targets.flatten())
+                            .to(torch::kCPU);
+    const float* loss = losses.const_data_ptr<float>();
+    const auto* target = batch.targets.const_data_ptr<std::int64_t>();
+    for (std::size_t row = 0; row < windows.size(); ++row) {
+      auto bucket = result_.by_position.begin();
+      for (std::int64_t t = 0; t < length; ++t, ++loss, ++target) {
+        if (t == bucket->end) ++bucket;
+        if (*target == kIgnoredTarget) continue;
+        bucket->nats += *loss;
+        ++bucket->tokens;
+        result_.text_bytes += text_bytes_[static_cast<std::size_t>(*target)];
+      }
+    }
+  }
+
+  Perplexity result() const {
+    Perplexity result = result_;
+    for (const auto& bucket : result.by_position) {
+      result.nats += bucket.nats;
+      result.tokens += bucket.tokens;
+    }
+    std::erase_if(result.by_position,
+                  [](const PositionBucket& bucket) { return bucket.tokens == 0; });
+    return result;
+  }
+
+ private:
+  ZebraModel& model_;
+  const EvaluationOptions& options_;
+  torch::Device device_;
+  Perplexity result_;
+  std::vector<std::int64_t> text_bytes_;
+};
+
+}  // namespace
+
+double Perplexity::perplexity() const { return std::exp(loss()); }
+
+double Perplexity::bits_per_byte() const {
+  return nats / std::numbers::ln2 / static_cast<double>(text_bytes);
+}
+
+Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
+                               const std::vector<std::unique_ptr<TokenDataset>>& datasets,
+                               const EvaluationOptions& options) {
+  const torch::NoGradGuard no_grad;
+  const auto share = options.max_tokens / static_cast<std::int64_t>(datasets.size());
+  std::vector<Cut> cuts;
+  std::int64_t total = 0, done = 0;
+  for (const auto& dataset : datasets) {
+    cuts.push_back(cut_into_windows(*dataset, options.length, share));
+    total += static_cast<std::int64_t>(cuts.back().whole.size()) * options.length;
+    if (cuts.back().partial) total += cuts.back().partial->second;
+  }
+
+  Evaluation evaluation(model, tokenizer, options);
+  const auto add = [&](std::span<const Window> windows, std::int64_t length) {
+    evaluation.add(windows, length);
+    done += static_cast<std::int64_t>(windows.size()) * length;
+    if (options.progress) options.progress(done, total);
+  };
+  const auto rows =
+      static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / options.length));
+  for (const auto& cut : cuts) {
+    const std::span<const Window> whole(cut.whole);
+    for (std::size_t i = 0; i < whole.size(); i += rows) {
+      add(whole.subspan(i, std::min(rows, whole.size() - i)), options.length);
+    }
+    if (cut.partial) add({&cut.partial->first, 1}, cut.partial->second);
+  }
+  auto result = evaluation.result();
+  if (result.tokens == 0) {
+    throw InputError("the evaluation data holds no target that counts for windows of " +
+                     std::to_string(options.length) +
+                     " tokens; use more data, a shorter length or a larger max_tokens");
+  }
+  return result;
+}
+
+}  // namespace zebra

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "data/token_dataset.h"
+#include "data/tokenizer.h"
+#include "model/zebra_model.h"
+
+namespace zebra {
+
+/// Loss of the predictions made at positions [begin, end) of their window.
+struct PositionBucket {
+  std::int64_t begin, end;
+  double nats = 0.0;
+  std::int64_t tokens = 0;
+
+  double loss() const { return nats / static_cast<double>(tokens); }
+};
+
+/// Sums over the counted targets of an evaluation at one context length.
+struct Perplexity {
+  std::int64_t length = 0;
+  double nats = 0.0;
+  std::int64_t tokens = 0;
+  std::int64_t text_bytes = 0;              ///< of the text predicted; BOS and EOS count none
+  std::vector<PositionBucket> by_position;  ///< [0, 1), [1, 2), [2, 4), [4, 8), … up to the length
+
+  double loss() const { return nats / static_cast<double>(tokens); }  ///< nats per token
+  double perplexity() const;
+  double bits_per_byte() const;
+};
+
+struct EvaluationOptions {
+  std::int64_t length;  ///< tokens of context; windows are consecutive, length + 1 tokens each with
+                        ///< stride length
+  std::int64_t max_tokens;  ///< predicted tokens at most, rounded down to whole windows; 0: all,
+                            ///< the last window partial
+  bool document_mask;
+  std::function<void(std::int64_t done, std::int64_t total)> progress =
+      {};  ///< in predicted tokens; may be empty
+};
+
+/// Evaluates `model` on the datasets one after another; of several, each gets an equal share of
+/// max_tokens. The figures do not depend on how windows are batched but for rounding. Throws
+/// InputError when not one target counts.
+Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
+                               const std::vector<std::unique_ptr<TokenDataset>>& datasets,
+                               const EvaluationOptions& options);
+
+}  // namespace zebra

@@ -1,0 +1,57 @@
+#include "model/attention.h"
+
+#include "ops/attention.h"
+
+namespace zebra {
+
+AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind)
+    : model_(model), kind_(kind) {
+  reset();
+}
+
+void AttentionImpl::reset() {
+  qkv_weight = register_parameter(
+      "qkv_weight", torch::empty({packed_projection_width(model_), model_.hidden_size}));
+  output_weight = register_parameter(
+      "output_weight",
+      torch::empty({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()}));
+}
+
+AttentionImpl::Projected AttentionImpl::project(const torch::Tensor& x) const {
+  const auto query_heads = model_.num_attention_heads,
+             key_heads = model_.num_key_value_heads.value();
+  const auto heads = torch::linear(x, qkv_weight)
+                         .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()});
+  const auto parts = heads.split_with_sizes({query_heads, key_heads, key_heads}, 2);
+  return {parts[0], parts[1], parts[2]};
+}
+
+torch::Tensor AttentionImpl::attend(const Projected& projected,
+                                    const SequenceContext& context) const {
+  const auto& [q, k, v] = projected;
+  return kind_ == LayerKind::global ? global_attention(q, k, v, context.global, context.documents)
+                                    : local_attention(q, k, v, model_.window_size.value(),
+                                                      context.local, context.documents);
+}
+
+torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
+  return torch::linear(attended.flatten(2), output_weight);
+}
+
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context) {
+  return output(attend(project(x), context));
+}
+
+torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                                            KeyValueCache& cache) {
+  const bool is_prompt = cache.empty();
+  TORCH_CHECK(is_prompt || x.size(1) == 1, "a filled cache takes one token at a time, got ",
+              x.size(1));
+  const auto projected = project(x);
+  cache.append(apply_rotary(projected.k, context.rotary(kind_)), projected.v);
+  if (is_prompt) return output(attend(projected, context));
+  const auto q = apply_rotary(projected.q, context.rotary(kind_));
+  return output(cached_attention(q, cache.keys(), cache.values()));
+}
+
+}  // namespace zebra

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "config/config.h"
+#include "model/key_value_cache.h"
+#include "model/layout.h"
+#include "model/sequence_context.h"
+
+namespace zebra {
+
+/// Self-attention of one layer: packed query, key and value projection, rotary embedding, global or
+/// local attention, output projection. No biases.
+class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
+ public:
+  AttentionImpl(const ModelSection& model, LayerKind kind);
+  void reset() override;
+
+  /// x [B, T, hidden_size] -> [B, T, hidden_size].
+  torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context);
+
+  /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
+  torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                               KeyValueCache& cache);
+
+  torch::Tensor qkv_weight;  ///< [(Hq + 2 Hkv) D, hidden_size]: rows of all query heads, then keys,
+                             ///< then values
+  torch::Tensor output_weight;  ///< [hidden_size, Hq D]
+
+ private:
+  struct Projected {
+    torch::Tensor q, k, v;  // [B, T, heads, D], views of one tensor
+  };
+  Projected project(const torch::Tensor& x) const;
+  torch::Tensor attend(const Projected& projected, const SequenceContext& context) const;
+  torch::Tensor output(const torch::Tensor& attended) const;
+
+  ModelSection model_;
+  LayerKind kind_;
+};
+TORCH_MODULE(Attention);
+
+}  // namespace zebra

@@ -1,0 +1,63 @@
+#include "model/block.h"
+
+#include <cmath>
+
+namespace zebra {
+
+BlockImpl::BlockImpl(const ModelSection& model, std::int64_t layer)
+    : model_(model), layer_(layer), kind_(layer_kinds(model).at(static_cast<std::size_t>(layer))) {
+  reset();
+}
+
+void BlockImpl::reset() {
+  attention_norm =
+      register_module("attention_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps));
+  attention = register_module("attention", Attention(model_, kind_));
+  feed_forward_norm =
+      register_module("feed_forward_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps));
+  feed_forward = register_module("feed_forward", FeedForward(model_));
+}
+
+torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context) {
+  const auto h = x + attention->forward(attention_norm->forward(x), context);
+  return h + feed_forward->forward(feed_forward_norm->forward(h));
+}
+
+torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
+  return forward(x, make_sequence_context(model_, x.size(1), x.device()));
+}
+
+torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                                        KeyValueCache& cache) {
+  const auto h = x + attention->forward_cached(attention_norm->forward(x), context, cache);
+  return h + feed_forward->forward(feed_forward_norm->forward(h));
+}
+
+ParameterUnit BlockImpl::unit() const {
+  const std::string prefix = "model.layers." + std::to_string(layer_) + ".";
+  const auto d = model_.hidden_size, f = model_.intermediate_size;
+  const auto q_rows = model_.num_attention_heads * model_.head_dim.value();
+  const auto kv_rows = model_.num_key_value_heads.value() * model_.head_dim.value();
+  // Projections that write into the residual stream start smaller, so that its variance does not
+  // grow with depth.
+  const double output_deviation =
+      kInitialDeviation / std::sqrt(2.0 * static_cast<double>(model_.num_hidden_layers));
+  return {
+      "layers." + std::to_string(layer_),
+      {{attention->qkv_weight,
+        {{prefix + "self_attn.q_proj.weight", {q_rows, d}},
+         {prefix + "self_attn.k_proj.weight", {kv_rows, d}},
+         {prefix + "self_attn.v_proj.weight", {kv_rows, d}}},
+        kInitialDeviation},
+       {attention->output_weight,
+        {{prefix + "self_attn.o_proj.weight", {d, q_rows}}},
+        output_deviation},
+       {feed_forward->gate_up_weight,
+        {{prefix + "mlp.gate_proj.weight", {f, d}}, {prefix + "mlp.up_proj.weight", {f, d}}},
+        kInitialDeviation},
+       {feed_forward->down_weight, {{prefix + "mlp.down_proj.weight", {d, f}}}, output_deviation},
+       {attention_norm->weight, {{prefix + "input_layernorm.weight", {d}}}, 0.0},
+       {feed_forward_norm->weight, {{prefix + "post_attention_layernorm.weight", {d}}}, 0.0}}};
+}
+
+}  // namespace zebra

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace zebra {
+
+/// One tensor as checkpoints and exports name it (HuggingFace's Llama names). A packed projection
+/// holds several, one behind the other in memory.
+struct NamedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+
+  std::int64_t numel() const;
+};
+
+/// One parameter of a module and what the rest of the program must know about it.
+struct Parameter {
+  torch::Tensor tensor;            ///< shares storage and identity with the module's parameter
+  std::vector<NamedTensor> parts;  ///< in memory order; their sizes add up to the tensor's
+  double initial_deviation;  ///< standard deviation of the initial weights; 0: all ones (norms)
+
+  /// Weight decay is for matrices and embeddings, not for norms.
+  bool decayed() const { return initial_deviation != 0.0; }
+};
+
+/// The parameters that are sharded, gathered and reduced together: the embedding, a block, the
+/// head.
+struct ParameterUnit {
+  std::string name;
+  std::vector<Parameter> parameters;
+};
+
+inline constexpr double kInitialDeviation = 0.02;
+
+/// Fills the weights. Each element is a function of (seed, part's name, index in the part) alone:
+/// it does not depend on how parts are packed, nor on threads, ranks or devices.
+void initialize_weights(const ParameterUnit& unit, std::int64_t seed);
+
+}  // namespace zebra

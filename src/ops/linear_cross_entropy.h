@@ -1,0 +1,30 @@
+#pragma once
+
+#include <torch/torch.h>
+
+namespace zebra {
+
+/// A target of this value does not count.
+inline constexpr std::int64_t kIgnoredTarget = -100;
+
+/// Sum over the counted targets of the next-token cross-entropy, plus `z_loss` times the sum of
+/// squared log-sum-exps (PaLM, arXiv 2204.02311): a float32 scalar, in nats, not divided by the
+/// number of targets.
+struct CrossEntropySum {
+  torch::Tensor objective;      ///< cross-entropy + z-loss; what backward() starts from
+  torch::Tensor cross_entropy;  ///< cross-entropy alone, no gradient
+};
+
+/// hidden [N, d], weight [V, d], targets [N] (int64, kIgnoredTarget where none). Logits are hidden
+/// x weight^T in the inputs' type, widened to float32 for softmax and loss. They exist for one
+/// chunk of tokens at a time only: the gradients of hidden and weight are formed in the forward
+/// pass and scaled in the backward pass. Differentiable in hidden and weight.
+CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
+                                     const torch::Tensor& targets, double z_loss = 0.0);
+
+/// Cross-entropy of each target, [N] float32, 0 where ignored. No gradient; chunked in the same
+/// way.
+torch::Tensor token_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
+                                  const torch::Tensor& targets);
+
+}  // namespace zebra

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "config/config.h"
+
+namespace zebra {
+
+/// A flat range of weights and its float32 gradients; weight decay applies to elements [0,
+/// decayed_size).
+struct OptimizerRange {
+  torch::Tensor weights;    ///< [n], float32 or bfloat16
+  torch::Tensor gradients;  ///< [n], float32
+  std::int64_t decayed_size;
+};
+
+/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on flat ranges with float32 state, one LibTorch
+/// call per range for the decayed part and one for the rest. bfloat16 weights are rounded copies of
+/// float32 masters.
+class AdamW {
+ public:
+  AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> ranges);
+
+  /// One update from the gradients at learning rate `lr`.
+  void step(double lr);
+
+  /// Rounds the masters into the weights again; to be called after masters were loaded.
+  void publish_masters();
+
+  std::int64_t steps_taken() const { return steps_taken_; }
+  void set_steps_taken(std::int64_t steps) { steps_taken_ = steps; }
+
+  std::size_t size() const { return ranges_.size(); }
+  /// State of range i, each [n] float32. Masters of float32 weights are the weights themselves.
+  const torch::Tensor& masters(std::size_t i) const { return masters_[i]; }
+  const torch::Tensor& first_moments(std::size_t i) const { return first_moments_[i]; }
+  const torch::Tensor& second_moments(std::size_t i) const { return second_moments_[i]; }
+
+ private:
+  void update(std::size_t range, std::int64_t begin, std::int64_t end, double lr,
+              double weight_decay);
+
+  OptimizerSection settings_;
+  std::vector<OptimizerRange> ranges_;
+  std::vector<torch::Tensor> masters_, first_moments_, second_moments_;
+  std::int64_t steps_taken_ = 0;
+};
+
+/// Euclidean norm over all gradients together, summed per range and then over ranges in order (the
+/// same bits every time).
+double gradient_norm(const std::vector<torch::Tensor>& gradients);
+
+/// Scales all gradients by limit / norm when `norm` exceeds `limit`; a limit of 0 means none.
+void clip_gradients(const std::vector<torch::Tensor>& gradients, double norm, double limit);
+
+}  // namespace zebra

@@ -1,0 +1,32 @@
+#include "optim/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace zebra {
+
+double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
+                            std::int64_t max_steps) {
+  if (step <= schedule.warmup_steps)
+    return static_cast<double>(step) / static_cast<double>(schedule.warmup_steps);
+  const auto progress = [&](std::int64_t begin) {
+    const double span = static_cast<double>(std::max<std::int64_t>(max_steps - begin, 1));
+    return std::clamp(static_cast<double>(step - begin) / span, 0.0, 1.0);
+  };
+  const double drop = 1.0 - schedule.min_lr_ratio;
+  switch (schedule.type) {
+    case ScheduleType::cosine:
+      return 1.0 -
+             drop * 0.5 * (1.0 - std::cos(std::numbers::pi * progress(schedule.warmup_steps)));
+    case ScheduleType::wsd: {
+      const auto decay_begin = max_steps - schedule.decay_steps.value();
+      return step <= decay_begin ? 1.0 : 1.0 - drop * std::sqrt(progress(decay_begin));
+    }
+    case ScheduleType::constant:
+      break;
+  }
+  return 1.0;
+}
+
+}  // namespace zebra

@@ -1,0 +1,36 @@
+#include "optim/skip_rule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace zebra {
+namespace {
+
+double median(const std::deque<double>& values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+}  // namespace
+
+bool SkipRule::skips(double loss, double gradient_norm) {
+  if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
+    ++state_.consecutive_non_finite;
+    ++state_.skipped_steps;
+    return true;
+  }
+  state_.consecutive_non_finite = 0;
+  if (skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms &&
+      gradient_norm > skip_above_ * median(state_.recent_norms)) {
+    ++state_.skipped_steps;
+    return true;
+  }
+  state_.recent_norms.push_back(gradient_norm);
+  if (state_.recent_norms.size() > kWindow) state_.recent_norms.pop_front();
+  return false;
+}
+
+}  // namespace zebra

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+namespace zebra {
+
+/// Decides which steps do no update: those whose loss or gradient norm is not finite, and those
+/// whose norm exceeds `skip_above` times the median of the last accepted norms. Its state is part
+/// of a checkpoint, so that a resumed run takes the same decisions.
+class SkipRule {
+ public:
+  struct State {
+    std::deque<double> recent_norms;  ///< of accepted steps, the oldest first, at most kWindow
+    std::int64_t skipped_steps = 0;   ///< in the whole run
+    std::int64_t consecutive_non_finite = 0;
+  };
+
+  static constexpr std::size_t kWindow = 128;
+  /// Norms that must be known before the median counts: early norms are large and fall quickly.
+  static constexpr std::size_t kFewestNorms = 16;
+  /// So many non-finite steps in a row mean that the run has diverged.
+  static constexpr std::int64_t kDivergedAfter = 3;
+
+  /// 0: only non-finite steps are skipped.
+  explicit SkipRule(double skip_above) : skip_above_(skip_above) {}
+
+  /// Whether the step is to be skipped; updates the statistics.
+  bool skips(double loss, double gradient_norm);
+
+  bool diverged() const { return state_.consecutive_non_finite >= kDivergedAfter; }
+
+  const State& state() const { return state_; }
+  void set_state(State state) { state_ = std::move(state); }
+
+ private:
+  double skip_above_;
+  State state_;
+};
+
+}  // namespace zebra

@@ -1,0 +1,78 @@
+#include "train/metrics.h"
+
+#include <unistd.h>
+
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// The rows that a run at `last_step` has written, byte for byte.
+std::string rows_up_to(const std::filesystem::path& path, std::int64_t last_step) {
+  std::istringstream lines(read_file(path));
+  std::string kept;
+  for (std::string line; std::getline(lines, line);) {
+    const auto row = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object() || !row.contains("step") || row["step"].get<std::int64_t>() > last_step)
+      break;
+    kept += line + "\n";
+  }
+  return kept;
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step)
+    : path_(std::move(path)) {
+  const std::string kept = std::filesystem::exists(path_) ? rows_up_to(path_, last_step) : "";
+  write_file_atomically(path_, kept);
+  file_.open(path_, std::ios::app);
+  if (!file_) throw RunError(path_.string() + ": cannot open it to append metrics");
+}
+
+void MetricsLog::add(const StepMetrics& metrics) {
+  Json row = {{"step", metrics.step},
+              {"loss", metrics.loss},
+              {"grad_norm", metrics.grad_norm},
+              {"lr", metrics.lr}};
+  if (metrics.skipped) row["skipped"] = true;
+  row["tokens"] = metrics.tokens;
+  row["tokens_per_second"] = metrics.tokens_per_second;
+  row["seconds"] = metrics.seconds;
+  if (const auto memory = resident_memory_gib()) row["memory_gib"] = *memory;
+  write(row);
+}
+
+void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation) {
+  write({{"step", step},
+         {"validation_loss", validation.loss()},
+         {"bits_per_byte", validation.bits_per_byte()},
+         {"by_position", by_position_json(validation)}});
+}
+
+void MetricsLog::write(const Json& row) {
+  file_ << row.dump() << '\n' << std::flush;
+  if (!file_) throw RunError(path_.string() + ": cannot write metrics (is the disk full?)");
+}
+
+std::optional<double> resident_memory_gib() {
+  std::ifstream statm("/proc/self/statm");
+  double total_pages = 0, resident_pages = 0;
+  if (!(statm >> total_pages >> resident_pages)) return std::nullopt;
+  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / (1024.0 * 1024.0 * 1024.0);
+}
+
+Json by_position_json(const Perplexity& perplexity) {
+  Json rows = Json::array();
+  for (const auto& bucket : perplexity.by_position) {
+    rows.push_back({{"begin", bucket.begin}, {"end", bucket.end}, {"loss", bucket.loss()}});
+  }
+  return rows;
+}
+
+}  // namespace zebra

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "config/config.h"
+
+namespace zebra {
+
+enum class RunState { running, stopped, finished, failed };
+
+/// The folder of one run, owned by one process at a time.
+class RunFolder {
+ public:
+  /// Creates the folder and locks it. Throws InputError when another process trains in it.
+  explicit RunFolder(std::filesystem::path path);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+
+  /// Writes config.yaml (resolved), tokenizer.model and build.json, which make the folder
+  /// self-contained.
+  void describe(const Config& config) const;
+
+  /// Replaces status.json atomically. `checkpoint` is the newest whole one, empty when there is
+  /// none.
+  void set_status(RunState state, std::int64_t step, const std::string& reason,
+                  const std::filesystem::path& checkpoint) const;
+
+ private:
+  std::filesystem::path path_;
+  int lock_ = -1;
+};
+
+}  // namespace zebra

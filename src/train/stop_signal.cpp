@@ -1,0 +1,43 @@
+#include "train/stop_signal.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <initializer_list>
+
+namespace zebra {
+namespace {
+
+constexpr int kEndedBySigint = 128 + SIGINT;
+
+volatile std::sig_atomic_t g_received = 0;
+
+// Only sets a flag: the training loop does the rest.
+void on_signal(int signal) {
+  if (signal == SIGINT && g_received == SIGINT) _exit(kEndedBySigint);
+  g_received = signal;
+}
+
+}  // namespace
+
+void watch_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+}
+
+const char* stop_signal() {
+  switch (g_received) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGUSR1:
+      return "SIGUSR1";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace zebra

@@ -1,0 +1,234 @@
+#include "train/trainer.h"
+
+#include <ATen/Context.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/text.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/training_tensors.h"
+#include "eval/generate.h"
+#include "eval/perplexity.h"
+#include "model/placement.h"
+#include "optim/schedule.h"
+#include "train/stop_signal.h"
+
+namespace zebra {
+namespace {
+
+constexpr std::int64_t kSampleTokens = 64;
+
+void set_numerics(const TrainSection& train) {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(train.deterministic, /*warn_only=*/true);
+  context.setDeterministicFillUninitializedMemory(
+      false);  // a debugging aid that writes every new tensor twice
+  context.setFloat32MatmulPrecision("highest");  // no TF32
+}
+
+}  // namespace
+
+Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, RunFolder& folder)
+    : config_(config),
+      tokenizer_(tokenizer),
+      folder_(folder),
+      device_(resolve_device(config.run.device)),
+      data_(config, tokenizer, device_.is_cuda()),
+      validation_(
+          open_datasets(config.data.validation, tokenizer, config.model.vocab_size.value())),
+      model_(config.model),
+      skip_rule_(config.train.skip_above) {
+  set_numerics(config.train);
+  std::vector<OptimizerRange> ranges;
+  for (const auto& unit : model_->units()) {
+    initialize_weights(unit, config.run.seed);
+    units_.emplace_back(unit, weight_type(config.train.precision), device_);
+  }
+  // The optimizer's masters start as the rounded weights, so that a checkpoint of step 0 and the
+  // model agree.
+  for (const auto& unit : units_)
+    ranges.push_back({unit.weights(), unit.gradients(), unit.decayed_size()});
+  optimizer_ = std::make_unique<AdamW>(config.optimizer, std::move(ranges));
+  for (const auto& source : data_.sources())
+    state_.dataset_fingerprints.push_back(source->fingerprint());
+}
+
+void Trainer::resume(Checkpoint& checkpoint) {
+  auto state = TrainingState::from_json(checkpoint.training());
+  if (state.dataset_fingerprints != state_.dataset_fingerprints) {
+    throw InputError(
+        checkpoint.folder().string() +
+        ": was saved while training on other data: the fingerprints of data.train "
+        "differ; use the datasets of that run, or set another run.dir to start a new one");
+  }
+  load_training_tensors(checkpoint, units_, *optimizer_);
+  optimizer_->set_steps_taken(state.optimizer_steps);
+  skip_rule_.set_state(state.skip);
+  state_ = std::move(state);
+  newest_checkpoint_ = checkpoint.folder();
+  log_info("resuming after step " + std::to_string(state_.step) + " from " +
+           checkpoint.folder().string());
+}
+
+TrainOutcome Trainer::run(std::int64_t stop_after) {
+  metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
+  const auto last_step =
+      stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
+  if (state_.step >= last_step) {
+    return stop(TrainOutcome::finished, RunState::finished,
+                "step " + std::to_string(state_.step) + " was reached before");
+  }
+  folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
+  last_logged_ = monotonic_seconds();
+  started_ = last_logged_ - state_.seconds;
+  tokens_last_logged_ = state_.tokens;
+
+  Prefetch prefetch(data_, state_.step + 1);
+  while (state_.step < last_step) {
+    const auto metrics = train_step(prefetch.next());
+    if (is_due(config_.logging.every_steps) || metrics.skipped) log_step(metrics);
+    if (skip_rule_.diverged()) {
+      save();
+      return stop(TrainOutcome::diverged, RunState::failed,
+                  "diverged: the loss or gradient norm was not finite in " +
+                      std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
+    }
+    if (is_due(config_.eval.every_steps)) validate();
+    const char* signal = stop_signal();
+    if (is_due(config_.checkpoint.every_steps) || state_.step == last_step || signal != nullptr)
+      save();
+    if (signal != nullptr && state_.step < last_step) {
+      return stop(TrainOutcome::stopped, RunState::stopped, std::string("stopped by ") + signal);
+    }
+  }
+  const bool complete = state_.step == config_.train.max_steps;
+  return stop(TrainOutcome::finished, complete ? RunState::finished : RunState::stopped,
+              complete ? "all steps done" : "--stop-after");
+}
+
+// Due every so many steps and after the last one; never where `every_steps` is 0.
+bool Trainer::is_due(std::int64_t every_steps) const {
+  return every_steps > 0 &&
+         (state_.step % every_steps == 0 || state_.step == config_.train.max_steps);
+}
+
+StepMetrics Trainer::train_step(const StepBatch& batch) {
+  const auto step = state_.step + 1;
+  auto loss_sum = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kFloat32));
+  accumulate_gradients(batch, loss_sum);
+
+  const double loss = loss_sum.item<double>() / static_cast<double>(batch.counted_targets);
+  const double norm = gradient_norm(gradients());
+  const double lr =
+      config_.optimizer.lr * learning_rate_factor(config_.schedule, step, config_.train.max_steps);
+  const bool skipped = skip_rule_.skips(loss, norm);
+  if (!skipped) {
+    clip_gradients(gradients(), norm, config_.train.grad_clip);
+    optimizer_->step(lr);
+  }
+
+  state_.step = step;
+  state_.optimizer_steps = optimizer_->steps_taken();
+  state_.tokens += config_.train.global_batch_size * config_.data.sequence_length;
+  state_.seconds = monotonic_seconds() - started_;
+  state_.skip = skip_rule_.state();
+  state_.validation_loss.reset();
+  return {step, loss, norm, lr, skipped, state_.tokens, 0.0, state_.seconds};
+}
+
+// The gradient of the mean over all counted targets of the step, whatever the micro-batches.
+void Trainer::accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum) {
+  for (auto& unit : units_) unit.zero_gradients();
+  const auto scale =
+      torch::full({}, 1.0 / static_cast<double>(batch.counted_targets), loss_sum.options());
+  for (const auto& on_host : batch.micro_batches) {
+    const auto micro_batch = on_host.to(device_);
+    const auto sums = model_->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
+                                   config_.train.z_loss);
+    sums.objective.backward(scale);
+    loss_sum.add_(sums.cross_entropy);
+  }
+}
+
+std::vector<torch::Tensor> Trainer::gradients() const {
+  std::vector<torch::Tensor> gradients;
+  for (const auto& unit : units_) gradients.push_back(unit.gradients());
+  return gradients;
+}
+
+void Trainer::log_step(const StepMetrics& metrics) {
+  const double now = monotonic_seconds();
+  StepMetrics row = metrics;
+  row.tokens_per_second =
+      static_cast<double>(state_.tokens - tokens_last_logged_) / std::max(now - last_logged_, 1e-9);
+  last_logged_ = now;
+  tokens_last_logged_ = state_.tokens;
+  metrics_->add(row);
+
+  const double tokens_left =
+      static_cast<double>((config_.train.max_steps - row.step) * config_.train.global_batch_size *
+                          config_.data.sequence_length);
+  std::string line =
+      "step " + std::to_string(row.step) + "/" + std::to_string(config_.train.max_steps) +
+      "  loss " + fixed(row.loss, 4) + "  grad " + fixed(row.grad_norm, 3) + "  lr " +
+      round_trip(static_cast<float>(row.lr)) + "  " + with_suffix(row.tokens_per_second) +
+      " tok/s  " + duration_text(tokens_left / row.tokens_per_second) + " left";
+  if (row.skipped) {
+    log_warning(line + "  SKIPPED (" + std::to_string(state_.skip.skipped_steps) +
+                " so far): no update");
+  } else {
+    log_info(line);
+  }
+}
+
+void Trainer::validate() {
+  const double began = monotonic_seconds();
+  const auto result = evaluate_perplexity(
+      model_, tokenizer_, validation_,
+      {config_.data.sequence_length, config_.eval.max_tokens, config_.data.document_mask});
+  state_.validation_loss = result.loss();
+  metrics_->add_validation(state_.step, result);
+  log_info("step " + std::to_string(state_.step) + "  validation loss " + fixed(result.loss(), 4) +
+           "  perplexity " + fixed(result.perplexity(), 2) + "  bits per byte " +
+           fixed(result.bits_per_byte(), 4) + "  (" +
+           with_suffix(static_cast<double>(result.tokens)) + " tokens)");
+  write_sample();
+  last_logged_ += monotonic_seconds() - began;  // the rate is that of training
+}
+
+void Trainer::write_sample() {
+  const auto tokens = generate(
+      model_, {tokenizer_.bos()},
+      {.max_new_tokens = kSampleTokens, .seed = config_.run.seed, .stop_token = tokenizer_.eos()});
+  const auto samples = folder_.path() / "samples";
+  std::filesystem::create_directories(samples);
+  write_file_atomically(samples / (checkpoint_folder("", state_.step).filename().string() + ".txt"),
+                        tokenizer_.decode(tokens) + "\n");
+}
+
+void Trainer::save() {
+  const auto folder = checkpoint_folder(folder_.path(), state_.step);
+  const double began = monotonic_seconds();
+  TrainingState state = state_;
+  state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
+  write_checkpoint(folder, {state_.step, config_, config_.data.tokenizer, state.to_json(),
+                            training_tensors(units_, *optimizer_)});
+  newest_checkpoint_ = folder;
+  prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
+  folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
+  const double took = monotonic_seconds() - began;
+  last_logged_ += took;
+  log_info("step " + std::to_string(state_.step) + "  saved " + folder.string() + " in " +
+           fixed(took, 1) + " s");
+}
+
+TrainOutcome Trainer::stop(TrainOutcome outcome, RunState state, const std::string& reason) {
+  folder_.set_status(state, state_.step, reason, newest_checkpoint_);
+  log_info("step " + std::to_string(state_.step) + "  " + reason);
+  return outcome;
+}
+
+}  // namespace zebra

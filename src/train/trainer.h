@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "config/config.h"
+#include "data/prefetch.h"
+#include "data/training_data.h"
+#include "distributed/flat_unit.h"
+#include "model/zebra_model.h"
+#include "optim/adamw.h"
+#include "optim/skip_rule.h"
+#include "train/metrics.h"
+#include "train/run_folder.h"
+#include "train/training_state.h"
+
+namespace zebra {
+
+enum class TrainOutcome {
+  finished,  ///< max_steps or --stop-after reached
+  stopped,   ///< by a signal, after saving
+  diverged,  ///< three non-finite steps in a row, after saving the last good state
+};
+
+/// One training run from its first or resumed step to its last.
+///
+/// A step: gradients of all micro-batches add up in the flat units; loss, norm and skip rule
+/// decide; AdamW updates. Then metrics, validation and checkpoint, each when its turn has come.
+class Trainer {
+ public:
+  /// `config` is resolved and has model.vocab_size. Builds the model with its initial weights.
+  Trainer(const Config& config, const Tokenizer& tokenizer, RunFolder& folder);
+
+  /// Takes over weights, optimizer, statistics and position. Throws InputError when the checkpoint
+  /// does not fit.
+  void resume(Checkpoint& checkpoint);
+
+  /// Trains up to max_steps, or up to and including `stop_after` where that is not 0.
+  TrainOutcome run(std::int64_t stop_after);
+
+ private:
+  StepMetrics train_step(const StepBatch& batch);
+  void accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum);
+  std::vector<torch::Tensor> gradients() const;
+
+  void log_step(const StepMetrics& metrics);
+  void validate();
+  void write_sample();
+  void save();
+  TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
+
+  bool is_due(std::int64_t every_steps) const;
+
+  Config config_;
+  const Tokenizer& tokenizer_;
+  RunFolder& folder_;
+  torch::Device device_;
+  TrainingData data_;
+  std::vector<std::unique_ptr<TokenDataset>> validation_;
+  ZebraModel model_;
+  std::vector<FlatUnit> units_;
+  std::unique_ptr<AdamW> optimizer_;
+  SkipRule skip_rule_;
+  TrainingState state_;
+  std::filesystem::path newest_checkpoint_;
+  std::unique_ptr<MetricsLog> metrics_;
+
+  double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
+  double last_logged_ = 0.0;
+  std::int64_t tokens_last_logged_ = 0;
+};
+
+}  // namespace zebra

@@ -1,0 +1,73 @@
+#include "base/file.h"
+
+#include "base/error.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+
+namespace zebra {
+namespace {
+
+using testing::TemporaryFolder;
+
+std::size_t entries(const std::filesystem::path& folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+TEST_CASE("an atomic write replaces the file and leaves nothing beside it") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "a", "old");
+  write_file_atomically(folder / "a", std::string("new\0text", 8));
+  REQUIRE(read_file(folder / "a") == std::string("new\0text", 8));
+  REQUIRE(entries(folder.path()) == 1);
+}
+
+TEST_CASE("a failed atomic write keeps the old file and leaves nothing beside it") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "a");  // a file cannot replace a folder
+  testing::write_text(folder / "a/inside", "kept");
+  REQUIRE_THROWS_AS(write_file_atomically(folder / "a", "new"), RunError);
+  REQUIRE(read_file(folder / "a/inside") == "kept");
+  REQUIRE_THROWS_AS(write_file_atomically(folder / "missing/a", "new"), RunError);
+}
+
+TEST_CASE("a full disk is an error that names the file") {
+  if (!std::filesystem::exists("/dev/full")) return;
+  FileWriter writer("/dev/full");
+  try {
+    writer.write(std::string(3 << 20, 'x'));
+    writer.commit();
+    FAIL("did not throw");
+  } catch (const RunError& error) {
+    REQUIRE(std::string(error.what()).find("/dev/full") != std::string::npos);
+  }
+}
+
+TEST_CASE("a writer keeps every byte across its buffer") {
+  const TemporaryFolder folder;
+  std::string expected;
+  FileWriter writer(folder / "big");
+  for (int i = 0; i < 300; ++i) {
+    const std::string piece(static_cast<std::size_t>(7919 * (i % 5)),
+                            static_cast<char>('a' + i % 26));
+    writer.write(piece);
+    expected += piece;
+  }
+  writer.commit();
+  REQUIRE(writer.bytes_written() == expected.size());
+  REQUIRE(read_file(folder / "big") == expected);
+}
+
+TEST_CASE("a mapped file shows the bytes, also of an empty file and after a move") {
+  const TemporaryFolder folder;
+  testing::write_text(folder / "a", "bytes");
+  MappedFile first(folder / "a");
+  const MappedFile second = std::move(first);
+  REQUIRE(std::string(reinterpret_cast<const char*>(second.data()), second.size()) == "bytes");
+  testing::write_text(folder / "empty", "");
+  REQUIRE(MappedFile(folder / "empty").size() == 0);
+  REQUIRE_THROWS_AS(MappedFile(folder / "missing"), InputError);
+  REQUIRE_THROWS_AS(read_file(folder / "missing"), InputError);
+}
+
+}  // namespace
+}  // namespace zebra

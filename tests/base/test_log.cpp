@@ -1,0 +1,26 @@
+#include "base/log.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+
+namespace zebra {
+namespace {
+
+TEST_CASE("lines go to the open log file, and no longer once it is closed") {
+  const testing::TemporaryFolder folder;
+  open_log_file(folder / "log");
+  log_info("first");
+  log_warning("second");
+  close_log_file();
+  log_info("third");
+  const std::string text = read_file(folder / "log");
+  REQUIRE(text.find(" first\n") != std::string::npos);
+  REQUIRE(text.find(" warning: second\n") != std::string::npos);
+  REQUIRE(text.find("third") == std::string::npos);
+  REQUIRE_THROWS_AS(open_log_file(folder / "missing/log"), RunError);
+}
+
+}  // namespace
+}  // namespace zebra

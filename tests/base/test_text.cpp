@@ -1,0 +1,44 @@
+#include "base/text.h"
+
+#include <cstdlib>
+#include <limits>
+#include <string>
+
+#include "support/catch.h"
+
+namespace zebra {
+namespace {
+
+TEST_CASE("numbers read back as the same value") {
+  for (const double value : {0.1, 1.0 / 3.0, 1e-300, 12345678.9, -0.0, 5e-324}) {
+    REQUIRE(std::strtod(round_trip(value).c_str(), nullptr) == value);
+  }
+  REQUIRE(std::strtof(round_trip(0.1F).c_str(), nullptr) == 0.1F);
+  REQUIRE(round_trip(std::numeric_limits<double>::quiet_NaN()) == "null");
+  REQUIRE(round_trip(std::numeric_limits<double>::infinity()) == "null");
+}
+
+TEST_CASE("numbers for people") {
+  REQUIRE(fixed(3.14159, 2) == "3.14");
+  REQUIRE(with_commas(0) == "0");
+  REQUIRE(with_commas(999) == "999");
+  REQUIRE(with_commas(1234567) == "1,234,567");
+  REQUIRE(with_commas(-1234) == "-1,234");
+  REQUIRE(with_suffix(7) == "7");
+  REQUIRE(with_suffix(1234) == "1.23K");
+  REQUIRE(with_suffix(999999) == "1.00M");
+  REQUIRE(with_suffix(6.738e9) == "6.74B");
+  REQUIRE(with_byte_unit(512) == "512 B");
+  REQUIRE(with_byte_unit(1.5 * 1024 * 1024 * 1024) == "1.50 GiB");
+}
+
+TEST_CASE("durations") {
+  REQUIRE(duration_text(45.2) == "45s");
+  REQUIRE(duration_text(725) == "12m 05s");
+  REQUIRE(duration_text(3 * 3600 + 7 * 60) == "3h 07m");
+  REQUIRE(duration_text(2 * 86400 + 4 * 3600) == "2d 04h");
+  REQUIRE(duration_text(-1) == "0s");
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,155 @@
+#include "checkpoint/checkpoint.h"
+
+#include "base/error.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/training_tensors.h"
+#include "config/load.h"
+#include "model/zebra_model.h"
+#include "support/model_sections.h"
+#include "support/temporary_folder.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+Config config_for(const TemporaryFolder& folder) {
+  return parse_config("run: {dir: " + folder.path().string() +
+                          "/run}\nmodel: {preset: zebra-tiny}\n"
+                          "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                          "train: {max_steps: 3, global_batch_size: 2}\n",
+                      "c.yaml");
+}
+
+// A training state with known numbers everywhere.
+struct State {
+  ZebraModel model{small_model()};
+  std::vector<FlatUnit> units;
+  std::unique_ptr<AdamW> optimizer;
+
+  explicit State(std::int64_t seed, torch::ScalarType type) {
+    model->initialize(seed);
+    std::vector<OptimizerRange> ranges;
+    for (const auto& unit : model->units()) units.emplace_back(unit, type, torch::kCPU);
+    for (const auto& unit : units)
+      ranges.push_back({unit.weights(), unit.gradients(), unit.decayed_size()});
+    optimizer = std::make_unique<AdamW>(OptimizerSection{}, ranges);
+    torch::manual_seed(seed);
+    for (auto& unit : units) unit.gradients().copy_(torch::randn_like(unit.gradients()));
+    for (int step = 0; step < 3; ++step) optimizer->step(1e-3);
+  }
+
+  void save(const TemporaryFolder& folder, std::int64_t step,
+            nlohmann::ordered_json training = {{"key", 1.5}}) {
+    write_text(folder / "tok.model", "stands for a tokenizer");
+    write_checkpoint(checkpoint_folder(folder.path() / "run", step),
+                     {step, config_for(folder), folder / "tok.model", training,
+                      training_tensors(units, *optimizer)});
+  }
+};
+
+void require_same(const State& a, const State& b) {
+  for (std::size_t i = 0; i < a.units.size(); ++i) {
+    for (const auto& [tensor, begin] : a.units[i].tensors()) {
+      const auto part = [&, begin = begin, count = tensor.numel()](const torch::Tensor& flat) {
+        return flat.narrow(0, begin, count);
+      };
+      REQUIRE(same_bits(part(a.units[i].weights()), part(b.units[i].weights())));
+      REQUIRE(same_bits(part(a.optimizer->masters(i)), part(b.optimizer->masters(i))));
+      REQUIRE(same_bits(part(a.optimizer->first_moments(i)), part(b.optimizer->first_moments(i))));
+      REQUIRE(
+          same_bits(part(a.optimizer->second_moments(i)), part(b.optimizer->second_moments(i))));
+    }
+  }
+}
+
+TEST_CASE("a training state comes back bit for bit") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const TemporaryFolder folder;
+  State saved(1, type), loaded(2, type);
+  saved.save(folder, 40);
+  Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 40));
+  REQUIRE(checkpoint.step() == 40);
+  REQUIRE(checkpoint.training().at("key").get<double>() == 1.5);
+  load_training_tensors(checkpoint, loaded.units, *loaded.optimizer);
+  require_same(saved, loaded);
+}
+
+TEST_CASE("weights alone load into a model of another type") {
+  const TemporaryFolder folder;
+  State saved(1, torch::kBFloat16);
+  saved.save(folder, 1);
+  Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
+  ZebraModel model(small_model());
+  for (const auto& unit : model->units()) load_weights(checkpoint, unit);
+  for (const auto& item : model->named_parameters()) {
+    REQUIRE(same_bits(item.value().detach().to(torch::kBFloat16),
+                      saved.model->named_parameters()[item.key()].detach()));
+  }
+}
+
+TEST_CASE("the checkpoint stands alone: configuration and tokenizer are inside") {
+  const TemporaryFolder folder;
+  State(1, torch::kFloat32).save(folder, 1);
+  Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
+  const auto config = checkpoint.config();
+  REQUIRE(config.data.tokenizer == checkpoint.folder() / "tokenizer.model");
+  REQUIRE(differences(config_for(folder), config).size() == 1);  // the tokenizer's path alone
+}
+
+TEST_CASE("a missing, shortened or changed file is refused by name") {
+  const TemporaryFolder folder;
+  State state(1, torch::kFloat32);
+  state.save(folder, 1);
+  const auto at = checkpoint_folder(folder.path() / "run", 1);
+  const auto load = [&] {
+    Checkpoint checkpoint(at);
+    checkpoint.config();
+    load_training_tensors(checkpoint, state.units, *state.optimizer);
+  };
+  REQUIRE_NOTHROW(load());
+  const std::string name =
+      GENERATE(as<std::string>{}, "weights-00000.safetensors", "exp_avg-00000.safetensors",
+               "config.yaml", "tokenizer.model", "manifest.json");
+  const auto file = at / name;
+  const auto how = GENERATE(0, 1, 2, 3);
+  const auto size = std::filesystem::file_size(file);
+  if (how == 0) std::filesystem::remove(file);
+  if (how == 1) std::filesystem::resize_file(file, size - 1);
+  if (how == 2) flip_byte(file, size / 2);
+  if (how == 3) flip_byte(file, size - 5);
+  INFO(name << " " << how);
+  REQUIRE_THROWS_WITH(load(), Catch::Matchers::Contains(name));
+  REQUIRE_THROWS_AS(load(), InputError);
+}
+
+TEST_CASE("a model of another shape is refused") {
+  const TemporaryFolder folder;
+  State(1, torch::kFloat32).save(folder, 1);
+  Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
+  auto section = small_model();
+  section.intermediate_size = 48;
+  ZebraModel wider(section);
+  REQUIRE_THROWS_WITH(load_weights(checkpoint, wider->blocks[0]->unit()),
+                      Catch::Matchers::Contains("another shape"));
+  ZebraModel deeper(small_model("GLLGG"));
+  REQUIRE_THROWS_WITH(load_weights(checkpoint, deeper->blocks[4]->unit()),
+                      Catch::Matchers::Contains("holds no tensor"));
+}
+
+TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
+  const TemporaryFolder folder;
+  State state(1, torch::kFloat32);
+  const auto at = checkpoint_folder(folder.path() / "run", 7);
+  REQUIRE_THROWS_AS(write_checkpoint(at, {7,
+                                          config_for(folder),
+                                          folder / "no such tokenizer",
+                                          {},
+                                          training_tensors(state.units, *state.optimizer)}),
+                    RunError);
+  REQUIRE(std::filesystem::is_empty(at.parent_path()));
+}
+
+}  // namespace
+}  // namespace zebra

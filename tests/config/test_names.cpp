@@ -1,0 +1,38 @@
+#include "config/names.h"
+
+#include <set>
+
+#include "support/catch.h"
+
+using namespace zebra;
+
+namespace {
+
+template <NamedEnum E>
+void check_table(const std::vector<std::string>& expected) {
+  CHECK(names_of<E>() == expected);
+  std::set<E> values;
+  for (const std::string& name : expected) {
+    const auto value = value_named<E>(name);
+    REQUIRE(value.has_value());
+    CHECK(name_of(*value) == name);
+    values.insert(*value);
+  }
+  CHECK(values.size() == expected.size());
+  CHECK_FALSE(value_named<E>("").has_value());
+  CHECK_FALSE(value_named<E>("None").has_value());
+}
+
+}  // namespace
+
+TEST_CASE("Every choice has the name that the run file uses") {
+  check_table<Device>({"auto", "cpu", "cuda"});
+  check_table<SelfAttention>({"mix", "full", "local"});
+  check_table<GlobalLayer>({"first", "last"});
+  check_table<RopeScaling>({"none", "linear", "dynamic", "yarn"});
+  check_table<ScheduleType>({"cosine", "wsd", "constant"});
+  check_table<Precision>({"fp32", "bf16"});
+  check_table<Sharding>({"none"});
+  CHECK(value_named<RopeScaling>("yarn") == RopeScaling::yarn);
+  CHECK(value_named<Device>("auto") == Device::automatic);
+}

@@ -1,0 +1,119 @@
+#include "config/resolve.h"
+
+#include <algorithm>
+
+#include "config/run_file.h"
+#include "support/catch.h"
+
+using namespace zebra;
+using Catch::Matchers::Contains;
+
+namespace {
+
+std::string pattern_of(int layers, std::vector<std::string> overrides) {
+  overrides.push_back("model.num_hidden_layers=" + std::to_string(layers));
+  return *config_with(overrides).model.attention_pattern;
+}
+
+}  // namespace
+
+TEST_CASE("The layout follows from the short forms") {
+  // Group 4 and the first layer by default.
+  CHECK(pattern_of(5, {}) == "GLLLG");
+  CHECK(pattern_of(8, {"model.self_attn_type=mix"}) == "GLLLGLLL");
+  CHECK(pattern_of(7, {"model.layer_group_size=3"}) == "GLLGLLG");
+  CHECK(pattern_of(7, {"model.layer_group_size=3", "model.global_layer=first"}) == "GLLGLLG");
+  CHECK(pattern_of(7, {"model.layer_group_size=3", "model.global_layer=last"}) == "LLGLLGL");
+  CHECK(pattern_of(6, {"model.layer_group_size=2", "model.global_layer=last"}) == "LGLGLG");
+  CHECK(pattern_of(5, {"model.layer_group_size=1"}) == "GGGGG");
+  CHECK(pattern_of(5, {"model.layer_group_size=1", "model.global_layer=last"}) == "GGGGG");
+  CHECK(pattern_of(3, {"model.layer_group_size=9"}) == "GLL");
+  CHECK(pattern_of(3, {"model.layer_group_size=9", "model.global_layer=last"}) == "LLL");
+  CHECK(pattern_of(1, {}) == "G");
+  CHECK(pattern_of(5, {"model.self_attn_type=full", "model.layer_group_size=2"}) == "GGGGG");
+  CHECK(pattern_of(4, {"model.self_attn_type=local"}) == "LLLL");
+}
+
+TEST_CASE("The number of global layers is ceil(n / L) first, floor(n / L) last") {
+  for (int layers = 1; layers <= 13; ++layers) {
+    for (int group = 1; group <= 15; ++group) {
+      const std::string size = "model.layer_group_size=" + std::to_string(group);
+      const std::string first = pattern_of(layers, {size});
+      const std::string last = pattern_of(layers, {size, "model.global_layer=last"});
+      CHECK(std::count(first.begin(), first.end(), 'G') == (layers + group - 1) / group);
+      CHECK(std::count(last.begin(), last.end(), 'G') == layers / group);
+      CHECK(first.front() == 'G');
+    }
+  }
+}
+
+TEST_CASE("A pattern repeats, is cut to the layers, and overrides the short forms") {
+  CHECK(pattern_of(8, {"model.attention_pattern=GLLL"}) == "GLLLGLLL");
+  CHECK(pattern_of(7, {"model.attention_pattern=LLG"}) == "LLGLLGL");
+  CHECK(pattern_of(5, {"model.attention_pattern=G"}) == "GGGGG");
+  CHECK(pattern_of(3, {"model.attention_pattern=LGL"}) == "LGL");
+  CHECK(pattern_of(4, {"model.attention_pattern=LG", "model.self_attn_type=full",
+                       "model.layer_group_size=3"}) == "LGLG");
+}
+
+TEST_CASE("Patterns that mean nothing are refused") {
+  const std::string letters = "must consist of the letters G (global) and L (local)";
+  CHECK(refusal_with({"model.attention_pattern=GLX"}) ==
+        "--set model.attention_pattern=GLX: model.attention_pattern: \"GLX\" " + letters);
+  CHECK_THAT(refusal_with({"model.attention_pattern=gl"}), Contains(letters));
+  CHECK_THAT(refusal_with({"model.attention_pattern=''"}),
+             Contains("model.attention_pattern: must not be empty"));
+  CHECK_THAT(
+      refusal_with({"model.attention_pattern=GLLLGL"}),
+      Contains("model.attention_pattern: has 6 letters for 5 layers (model.num_hidden_layers)"));
+}
+
+TEST_CASE("Short forms and the preset are gone after resolution") {
+  const ModelSection model = config_with({"model.preset=zebra-tiny", "model.self_attn_type=mix",
+                                          "model.layer_group_size=2", "model.global_layer=last"})
+                                 .model;
+  CHECK_FALSE(model.preset.has_value());
+  CHECK_FALSE(model.self_attn_type.has_value());
+  CHECK_FALSE(model.layer_group_size.has_value());
+  CHECK_FALSE(model.global_layer.has_value());
+}
+
+TEST_CASE("Absent sizes follow from others, given ones stay") {
+  const Config derived = config_with({});
+  CHECK(derived.model.num_key_value_heads == 6);
+  CHECK(derived.model.head_dim == 8);
+  CHECK(derived.model.max_position_embeddings == 33);
+  CHECK(derived.model.vocab_size == std::nullopt);
+  CHECK(derived.model.global_rope_theta == std::nullopt);
+  CHECK(derived.model.local_rope_theta == std::nullopt);
+  CHECK(derived.run.name == "odd");
+  const Config given =
+      config_with({"model.num_key_value_heads=2", "model.head_dim=10", "run.name=mine",
+                   "model.max_position_embeddings=77", "model.global_rope_theta=0"});
+  CHECK(given.model.num_key_value_heads == 2);
+  CHECK(given.model.head_dim == 10);
+  CHECK(given.model.max_position_embeddings == 77);
+  CHECK(given.model.global_rope_theta == 0.0);
+  CHECK(given.run.name == "mine");
+}
+
+TEST_CASE("A head size that does not come out even must be given") {
+  CHECK(refusal_with({"model.num_attention_heads=7"}) ==
+        "run.yaml:2: model.hidden_size: 48 is not a multiple of the 7 heads "
+        "(model.num_attention_heads); change one of "
+        "them, or give model.head_dim");
+  CHECK(config_with({"model.num_attention_heads=7", "model.head_dim=8"}).model.head_dim == 8);
+}
+
+TEST_CASE("The micro batch is by default what a rank has to do") {
+  CHECK(config_with({"train.micro_batch_size="}, 3).train.micro_batch_size == 4);
+  CHECK(config_with({}, 3).train.micro_batch_size == 2);
+}
+
+TEST_CASE("wsd decays over the last fifth unless told otherwise") {
+  CHECK(config_with({"schedule.type=wsd"}).schedule.decay_steps == 4);
+  CHECK(config_with({"schedule.type=wsd", "schedule.decay_steps=7"}).schedule.decay_steps == 7);
+  CHECK(config_with({"schedule.type=wsd", "schedule.warmup_steps=0", "train.max_steps=2"})
+            .schedule.decay_steps == 1);
+  CHECK(config_with({}).schedule.decay_steps == std::nullopt);
+}

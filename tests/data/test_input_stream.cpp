@@ -1,0 +1,119 @@
+#include "data/input_stream.h"
+
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "base/error.h"
+#include "data_support.h"
+
+using namespace zebra;
+using namespace zebra::test;
+
+namespace {
+
+std::string read_all(const std::string& path, std::size_t step = 1000) {
+  InputStream stream(path);
+  std::string text;
+  std::size_t total = 0, count = 0;
+  do {
+    count = stream.append_to(text, step);
+    total += count;
+  } while (count == step);
+  CHECK(text.size() == total);
+  CHECK(stream.append_to(text, 1) == 0);
+  return text;
+}
+
+/// Standard input replaced by a pipe for as long as this object lives.
+class PipeAsStandardInput {
+ public:
+  explicit PipeAsStandardInput(std::string content) : saved_(::dup(STDIN_FILENO)) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    ::dup2(ends[0], STDIN_FILENO);
+    ::close(ends[0]);
+    writer_ = std::thread([content = std::move(content), end = ends[1]] {
+      for (std::size_t done = 0; done < content.size(); done += 777) {
+        const auto part = content.substr(done, 777);
+        if (::write(end, part.data(), part.size()) < 0) break;
+      }
+      ::close(end);
+    });
+  }
+  ~PipeAsStandardInput() {
+    writer_.join();
+    ::dup2(saved_, STDIN_FILENO);
+    ::close(saved_);
+  }
+
+ private:
+  int saved_;
+  std::thread writer_;
+};
+
+}  // namespace
+
+TEST_CASE("Plain, gzip and Zstandard give the same text, whatever the name", "[data][input]") {
+  const TempFolder folder;
+  const std::string text = code_like_text(5, 20000);
+  REQUIRE(text.size() > 500000);
+  const std::string half = text.substr(0, text.size() / 2);
+  const std::string rest = text.substr(text.size() / 2);
+  CHECK(read_all(folder.write("a.gz", text)) == text);
+  CHECK(read_all(folder.write("b.txt", gzip(text))) == text);
+  CHECK(read_all(folder.write("c.txt", zstandard(text))) == text);
+  CHECK(read_all(folder.write("d.gz", gzip(half) + gzip("") + gzip(rest))) == text);
+  CHECK(read_all(folder.write("e.zst", zstandard(half) + zstandard(rest)), 1 << 20) == text);
+  CHECK(read_all(folder.write("f.zst", zstandard("x"))) == "x");
+  CHECK(read_all(folder.write("empty", "")).empty());
+  CHECK(read_all(folder.write("empty.gz", gzip(""))).empty());
+}
+
+TEST_CASE("Output that needs no more input is not lost", "[data][input]") {
+  const TempFolder folder;
+  const std::string zeros(3'000'000, 'z');  // compresses to next to nothing
+  CHECK(read_all(folder.write("z.gz", gzip(zeros)), 7) == zeros);
+  CHECK(read_all(folder.write("z.zst", zstandard(zeros)), 7) == zeros);
+}
+
+TEST_CASE("Standard input is decompressed too", "[data][input]") {
+  const std::string text = code_like_text(6, 9000);
+  for (const auto& content : {text, gzip(text), zstandard(text)}) {
+    const PipeAsStandardInput pipe(content);
+    CHECK(read_all("-") == text);
+  }
+}
+
+TEST_CASE("Truncated and damaged files are told by name", "[data][input]") {
+  const TempFolder folder;
+  const std::string text = code_like_text(7, 3000);
+  for (const auto& whole : {gzip(text), zstandard(text)}) {
+    for (const std::size_t kept : {std::size_t{5}, whole.size() / 2, whole.size() - 1}) {
+      const auto path = folder.write("cut", whole.substr(0, kept));
+      const auto message = message_of<InputError>([&] { read_all(path); });
+      CHECK(contains(message, path));
+      CHECK(contains(message, "truncated"));
+    }
+    std::string damaged = whole;
+    for (std::size_t i = whole.size() / 2; i < whole.size() / 2 + 40; ++i) damaged[i] ^= '\x55';
+    const auto path = folder.write("damaged", damaged);
+    const auto message = message_of<InputError>([&] { read_all(path); });
+    CHECK(contains(message, path));
+    CHECK(contains(message, "damaged"));
+    CHECK_THROWS_AS(read_all(folder.write("more", whole + "no frame")), InputError);
+  }
+  const auto missing = (folder / "missing").string();
+  CHECK(contains(message_of<InputError>([&] { read_all(missing); }), missing));
+}
+
+TEST_CASE("Progress counts the bytes on the disk", "[data][input]") {
+  const TempFolder folder;
+  const std::string packed = gzip(code_like_text(8, 5000));
+  InputStream stream(folder.write("a.gz", packed));
+  std::string text;
+  while (stream.append_to(text, 100000) > 0) {
+  }
+  CHECK(stream.bytes_read() == packed.size());
+}

@@ -1,0 +1,105 @@
+"""Zebra written down a second time, plainly, in PyTorch: dense masks, no packing, no chunks. It reads an export (config.json
+and model.safetensors) and shares no code with the C++ implementation."""
+
+import json
+import math
+
+import torch
+from safetensors.torch import load_file
+
+
+def inverse_frequencies(config, theta, longest):
+    dim = config["head_dim"]
+    scaling = config["rope_scaling"] or {"rope_type": "default"}
+    kind = scaling["rope_type"]
+    exponents = torch.arange(0, dim, 2, dtype=torch.float64) / dim
+    if kind == "dynamic":
+        original = scaling["original_max_position_embeddings"]
+        length = max(longest, original)
+        theta = theta * ((scaling["factor"] * length / original) - (scaling["factor"] - 1)) ** (dim / (dim - 2))
+    frequencies = theta ** -exponents
+    if kind == "linear":
+        frequencies = frequencies / scaling["factor"]
+    if kind != "yarn":
+        return frequencies, 1.0
+
+    original = scaling["original_max_position_embeddings"]
+
+    def correction(rotations):
+        return dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(theta))
+
+    low = max(math.floor(correction(scaling["beta_fast"])), 0)
+    high = min(math.ceil(correction(scaling["beta_slow"])), dim - 1)
+    if low == high:
+        high += 0.001
+    ramp = ((torch.arange(dim // 2, dtype=torch.float64) - low) / (high - low)).clamp(0, 1)
+    keep = 1 - ramp
+    return frequencies / scaling["factor"] * (1 - keep) + frequencies * keep, 0.1 * math.log(scaling["factor"]) + 1
+
+
+def rotate(x, angles, amplitude):
+    """x [B, H, T, D], angles [B, T, D/2]."""
+    cos = torch.cat([angles.cos(), angles.cos()], -1)[:, None] * amplitude
+    sin = torch.cat([angles.sin(), angles.sin()], -1)[:, None] * amplitude
+    first, second = x.chunk(2, -1)
+    return x * cos.to(x.dtype) + torch.cat([-second, first], -1) * sin.to(x.dtype)
+
+
+class ReferenceModel:
+    def __init__(self, folder, dtype):
+        self.config = json.loads((folder / "config.json").read_text())
+        tensors = load_file(folder / "model.safetensors")
+        self.weights = {name: value.to(dtype).requires_grad_(True) for name, value in tensors.items()}
+
+    def norm(self, x, name):
+        scale = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.config["rms_norm_eps"])
+        return x * scale * self.weights[name]
+
+    def attention(self, x, layer, document):
+        config = self.config
+        batch, length, _ = x.shape
+        heads, key_heads, dim = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
+        prefix = f"model.layers.{layer}.self_attn."
+
+        def project(name, count):
+            return (x @ self.weights[prefix + name].T).view(batch, length, count, dim).transpose(1, 2)
+
+        q, k, v = project("q_proj.weight", heads), project("k_proj.weight", key_heads), project("v_proj.weight", key_heads)
+        local = config["layer_types"][layer] == "sliding_attention"
+        theta = config.get("local_rope_theta" if local else "global_rope_theta", config["rope_theta"])
+        index = torch.arange(length)
+        first = torch.stack([torch.stack([(row == row[t]).nonzero()[0, 0] for t in range(length)]) for row in document])
+        if theta != 0:
+            frequencies, amplitude = inverse_frequencies(config, theta, length)
+            angles = (index[None] - first).to(torch.float64)[..., None] * frequencies
+            q, k = rotate(q, angles, amplitude), rotate(k, angles, amplitude)
+        k, v = (t.repeat_interleave(heads // key_heads, 1) for t in (k, v))
+
+        distance = index[:, None] - index[None, :]
+        visible = distance >= 0
+        if local:
+            visible = visible & (distance < config["sliding_window"])
+        visible = visible[None] & (document[:, :, None] == document[:, None, :])
+        scores = (q @ k.transpose(-1, -2)) / math.sqrt(dim)
+        scores = scores.masked_fill(~visible[:, None], float("-inf"))
+        out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, heads * dim)
+        return out @ self.weights[prefix + "o_proj.weight"].T
+
+    def feed_forward(self, x, layer):
+        prefix = f"model.layers.{layer}.mlp."
+        gate, up = (x @ self.weights[prefix + name].T for name in ("gate_proj.weight", "up_proj.weight"))
+        return (torch.nn.functional.silu(gate) * up) @ self.weights[prefix + "down_proj.weight"].T
+
+    def logits(self, tokens, document_begins):
+        document = document_begins.cumsum(1)
+        x = self.weights["model.embed_tokens.weight"][tokens]
+        for layer in range(self.config["num_hidden_layers"]):
+            prefix = f"model.layers.{layer}."
+            x = x + self.attention(self.norm(x, prefix + "input_layernorm.weight"), layer, document)
+            x = x + self.feed_forward(self.norm(x, prefix + "post_attention_layernorm.weight"), layer)
+        x = self.norm(x, "model.norm.weight")
+        head = "model.embed_tokens.weight" if self.config["tie_word_embeddings"] else "lm_head.weight"
+        return x @ self.weights[head].T
+
+    def loss(self, logits, targets):
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum")

@@ -1,0 +1,59 @@
+"""The whole model's logits, loss and gradients against an independent PyTorch implementation, through an export."""
+
+import subprocess
+
+import pytest
+import torch
+from conftest import BUILD, zebra
+from reference_model import ReferenceModel
+from safetensors.torch import load_file, save_file
+
+LAYOUTS = {
+    "mixed": [],
+    "global last, odd window": ["model.global_layer=last", "model.layer_group_size=3", "model.window_size=7"],
+    "all global": ["model.self_attn_type=full"],
+    "all local, window 0": ["model.self_attn_type=local", "model.window_size=0"],
+    "window beyond the length": ["model.window_size=500"],
+    "tied": ["model.tie_word_embeddings=true"],
+    "pattern, one key head": ["model.attention_pattern=LGLL", "model.num_key_value_heads=1"],
+    "linear": ["model.rope_scaling={type: linear, factor: 4}"],
+    "dynamic": ["model.rope_scaling={type: dynamic, factor: 2, original_max_position_embeddings: 32}"],
+    "yarn": ["model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 64}"],
+    "theta by kind": ["model.global_rope_theta=0", "model.local_rope_theta=500"],
+}
+
+
+def relative_error(actual, expected):
+    scale = expected.abs().max()
+    return ((actual.double() - expected.double()).abs().max() / scale).item()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parity(run_file, tmp_path, layout, packed):
+    overrides = [argument for setting in LAYOUTS[layout] for argument in ("--set", setting)]
+    zebra("train", run_file, "--stop-after", 3, "--set", "optimizer.lr=0.01", *overrides)
+    zebra("export", tmp_path / "run", "--output", tmp_path / "export")
+
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(512, (2, 61), generator=generator)
+    targets = torch.randint(512, (2, 61), generator=generator)
+    targets[:, ::5] = -100
+    begins = torch.zeros_like(tokens)
+    if packed:
+        begins[0, [1, 17, 60]] = 1
+        begins[1, 40] = 1
+    save_file({"tokens": tokens, "targets": targets, "document_begins": begins}, tmp_path / "input.safetensors")
+    subprocess.run([BUILD / "tests/zebra_dump_gradients", tmp_path / "run", tmp_path / "input.safetensors",
+                    tmp_path / "output.safetensors"], check=True)
+    ours = load_file(tmp_path / "output.safetensors")
+
+    reference = ReferenceModel(tmp_path / "export", torch.float64)
+    logits = reference.logits(tokens, begins)
+    loss = reference.loss(logits, targets)
+    loss.backward()
+    assert relative_error(ours["logits"], logits) <= 2e-5
+    assert relative_error(ours["loss"], loss) <= 1e-5
+    for name, weight in reference.weights.items():
+        assert relative_error(ours[name], weight.grad) <= 5e-5, name
+    assert set(ours) == set(reference.weights) | {"logits", "loss"}

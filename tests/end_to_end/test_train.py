@@ -1,0 +1,186 @@
+"""`zebra train`: the run folder, stopping by signals, killing, and resuming to the bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import LONG, ZEBRA, metrics, status_of, zebra
+
+STOPPED = 75
+DEADLINE = 120  # seconds
+
+
+def start(run_file, *overrides):
+    return subprocess.Popen([ZEBRA, "train", run_file, *overrides], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for_rows(process, run, count):
+    """Waits until the run has logged so many rows, or has ended."""
+    path = run / "metrics.jsonl"
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() - began < DEADLINE:
+        if path.exists() and path.read_text().count("\n") >= count:
+            return
+        time.sleep(0.01)
+    assert process.poll() is not None, "the run neither logs nor ends"
+
+
+def test_run_folder(trained):
+    for name in ("config.yaml", "tokenizer.model", "build.json", "status.json", "metrics.jsonl", "train.log"):
+        assert (trained / name).is_file()
+    status = status_of(trained)
+    assert status["state"] == "finished" and status["step"] == 50
+    assert sorted(path.name for path in (trained / "checkpoints").iterdir()) == [
+        "step-00000030", "step-00000040", "step-00000050"]
+    rows = metrics(trained)
+    steps = [row for row in rows if "loss" in row]
+    assert [row["step"] for row in steps] == list(range(1, 51))
+    assert steps[-1]["tokens"] == 50 * 8 * 128
+    assert steps[-1]["loss"] < steps[0]["loss"] - 1
+    validations = [row for row in rows if "validation_loss" in row]
+    assert [row["step"] for row in validations] == [25, 50]
+    assert [bucket["begin"] for bucket in validations[0]["by_position"]] == [0, 1, 2, 4, 8, 16, 32, 64]
+    assert (trained / "samples" / "step-00000050.txt").read_text()
+
+
+def test_a_finished_run_ends_with_0_and_changes_nothing(trained):
+    before = (trained / "metrics.jsonl").read_bytes()
+    zebra("train", trained / "config.yaml")
+    assert (trained / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_resolved_config_trains_to_the_same_bits(trained, tmp_path):
+    zebra("train", trained / "config.yaml", "--set", f"run.dir={tmp_path / 'again'}")
+    assert metrics(tmp_path / "again") == metrics(trained)
+
+
+def test_stop_after_and_resume_in_the_middle_of_an_epoch(trained, run_file, tmp_path):
+    zebra("train", run_file, "--stop-after", 13)
+    assert status_of(tmp_path / "run")["step"] == 13
+    zebra("train", run_file)
+    assert metrics(tmp_path / "run") == metrics(trained)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_signal_saves_and_stops_at_a_random_step(trained, run_file, tmp_path, name):
+    run = tmp_path / "run"
+    process = start(run_file)
+    wait_for_rows(process, run, random.randint(1, 40))
+    time.sleep(random.uniform(0, 0.05))
+    process.send_signal(getattr(signal, name))
+    status = process.wait(DEADLINE)
+    assert status in (0, STOPPED)  # 0: it was already past its last step
+    if status == STOPPED:
+        said = status_of(run)
+        assert said["state"] == "stopped" and name in said["reason"]
+        assert os.path.basename(said["checkpoint"]) == f"step-{said['step']:08d}"
+        assert len([row for row in metrics(run) if "loss" in row]) == said["step"]
+    zebra("train", run_file)
+    assert metrics(run) == metrics(trained)
+
+
+def test_a_second_sigint_stops_at_once(run_file, tmp_path):
+    process = start(run_file, "--set", "train.max_steps=100000", "--set", "eval.every_steps=0")
+    wait_for_rows(process, tmp_path / "run", 2)
+    # The second must meet the first one handled; signals of one kind that wait are one.
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.0005)
+    assert process.returncode in (130, STOPPED)
+
+
+@pytest.mark.parametrize("attempt", range(12 if LONG else 3))
+def test_a_killed_run_goes_on_to_the_same_bits(trained, run_file, tmp_path, attempt):
+    run = tmp_path / "run"
+    for _ in range(3):
+        process = start(run_file, "--set", "checkpoint.every_steps=3")
+        wait_for_rows(process, run, random.randint(1, 45))
+        time.sleep(random.uniform(0, 0.2))
+        process.kill()
+        process.wait(DEADLINE)
+    zebra("train", run_file, "--set", "checkpoint.every_steps=3")
+    assert metrics(run) == metrics(trained)
+    assert not list((run / "checkpoints").glob("*.partial*"))
+
+
+def test_two_runs_in_one_folder_refuse_each_other(run_file, tmp_path):
+    process = start(run_file, "--set", "train.max_steps=100000")
+    wait_for_rows(process, tmp_path / "run", 1)
+    try:
+        _, error = zebra("train", run_file, status=2)
+        assert "another process trains in this run.dir" in error
+    finally:
+        process.kill()
+        process.wait(DEADLINE)
+
+
+def test_resume_refuses_other_settings_and_lists_them(run_file, tmp_path):
+    zebra("train", run_file, "--stop-after", 2)
+    _, error = zebra("train", run_file, "--set", "optimizer.lr=0.1", "--set", "run.seed=2", status=2)
+    assert "optimizer.lr: 0.001 -> 0.1" in error and "run.seed: 1 -> 2" in error
+    _, error = zebra("train", run_file, "--set", "logging.every_steps=5", "--set", "train.micro_batch_size=8",
+                     "--stop-after", 3)
+    assert "logging.every_steps: 1 -> 5" in error
+    _, error = zebra("train", run_file, "--resume", "never", status=2)
+    assert "--resume never" in error
+
+
+def test_resume_from_another_folder(trained, run_file, tmp_path):
+    zebra("train", run_file, "--resume", f"{trained}@40")
+    assert [row for row in metrics(tmp_path / "run") if row["step"] > 40] == [
+        row for row in metrics(trained) if row["step"] > 40]
+    _, error = zebra("train", run_file, "--resume", f"{trained}@40", status=2)
+    assert "newer than step 40" in error
+
+
+def test_a_damaged_newest_checkpoint_is_refused_by_name(run_file, tmp_path):
+    zebra("train", run_file, "--stop-after", 10)
+    part = tmp_path / "run/checkpoints/step-00000010/exp_avg-00000.safetensors"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+    _, error = zebra("train", run_file, status=2)
+    assert "exp_avg-00000.safetensors" in error and "corrupt" in error
+
+
+def test_a_checkpoint_without_manifest_is_not_taken_for_whole(trained, run_file, tmp_path):
+    zebra("train", run_file, "--stop-after", 20)
+    (tmp_path / "run/checkpoints/step-00000020/manifest.json").unlink()
+    zebra("train", run_file)
+    assert metrics(tmp_path / "run") == metrics(trained)
+
+
+def test_dry_run_checks_everything_and_writes_nothing(run_file, tmp_path):
+    output, _ = zebra("train", run_file, "--dry-run")
+    assert "attention_pattern: GLGL" in output and "Parameters" in output and "start from scratch" in output
+    assert not (tmp_path / "run").exists()
+    zebra("train", run_file, "--dry-run", "--set", "data.train=[{path: /nowhere}]", status=2)
+
+
+def test_bf16_follows_fp32(trained, run_file, tmp_path):
+    zebra("train", run_file, "--set", "train.precision=bf16", "--stop-after", 50)
+    full = [row["loss"] for row in metrics(trained) if "loss" in row]
+    half = [row["loss"] for row in metrics(tmp_path / "run") if "loss" in row]
+    assert all(abs(a - b) < 0.05 for a, b in zip(full, half))
+    assert full != half
+
+
+@pytest.mark.skipif(not LONG, reason="minutes of training: --long")
+def test_a_125m_model_in_bf16_does_not_grow(data, tmp_path):
+    (tmp_path / "run.yaml").write_text(f"""
+run: {{dir: {tmp_path / 'run'}, device: cpu}}
+model: {{preset: zebra-125m}}
+data: {{tokenizer: {data}/tok.model, train: [{{path: {data}/train}}], sequence_length: 256}}
+train: {{max_steps: 50, global_batch_size: 1, micro_batch_size: 1, precision: bf16}}
+checkpoint: {{every_steps: 1000}}
+logging: {{every_steps: 1}}
+""")
+    zebra("train", tmp_path / "run.yaml", "--set", "model.vocab_size=32000")
+    rows = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    memory = [row["memory_gib"] for row in rows]
+    print(f"resident GiB: step 5 {memory[4]:.3f}, step 25 {memory[24]:.3f}, step 50 {memory[49]:.3f}")
+    assert memory[49] <= 1.01 * memory[4]

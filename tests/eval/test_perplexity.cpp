@@ -1,0 +1,121 @@
+#include "eval/perplexity.h"
+
+#include "base/error.h"
+#include "data/training_data.h"
+#include "support/tensors.h"
+#include "support/tiny_data.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+struct Fixture {
+  TemporaryFolder folder;
+  Config config;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<std::unique_ptr<TokenDataset>> datasets;
+  ZebraModel model{nullptr};
+
+  Fixture() {
+    make_tiny_data(folder);
+    config = tiny_run(folder);
+    tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
+    datasets = open_datasets(config.data.validation, *tokenizer, 300);
+    model = ZebraModel(config.model);
+    model->initialize(1);
+  }
+
+  // The definition, one window at a time, from dense logits.
+  Perplexity by_hand(std::int64_t length, std::int64_t windows, bool document_mask) {
+    const torch::NoGradGuard no_grad;
+    const auto& dataset = *datasets[0];
+    std::vector<std::int32_t> tokens(static_cast<std::size_t>(dataset.tokens()));
+    dataset.copy_tokens(0, tokens);
+    Perplexity sums;
+    for (std::int64_t w = 0; w < windows; ++w) {
+      const auto begin = static_cast<std::size_t>(w * length);
+      const auto end = std::min(begin + static_cast<std::size_t>(length), tokens.size() - 1);
+      const std::vector<std::int64_t> input(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
+                                            tokens.begin() + static_cast<std::ptrdiff_t>(end));
+      std::vector<std::int64_t> starts;
+      for (std::size_t t = 1; t < input.size(); ++t) {
+        if (document_mask && input[t] == tokenizer->bos())
+          starts.push_back(static_cast<std::int64_t>(t));
+      }
+      const auto hidden = model->forward(
+          torch::tensor(input, torch::kInt64).unsqueeze(0),
+          PackedDocuments::from_starts({starts}, static_cast<std::int64_t>(input.size())));
+      const auto log_probabilities = torch::log_softmax(model->logits(hidden)[0], -1);
+      for (std::size_t t = 0; t < input.size(); ++t) {
+        const auto target = tokens[begin + t + 1];
+        if (document_mask && target == tokenizer->bos()) continue;
+        sums.nats -= log_probabilities[static_cast<std::int64_t>(t)][target].item<double>();
+        sums.text_bytes += tokenizer->text_bytes(target);
+        ++sums.tokens;
+      }
+    }
+    return sums;
+  }
+};
+
+TEST_CASE("perplexity equals the definition, with and without a limit") {
+  Fixture fixture;
+  const bool document_mask = GENERATE(true, false);
+  const std::int64_t length = GENERATE(1, 7, 50);
+  const auto predictable = fixture.datasets[0]->tokens() - 1;
+  const auto whole = predictable / length;
+  const auto limited = evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets,
+                                           {length, 3 * length + length / 2, document_mask});
+  const auto expected = fixture.by_hand(length, 3, document_mask);
+  REQUIRE(limited.tokens == expected.tokens);
+  REQUIRE(limited.text_bytes == expected.text_bytes);
+  REQUIRE(limited.nats == Approx(expected.nats).epsilon(1e-5));
+
+  const auto all = evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets,
+                                       {length, 0, document_mask});
+  const auto expected_all = fixture.by_hand(length, whole + 1, document_mask);
+  REQUIRE(all.tokens == expected_all.tokens);
+  REQUIRE(all.nats == Approx(expected_all.nats).epsilon(1e-5));
+  if (!document_mask) REQUIRE(all.tokens == predictable);
+  REQUIRE(all.bits_per_byte() ==
+          Approx(all.nats / std::log(2.0) / static_cast<double>(all.text_bytes)));
+  REQUIRE(all.perplexity() == Approx(std::exp(all.nats / static_cast<double>(all.tokens))));
+}
+
+TEST_CASE("buckets of positions double and add up to the whole") {
+  Fixture fixture;
+  const auto result =
+      evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {50, 500, false});
+  std::int64_t tokens = 0, begin = 0;
+  double nats = 0;
+  for (const auto& bucket : result.by_position) {
+    REQUIRE(bucket.begin == begin);
+    REQUIRE(bucket.tokens == (bucket.end - bucket.begin) * 10);
+    begin = bucket.end;
+    tokens += bucket.tokens;
+    nats += bucket.nats;
+  }
+  REQUIRE(begin == 50);
+  REQUIRE(result.by_position[3].begin == 4);
+  REQUIRE(tokens == result.tokens);
+  REQUIRE(nats == Approx(result.nats));
+}
+
+TEST_CASE("several datasets share the limit") {
+  Fixture fixture;
+  auto twice = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
+                             *fixture.tokenizer, 300);
+  REQUIRE(evaluate_perplexity(fixture.model, *fixture.tokenizer, twice, {10, 100, false}).tokens ==
+          100);
+}
+
+TEST_CASE("data without a single target that counts is refused") {
+  Fixture fixture;
+  REQUIRE_THROWS_AS(
+      evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {1000000, 10, true}),
+      InputError);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,27 @@
+#include "model/key_value_cache.h"
+
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+TEST_CASE("the ring holds the last tokens, in whatever order") {
+  const auto prompt = GENERATE(1, 3, 4, 5, 11);
+  const auto all = torch::arange(20, torch::kFloat32).view({1, 20, 1, 1});
+  KeyValueCache cache(4);
+  REQUIRE(cache.empty());
+  std::int64_t seen = prompt;
+  cache.append(all.slice(1, 0, prompt), -all.slice(1, 0, prompt));
+  for (; seen < 20; ++seen) {
+    const auto expected = all.slice(1, std::max<std::int64_t>(0, seen - 4), seen).flatten();
+    REQUIRE(same_bits(std::get<0>(cache.keys().flatten().sort()), expected));
+    REQUIRE(same_bits(cache.values(), -cache.keys()));
+    cache.append(all.narrow(1, seen, 1), -all.narrow(1, seen, 1));
+  }
+  REQUIRE(cache.bytes() == 2 * 4 * 4);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,70 @@
+#include "model/parameter.h"
+
+#include "model/zebra_model.h"
+#include "support/model_sections.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+TEST_CASE("initial weights are a function of seed, name and index alone") {
+  ParameterUnit packed{"packed", {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, 0.02}}};
+  ParameterUnit alone{"alone", {{torch::empty({4, 4}), {{"b", {4, 4}}}, 0.02}}};
+  initialize_weights(packed, 7);
+  initialize_weights(alone, 7);
+  REQUIRE(same_bits(packed.parameters[0].tensor.slice(0, 2), alone.parameters[0].tensor));
+  REQUIRE_FALSE(torch::equal(packed.parameters[0].tensor.slice(0, 0, 2),
+                             alone.parameters[0].tensor.slice(0, 0, 2)));
+  initialize_weights(alone, 8);
+  REQUIRE_FALSE(torch::equal(packed.parameters[0].tensor.slice(0, 2), alone.parameters[0].tensor));
+}
+
+TEST_CASE("initial weights have the deviations that the model asks for") {
+  auto section = small_model("GLLLGLLL");
+  section.hidden_size = 96;
+  section.intermediate_size = 512;
+  ZebraModel model(section);
+  model->initialize(3);
+  for (const auto& unit : model->units()) {
+    for (const auto& parameter : unit.parameters) {
+      const auto values = parameter.tensor.detach();
+      if (!parameter.decayed()) {
+        REQUIRE((values == 1.0).all().item<bool>());
+        continue;
+      }
+      const auto count = static_cast<double>(values.numel());
+      REQUIRE(values.std().item<double>() ==
+              Approx(parameter.initial_deviation).epsilon(5.0 / std::sqrt(count)));
+      REQUIRE(std::abs(values.mean().item<double>()) <=
+              5.0 * parameter.initial_deviation / std::sqrt(count));
+    }
+  }
+  const auto down = model->blocks[0]->unit().parameters[3];
+  REQUIRE(down.initial_deviation == Approx(0.02 / 4.0));  // 1 / sqrt(2 x 8 layers)
+}
+
+TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
+  auto section = small_model();
+  section.tie_word_embeddings = GENERATE(true, false);
+  ZebraModel model(section);
+  std::vector<std::string> names;
+  for (const auto& unit : model->units()) {
+    for (const auto& parameter : unit.parameters) {
+      std::int64_t elements = 0;
+      for (const auto& part : parameter.parts) {
+        elements += part.numel();
+        names.push_back(part.name);
+      }
+      REQUIRE(elements == parameter.tensor.numel());
+    }
+  }
+  REQUIRE(std::count(names.begin(), names.end(), "model.layers.3.self_attn.k_proj.weight") == 1);
+  REQUIRE(std::count(names.begin(), names.end(), "lm_head.weight") ==
+          (section.tie_word_embeddings ? 0 : 1));
+  REQUIRE(names.size() == (section.tie_word_embeddings ? 2U : 3U) + 4 * 9);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,86 @@
+#include "model/rotary_frequencies.h"
+
+#include "support/model_sections.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+ModelSection with_scaling(RopeScaling type, double factor, std::int64_t original) {
+  auto model = small_model();
+  model.head_dim = 64;
+  model.rope_scaling.type = type;
+  model.rope_scaling.factor = factor;
+  model.rope_scaling.original_max_position_embeddings = original;
+  return model;
+}
+
+std::vector<double> frequencies(const ModelSection& model, std::int64_t longest,
+                                LayerKind kind = LayerKind::global) {
+  return rotary_frequencies(model, kind, longest).radians_per_token;
+}
+
+TEST_CASE("plain frequencies fall geometrically from 1") {
+  const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
+  REQUIRE(plain.size() == 32);
+  REQUIRE(plain[0] == 1.0);
+  REQUIRE(plain[16] == Approx(0.01));  // 10000^(-1/2)
+  REQUIRE(plain[8] / plain[7] == Approx(plain[24] / plain[23]));
+}
+
+TEST_CASE("linear scaling stretches positions") {
+  const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
+  const auto linear = frequencies(with_scaling(RopeScaling::linear, 4, 1), 100);
+  for (std::size_t j = 0; j < plain.size(); ++j) REQUIRE(linear[j] == Approx(plain[j] / 4));
+}
+
+TEST_CASE(
+    "dynamic NTK is plain up to the original length and stretches the slowest pair by the rest") {
+  const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
+  const auto model = with_scaling(RopeScaling::dynamic, 1, 128);
+  REQUIRE(frequencies(model, 128)[31] == Approx(plain[31]));
+  REQUIRE(frequencies(model, 7)[31] == Approx(plain[31]));
+  const auto doubled = frequencies(model, 256);
+  REQUIRE(doubled[0] == 1.0);
+  REQUIRE(doubled[31] == Approx(plain[31] / 2));  // pair D/2 - 1: stretched by exactly 256 / 128
+}
+
+TEST_CASE("YaRN keeps fast pairs, interpolates slow ones, and sharpens attention") {
+  const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
+  const auto model = with_scaling(RopeScaling::yarn, 8, 2048);
+  const auto yarn = frequencies(model, 100);
+  const double pi = 3.14159265358979;
+  for (std::size_t j = 0; j < plain.size(); ++j) {
+    const double turns = 2048 * plain[j] / (2 * pi);
+    if (turns > 2 * 32) REQUIRE(yarn[j] == Approx(plain[j]));
+    if (turns < 0.5) REQUIRE(yarn[j] == Approx(plain[j] / 8));
+    REQUIRE(yarn[j] <= plain[j] * (1 + 1e-12));
+    REQUIRE(yarn[j] >= plain[j] / 8 * (1 - 1e-12));
+  }
+  REQUIRE(rotary_frequencies(model, LayerKind::global, 100).amplitude ==
+          Approx(0.1 * std::log(8.0) + 1));
+}
+
+TEST_CASE("each kind of layer may have its own theta, or none") {
+  auto model = with_scaling(RopeScaling::none, 1, 1);
+  model.global_rope_theta = 0.0;
+  model.local_rope_theta = 500.0;
+  REQUIRE(frequencies(model, 10).empty());
+  REQUIRE_FALSE(
+      rotary_factors(rotary_frequencies(model, LayerKind::global, 10), torch::arange(3)).defined());
+  REQUIRE(frequencies(model, 10, LayerKind::local)[16] == Approx(1 / std::sqrt(500.0)));
+}
+
+TEST_CASE("factors are cosines and sines of position times frequency") {
+  const auto model = with_scaling(RopeScaling::none, 1, 1);
+  const auto positions = torch::tensor({{0, 7}, {1, 40000}}, torch::kInt64);
+  const auto factors = rotary_factors(rotary_frequencies(model, LayerKind::local, 1), positions);
+  REQUIRE(factors.cos.sizes() == std::vector<std::int64_t>{2, 2, 32});
+  REQUIRE(factors.cos[1][1][16].item<float>() == Approx(std::cos(400.0)).margin(1e-6));
+  REQUIRE(factors.sin[0][1][0].item<float>() == Approx(std::sin(7.0)));
+}
+
+}  // namespace
+}  // namespace zebra

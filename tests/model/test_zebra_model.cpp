@@ -1,0 +1,180 @@
+#include "model/zebra_model.h"
+
+#include <sstream>
+
+#include "support/model_sections.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+torch::Tensor random_tokens(std::int64_t batch, std::int64_t length) {
+  return torch::randint(53, {batch, length}, torch::kInt64);
+}
+
+ZebraModel made(const ModelSection& section, std::int64_t seed = 11) {
+  ZebraModel model(section);
+  model->initialize(seed);
+  return model;
+}
+
+TEST_CASE("no token sees later ones, in any layout") {
+  torch::manual_seed(1);
+  const auto pattern = GENERATE(as<std::string>{}, "GG", "LL", "GLLL", "LLG", "LGLG");
+  auto model = made(small_model(pattern));
+  auto tokens = random_tokens(2, 30);
+  const torch::NoGradGuard no_grad;
+  const auto before = model->forward(tokens);
+  tokens[0][17] = (tokens[0][17] + 1) % 53;
+  const auto after = model->forward(tokens);
+  REQUIRE(same_bits(after[1], before[1]));
+  REQUIRE(same_bits(after[0].slice(0, 0, 17), before[0].slice(0, 0, 17)));
+  REQUIRE_FALSE(torch::equal(after[0][17], before[0][17]));
+}
+
+TEST_CASE("local layers alone reach layers x window tokens back, not one more") {
+  torch::manual_seed(2);
+  const std::int64_t window = 3, reach = 4 * window;
+  auto model = made(small_model("LLLL", window));
+  auto tokens = random_tokens(1, 40);
+  const torch::NoGradGuard no_grad;
+  const auto before = model->forward(tokens);
+  tokens[0][10] = (tokens[0][10] + 1) % 53;
+  const auto changed = (model->forward(tokens) - before)[0].abs().amax(-1) > 0;
+  REQUIRE(changed[10 + reach].item<bool>());
+  REQUIRE_FALSE(changed.slice(0, 10 + reach + 1).any().item<bool>());
+}
+
+TEST_CASE("a packed document is what it is alone") {
+  torch::manual_seed(3);
+  const auto pattern = GENERATE(as<std::string>{}, "GG", "LL", "GLLG");
+  auto model = made(small_model(pattern));
+  const auto tokens = random_tokens(2, 31);
+  const torch::NoGradGuard no_grad;
+  const auto packed = model->forward(tokens, PackedDocuments::from_starts({{1, 12}, {30}}, 31));
+  require_close(packed[0].slice(0, 12), model->forward(tokens.slice(0, 0, 1).slice(1, 12))[0],
+                1e-5);
+  require_close(packed[0].slice(0, 1, 12), model->forward(tokens.slice(0, 0, 1).slice(1, 1, 12))[0],
+                1e-5);
+  require_close(packed[1].slice(0, 30), model->forward(tokens.slice(0, 1, 2).slice(1, 30))[0],
+                1e-5);
+}
+
+TEST_CASE("cached generation equals the whole prefix each time") {
+  torch::manual_seed(4);
+  const auto pattern = GENERATE(as<std::string>{}, "GG", "LL", "GLLL", "LLG");
+  auto section = small_model(pattern);
+  const auto scaling = GENERATE(RopeScaling::none, RopeScaling::dynamic, RopeScaling::yarn);
+  if (scaling != RopeScaling::none) {
+    section.rope_scaling.type = scaling;
+    section.rope_scaling.factor = 2.0;
+    section.rope_scaling.original_max_position_embeddings = 8;
+  }
+  section.global_rope_theta = 50000.0;
+  auto model = made(section);
+  const torch::NoGradGuard no_grad;
+  const auto prompt_length = GENERATE(1, 4, 9);
+  const std::int64_t longest = prompt_length + 20;
+  auto cache = model->make_cache(longest);
+  auto tokens = random_tokens(1, prompt_length);
+  auto hidden = model->forward_cached(tokens, cache);
+  for (int step = 0; step < 20; ++step) {
+    const auto context =
+        make_sequence_context(section, tokens.size(1), torch::kCPU, {}, 0, longest);
+    auto x = model->embedding_weight.index_select(0, tokens[0]).unsqueeze(0);
+    for (auto& block : model->blocks) x = block->forward(x, context);
+    require_close(hidden[0][-1], model->final_norm->forward(x)[0][-1], 2e-5);
+    const auto next = random_tokens(1, 1);
+    tokens = torch::cat({tokens, next}, 1);
+    hidden = model->forward_cached(next, cache);
+  }
+}
+
+TEST_CASE("caches of local layers stop growing at the window") {
+  auto model = made(small_model("GLLL", 5));
+  auto cache = model->make_cache(50);
+  const torch::NoGradGuard no_grad;
+  model->forward_cached(random_tokens(1, 30), cache);
+  const std::int64_t per_token = 2 * 2 * 6 * 4;
+  REQUIRE(cache.bytes() == per_token * (50 + 3 * 6));
+}
+
+TEST_CASE("the loss is the mean cross-entropy of the logits") {
+  torch::manual_seed(6);
+  auto section = small_model();
+  section.tie_word_embeddings = GENERATE(true, false);
+  auto model = made(section);
+  const auto tokens = random_tokens(3, 21);
+  auto targets = random_tokens(3, 21);
+  targets[1].slice(0, 3, 9).fill_(kIgnoredTarget);
+  const auto sums = model->loss(tokens, targets);
+  const auto logits = model->logits(model->forward(tokens)).flatten(0, 1);
+  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
+                           .ignore_index(kIgnoredTarget)
+                           .reduction(torch::kSum);
+  require_close(sums.objective,
+                torch::nn::functional::cross_entropy(logits, targets.flatten(), options), 1e-3);
+}
+
+TEST_CASE("the whole model's gradient agrees with finite differences") {
+  torch::manual_seed(7);
+  auto model = made(small_model("GLG", 4));
+  model->to(torch::kFloat32);
+  const auto tokens = random_tokens(2, 14), targets = random_tokens(2, 14);
+  const auto documents = PackedDocuments::from_starts({{5}, {2, 9}}, 14);
+  for (auto& unit : model->units()) {
+    auto parameter = unit.parameters[0].tensor;
+    const auto original = parameter.detach().clone();
+    const auto gradient =
+        torch::autograd::grad({model->loss(tokens, targets, documents).objective}, {parameter})[0];
+    const torch::NoGradGuard no_grad;
+    // Along the gradient itself the difference is largest beside float32 rounding.
+    const auto direction = gradient / gradient.norm();
+    const auto loss_at = [&](double step) {
+      parameter.copy_(original + step * direction);
+      return model->loss(tokens, targets, documents).objective.item<double>();
+    };
+    const double step = 0.02, numeric = (loss_at(step) - loss_at(-step)) / (2 * step);
+    parameter.copy_(original);
+    REQUIRE(numeric == Approx(gradient.norm().item<double>()).epsilon(0.02));
+  }
+}
+
+TEST_CASE("a block works alone: clone, save, load, to") {
+  torch::manual_seed(8);
+  const auto section = small_model("GL");
+  Block block(section, 1);
+  initialize_weights(block->unit(), 5);
+  const auto x = torch::randn({2, 19, 24});
+  const auto expected = block->forward(x).detach();
+
+  const auto clone = std::dynamic_pointer_cast<BlockImpl>(block->clone());
+  REQUIRE(same_bits(clone->forward(x).detach(), expected));
+  {
+    const torch::NoGradGuard no_grad;
+    clone->feed_forward->down_weight.zero_();
+  }
+  REQUIRE(same_bits(block->forward(x).detach(), expected));
+
+  std::stringstream stream;
+  torch::save(block, stream);
+  Block loaded(section, 1);
+  torch::load(loaded, stream);
+  REQUIRE(same_bits(loaded->forward(x).detach(), expected));
+
+  loaded->to(torch::kBFloat16);
+  require_close(loaded->forward(x.to(torch::kBFloat16)), expected, 0.1);
+}
+
+TEST_CASE("a model's clone is independent and equal") {
+  auto model = made(small_model());
+  const auto tokens = random_tokens(1, 12);
+  const auto clone = std::dynamic_pointer_cast<ZebraModelImpl>(model->clone());
+  REQUIRE(same_bits(clone->forward(tokens).detach(), model->forward(tokens).detach()));
+  REQUIRE_FALSE(clone->embedding_weight.is_alias_of(model->embedding_weight));
+}
+
+}  // namespace
+}  // namespace zebra

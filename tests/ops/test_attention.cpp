@@ -1,0 +1,154 @@
+#include "ops/attention.h"
+
+#include "model/rotary_frequencies.h"
+#include "support/attention_reference.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+constexpr std::int64_t kGlobal = -1;
+constexpr double kTheta = 10000.0;
+
+struct Case {
+  std::int64_t batch, length, window, query_heads, key_heads, width;
+  std::vector<std::vector<std::int64_t>>
+      document_starts;  // one list per sequence; empty lists: not packed
+};
+
+RotaryFactors plain_rotary(const torch::Tensor& positions, std::int64_t width) {
+  ModelSection model;
+  model.head_dim = width;
+  model.rope_theta = kTheta;
+  return rotary_factors(rotary_frequencies(model, LayerKind::global, 1), positions);
+}
+
+struct Gradients {
+  torch::Tensor out, packed;
+};
+
+// q, k and v are slices of one packed projection, as in the model; the gradient is that of the
+// projection.
+template <class Attention>
+Gradients run(const torch::Tensor& packed, const torch::Tensor& out_gradient, const Case& c,
+              const Attention& attention) {
+  const auto input = packed.detach().clone().set_requires_grad(true);
+  const auto parts = input.split_with_sizes({c.query_heads, c.key_heads, c.key_heads}, 2);
+  const auto out = attention(parts[0], parts[1], parts[2]);
+  return {out.detach(), torch::autograd::grad({out}, {input}, {out_gradient})[0]};
+}
+
+void check(const Case& c, torch::ScalarType type) {
+  INFO("B " << c.batch << " T " << c.length << " W " << c.window << " heads " << c.query_heads
+            << ":" << c.key_heads << " D " << c.width << " packed " << !c.document_starts.empty()
+            << " type " << type);
+  torch::manual_seed(c.length * 31 + c.window);
+  auto starts = c.document_starts;
+  PackedDocuments documents;
+  if (starts.empty()) {
+    starts.resize(static_cast<std::size_t>(c.batch));
+  } else {
+    documents = PackedDocuments::from_starts(starts, c.length);
+  }
+  const auto positions = restarting_positions(c.length, starts);
+  const auto visible = visible_keys(c.length, c.window, starts);
+  const auto packed =
+      torch::randn({c.batch, c.length, c.query_heads + 2 * c.key_heads, c.width}, type);
+  const auto out_gradient = torch::randn({c.batch, c.length, c.query_heads, c.width}, type);
+  const auto rotary = plain_rotary(c.document_starts.empty() ? positions[0] : positions, c.width);
+
+  const auto naive = [&](const auto& q, const auto& k, const auto& v) {
+    return dense_attention(rotate_by_complex(q, positions, kTheta),
+                           rotate_by_complex(k, positions, kTheta), v, visible);
+  };
+  const auto exact = run(packed.to(torch::kFloat64), out_gradient.to(torch::kFloat64), c, naive);
+  const auto plain = run(packed, out_gradient, c, naive);
+  const auto ours = run(packed, out_gradient, c, [&](const auto& q, const auto& k, const auto& v) {
+    return c.window == kGlobal ? global_attention(q, k, v, rotary, documents)
+                               : local_attention(q, k, v, c.window, rotary, documents);
+  });
+  require_as_exact_as_naive(ours.out, plain.out, exact.out);
+  require_as_exact_as_naive(ours.packed, plain.packed, exact.packed);
+}
+
+TEST_CASE("attention equals the float64 definition at odd sizes") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const std::vector<std::int64_t> lengths = {1, 2, 17, 63, 64, 65, 127, 200};
+  for (const auto length : lengths) {
+    for (const std::int64_t window : {kGlobal, std::int64_t{0}, std::int64_t{1}, std::int64_t{15},
+                                      std::int64_t{64}, length - 1, length, length + 7}) {
+      check({2, length, window, 4, 2, 16, {}}, type);
+    }
+  }
+}
+
+TEST_CASE("grouped, multi-query and plain heads") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  for (const std::int64_t window : {kGlobal, std::int64_t{20}}) {
+    check({1, 70, window, 8, 8, 8, {}}, type);
+    check({2, 70, window, 8, 2, 32, {}}, type);
+    check({1, 70, window, 8, 1, 6, {}}, type);
+    check({3, 33, window, 1, 1, 2, {}}, type);
+  }
+}
+
+TEST_CASE("packed documents do not see each other") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  for (const std::int64_t window :
+       {kGlobal, std::int64_t{0}, std::int64_t{5}, std::int64_t{32}, std::int64_t{200}}) {
+    check({2, 100, window, 4, 2, 16, {{1, 2, 3, 50, 99}, {}}}, type);
+    check({3, 65, window, 4, 4, 8, {{32}, {31, 33}, {64}}}, type);
+    check({1, 2, window, 2, 1, 8, {{1}}}, type);
+  }
+}
+
+TEST_CASE("a non-finite row reaches only tokens that see it") {
+  const std::int64_t window = GENERATE(kGlobal, std::int64_t{3});
+  auto q = torch::randn({2, 40, 2, 8}), k = torch::randn({2, 40, 2, 8}),
+       v = torch::randn({2, 40, 2, 8});
+  const auto attend = [&] {
+    return window == kGlobal ? global_attention(q, k, v, {}, {})
+                             : local_attention(q, k, v, window, {}, {});
+  };
+  const auto before = attend();
+  q[1][20].fill_(std::numeric_limits<float>::quiet_NaN());
+  const auto after = attend();
+  REQUIRE(same_bits(after[0], before[0]));
+  REQUIRE(after[1].slice(0, 0, 20).isfinite().all().item<bool>());
+  REQUIRE(after[1][20].isnan().all().item<bool>());
+}
+
+TEST_CASE("the same inputs give the same bits") {
+  const auto q = torch::randn({2, 130, 4, 16}), k = torch::randn({2, 130, 2, 16}),
+             v = torch::randn({2, 130, 2, 16});
+  REQUIRE(same_bits(local_attention(q, k, v, 33, {}, {}), local_attention(q, k, v, 33, {}, {})));
+  REQUIRE(same_bits(global_attention(q, k, v, {}, {}), global_attention(q, k, v, {}, {})));
+}
+
+TEST_CASE("attention gradients agree with finite differences") {
+  torch::manual_seed(5);
+  const auto documents = PackedDocuments::from_starts({{4, 11}}, 20);
+  const std::int64_t window = GENERATE(kGlobal, std::int64_t{6});
+  const auto weight = torch::randn({1, 20, 2, 8});
+  require_directional_derivative(
+      [&](const torch::Tensor& packed) {
+        const auto parts = packed.split_with_sizes({2, 1, 1}, 2);
+        const auto out = window == kGlobal
+                             ? global_attention(parts[0], parts[1], parts[2], {}, documents)
+                             : local_attention(parts[0], parts[1], parts[2], window, {}, documents);
+        return (out * weight).sum();
+      },
+      torch::randn({1, 20, 4, 8}));
+}
+
+TEST_CASE("a new token against cached keys is the last row of causal attention") {
+  const auto q = torch::randn({2, 9, 4, 8}), k = torch::randn({2, 9, 2, 8}),
+             v = torch::randn({2, 9, 2, 8});
+  const auto last = cached_attention(q.slice(1, 8), k, v);
+  require_close(last, global_attention(q, k, v, {}, {}).slice(1, 8), 1e-5);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,122 @@
+#include "ops/linear_cross_entropy.h"
+
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+struct Result {
+  torch::Tensor objective, hidden, weight;
+};
+
+// The definition, in the inputs' own precision.
+torch::Tensor dense_objective(const torch::Tensor& hidden, const torch::Tensor& weight,
+                              const torch::Tensor& targets, double z) {
+  const auto logits = torch::matmul(hidden, weight.t());
+  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
+                           .ignore_index(kIgnoredTarget)
+                           .reduction(torch::kSum);
+  const auto log_sum_exp = torch::logsumexp(logits, -1).masked_fill(targets == kIgnoredTarget, 0.0);
+  return torch::nn::functional::cross_entropy(logits, targets, options) +
+         z * log_sum_exp.square().sum();
+}
+
+template <class Objective>
+Result run(const torch::Tensor& hidden, const torch::Tensor& weight, double scale,
+           const Objective& objective) {
+  const auto h = hidden.detach().clone().set_requires_grad(true),
+             w = weight.detach().clone().set_requires_grad(true);
+  const auto value = objective(h, w);
+  const auto gradients = torch::autograd::grad({value * scale}, {h, w});
+  return {value.detach(), gradients[0], gradients[1]};
+}
+
+void check(std::int64_t tokens, std::int64_t width, std::int64_t vocabulary, double z_loss) {
+  torch::manual_seed(tokens);
+  const auto hidden = torch::randn({tokens, width}),
+             weight = torch::randn({vocabulary, width}) * 0.3;
+  auto targets = torch::randint(vocabulary, {tokens}, torch::kInt64);
+  targets.slice(0, 0, tokens, 3).fill_(kIgnoredTarget);
+  const double scale = 0.37;
+  const auto ours = run(hidden, weight, scale, [&](const auto& h, const auto& w) {
+    return linear_cross_entropy(h, w, targets, z_loss).objective;
+  });
+  const auto dense = [&](const auto& h, const auto& w) {
+    return dense_objective(h, w, targets, z_loss);
+  };
+  const auto naive = run(hidden, weight, scale, dense);
+  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), scale, dense);
+  require_as_exact_as_naive(ours.objective, naive.objective, exact.objective);
+  require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
+  require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);
+}
+
+TEST_CASE("linear cross-entropy equals the float64 definition") {
+  const double z_loss = GENERATE(0.0, 1e-3);
+  check(1, 4, 7, z_loss);
+  check(50, 16, 33, z_loss);
+  check(301, 8, 70001, z_loss);  // several chunks, the last one partial
+}
+
+TEST_CASE("all targets ignored: zero loss and zero gradients") {
+  const auto hidden = torch::randn({5, 4}).set_requires_grad(true),
+             weight = torch::randn({9, 4}).set_requires_grad(true);
+  const auto sums =
+      linear_cross_entropy(hidden, weight, torch::full({5}, kIgnoredTarget, torch::kInt64));
+  REQUIRE(sums.objective.item<float>() == 0.0F);
+  for (const auto& gradient : torch::autograd::grad({sums.objective}, {hidden, weight})) {
+    REQUIRE(gradient.abs().max().item<float>() == 0.0F);
+  }
+}
+
+TEST_CASE("the z-loss is in the objective, not in the cross-entropy") {
+  const auto hidden = torch::randn({5, 4}), weight = torch::randn({9, 4}),
+             targets = torch::arange(5, torch::kInt64);
+  const auto without = linear_cross_entropy(hidden, weight, targets),
+             with = linear_cross_entropy(hidden, weight, targets, 0.1);
+  REQUIRE(same_bits(without.objective, with.cross_entropy));
+  REQUIRE(with.objective.item<float>() > with.cross_entropy.item<float>());
+}
+
+TEST_CASE("per-token losses add up to the sum") {
+  const auto hidden = torch::randn({40, 8}), weight = torch::randn({60000, 8});
+  auto targets = torch::randint(60000, {40}, torch::kInt64);
+  targets[7] = kIgnoredTarget;
+  const auto losses = token_cross_entropy(hidden, weight, targets);
+  REQUIRE(losses[7].item<float>() == 0.0F);
+  require_close(losses.sum(), linear_cross_entropy(hidden, weight, targets).cross_entropy, 1e-2);
+}
+
+TEST_CASE("linear cross-entropy gradients agree with finite differences") {
+  torch::manual_seed(3);
+  const auto weight = torch::randn({11, 6}),
+             targets = torch::tensor({1, 10, -100, 4}, torch::kInt64);
+  require_directional_derivative(
+      [&](const torch::Tensor& hidden) {
+        return linear_cross_entropy(hidden, weight, targets, 1e-2).objective;
+      },
+      torch::randn({4, 6}));
+}
+
+TEST_CASE("bfloat16 gradients keep their type and stay near the exact ones") {
+  torch::manual_seed(4);
+  const auto hidden = torch::randn({64, 32}).to(torch::kBFloat16),
+             weight = (torch::randn({50, 32}) * 0.2).to(torch::kBFloat16);
+  const auto targets = torch::randint(50, {64}, torch::kInt64);
+  const auto ours = run(hidden, weight, 1.0, [&](const auto& h, const auto& w) {
+    return linear_cross_entropy(h, w, targets).objective;
+  });
+  const auto dense = [&](const auto& h, const auto& w) {
+    return dense_objective(h, w, targets, 0.0);
+  };
+  const auto naive = run(hidden, weight, 1.0, dense);
+  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 1.0, dense);
+  REQUIRE(ours.hidden.scalar_type() == torch::kBFloat16);
+  require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
+  require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,74 @@
+#include "optim/adamw.h"
+
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+// The definition for one element, in float64.
+struct ScalarAdamW {
+  double weight, m = 0, v = 0;
+  int steps = 0;
+
+  void step(double gradient, const OptimizerSection& s, double lr, double decay) {
+    ++steps;
+    weight -= lr * decay * weight;
+    m = s.betas[0] * m + (1 - s.betas[0]) * gradient;
+    v = s.betas[1] * v + (1 - s.betas[1]) * gradient * gradient;
+    const double m_hat = m / (1 - std::pow(s.betas[0], steps)),
+                 v_hat = v / (1 - std::pow(s.betas[1], steps));
+    weight -= lr * m_hat / (std::sqrt(v_hat) + s.eps);
+  }
+};
+
+TEST_CASE("AdamW follows the definition, with decay on the first part only") {
+  torch::manual_seed(1);
+  OptimizerSection settings;
+  settings.weight_decay = 0.3;
+  auto weights = torch::randn({128}), gradients = torch::zeros({128});
+  std::vector<ScalarAdamW> expected;
+  for (int i = 0; i < 128; ++i) expected.push_back({weights[i].item<double>()});
+  AdamW optimizer(settings, {{weights, gradients, 64}});
+  for (int step = 1; step <= 7; ++step) {
+    gradients.copy_(torch::randn({128}));
+    const double lr = 0.01 * step;
+    optimizer.step(lr);
+    for (int i = 0; i < 128; ++i) {
+      auto& element = expected[static_cast<std::size_t>(i)];
+      element.step(gradients[i].item<double>(), settings, lr, i < 64 ? 0.3 : 0.0);
+      REQUIRE(std::abs(weights[i].item<double>() - element.weight) <= 2e-6);
+    }
+  }
+  REQUIRE(optimizer.steps_taken() == 7);
+}
+
+TEST_CASE("bfloat16 weights are rounded masters, and small updates are not lost") {
+  auto weights = torch::ones({64}, torch::kBFloat16), gradients = torch::ones({64});
+  OptimizerSection settings;
+  settings.weight_decay = 0.0;
+  AdamW optimizer(settings, {{weights, gradients, 64}});
+  for (int step = 0; step < 100; ++step)
+    optimizer.step(1e-4);  // each is below half an ulp of 1 in bfloat16
+  REQUIRE(optimizer.masters(0)[0].item<float>() == Approx(0.99).epsilon(1e-4));
+  REQUIRE(weights[0].item<float>() == Approx(0.99).epsilon(0.004));
+  REQUIRE(same_bits(weights, optimizer.masters(0).to(torch::kBFloat16)));
+}
+
+TEST_CASE("the norm is over all gradients together") {
+  REQUIRE(gradient_norm({torch::full({9}, 2.0), torch::full({1}, 8.0)}) == Approx(10.0));
+  REQUIRE(std::isnan(gradient_norm({torch::ones({3}), torch::full({2}, std::nan(""))})));
+}
+
+TEST_CASE("clipping scales to the limit, and only above it") {
+  auto a = torch::full({9}, 2.0), b = torch::full({1}, 8.0);
+  clip_gradients({a, b}, 10.0, 20.0);
+  clip_gradients({a, b}, 10.0, 0.0);
+  REQUIRE(b[0].item<float>() == 8.0F);
+  clip_gradients({a, b}, 10.0, 1.0);
+  REQUIRE(gradient_norm({a, b}) == Approx(1.0));
+}
+
+}  // namespace
+}  // namespace zebra

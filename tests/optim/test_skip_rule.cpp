@@ -1,0 +1,46 @@
+#include "optim/skip_rule.h"
+
+#include <cmath>
+#include <limits>
+
+#include "support/catch.h"
+
+namespace zebra {
+namespace {
+
+TEST_CASE("non-finite steps are skipped, three in a row diverge") {
+  SkipRule rule(0.0);
+  REQUIRE(rule.skips(std::nan(""), 1.0));
+  REQUIRE(rule.skips(1.0, std::numeric_limits<double>::infinity()));
+  REQUIRE_FALSE(rule.diverged());
+  REQUIRE_FALSE(rule.skips(1.0, 1e9));
+  REQUIRE(rule.skips(std::nan(""), std::nan("")));
+  REQUIRE(rule.skips(std::nan(""), 1.0));
+  REQUIRE_FALSE(rule.diverged());
+  REQUIRE(rule.skips(std::nan(""), 1.0));
+  REQUIRE(rule.diverged());
+  REQUIRE(rule.state().skipped_steps == 5);
+}
+
+TEST_CASE("a spike beyond the running median is skipped once the median is known") {
+  SkipRule rule(4.0);
+  for (int i = 0; i < 15; ++i) REQUIRE_FALSE(rule.skips(2.0, i == 7 ? 1000.0 : 1.0));
+  REQUIRE_FALSE(rule.skips(2.0, 3.9));
+  REQUIRE(rule.skips(2.0, 4.1));
+  REQUIRE_FALSE(rule.skips(2.0, 3.9));
+  REQUIRE(rule.state().recent_norms.size() == 17);  // the skipped norm is not among them
+}
+
+TEST_CASE("the restored state takes the same decisions, within a bounded window") {
+  SkipRule rule(2.0), restored(2.0);
+  for (int i = 0; i < 500; ++i) rule.skips(1.0, 1.0 + 0.3 * std::sin(i));
+  REQUIRE(rule.state().recent_norms.size() == SkipRule::kWindow);
+  restored.set_state(rule.state());
+  for (int i = 0; i < 200; ++i) {
+    const double norm = 1.0 + std::fmod(i * 0.37, 1.5);
+    REQUIRE(rule.skips(1.0, norm) == restored.skips(1.0, norm));
+  }
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,48 @@
+#include "train/run_folder.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "support/catch.h"
+#include "support/tiny_data.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+TEST_CASE("two processes cannot own one run folder") {
+  const TemporaryFolder folder;
+  {
+    const RunFolder owner(folder / "run");
+    REQUIRE_THROWS_WITH(RunFolder(folder / "run"), Catch::Matchers::Contains("another process"));
+  }
+  REQUIRE_NOTHROW(RunFolder(folder / "run"));
+}
+
+TEST_CASE("a run that was refused before it wrote anything leaves no folder") {
+  const TemporaryFolder folder;
+  { const RunFolder run(folder / "run"); }
+  REQUIRE_FALSE(std::filesystem::exists(folder / "run"));
+}
+
+TEST_CASE("the folder describes itself") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config = tiny_run(folder);
+  const RunFolder run(folder / "run");
+  run.describe(config);
+  run.set_status(RunState::stopped, 17, "stopped by SIGTERM",
+                 folder / "run/checkpoints/step-00000017");
+  REQUIRE(differences(load_config({folder / "run/config.yaml"}, {}), config).empty());
+  REQUIRE(read_file(folder / "run/tokenizer.model") == read_file(folder / "tok.model"));
+  REQUIRE(nlohmann::json::parse(read_file(folder / "run/build.json")).contains("commit"));
+  const auto status = nlohmann::json::parse(read_file(folder / "run/status.json"));
+  REQUIRE(status["state"] == "stopped");
+  REQUIRE(status["step"] == 17);
+  REQUIRE(status["reason"] == "stopped by SIGTERM");
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,144 @@
+#include "train/trainer.h"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "checkpoint/folder.h"
+#include "support/tensors.h"
+#include "support/tiny_data.h"
+#include "train/resume.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+// One start of the command: resumes where the folder has a checkpoint.
+TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
+  const Tokenizer tokenizer(config.data.tokenizer);
+  RunFolder folder(config.run.dir);
+  Trainer trainer(config, tokenizer, folder);
+  if (const auto newest = checkpoint_to_resume(config, "auto")) {
+    Checkpoint checkpoint(*newest);
+    check_resumable(checkpoint.config(), config, /*same_run=*/true);
+    trainer.resume(checkpoint);
+  }
+  return trainer.run(stop_after);
+}
+
+// The rows of metrics.jsonl without what depends on the clock.
+std::vector<std::string> timeless_rows(const Config& config) {
+  std::istringstream lines(read_file(config.run.dir / "metrics.jsonl"));
+  std::vector<std::string> rows;
+  for (std::string line; std::getline(lines, line);) {
+    auto row = nlohmann::json::parse(line);
+    for (const auto* key : {"tokens_per_second", "seconds", "memory_gib"}) row.erase(key);
+    rows.push_back(row.dump());
+  }
+  return rows;
+}
+
+double last_loss(const Config& config) {
+  double loss = 0;
+  for (const auto& text : timeless_rows(config)) {
+    const auto row = nlohmann::json::parse(text);
+    if (row.contains("loss")) loss = row["loss"].get<double>();
+  }
+  return loss;
+}
+
+std::string weights_hash(const Config& config, std::int64_t step) {
+  const auto folder = checkpoint_folder(config.run.dir, step);
+  return Manifest::from_text(read_file(folder / "manifest.json"), folder)
+      .files.at("weights-00000.safetensors")
+      .hash;
+}
+
+TEST_CASE("stopping and resuming anywhere gives the same bits") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const std::string precision = GENERATE(as<std::string>{}, "fp32", "bf16");
+  const auto straight = tiny_run(
+      folder, {"run.dir=" + folder.path().string() + "/straight", "train.precision=" + precision});
+  REQUIRE(start(straight) == TrainOutcome::finished);
+  REQUIRE(timeless_rows(straight).size() == 12 + 2);
+
+  const auto broken = tiny_run(
+      folder, {"run.dir=" + folder.path().string() + "/broken", "train.precision=" + precision});
+  for (const std::int64_t stop : {1, 2, 6, 7})
+    REQUIRE(start(broken, stop) == TrainOutcome::finished);
+  REQUIRE(start(broken) == TrainOutcome::finished);
+  REQUIRE(timeless_rows(broken) == timeless_rows(straight));
+  REQUIRE(weights_hash(broken, 12) == weights_hash(straight, 12));
+  REQUIRE(list_checkpoints(broken.run.dir).size() == 2);  // keep_last
+}
+
+TEST_CASE("micro-batches change nothing but rounding") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  std::vector<double> losses;
+  for (const std::string size : {"1", "2", "4"}) {
+    const auto config = tiny_run(folder, {"run.dir=" + folder.path().string() + "/micro" + size,
+                                          "train.micro_batch_size=" + size});
+    start(config);
+    losses.push_back(last_loss(config));
+  }
+  REQUIRE(losses[1] == Approx(losses[0]).epsilon(1e-4));
+  REQUIRE(losses[2] == Approx(losses[0]).epsilon(1e-4));
+}
+
+TEST_CASE("the loss falls") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config = tiny_run(folder, {"train.max_steps=60"});
+  start(config);
+  const auto first = nlohmann::json::parse(timeless_rows(config).front())["loss"].get<double>();
+  REQUIRE(first == Approx(std::log(300.0)).margin(0.3));
+  REQUIRE(last_loss(config) < 0.6 * first);
+}
+
+TEST_CASE("three non-finite steps stop the run, with the last good state saved") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  auto config =
+      tiny_run(folder, {"optimizer.lr=1.0e+30", "train.grad_clip=0", "train.max_steps=40"});
+  REQUIRE(start(config) == TrainOutcome::diverged);
+  const auto status = nlohmann::json::parse(read_file(config.run.dir / "status.json"));
+  REQUIRE(status["state"] == "failed");
+  const auto newest = list_checkpoints(config.run.dir).back();
+  REQUIRE(newest.step == status["step"].get<std::int64_t>());
+  const auto rows = timeless_rows(config);
+  REQUIRE(nlohmann::json::parse(rows.back())["skipped"] == true);
+  REQUIRE(nlohmann::json::parse(rows.back())["grad_norm"].is_null());
+  REQUIRE(start(config) == TrainOutcome::diverged);  // it has three tries again, not none
+  REQUIRE(list_checkpoints(config.run.dir).back().step == newest.step + 3);
+}
+
+TEST_CASE("a resumed run must be the same run") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  start(tiny_run(folder), 2);
+  REQUIRE_THROWS_WITH(
+      start(tiny_run(folder, {"optimizer.lr=1.0e-2", "model.window_size=8"})),
+      Catch::Matchers::Contains("optimizer.lr") && Catch::Matchers::Contains("model.window_size"));
+  REQUIRE_THROWS_AS(checkpoint_to_resume(tiny_run(folder), "never"), InputError);
+  std::filesystem::rename(folder / "train", folder / "old");
+  std::filesystem::rename(folder / "valid", folder / "train");
+  std::filesystem::rename(folder / "old", folder / "valid");
+  REQUIRE_THROWS_WITH(start(tiny_run(folder)), Catch::Matchers::Contains("fingerprints"));
+}
+
+TEST_CASE("max_steps may grow, and a finished run ends at once") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  start(tiny_run(folder, {"schedule.type=constant"}));
+  REQUIRE(start(tiny_run(folder, {"schedule.type=constant"})) == TrainOutcome::finished);
+  const auto longer = tiny_run(folder, {"schedule.type=constant", "train.max_steps=15"});
+  REQUIRE(start(longer) == TrainOutcome::finished);
+  REQUIRE(list_checkpoints(longer.run.dir).back().step == 15);
+}
+
+}  // namespace
+}  // namespace zebra
