@@ -52,6 +52,12 @@ std::string with_suffix(double value) {
   return fixed(value, decimals) + kSuffixes[suffix];
 }
 
+std::string scientific(double value) {
+  std::array<char, 32> text;
+  const int length = std::snprintf(text.data(), text.size(), "%.2e", value);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
 std::string with_byte_unit(double bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
   std::size_t unit = 0;

@@ -18,6 +18,9 @@ std::string with_commas(std::int64_t value);
 /// With a metric suffix and three significant digits: 12.3K, 1.25M, 6.74B.
 std::string with_suffix(double value);
 
+/// Scientific, three significant digits: 1.82e+18.
+std::string scientific(double value);
+
 /// Binary units: 1.50 GiB.
 std::string with_byte_unit(double bytes);
 

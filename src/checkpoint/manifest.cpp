@@ -22,7 +22,7 @@ Json to_json(const TensorRecord& record) {
   return {{"shape", record.shape}, {"fragments", fragments}};
 }
 
-TensorRecord tensor_record(const nlohmann::json& json) {
+TensorRecord tensor_record(const Json& json) {
   TensorRecord record;
   record.shape = json.at("shape").get<std::vector<std::int64_t>>();
   for (const auto& fragment : json.at("fragments")) {
@@ -78,7 +78,7 @@ Manifest Manifest::from_text(const std::string& text, const std::filesystem::pat
   if (const std::string fault = fault_of(text); !fault.empty())
     throw InputError(path.string() + ": " + fault);
   try {
-    const auto json = nlohmann::json::parse(text);
+    const auto json = Json::parse(text);
     if (json.at("format") != kFormat)
       throw InputError(path.string() + ": is not the manifest of a Zebra checkpoint");
     const int version = json.at("format_version").get<int>();
@@ -90,7 +90,7 @@ Manifest Manifest::from_text(const std::string& text, const std::filesystem::pat
     Manifest manifest;
     manifest.step = json.at("step").get<std::int64_t>();
     manifest.groups = json.at("groups").get<std::vector<std::string>>();
-    manifest.training = Json::parse(json.at("training").dump());
+    manifest.training = json.at("training");
     for (const auto& [name, record] : json.at("files").items()) {
       manifest.files[name] = {record.at("size").get<std::uint64_t>(),
                               record.at("hash").get<std::string>()};

@@ -119,8 +119,6 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
           bytes != offsets[1] - offsets[0]) {
         throw refuse("the offsets of tensor " + name + " do not fit its shape or the file");
       }
-      if ((data_begin + offsets[0]) % c10::elementSize(*type) != 0)
-        throw refuse("tensor " + name + " is not aligned");
       entries_[name] = {*type, shape, data_begin + offsets[0]};
     } catch (const nlohmann::json::exception&) {
       throw refuse("the header's entry of tensor " + name + " lacks dtype, shape or data_offsets");
@@ -138,10 +136,16 @@ torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
   if (found == entries_.end()) throw InputError(path_.string() + ": holds no tensor " + name);
   const auto& entry = found->second;
+  const auto options = torch::TensorOptions().dtype(entry.type);
+  const std::byte* data = file_.data() + entry.begin;
+  if (entry.begin % c10::elementSize(entry.type) != 0) {
+    auto copy = torch::empty(entry.shape, options);
+    std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
+    return copy;
+  }
   // from_blob wants a mutable pointer; the mapping is read-only, so a write would end the program,
   // not harm the file.
-  auto* data = const_cast<std::byte*>(file_.data() + entry.begin);
-  return torch::from_blob(data, entry.shape, torch::TensorOptions().dtype(entry.type));
+  return torch::from_blob(const_cast<std::byte*>(data), entry.shape, options);
 }
 
 }  // namespace zebra

@@ -59,14 +59,19 @@ TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunFolder& 
                    const TrainOptions& options) {
   const auto resumed_from = checkpoint_to_resume(config, options.resume);
   std::optional<Checkpoint> checkpoint;
+  std::vector<std::string> changes;
   if (resumed_from) {
     checkpoint.emplace(*resumed_from);
-    check_resumable(checkpoint->config(), config, /*same_run=*/options.resume == "auto");
+    changes = check_resumable(checkpoint->config(), config, /*same_run=*/options.resume == "auto");
   }
-  open_log_file(folder.path() / "train.log");
-  watch_stop_signals();
   Trainer trainer(config, tokenizer, folder);
   if (checkpoint) trainer.resume(*checkpoint);
+
+  // Nothing refuses the run from here on: now it may write.
+  watch_stop_signals();
+  open_log_file(folder.path() / "train.log");
+  if (checkpoint) log_info("going on from " + checkpoint->folder().string());
+  for (const auto& change : changes) log_info("changed since the checkpoint: " + change);
   remove_partial_checkpoints(folder.path());
   folder.describe(config);
   return trainer.run(options.stop_after);

@@ -1,5 +1,7 @@
 #include "data/training_data.h"
 
+#include <numeric>
+
 #include "base/error.h"
 
 namespace zebra {
@@ -31,6 +33,8 @@ TrainingData::TrainingData(const Config& config, const Tokenizer& tokenizer, boo
     given_weights.push_back(config.data.train[s].weight);
   }
   weights_ = mixture_weights(source_tokens, given_weights);
+  const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  for (auto& weight : weights_) weight /= sum;
 
   Problems problems;
   std::vector<MixtureSource> mixture;

@@ -29,6 +29,7 @@ class TrainingData {
 
   std::int64_t tokens() const;  ///< in all sources together
   const std::vector<std::unique_ptr<TokenDataset>>& sources() const { return sources_; }
+  /// Shares of the samples; they add up to 1.
   const std::vector<double>& weights() const { return weights_; }
 
  private:

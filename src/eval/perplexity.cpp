@@ -111,6 +111,7 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   }
 
   Evaluation evaluation(model, tokenizer, options);
+  if (options.progress) options.progress(done, total);
   const auto add = [&](std::span<const Window> windows, std::int64_t length) {
     evaluation.add(windows, length);
     done += static_cast<std::int64_t>(windows.size()) * length;

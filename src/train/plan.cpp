@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <vector>
 
 #include "base/text.h"
@@ -47,8 +48,8 @@ Json flops_json(const ForwardFlops& flops) {
 Json cache_json(const Config& config) {
   Json rows = Json::array();
   const auto full = with_full_attention(config.model);
-  for (const std::int64_t length : {config.data.sequence_length, std::int64_t{4096},
-                                    std::int64_t{32768}, std::int64_t{131072}}) {
+  for (const std::int64_t length :
+       std::set<std::int64_t>{config.data.sequence_length, 4096, 32768, 131072}) {
     rows.push_back({{"length", length},
                     {"bytes", key_value_cache_bytes(config.model, length, 2)},
                     {"bytes_full_attention", key_value_cache_bytes(full, length, 2)}});
@@ -160,7 +161,7 @@ std::string plan_text(const Config& config) {
               std::to_string(config.train.global_batch_size) + " sequences of " +
                   std::to_string(config.data.sequence_length));
   text += row("tokens", with_suffix(plan["tokens"].get<double>()));
-  return text + row("training FLOPs", with_suffix(plan["training_flops"].get<double>()),
+  return text + row("training FLOPs", scientific(plan["training_flops"].get<double>()),
                     "three times the forward pass");
 }
 

@@ -1,7 +1,6 @@
 #include "train/resume.h"
 
 #include "base/error.h"
-#include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "config/load.h"
@@ -33,7 +32,8 @@ std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
   return folder;
 }
 
-void check_resumable(const Config& saved, const Config& config, bool same_run) {
+std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run) {
+  std::vector<std::string> allowed;
   Problems problems;
   for (const auto& [key, before, after] : differences(saved, config)) {
     if (key == "data.tokenizer")
@@ -41,7 +41,7 @@ void check_resumable(const Config& saved, const Config& config, bool same_run) {
     const bool names_run = key == "run.dir" || key == "run.name";
     const std::string change = key + ": " + before + " -> " + after;
     if (may_change_on_resume(key) || (names_run && !same_run)) {
-      log_info("changed since the checkpoint: " + change);
+      allowed.push_back(change);
     } else {
       problems.add("changed since the checkpoint and must not: " + change);
     }
@@ -50,6 +50,7 @@ void check_resumable(const Config& saved, const Config& config, bool same_run) {
     problems.add("undo the change, or set another run.dir to start a new run");
     problems.throw_if_any();
   }
+  return allowed;
 }
 
 }  // namespace zebra

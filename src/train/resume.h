@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/config.h"
 
@@ -16,9 +17,9 @@ namespace zebra {
 std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
                                                           const std::string& resume);
 
-/// Compares the run's configuration with the one of the checkpoint: logs what may change, and
-/// throws InputError with all that may not. A run that goes on in another folder may have another
-/// name and dir.
-void check_resumable(const Config& saved, const Config& config, bool same_run);
+/// Compares the run's configuration with the one of the checkpoint: returns what changed and may, as
+/// "key: before -> after", and throws InputError with all that may not. A run that goes on in
+/// another folder may have another name and dir.
+std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run);
 
 }  // namespace zebra

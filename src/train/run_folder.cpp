@@ -77,7 +77,8 @@ RunFolder::~RunFolder() {
   // A run that was refused before it wrote anything leaves no folder behind.
   std::error_code ignored;
   const std::filesystem::directory_iterator entries(path_, ignored);
-  if (!ignored && std::distance(begin(entries), end(entries)) == 1) std::filesystem::remove_all(path_, ignored);
+  if (!ignored && std::distance(begin(entries), end(entries)) == 1)
+    std::filesystem::remove_all(path_, ignored);
   ::close(lock_);
 }
 

@@ -69,18 +69,13 @@ void Trainer::resume(Checkpoint& checkpoint) {
   skip_rule_.set_state(state.skip);
   state_ = std::move(state);
   newest_checkpoint_ = checkpoint.folder();
-  log_info("resuming after step " + std::to_string(state_.step) + " from " +
-           checkpoint.folder().string());
 }
 
 TrainOutcome Trainer::run(std::int64_t stop_after) {
   metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
-  if (state_.step >= last_step) {
-    return stop(TrainOutcome::finished, RunState::finished,
-                "step " + std::to_string(state_.step) + " was reached before");
-  }
+  if (state_.step >= last_step) return finish();
   folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
   last_logged_ = monotonic_seconds();
   started_ = last_logged_ - state_.seconds;
@@ -104,9 +99,13 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
       return stop(TrainOutcome::stopped, RunState::stopped, std::string("stopped by ") + signal);
     }
   }
-  const bool complete = state_.step == config_.train.max_steps;
+  return finish();
+}
+
+TrainOutcome Trainer::finish() {
+  const bool complete = state_.step >= config_.train.max_steps;
   return stop(TrainOutcome::finished, complete ? RunState::finished : RunState::stopped,
-              complete ? "all steps done" : "--stop-after");
+              complete ? "all steps done" : "stopped by --stop-after");
 }
 
 // Due every so many steps and after the last one; never where `every_steps` is 0.

@@ -50,6 +50,7 @@ class Trainer {
   void validate();
   void write_sample();
   void save();
+  TrainOutcome finish();
   TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
 
   bool is_due(std::int64_t every_steps) const;

@@ -28,6 +28,7 @@ TEST_CASE("numbers for people") {
   REQUIRE(with_suffix(1234) == "1.23K");
   REQUIRE(with_suffix(999999) == "1.00M");
   REQUIRE(with_suffix(6.738e9) == "6.74B");
+  REQUIRE(scientific(1.8249e18) == "1.82e+18");
   REQUIRE(with_byte_unit(512) == "512 B");
   REQUIRE(with_byte_unit(1.5 * 1024 * 1024 * 1024) == "1.50 GiB");
 }

@@ -35,6 +35,7 @@ struct Fixture {
     Perplexity sums;
     for (std::int64_t w = 0; w < windows; ++w) {
       const auto begin = static_cast<std::size_t>(w * length);
+      if (begin + 1 >= tokens.size()) break;
       const auto end = std::min(begin + static_cast<std::size_t>(length), tokens.size() - 1);
       const std::vector<std::int64_t> input(tokens.begin() + static_cast<std::ptrdiff_t>(begin),
                                             tokens.begin() + static_cast<std::ptrdiff_t>(end));
