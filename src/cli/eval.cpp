@@ -26,9 +26,8 @@ struct EvalOptions {
   std::string json;
 };
 
-Perplexity evaluate_length(LoadedModel& loaded,
-                           const std::vector<std::unique_ptr<TokenDataset>>& datasets,
-                           std::int64_t length, std::int64_t max_tokens) {
+Perplexity evaluate_length(LoadedModel& loaded, const TokenDatasets& datasets, std::int64_t length,
+                           std::int64_t max_tokens) {
   std::unique_ptr<ProgressBar> progress;
   std::int64_t evaluated = 0;
   const auto result =

@@ -29,11 +29,9 @@ struct TrainOptions {
 };
 
 // Everything a start would check, without writing anything.
-void check_and_print(const Config& config, const Tokenizer& tokenizer,
-                     const TrainOptions& options) {
+void check_and_print(const Config& config, RunDatasets datasets, const TrainOptions& options) {
   resolve_device(config.run.device);
-  const TrainingData data(config, tokenizer, /*pinned=*/false);
-  open_datasets(config.data.validation, tokenizer, config.model.vocab_size.value());
+  const TrainingData data(config, std::move(datasets.train), /*pinned=*/false);
   const auto checkpoint = checkpoint_to_resume(config, options.resume);
   if (checkpoint)
     check_resumable(Checkpoint(*checkpoint).config(), config,
@@ -55,8 +53,8 @@ void check_and_print(const Config& config, const Tokenizer& tokenizer,
             << ".\n";
 }
 
-TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunFolder& folder,
-                   const TrainOptions& options) {
+TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
+                   RunFolder& folder, const TrainOptions& options) {
   const auto resumed_from = checkpoint_to_resume(config, options.resume);
   std::optional<Checkpoint> checkpoint;
   std::vector<std::string> changes;
@@ -64,7 +62,7 @@ TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunFolder& 
     checkpoint.emplace(*resumed_from);
     changes = check_resumable(checkpoint->config(), config, /*same_run=*/options.resume == "auto");
   }
-  Trainer trainer(config, tokenizer, folder);
+  Trainer trainer(config, tokenizer, std::move(datasets), folder);
   if (checkpoint) trainer.resume(*checkpoint);
 
   // Nothing refuses the run from here on: now it may write.
@@ -81,13 +79,14 @@ int run_train(const TrainOptions& options) {
   Config config = options.run_files.load();
   const Tokenizer tokenizer(config.data.tokenizer);
   config.model.vocab_size = model_vocabulary(config.model, tokenizer);
+  auto datasets = open_run_datasets(config, tokenizer);
   if (options.dry_run) {
-    check_and_print(config, tokenizer, options);
+    check_and_print(config, std::move(datasets), options);
     return kExitDone;
   }
   RunFolder folder(config.run.dir);
   try {
-    switch (train(config, tokenizer, folder, options)) {
+    switch (train(config, tokenizer, std::move(datasets), folder, options)) {
       case TrainOutcome::finished:
         return kExitDone;
       case TrainOutcome::stopped:

@@ -6,11 +6,10 @@
 
 namespace zebra {
 
-std::vector<std::unique_ptr<TokenDataset>> open_datasets(const std::vector<DataSource>& sources,
-                                                         const Tokenizer& tokenizer,
-                                                         std::int64_t vocab_size) {
-  std::vector<std::unique_ptr<TokenDataset>> datasets;
-  Problems problems;
+namespace {
+
+void open_into(TokenDatasets& datasets, const std::vector<DataSource>& sources,
+               const Tokenizer& tokenizer, std::int64_t vocab_size, Problems& problems) {
   for (const auto& source : sources) {
     try {
       datasets.push_back(std::make_unique<TokenDataset>(source.path, tokenizer.hash(), vocab_size));
@@ -18,14 +17,31 @@ std::vector<std::unique_ptr<TokenDataset>> open_datasets(const std::vector<DataS
       problems.add(error.what());
     }
   }
+}
+
+}  // namespace
+
+TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+                            std::int64_t vocab_size) {
+  TokenDatasets datasets;
+  Problems problems;
+  open_into(datasets, sources, tokenizer, vocab_size, problems);
   problems.throw_if_any();
   return datasets;
 }
 
-TrainingData::TrainingData(const Config& config, const Tokenizer& tokenizer, bool pinned)
-    : config_(config),
-      pinned_(pinned),
-      sources_(open_datasets(config.data.train, tokenizer, config.model.vocab_size.value())) {
+RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
+  RunDatasets datasets;
+  Problems problems;
+  const auto vocab_size = config.model.vocab_size.value();
+  open_into(datasets.train, config.data.train, tokenizer, vocab_size, problems);
+  open_into(datasets.validation, config.data.validation, tokenizer, vocab_size, problems);
+  problems.throw_if_any();
+  return datasets;
+}
+
+TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pinned)
+    : config_(config), pinned_(pinned), sources_(std::move(sources)) {
   std::vector<std::int64_t> source_tokens;
   std::vector<std::optional<double>> given_weights;
   for (std::size_t s = 0; s < sources_.size(); ++s) {

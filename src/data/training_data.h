@@ -18,31 +18,40 @@ struct StepBatch {
   std::int64_t counted_targets = 0;
 };
 
+using TokenDatasets = std::vector<std::unique_ptr<TokenDataset>>;
+
+/// Opens the datasets of a list, in order; throws one InputError for all that cannot be used.
+TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+                            std::int64_t vocab_size);
+
+/// The datasets of data.train and data.validation, in order.
+struct RunDatasets {
+  TokenDatasets train, validation;
+};
+
+/// Opens all of them; throws one InputError for all that cannot be used.
+RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer);
+
 /// The training mixture as a function of (seed, step): step s (from 1) holds the global samples
 /// [(s - 1) global_batch_size, s global_batch_size).
 class TrainingData {
  public:
-  /// Opens every dataset of `config.data.train`; all that is wrong with them is one InputError.
-  TrainingData(const Config& config, const Tokenizer& tokenizer, bool pinned);
+  /// `sources` are those of data.train. Throws InputError when one is too short for a sample.
+  TrainingData(const Config& config, TokenDatasets sources, bool pinned);
 
   StepBatch step(std::int64_t step);
 
   std::int64_t tokens() const;  ///< in all sources together
-  const std::vector<std::unique_ptr<TokenDataset>>& sources() const { return sources_; }
+  const TokenDatasets& sources() const { return sources_; }
   /// Shares of the samples; they add up to 1.
   const std::vector<double>& weights() const { return weights_; }
 
  private:
   Config config_;
   bool pinned_;
-  std::vector<std::unique_ptr<TokenDataset>> sources_;
+  TokenDatasets sources_;
   std::vector<double> weights_;
   std::unique_ptr<MixtureOrder> order_;
 };
-
-/// Opens the datasets of a list, in order; throws one InputError for all that cannot be used.
-std::vector<std::unique_ptr<TokenDataset>> open_datasets(const std::vector<DataSource>& sources,
-                                                         const Tokenizer& tokenizer,
-                                                         std::int64_t vocab_size);
 
 }  // namespace zebra

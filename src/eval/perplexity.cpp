@@ -98,8 +98,7 @@ double Perplexity::bits_per_byte() const {
 }
 
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
-                               const std::vector<std::unique_ptr<TokenDataset>>& datasets,
-                               const EvaluationOptions& options) {
+                               const TokenDatasets& datasets, const EvaluationOptions& options) {
   const torch::NoGradGuard no_grad;
   const auto share = options.max_tokens / static_cast<std::int64_t>(datasets.size());
   std::vector<Cut> cuts;

@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "data/token_dataset.h"
 #include "data/tokenizer.h"
+#include "data/training_data.h"
 #include "model/zebra_model.h"
 
 namespace zebra {
@@ -47,7 +47,6 @@ struct EvaluationOptions {
 /// max_tokens. The figures do not depend on how windows are batched but for rounding. Throws
 /// InputError when not one target counts.
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
-                               const std::vector<std::unique_ptr<TokenDataset>>& datasets,
-                               const EvaluationOptions& options);
+                               const TokenDatasets& datasets, const EvaluationOptions& options);
 
 }  // namespace zebra

@@ -31,12 +31,13 @@ void set_numerics(const TrainSection& train) {
 
 }  // namespace
 
-Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, RunFolder& folder)
+Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
+                 RunFolder& folder)
     : config_(config),
       tokenizer_(tokenizer),
       folder_(folder),
       device_(resolve_device(config.run.device)),
-      data_(config, tokenizer, device_.is_cuda()),
+      data_(config, std::move(datasets.train), device_.is_cuda()),
       validation_(
           open_datasets(config.data.validation, tokenizer, config.model.vocab_size.value())),
       model_(config.model),

@@ -32,7 +32,8 @@ enum class TrainOutcome {
 class Trainer {
  public:
   /// `config` is resolved and has model.vocab_size. Builds the model with its initial weights.
-  Trainer(const Config& config, const Tokenizer& tokenizer, RunFolder& folder);
+  Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
+          RunFolder& folder);
 
   /// Takes over weights, optimizer, statistics and position. Throws InputError when the checkpoint
   /// does not fit.
@@ -60,7 +61,7 @@ class Trainer {
   RunFolder& folder_;
   torch::Device device_;
   TrainingData data_;
-  std::vector<std::unique_ptr<TokenDataset>> validation_;
+  TokenDatasets validation_;
   ZebraModel model_;
   std::vector<FlatUnit> units_;
   std::unique_ptr<AdamW> optimizer_;

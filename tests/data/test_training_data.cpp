@@ -10,12 +10,16 @@ namespace {
 
 using namespace zebra::testing;
 
+TrainingData open(const Config& config, const Tokenizer& tokenizer) {
+  return {config, open_run_datasets(config, tokenizer).train, /*pinned=*/false};
+}
+
 TEST_CASE("a step is a function of its number, whatever was read before") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
   const auto config = tiny_run(folder);
   const Tokenizer tokenizer(config.data.tokenizer);
-  TrainingData forward(config, tokenizer, false), jumping(config, tokenizer, false);
+  auto forward = open(config, tokenizer), jumping = open(config, tokenizer);
   for (std::int64_t step = 1; step <= 9; ++step) {
     const auto batch = forward.step(step);
     REQUIRE(batch.micro_batches.size() == 2);
@@ -25,17 +29,15 @@ TEST_CASE("a step is a function of its number, whatever was read before") {
     REQUIRE(same_bits(jumping.step(step).micro_batches[1].tokens, batch.micro_batches[1].tokens));
   }
   REQUIRE(same_bits(jumping.step(2).micro_batches[0].tokens,
-                    TrainingData(config, tokenizer, false).step(2).micro_batches[0].tokens));
+                    open(config, tokenizer).step(2).micro_batches[0].tokens));
 }
 
 TEST_CASE("micro-batches only cut the step's samples") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
   const Tokenizer tokenizer(folder / "tok.model");
-  auto whole =
-      TrainingData(tiny_run(folder, {"train.micro_batch_size=4"}), tokenizer, false).step(3);
-  auto parts =
-      TrainingData(tiny_run(folder, {"train.micro_batch_size=1"}), tokenizer, false).step(3);
+  auto whole = open(tiny_run(folder, {"train.micro_batch_size=4"}), tokenizer).step(3);
+  auto parts = open(tiny_run(folder, {"train.micro_batch_size=1"}), tokenizer).step(3);
   std::vector<torch::Tensor> rows;
   for (const auto& part : parts.micro_batches) rows.push_back(part.tokens);
   REQUIRE(same_bits(torch::cat(rows), whole.micro_batches[0].tokens));
@@ -46,7 +48,7 @@ TEST_CASE("the prefetch thread gives the same batches in order") {
   make_tiny_data(folder);
   const auto config = tiny_run(folder);
   const Tokenizer tokenizer(config.data.tokenizer);
-  TrainingData data(config, tokenizer, false), again(config, tokenizer, false);
+  auto data = open(config, tokenizer), again = open(config, tokenizer);
   Prefetch prefetch(data, 5);
   for (std::int64_t step = 5; step < 15; ++step) {
     REQUIRE(same_bits(prefetch.next().micro_batches[0].tokens,
@@ -62,11 +64,13 @@ TEST_CASE("all datasets that cannot be used are named at once") {
   config.data.train = {{folder / "nowhere", std::nullopt},
                        {folder / "train", std::nullopt},
                        {folder / "missing", std::nullopt}};
-  REQUIRE_THROWS_WITH(TrainingData(config, tokenizer, false),
+  REQUIRE_THROWS_WITH(open(config, tokenizer),
                       Catch::Matchers::Contains("nowhere") && Catch::Matchers::Contains("missing"));
+  config.data.train = tiny_run(folder).data.train;
+  config.data.validation = {{folder / "absent", std::nullopt}};
+  REQUIRE_THROWS_WITH(open(config, tokenizer), Catch::Matchers::Contains("absent"));
   config = tiny_run(folder, {"data.sequence_length=1000000", "eval.every_steps=0"});
-  REQUIRE_THROWS_WITH(TrainingData(config, tokenizer, false),
-                      Catch::Matchers::Contains("data.sequence_length"));
+  REQUIRE_THROWS_WITH(open(config, tokenizer), Catch::Matchers::Contains("data.sequence_length"));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ using namespace zebra::testing;
 TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
   const Tokenizer tokenizer(config.data.tokenizer);
   RunFolder folder(config.run.dir);
-  Trainer trainer(config, tokenizer, folder);
+  Trainer trainer(config, tokenizer, open_run_datasets(config, tokenizer), folder);
   if (const auto newest = checkpoint_to_resume(config, "auto")) {
     Checkpoint checkpoint(*newest);
     check_resumable(checkpoint.config(), config, /*same_run=*/true);
