@@ -53,6 +53,17 @@ void check_and_print(const Config& config, RunDatasets datasets, const TrainOpti
             << ".\n";
 }
 
+// Whatever ended the run, its own error is what the user must see.
+void record_failure(const RunFolder& folder, const std::string& reason) {
+  try {
+    const auto places = list_checkpoints(folder.path());
+    const auto newest = places.empty() ? CheckpointPlace{0, ""} : places.back();
+    folder.set_status(RunState::failed, newest.step, reason, newest.folder);
+  } catch (const std::exception& error) {
+    log_error(std::string("status.json still says something else: ") + error.what());
+  }
+}
+
 TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
                    RunFolder& folder, const TrainOptions& options) {
   const auto resumed_from = checkpoint_to_resume(config, options.resume);
@@ -72,7 +83,12 @@ TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunDatasets
   for (const auto& change : changes) log_info("changed since the checkpoint: " + change);
   remove_partial_checkpoints(folder.path());
   folder.describe(config);
-  return trainer.run(options.stop_after);
+  try {
+    return trainer.run(options.stop_after);
+  } catch (const std::exception& error) {
+    record_failure(folder, error.what());
+    throw;
+  }
 }
 
 int run_train(const TrainOptions& options) {
@@ -85,24 +101,15 @@ int run_train(const TrainOptions& options) {
     return kExitDone;
   }
   RunFolder folder(config.run.dir);
-  try {
-    switch (train(config, tokenizer, std::move(datasets), folder, options)) {
-      case TrainOutcome::finished:
-        return kExitDone;
-      case TrainOutcome::stopped:
-        return kExitStopped;
-      case TrainOutcome::diverged:
-        break;
-    }
-    return kExitFailed;
-  } catch (const InputError&) {
-    throw;  // refused before anything was changed: the run's status stays what it was
-  } catch (const std::exception& error) {
-    const auto places = list_checkpoints(config.run.dir);
-    folder.set_status(RunState::failed, places.empty() ? 0 : places.back().step, error.what(),
-                      places.empty() ? "" : places.back().folder);
-    throw;
+  switch (train(config, tokenizer, std::move(datasets), folder, options)) {
+    case TrainOutcome::finished:
+      return kExitDone;
+    case TrainOutcome::stopped:
+      return kExitStopped;
+    case TrainOutcome::diverged:
+      break;
   }
+  return kExitFailed;
 }
 
 }  // namespace

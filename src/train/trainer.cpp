@@ -73,6 +73,7 @@ void Trainer::resume(Checkpoint& checkpoint) {
 }
 
 TrainOutcome Trainer::run(std::int64_t stop_after) {
+  const c10::DeviceGuard guard(device_);
   metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
