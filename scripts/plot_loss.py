@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-SMOOTHING = 0.9  # of the drawn training loss; the raw one stays visible behind it
+SMOOTHED_POINTS = 8  # over about so many logged steps the drawn training loss is averaged; the raw one stays behind it
 
 
 def read_metrics(run):
@@ -32,10 +32,11 @@ def read_metrics(run):
 
 def smoothed(values):
     # A running mean that starts unbiased, as Adam's moments do.
+    keep = 1 - 1 / SMOOTHED_POINTS
     mean, weight, result = 0.0, 0.0, []
     for value in values:
-        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
-        weight = SMOOTHING * weight + (1 - SMOOTHING)
+        mean = keep * mean + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
         result.append(mean / weight)
     return result
 

@@ -101,7 +101,8 @@ void MixtureOrder::apportion() {
   }
   // A source that got a sample early still holds it while its exact share lags behind: then the
   // whole parts can add up to more than a block.
-  for (std::size_t i = by_shortfall_.size(); left<0; i = i> 0 ? i : by_shortfall_.size()) {
+  for (std::size_t i = by_shortfall_.size(); left < 0;) {
+    if (i == 0) i = by_shortfall_.size();
     ActiveSource& source = sources_[by_shortfall_[--i]];
     if (source.count == 0) continue;
     --source.count;
