@@ -4,6 +4,9 @@
 find_package(Threads REQUIRED)
 
 function(zebra_import name header library)
+  if(TARGET Dependency::${name})
+    return()
+  endif()
   find_path(${name}_INCLUDE ${header})
   find_library(${name}_LIBRARY NAMES lib${library}.a ${library})
   if(NOT ${name}_INCLUDE OR NOT ${name}_LIBRARY)

@@ -3,6 +3,10 @@
 # The wheel's own find_package(Torch) stops where no CUDA toolkit is installed, and asks for an architecture list where no
 # GPU is visible. Five imported libraries are all that it would give, so they are named here, the same way on every machine.
 
+if(TARGET LibTorch::torch)
+  return()  # a second find_package(Zebra) in one build
+endif()
+
 set(ZEBRA_TORCH_VERSION 2.11.0)
 if(NOT TORCH_ROOT)
   file(GLOB _torch_candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)

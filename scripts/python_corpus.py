@@ -33,17 +33,21 @@ def main():
     parser.add_argument("--max-files", type=int, help="take only the first so many files")
     arguments = parser.parse_args()
 
+    # Made beside its place and renamed: a corpus that was interrupted is never taken for whole.
+    partial = arguments.output.with_name(arguments.output.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
     root = pathlib.Path(sysconfig.get_paths()["stdlib"])
     counts = {"train": [0, 0], "valid": [0, 0]}
     for index, path in enumerate(source_files(root)):
         if index == arguments.max_files:
             break
         part = "valid" if index % HELD_OUT_EVERY == HELD_OUT_EVERY - 1 else "train"
-        target = arguments.output / part / path.relative_to(root)
+        target = partial / part / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
         counts[part][0] += 1
         counts[part][1] += target.stat().st_size
+    partial.rename(arguments.output)
     for part, (files, size) in counts.items():
         print(f"{part}: {files} files, {size / 1e6:.1f} MB")
 

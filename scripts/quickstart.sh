@@ -29,6 +29,10 @@ step "Training"
 # bfloat16 products are several times quicker where the processor has them, and slower where it has not.
 precision=fp32
 if grep -qw avx512_bf16 /proc/cpuinfo; then precision=bf16; fi
+# A run that was begun keeps its precision, also on another machine.
+if [ -f quickstart/run/config.yaml ]; then
+  precision=$(sed -n 's/^ *precision: *//p' quickstart/run/config.yaml)
+fi
 build/zebra plan configs/quickstart.yaml --set train.precision=$precision
 build/zebra train configs/quickstart.yaml --set train.precision=$precision
 

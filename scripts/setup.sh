@@ -11,14 +11,14 @@ packages=(
 
 missing=()
 for package in "${packages[@]}"; do
-  dpkg-query --show --showformat='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' ||
+  dpkg-query --show --showformat='${Status}\n' "$package" 2>/dev/null | grep -q ' ok installed$' ||
     missing+=("$package")
 done
 
 if ((${#missing[@]})); then
   if ((EUID == 0)); then
     as_root=()
-  elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+  elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
     as_root=(sudo)
   else
     echo "These packages are missing: ${missing[*]}" >&2
@@ -34,7 +34,7 @@ fi
 stamp=.venv/installed-requirements.txt
 if ! cmp -s scripts/requirements.txt "$stamp"; then
   echo "Installing torch and the Python packages of scripts/requirements.txt into .venv (some 5 GB on disk)"
-  [ -x .venv/bin/python ] || python3 -m venv .venv
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
   cp scripts/requirements.txt "$stamp"
 fi

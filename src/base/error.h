@@ -34,8 +34,11 @@ class Problems {
   std::vector<std::string> problems_;
 };
 
-/// "one of: a, b, c"-style enumeration for messages: elements joined by `separator`.
+/// The parts with `separator` between them.
 std::string join(const std::vector<std::string>& parts, const std::string& separator);
+
+/// A LibTorch error without the C++ stack frames that follow its message: they tell a user nothing.
+std::string without_backtrace(const std::string& message);
 
 /// Smallest number of insertions, deletions, substitutions and swaps of neighbours between two
 /// words.

@@ -40,6 +40,10 @@ std::string read_file(const std::filesystem::path& path) {
   return content;
 }
 
+std::filesystem::path folder_path(const std::filesystem::path& path) {
+  return path.has_filename() ? path : path.parent_path();
+}
+
 void flush_to_disk(const std::filesystem::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) throw RunError(path.string() + ": cannot open it to flush it: " + reason());
@@ -56,12 +60,10 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
     writer.write(content);
     writer.commit();
     std::filesystem::rename(beside, path);
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw RunError(path.string() + ": cannot put it in place: " + error.code().message());
-  } catch (...) {
+  } catch (const std::exception& error) {
     std::error_code ignored;
     std::filesystem::remove(beside, ignored);
-    throw;
+    throw RunError(path.string() + ": cannot be written: " + error.what());
   }
   const auto folder = path.parent_path();
   flush_to_disk(folder.empty() ? std::filesystem::path(".") : folder);

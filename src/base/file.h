@@ -17,6 +17,10 @@ std::string read_file(const std::filesystem::path& path);
 /// the old file or the whole new one, also after a crash. Throws RunError.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
+/// The path of a folder without a trailing slash, so that "a/" and "a" have the same name beside
+/// them.
+std::filesystem::path folder_path(const std::filesystem::path& path);
+
 /// Flushes a file's content, or a folder's entries, to the disk (fsync). Throws RunError.
 void flush_to_disk(const std::filesystem::path& path);
 

@@ -29,7 +29,7 @@ class Hasher {
 
 std::string hash_of(std::string_view bytes);
 
-/// Hash of a file's content, read in pieces. Throws InputError when it cannot be read.
+/// Hash of a file's content. Throws InputError when it cannot be read.
 std::string hash_of_file(const std::filesystem::path& path);
 
 }  // namespace zebra

@@ -49,9 +49,4 @@ void open_log_file(const std::filesystem::path& path) {
   g_file.reset(file);
 }
 
-void close_log_file() {
-  const std::lock_guard lock(g_mutex);
-  g_file.reset();
-}
-
 }  // namespace zebra

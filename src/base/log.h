@@ -11,8 +11,8 @@ void log_info(std::string_view line);
 void log_warning(std::string_view line);
 void log_error(std::string_view line);
 
-/// Appends all later lines to `path` too. Throws RunError when it cannot be opened.
+/// Appends all later lines to `path` too, instead of a file opened before. Throws RunError when it
+/// cannot be opened.
 void open_log_file(const std::filesystem::path& path);
-void close_log_file();
 
 }  // namespace zebra

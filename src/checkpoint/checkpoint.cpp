@@ -37,7 +37,6 @@ void write_content(const std::filesystem::path& folder, const CheckpointContent&
     }
     const std::string file = part_file_name(group, 0);
     manifest.files[file] = write_safetensors(folder / file, fragments);
-    manifest.groups.push_back(group);
   }
   write_text(folder / Manifest::kFileName, manifest.to_text());
   flush_to_disk(folder);
@@ -62,7 +61,7 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
 
 Checkpoint::Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {
   const auto manifest_path = folder_ / Manifest::kFileName;
-  if (!std::filesystem::exists(manifest_path)) {
+  if (std::error_code ignored; !std::filesystem::exists(manifest_path, ignored)) {
     throw InputError(folder_.string() + ": is not a whole checkpoint: it has no " +
                      Manifest::kFileName);
   }
@@ -73,11 +72,12 @@ Checkpoint::Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)
     const auto size = std::filesystem::file_size(folder_ / name, error);
     if (error) {
       problems.add((folder_ / name).string() +
-                   ": missing, but named in the manifest; use another checkpoint");
+                   ": missing, but named in the manifest; remove this checkpoint to go on from the "
+                   "one before");
     } else if (size != record.size) {
       problems.add((folder_ / name).string() + ": has " + std::to_string(size) +
                    " bytes, the manifest says " + std::to_string(record.size) +
-                   "; use another checkpoint");
+                   "; remove this checkpoint to go on from the one before");
     }
   }
   problems.throw_if_any();
@@ -89,9 +89,9 @@ void Checkpoint::verify(const std::string& file) {
   if (found == manifest_.files.end())
     throw InputError(folder_.string() + ": its manifest does not name " + file);
   if (hash_of_file(folder_ / file) != found->second.hash) {
-    throw InputError(
-        (folder_ / file).string() +
-        ": is corrupt: its content does not match the manifest's hash; use another checkpoint");
+    throw InputError((folder_ / file).string() +
+                     ": is corrupt: its content does not match the manifest's hash; remove this "
+                     "checkpoint to go on from the one before");
   }
   verified_.insert(file);
 }

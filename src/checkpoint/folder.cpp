@@ -25,14 +25,28 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 }
 
 bool is_whole(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / Manifest::kFileName);
+  std::error_code ignored;
+  return std::filesystem::exists(folder / Manifest::kFileName, ignored);
 }
 
+bool is_directory(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
+}
+
+// Nothing for a folder that does not exist; one that cannot be read must not look like one without
+// checkpoints.
 std::vector<std::filesystem::path> entries_of(const std::filesystem::path& run) {
+  const auto folder = run / "checkpoints";
   std::vector<std::filesystem::path> entries;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(run / "checkpoints", error))
-    entries.push_back(entry.path());
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    entries.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw InputError(folder.string() + ": cannot be read: " + error.message());
+  }
   return entries;
 }
 
@@ -105,10 +119,10 @@ void remove_partial_checkpoints(const std::filesystem::path& run) {
 std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint) {
   if (is_whole(run_or_checkpoint)) return run_or_checkpoint;
   const auto at = run_or_checkpoint.rfind('@');
-  const bool selects = at != std::string::npos && !std::filesystem::exists(run_or_checkpoint);
+  const bool selects = at != std::string::npos && !is_directory(run_or_checkpoint);
   const std::string run = selects ? run_or_checkpoint.substr(0, at) : run_or_checkpoint;
   const std::string selector = selects ? run_or_checkpoint.substr(at + 1) : "";
-  if (!std::filesystem::is_directory(run)) {
+  if (!is_directory(run)) {
     throw InputError(run + ": no such run or checkpoint folder");
   }
   const auto places = list_checkpoints(run);

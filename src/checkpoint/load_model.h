@@ -17,9 +17,8 @@ struct LoadedModel {
   std::int64_t step;
 };
 
-/// Loads RUN_OR_CHECKPOINT (see find_checkpoint) in the run's own precision onto `device`;
-/// config.run.device says which when it is absent. Throws InputError when it cannot be found or
-/// read.
+/// Loads RUN_OR_CHECKPOINT (see find_checkpoint) in the run's own precision, onto the device that
+/// its run.device means here. Throws InputError when it cannot be found or read.
 LoadedModel load_model(const std::string& run_or_checkpoint);
 
 }  // namespace zebra

@@ -59,8 +59,7 @@ std::string fragment_key(const std::string& name, std::int64_t begin, std::int64
 }
 
 std::string Manifest::to_text() const {
-  Json json = {
-      {"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}, {"groups", groups}};
+  Json json = {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}};
   json["training"] = training;
   json["files"] = Json::object();
   for (const auto& [name, record] : files)
@@ -89,7 +88,6 @@ Manifest Manifest::from_text(const std::string& text, const std::filesystem::pat
     }
     Manifest manifest;
     manifest.step = json.at("step").get<std::int64_t>();
-    manifest.groups = json.at("groups").get<std::vector<std::string>>();
     manifest.training = json.at("training");
     for (const auto& [name, record] : json.at("files").items()) {
       manifest.files[name] = {record.at("size").get<std::uint64_t>(),

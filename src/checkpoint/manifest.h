@@ -11,7 +11,8 @@
 
 namespace zebra {
 
-/// Elements [begin, end) of a tensor, stored in part `part` of each group: key "NAME@begin:end" in
+/// Elements [begin, end) of a tensor, stored in part `part` of each group
+/// ("weights", "exp_avg", "exp_avg_sq"): key "NAME@begin:end" in
 /// "GROUP-00000.safetensors".
 struct Fragment {
   std::int64_t part, begin, end;
@@ -28,7 +29,6 @@ struct Manifest {
   static constexpr const char* kFileName = "manifest.json";
 
   std::int64_t step = 0;
-  std::vector<std::string> groups;  ///< "weights", "exp_avg", "exp_avg_sq"
   std::map<std::string, FileRecord> files;
   std::map<std::string, TensorRecord> tensors;
   nlohmann::ordered_json training;  ///< the trainer's own state

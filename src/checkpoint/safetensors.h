@@ -36,8 +36,8 @@ class SafetensorsFile {
 
   std::vector<std::string> names() const;
 
-  /// The tensor on the CPU: a view of the mapped file where it lies aligned, else a copy. Valid while
-  /// this object lives and never to be written to.
+  /// The tensor on the CPU: a view of the mapped file where it lies aligned, else a copy. Valid
+  /// while this object lives and never to be written to.
   torch::Tensor tensor(const std::string& name) const;
 
  private:

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -73,7 +75,28 @@ Json to_json(const std::vector<Perplexity>& results) {
           {"by_position", by_position_json(longest)}};
 }
 
+// Found out before the work, not after it.
+void check_json_path(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    throw InputError(path.string() +
+                     ": --json names a file in a folder that does not exist; make it first");
+  }
+}
+
+void write_json(const std::filesystem::path& path, const Json& json) {
+  const std::string text = json.dump(2) + "\n";
+  std::error_code ignored;
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    std::ofstream(path) << text;  // a pipe or /dev/stdout has nothing beside it to rename
+  } else {
+    write_file_atomically(path, text);
+  }
+}
+
 void run_eval(EvalOptions options) {
+  if (!options.json.empty()) check_json_path(options.json);
   auto loaded = load_model(options.run_or_checkpoint);
   std::vector<DataSource> sources = loaded.config.data.validation;
   if (!options.data.empty()) sources = {{options.data, std::nullopt}};
@@ -91,7 +114,7 @@ void run_eval(EvalOptions options) {
     results.push_back(evaluate_length(loaded, datasets, length, options.max_tokens));
   }
   print_tables(results);
-  if (!options.json.empty()) write_file_atomically(options.json, to_json(results).dump(2) + "\n");
+  if (!options.json.empty()) write_json(options.json, to_json(results));
 }
 
 }  // namespace

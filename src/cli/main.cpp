@@ -16,12 +16,6 @@ std::string version_text() {
          (zebra::kCudaEnabled ? ", CUDA" : ", CPU only") + ")";
 }
 
-// The first paragraph of a LibTorch error is its message; C++ stack frames follow, which tell a
-// user nothing.
-std::string without_backtrace(const std::string& message) {
-  return message.substr(0, message.find("\nException raised from"));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -47,7 +41,7 @@ int main(int argc, char** argv) {
     std::cerr << error.what() << std::endl;
     return zebra::kExitBadInput;
   } catch (const std::exception& error) {
-    std::cerr << "error: " << without_backtrace(error.what()) << std::endl;
+    std::cerr << "error: " << zebra::without_backtrace(error.what()) << std::endl;
     return zebra::kExitFailed;
   }
 }

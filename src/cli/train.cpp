@@ -77,16 +77,16 @@ TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunDatasets
   if (checkpoint) trainer.resume(*checkpoint);
 
   // Nothing refuses the run from here on: now it may write.
-  watch_stop_signals();
   open_log_file(folder.path() / "train.log");
   if (checkpoint) log_info("going on from " + checkpoint->folder().string());
   for (const auto& change : changes) log_info("changed since the checkpoint: " + change);
+  folder.remove_partial_files();
   remove_partial_checkpoints(folder.path());
   folder.describe(config);
   try {
     return trainer.run(options.stop_after);
   } catch (const std::exception& error) {
-    record_failure(folder, error.what());
+    record_failure(folder, without_backtrace(error.what()));
     throw;
   }
 }
@@ -100,6 +100,7 @@ int run_train(const TrainOptions& options) {
     check_and_print(config, std::move(datasets), options);
     return kExitDone;
   }
+  watch_stop_signals();
   RunFolder folder(config.run.dir);
   switch (train(config, tokenizer, std::move(datasets), folder, options)) {
     case TrainOutcome::finished:

@@ -18,6 +18,7 @@ enum class GlobalLayer { first, last };
 enum class RopeScaling { none, linear, dynamic, yarn };
 enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
+enum class ActivationCheckpointing { none };
 enum class Sharding { none };
 
 struct RunSection {
@@ -93,6 +94,7 @@ struct TrainSection {
   std::int64_t global_batch_size = 0;
   std::int64_t micro_batch_size = 0;
   Precision precision = Precision::fp32;
+  ActivationCheckpointing activation_checkpointing = ActivationCheckpointing::none;
   double grad_clip = 1.0;   // 0: no clipping
   double skip_above = 0.0;  // 0: only non-finite steps are skipped
   double z_loss = 0.0;

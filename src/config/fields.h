@@ -179,6 +179,8 @@ void describe(V& v, TrainSection& s) {
   v.field(
       "precision", s.precision, anything(),
       "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
+  v.field("activation_checkpointing", s.activation_checkpointing, anything().may_change_on_resume(),
+          "Which activations are computed again in the backward pass instead of kept.");
   v.field("grad_clip", s.grad_clip, at_least(0),
           "Largest norm of the gradient, scaled down to it beyond; 0 for no clipping.");
   v.field("skip_above", s.skip_above, at_least(0),

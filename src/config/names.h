@@ -60,6 +60,12 @@ struct EnumNames<Precision> {
 };
 
 template <>
+struct EnumNames<ActivationCheckpointing> {
+  static constexpr NameTable<ActivationCheckpointing, 1> kTable{
+      {{ActivationCheckpointing::none, "none"}}};
+};
+
+template <>
 struct EnumNames<Sharding> {
   static constexpr NameTable<Sharding, 1> kTable{{{Sharding::none, "none"}}};
 };

@@ -77,13 +77,13 @@ void resolve_model(Config& config, Report& report) {
 
 }  // namespace
 
+std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps) {
+  return schedule.decay_steps.value_or(std::max<std::int64_t>(1, max_steps / kDefaultDecayDivisor));
+}
+
 void resolve(Config& config, int ranks, Report& report) {
   if (config.run.name.empty()) config.run.name = config.run.dir.filename().string();
   resolve_model(config, report);
-  if (config.schedule.type == ScheduleType::wsd && !config.schedule.decay_steps) {
-    config.schedule.decay_steps =
-        std::max<std::int64_t>(1, config.train.max_steps / kDefaultDecayDivisor);
-  }
   TrainSection& train = config.train;
   if (train.micro_batch_size == 0) train.micro_batch_size = train.global_batch_size / ranks;
 }

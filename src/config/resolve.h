@@ -10,4 +10,8 @@ namespace zebra {
 /// train.global_batch_size.
 void resolve(Config& config, int ranks, Report& report);
 
+/// schedule.decay_steps, or its default: 20 % of max_steps, rounded down, at least 1. It is not
+/// filled in when a file is resolved, so that it follows max_steps when a run is made longer.
+std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps);
+
 }  // namespace zebra

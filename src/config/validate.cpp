@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/text.h"
+#include "config/resolve.h"
 
 namespace zebra {
 namespace {
@@ -122,9 +123,10 @@ void check_schedule(const ScheduleSection& schedule, const TrainSection& train, 
     report.problem("schedule.warmup_steps", text(schedule.warmup_steps) +
                                                 " is more than train.max_steps (" +
                                                 text(train.max_steps) + "); lower it");
-  } else if (wsd && *schedule.decay_steps > train.max_steps - schedule.warmup_steps) {
-    report.problem("schedule.decay_steps", text(*schedule.decay_steps) + " after " +
-                                               text(schedule.warmup_steps) +
+  } else if (wsd &&
+             decay_steps(schedule, train.max_steps) > train.max_steps - schedule.warmup_steps) {
+    report.problem("schedule.decay_steps", text(decay_steps(schedule, train.max_steps)) +
+                                               " after " + text(schedule.warmup_steps) +
                                                " warmup_steps is more than train.max_steps (" +
                                                text(train.max_steps) + "); lower one of them");
   }

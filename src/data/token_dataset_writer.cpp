@@ -18,11 +18,6 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "the files are little-endian");
 
-/// The path without a trailing slash, so that "a/" and "a" have the same name beside them.
-fs::path folder_path(const fs::path& path) {
-  return path.has_filename() ? path : path.parent_path();
-}
-
 fs::path path_beside(const fs::path& path, const char* purpose) {
   return path.string() + "." + purpose + "-" + std::to_string(::getpid());
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/error.h"
@@ -26,10 +27,10 @@ struct Cut {
   std::optional<std::pair<Window, std::int64_t>> partial;  // and its length
 };
 
-// Consecutive windows of one dataset; with a limit only whole ones.
+// Consecutive windows of one dataset; where `max_tokens` cuts it off only whole ones.
 Cut cut_into_windows(const TokenDataset& dataset, std::int64_t length, std::int64_t max_tokens) {
   const std::int64_t predictable = dataset.tokens() - 1;
-  const bool limited = max_tokens > 0 && max_tokens < predictable;
+  const bool limited = max_tokens < predictable;
   const std::int64_t whole = (limited ? max_tokens : predictable) / length;
   Cut cut;
   for (std::int64_t i = 0; i < whole; ++i) cut.whole.push_back({&dataset, i * length});
@@ -100,13 +101,17 @@ double Perplexity::bits_per_byte() const {
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options) {
   const torch::NoGradGuard no_grad;
-  const auto share = options.max_tokens / static_cast<std::int64_t>(datasets.size());
+  constexpr auto kNoLimit = std::numeric_limits<std::int64_t>::max();
+  std::int64_t left = options.max_tokens > 0 ? options.max_tokens : kNoLimit;
   std::vector<Cut> cuts;
   std::int64_t total = 0, done = 0;
   for (const auto& dataset : datasets) {
-    cuts.push_back(cut_into_windows(*dataset, options.length, share));
-    total += static_cast<std::int64_t>(cuts.back().whole.size()) * options.length;
-    if (cuts.back().partial) total += cuts.back().partial->second;
+    const auto cut = cut_into_windows(*dataset, options.length, left);
+    const auto tokens = static_cast<std::int64_t>(cut.whole.size()) * options.length +
+                        (cut.partial ? cut.partial->second : 0);
+    total += tokens;
+    left -= tokens;
+    cuts.push_back(cut);
   }
 
   Evaluation evaluation(model, tokenizer, options);

@@ -43,9 +43,9 @@ struct EvaluationOptions {
       {};  ///< in predicted tokens; may be empty
 };
 
-/// Evaluates `model` on the datasets one after another; of several, each gets an equal share of
-/// max_tokens. The figures do not depend on how windows are batched but for rounding. Throws
-/// InputError when not one target counts.
+/// Evaluates `model` on the first max_tokens of the datasets one after another; no window reaches
+/// across two of them. The figures do not depend on how windows are batched but for rounding.
+/// Throws InputError when not one target counts.
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options);
 

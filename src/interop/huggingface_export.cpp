@@ -116,7 +116,8 @@ std::string huggingface_config(const Config& config, const Tokenizer& tokenizer)
 }
 
 void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
-                        const std::filesystem::path& folder) {
+                        const std::filesystem::path& output) {
+  const auto folder = folder_path(output);
   if (std::filesystem::exists(folder)) {
     throw InputError(folder.string() + ": exists already; name a new folder or remove it first");
   }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "config/resolve.h"
+
 namespace zebra {
 
 double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
@@ -20,7 +22,7 @@ double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
       return 1.0 -
              drop * 0.5 * (1.0 - std::cos(std::numbers::pi * progress(schedule.warmup_steps)));
     case ScheduleType::wsd: {
-      const auto decay_begin = max_steps - schedule.decay_steps.value();
+      const auto decay_begin = max_steps - decay_steps(schedule, max_steps);
       return step <= decay_begin ? 1.0 : 1.0 - drop * std::sqrt(progress(decay_begin));
     }
     case ScheduleType::constant:

@@ -23,14 +23,13 @@ bool SkipRule::skips(double loss, double gradient_norm) {
     return true;
   }
   state_.consecutive_non_finite = 0;
-  if (skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms &&
-      gradient_norm > skip_above_ * median(state_.recent_norms)) {
-    ++state_.skipped_steps;
-    return true;
-  }
+  const bool spike = skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms &&
+                     gradient_norm > skip_above_ * median(state_.recent_norms);
+  // Spikes are remembered too: norms that rise for good move the median, and training goes on.
   state_.recent_norms.push_back(gradient_norm);
   if (state_.recent_norms.size() > kWindow) state_.recent_norms.pop_front();
-  return false;
+  if (spike) ++state_.skipped_steps;
+  return spike;
 }
 
 }  // namespace zebra

@@ -6,12 +6,12 @@
 namespace zebra {
 
 /// Decides which steps do no update: those whose loss or gradient norm is not finite, and those
-/// whose norm exceeds `skip_above` times the median of the last accepted norms. Its state is part
+/// whose norm exceeds `skip_above` times the median of the last finite norms. Its state is part
 /// of a checkpoint, so that a resumed run takes the same decisions.
 class SkipRule {
  public:
   struct State {
-    std::deque<double> recent_norms;  ///< of accepted steps, the oldest first, at most kWindow
+    std::deque<double> recent_norms;  ///< the finite ones, the oldest first, at most kWindow
     std::int64_t skipped_steps = 0;   ///< in the whole run
     std::int64_t consecutive_non_finite = 0;
   };

@@ -27,7 +27,7 @@ std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
     throw InputError(config.run.dir.string() + ": holds a checkpoint of step " +
                      std::to_string(places.back().step) + ", newer than step " +
                      std::to_string(step) + " of --resume " + resume +
-                     "; set another run.dir to go on from there");
+                     "; leave out --resume to go on from the newest, or set another run.dir");
   }
   return folder;
 }

@@ -17,8 +17,8 @@ namespace zebra {
 std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
                                                           const std::string& resume);
 
-/// Compares the run's configuration with the one of the checkpoint: returns what changed and may, as
-/// "key: before -> after", and throws InputError with all that may not. A run that goes on in
+/// Compares the run's configuration with the one of the checkpoint: returns what changed and may,
+/// as "key: before -> after", and throws InputError with all that may not. A run that goes on in
 /// another folder may have another name and dir.
 std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run);
 

@@ -90,6 +90,13 @@ void RunFolder::describe(const Config& config) const {
   write_file_atomically(path_ / "build.json", build.dump(2) + "\n");
 }
 
+void RunFolder::remove_partial_files() const {
+  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    const bool partial = entry.path().filename().string().find(".partial-") != std::string::npos;
+    if (partial && entry.is_regular_file()) std::filesystem::remove(entry.path());
+  }
+}
+
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& reason,
                            const std::filesystem::path& checkpoint) const {
   Json status = {{"state", name_of(state)}, {"step", step}, {"reason", reason}};

@@ -25,6 +25,9 @@ class RunFolder {
   /// self-contained.
   void describe(const Config& config) const;
 
+  /// Removes what an interrupted write left beside its file.
+  void remove_partial_files() const;
+
   /// Replaces status.json atomically. `checkpoint` is the newest whole one, empty when there is
   /// none.
   void set_status(RunState state, std::int64_t step, const std::string& reason,

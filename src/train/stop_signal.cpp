@@ -11,10 +11,12 @@ namespace {
 constexpr int kEndedBySigint = 128 + SIGINT;
 
 volatile std::sig_atomic_t g_received = 0;
+volatile std::sig_atomic_t g_interrupted = 0;
 
-// Only sets a flag: the training loop does the rest.
+// Only sets flags: the training loop does the rest.
 void on_signal(int signal) {
-  if (signal == SIGINT && g_received == SIGINT) _exit(kEndedBySigint);
+  if (signal == SIGINT && g_interrupted != 0) _exit(kEndedBySigint);
+  if (signal == SIGINT) g_interrupted = 1;
   g_received = signal;
 }
 
@@ -25,6 +27,7 @@ void watch_stop_signals() {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
 }
 
 const char* stop_signal() {

@@ -10,8 +10,10 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
+#include "config/names.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
+#include "model/cost.h"
 #include "model/placement.h"
 #include "optim/schedule.h"
 #include "train/stop_signal.h"
@@ -38,8 +40,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets d
       folder_(folder),
       device_(resolve_device(config.run.device)),
       data_(config, std::move(datasets.train), device_.is_cuda()),
-      validation_(
-          open_datasets(config.data.validation, tokenizer, config.model.vocab_size.value())),
+      validation_(std::move(datasets.validation)),
       model_(config.model),
       skip_rule_(config.train.skip_above) {
   set_numerics(config.train);
@@ -79,6 +80,7 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
   if (state_.step >= last_step) return finish();
   folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
+  log_start(last_step);
   last_logged_ = monotonic_seconds();
   started_ = last_logged_ - state_.seconds;
   tokens_last_logged_ = state_.tokens;
@@ -125,7 +127,8 @@ StepMetrics Trainer::train_step(const StepBatch& batch) {
   const double norm = gradient_norm(gradients());
   const double lr =
       config_.optimizer.lr * learning_rate_factor(config_.schedule, step, config_.train.max_steps);
-  const bool skipped = skip_rule_.skips(loss, norm);
+  // A step without a single target says nothing about the model's health.
+  const bool skipped = batch.counted_targets == 0 || skip_rule_.skips(loss, norm);
   if (!skipped) {
     clip_gradients(gradients(), norm, config_.train.grad_clip);
     optimizer_->step(lr);
@@ -144,7 +147,8 @@ StepMetrics Trainer::train_step(const StepBatch& batch) {
 void Trainer::accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum) {
   for (auto& unit : units_) unit.zero_gradients();
   const auto scale =
-      torch::full({}, 1.0 / static_cast<double>(batch.counted_targets), loss_sum.options());
+      torch::full({}, 1.0 / static_cast<double>(std::max<std::int64_t>(batch.counted_targets, 1)),
+                  loss_sum.options());
   for (const auto& on_host : batch.micro_batches) {
     const auto micro_batch = on_host.to(device_);
     const auto sums = model_->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
@@ -158,6 +162,14 @@ std::vector<torch::Tensor> Trainer::gradients() const {
   std::vector<torch::Tensor> gradients;
   for (const auto& unit : units_) gradients.push_back(unit.gradients());
   return gradients;
+}
+
+void Trainer::log_start(std::int64_t last_step) const {
+  log_info("training " + config_.run.name + ", steps " + std::to_string(state_.step + 1) + " to " +
+           std::to_string(last_step) + ": " +
+           with_suffix(static_cast<double>(count_parameters(config_.model).total())) +
+           " parameters in " + name_of(config_.train.precision) + " on " + device_.str() + ", " +
+           with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
 }
 
 void Trainer::log_step(const StepMetrics& metrics) {
@@ -215,10 +227,14 @@ void Trainer::save() {
   const double began = monotonic_seconds();
   TrainingState state = state_;
   state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
-  write_checkpoint(folder, {state_.step, config_, config_.data.tokenizer, state.to_json(),
-                            training_tensors(units_, *optimizer_)});
+  write_checkpoint(folder, {state_.step, config_, folder_.path() / "tokenizer.model",
+                            state.to_json(), training_tensors(units_, *optimizer_)});
   newest_checkpoint_ = folder;
-  prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
+  try {
+    prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
+  } catch (const std::exception& error) {
+    log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
+  }
   folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
   const double took = monotonic_seconds() - began;
   last_logged_ += took;

@@ -32,6 +32,7 @@ enum class TrainOutcome {
 class Trainer {
  public:
   /// `config` is resolved and has model.vocab_size. Builds the model with its initial weights.
+  /// `folder` must have been described before run(): checkpoints take its copy of the tokenizer.
   Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
           RunFolder& folder);
 
@@ -47,6 +48,7 @@ class Trainer {
   void accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum);
   std::vector<torch::Tensor> gradients() const;
 
+  void log_start(std::int64_t last_step) const;
   void log_step(const StepMetrics& metrics);
   void validate();
   void write_sample();

@@ -8,17 +8,18 @@
 namespace zebra {
 namespace {
 
-TEST_CASE("lines go to the open log file, and no longer once it is closed") {
+TEST_CASE("lines go to the log file that was opened last") {
   const testing::TemporaryFolder folder;
   open_log_file(folder / "log");
   log_info("first");
   log_warning("second");
-  close_log_file();
+  open_log_file(folder / "next");
   log_info("third");
   const std::string text = read_file(folder / "log");
   REQUIRE(text.find(" first\n") != std::string::npos);
   REQUIRE(text.find(" warning: second\n") != std::string::npos);
   REQUIRE(text.find("third") == std::string::npos);
+  REQUIRE(read_file(folder / "next").find(" third\n") != std::string::npos);
   REQUIRE_THROWS_AS(open_log_file(folder / "missing/log"), RunError);
 }
 

@@ -9,7 +9,6 @@ namespace {
 Manifest example() {
   Manifest manifest;
   manifest.step = 200;
-  manifest.groups = {"weights", "exp_avg"};
   manifest.files["weights-00000.safetensors"] = {1234567890123, "00112233445566778899aabbccddeeff"};
   manifest.tensors["model.norm.weight"] = {{64}, {{0, 0, 40}, {1, 40, 64}}};
   manifest.training = {{"seconds", 0.1}, {"hash", "not the manifest's own"}};
@@ -19,7 +18,6 @@ Manifest example() {
 TEST_CASE("a manifest reads back") {
   const auto manifest = Manifest::from_text(example().to_text(), "m");
   REQUIRE(manifest.step == 200);
-  REQUIRE(manifest.groups == std::vector<std::string>{"weights", "exp_avg"});
   REQUIRE(manifest.files.at("weights-00000.safetensors").size == 1234567890123);
   REQUIRE(manifest.tensors.at("model.norm.weight").shape == std::vector<std::int64_t>{64});
   REQUIRE(manifest.tensors.at("model.norm.weight").fragments.at(1).begin == 40);

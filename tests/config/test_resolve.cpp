@@ -111,9 +111,12 @@ TEST_CASE("The micro batch is by default what a rank has to do") {
 }
 
 TEST_CASE("wsd decays over the last fifth unless told otherwise") {
-  CHECK(config_with({"schedule.type=wsd"}).schedule.decay_steps == 4);
-  CHECK(config_with({"schedule.type=wsd", "schedule.decay_steps=7"}).schedule.decay_steps == 7);
-  CHECK(config_with({"schedule.type=wsd", "schedule.warmup_steps=0", "train.max_steps=2"})
-            .schedule.decay_steps == 1);
-  CHECK(config_with({}).schedule.decay_steps == std::nullopt);
+  const auto steps = [](const std::vector<std::string>& overrides) {
+    const Config config = config_with(overrides);
+    return decay_steps(config.schedule, config.train.max_steps);
+  };
+  CHECK(steps({"schedule.type=wsd"}) == 4);
+  CHECK(steps({"schedule.type=wsd", "schedule.decay_steps=7"}) == 7);
+  CHECK(steps({"schedule.type=wsd", "schedule.warmup_steps=0", "train.max_steps=2"}) == 1);
+  CHECK(config_with({"schedule.type=wsd"}).schedule.decay_steps == std::nullopt);
 }

@@ -74,7 +74,7 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "optimizer:\n  lr: 0.002\n  weight_decay: 0.1\n  betas: [0.9, 0.95]\n  eps: 1.0e-08\n"
       "schedule:\n  type: cosine\n  warmup_steps: 3\n  min_lr_ratio: 0.1\n"
       "train:\n  max_steps: 21\n  global_batch_size: 12\n  micro_batch_size: 2\n  precision: "
-      "fp32\n  grad_clip: 1.0\n"
+      "fp32\n  activation_checkpointing: none\n  grad_clip: 1.0\n"
       "  skip_above: 0.0\n  z_loss: 0.0\n  deterministic: true\n"
       "parallel:\n  sharding: none\n"
       "checkpoint:\n  every_steps: 1000\n  keep_last: 3\n"

@@ -11,6 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("ZEBRA_BUILD", ROOT / "build"))
 ZEBRA = BUILD / "zebra"
+COMMAND_SECONDS = 900  # a hang must end; nothing here takes a tenth of it on an idle machine
 LONG = bool(os.environ.get("ZEBRA_LONG_TESTS"))
 
 RUN_FILE = """\
@@ -30,7 +31,8 @@ logging: {{every_steps: 1}}
 
 def zebra(*arguments, status=0, cwd=None, stdin=None):
     """Runs the command; returns (standard output, standard error) after checking its exit status."""
-    result = subprocess.run([ZEBRA, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, input=stdin)
+    result = subprocess.run([ZEBRA, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, input=stdin,
+                            timeout=COMMAND_SECONDS)
     assert result.returncode == status, f"status {result.returncode}\n{result.stdout}\n{result.stderr}"
     return result.stdout, result.stderr
 

@@ -45,7 +45,7 @@ def test_parity(run_file, tmp_path, layout, packed):
         begins[1, 40] = 1
     save_file({"tokens": tokens, "targets": targets, "document_begins": begins}, tmp_path / "input.safetensors")
     subprocess.run([BUILD / "tests/zebra_dump_gradients", tmp_path / "run", tmp_path / "input.safetensors",
-                    tmp_path / "output.safetensors"], check=True)
+                    tmp_path / "output.safetensors"], check=True, timeout=300)
     ours = load_file(tmp_path / "output.safetensors")
 
     reference = ReferenceModel(tmp_path / "export", torch.float64)

@@ -103,12 +103,19 @@ TEST_CASE("buckets of positions double and add up to the whole") {
   REQUIRE(nats == Approx(result.nats));
 }
 
-TEST_CASE("several datasets share the limit") {
+TEST_CASE("several datasets are read in order up to the limit") {
   Fixture fixture;
-  auto twice = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
-                             *fixture.tokenizer, 300);
-  REQUIRE(evaluate_perplexity(fixture.model, *fixture.tokenizer, twice, {10, 100, false}).tokens ==
-          100);
+  auto both = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
+                            *fixture.tokenizer, 300);
+  const auto first = fixture.datasets[0]->tokens() - 1;
+  const auto evaluate = [&](std::int64_t limit) {
+    return evaluate_perplexity(fixture.model, *fixture.tokenizer, both, {10, limit, false});
+  };
+  REQUIRE(evaluate(100).nats ==
+          evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {10, 100, false})
+              .nats);
+  REQUIRE(evaluate(first + 25).tokens ==
+          first + 20);  // all of the first, two windows of the second
 }
 
 TEST_CASE("data without a single target that counts is refused") {

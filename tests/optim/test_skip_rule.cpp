@@ -28,7 +28,15 @@ TEST_CASE("a spike beyond the running median is skipped once the median is known
   REQUIRE_FALSE(rule.skips(2.0, 3.9));
   REQUIRE(rule.skips(2.0, 4.1));
   REQUIRE_FALSE(rule.skips(2.0, 3.9));
-  REQUIRE(rule.state().recent_norms.size() == 17);  // the skipped norm is not among them
+}
+
+TEST_CASE("norms that rise for good do not stop training for ever") {
+  SkipRule rule(3.0);
+  for (int i = 0; i < 200; ++i) rule.skips(2.0, 1.0);
+  int skipped = 0;
+  while (rule.skips(2.0, 10.0)) ++skipped;
+  REQUIRE(skipped > 10);
+  REQUIRE(skipped <= static_cast<int>(SkipRule::kWindow) / 2 + 1);
 }
 
 TEST_CASE("the restored state takes the same decisions, within a bounded window") {

@@ -19,6 +19,7 @@ using namespace zebra::testing;
 TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
   const Tokenizer tokenizer(config.data.tokenizer);
   RunFolder folder(config.run.dir);
+  folder.describe(config);
   Trainer trainer(config, tokenizer, open_run_datasets(config, tokenizer), folder);
   if (const auto newest = checkpoint_to_resume(config, "auto")) {
     Checkpoint checkpoint(*newest);
@@ -116,6 +117,31 @@ TEST_CASE("three non-finite steps stop the run, with the last good state saved")
   REQUIRE(list_checkpoints(config.run.dir).back().step == newest.step + 3);
 }
 
+TEST_CASE("a step without a single target that counts does no update and is no divergence") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  // Completions so rare that most steps of one short window see none.
+  std::string pairs;
+  for (int i = 0; i < 4; ++i) {
+    pairs += "{\"prompt\": \"";
+    for (int word = 0; word < 400; ++word) pairs += "zebra stripe ";
+    pairs += "\", \"completion\": \"x\"}\n";
+  }
+  write_text(folder / "pairs.jsonl", pairs);
+  PackOptions options;
+  options.input.inputs = {(folder / "pairs.jsonl").string()};
+  options.tokenizer = folder / "tok.model";
+  options.output = folder / "pairs";
+  pack(options);
+  auto config = tiny_run(folder, {"train.global_batch_size=1", "train.micro_batch_size=1"});
+  config.data.train = {{folder / "pairs", std::nullopt}};
+  REQUIRE(start(config) == TrainOutcome::finished);
+  int empty = 0;
+  for (const auto& text : timeless_rows(config))
+    empty += nlohmann::json::parse(text).contains("skipped");
+  REQUIRE(empty > 3);
+}
+
 TEST_CASE("a resumed run must be the same run") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
@@ -133,9 +159,10 @@ TEST_CASE("a resumed run must be the same run") {
 TEST_CASE("max_steps may grow, and a finished run ends at once") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
-  start(tiny_run(folder, {"schedule.type=constant"}));
-  REQUIRE(start(tiny_run(folder, {"schedule.type=constant"})) == TrainOutcome::finished);
-  const auto longer = tiny_run(folder, {"schedule.type=constant", "train.max_steps=15"});
+  const auto type = GENERATE(as<std::string>{}, "constant", "wsd", "cosine");
+  start(tiny_run(folder, {"schedule.type=" + type}));
+  REQUIRE(start(tiny_run(folder, {"schedule.type=" + type})) == TrainOutcome::finished);
+  const auto longer = tiny_run(folder, {"schedule.type=" + type, "train.max_steps=15"});
   REQUIRE(start(longer) == TrainOutcome::finished);
   REQUIRE(list_checkpoints(longer.run.dir).back().step == 15);
 }
