@@ -1,48 +1,115 @@
-#include "ops/attention.h"
+#include <ATen/Parallel.h>
 
-#include <algorithm>
-#include <limits>
+#include <cstdlib>
+#include <string>
+
+#include "ops/attention.h"
+#include "zebra_kernels/local_attention.h"
 
 namespace zebra {
 namespace {
 
-// Below this many queries a block is too small for an efficient matrix product.
-constexpr std::int64_t kSmallestBlock = 32;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
 
-// Splits the tokens of x [B, T, H, D] into N blocks of C (zeros behind the end): [B, N, C, H, D].
-torch::Tensor to_blocks(const torch::Tensor& x, std::int64_t blocks, std::int64_t block) {
-  const auto padding = blocks * block - x.size(1);
-  const auto padded = padding == 0 ? x : torch::constant_pad_nd(x, {0, 0, 0, 0, 0, padding});
-  return padded.unflatten(1, {blocks, block});
+constexpr std::int64_t kLargestHead = 256;
+
+void parallel_tasks(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
+  at::parallel_for(0, tasks, /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task) body(task);
+  });
 }
 
-// The keys that a block of queries may see: the previous block and its own, [B, N, 2 C, H, D]. The
-// first has zeros before.
-torch::Tensor with_previous_block(const torch::Tensor& blocks) {
-  if (blocks.size(1) == 1) return blocks;
-  const auto before =
-      torch::constant_pad_nd(blocks.narrow(1, 0, blocks.size(1) - 1), {0, 0, 0, 0, 0, 0, 1, 0});
-  return torch::cat({before, blocks}, 2);
+// The kernel reads any strides as long as the elements of one head are contiguous.
+torch::Tensor readable(const torch::Tensor& x) { return x.stride(-1) == 1 ? x : x.contiguous(); }
+
+kernels::HeadArray input(const torch::Tensor& x) {
+  return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }
 
-// True where a query may NOT see a key: [N, C, K], or [B, N, C, K] where documents differ between
-// sequences.
-torch::Tensor hidden_keys(std::int64_t blocks, std::int64_t block, std::int64_t keys,
-                          std::int64_t window, const PackedDocuments& documents,
-                          torch::Device device) {
-  const auto options = torch::TensorOptions().dtype(torch::kInt64).device(device);
-  const auto block_begin = torch::arange(blocks, options).view({-1, 1, 1}) * block;
-  const auto query = block_begin + torch::arange(block, options).view({1, -1, 1});
-  const auto key = block_begin + (block - keys) + torch::arange(keys, options).view({1, 1, -1});
-  auto hidden = (key > query).logical_or_(key < query - window).logical_or_(key < 0);
-  if (!documents.is_packed()) return hidden;
+kernels::MutableHeadArray output(const torch::Tensor& x) {
+  return {x.mutable_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
+}
 
-  const auto& first_token = documents.first_token;
-  // Queries behind the end exist only as padding; an own key keeps their softmax finite.
-  const auto padding = blocks * block - first_token.size(1);
-  const auto first = torch::constant_pad_nd(first_token, {0, padding}, 0)
-                         .view({first_token.size(0), blocks, block, 1});
-  return hidden.unsqueeze(0).logical_or(key.unsqueeze(0) < first);
+// Describes the tensors to the kernel; they must outlive the call.
+kernels::LocalAttentionInputs describe(const torch::Tensor& q, const torch::Tensor& k,
+                                       const torch::Tensor& v, std::int64_t window,
+                                       const RotaryFactors& rotary,
+                                       const torch::Tensor& first_token) {
+  kernels::LocalAttentionInputs inputs;
+  inputs.shape = {.batch = q.size(0),
+                  .length = q.size(1),
+                  .query_heads = q.size(2),
+                  .key_heads = k.size(2),
+                  .head_size = q.size(3),
+                  .window = window,
+                  .type = q.scalar_type() == torch::kFloat32 ? kernels::ElementType::kFloat32
+                                                             : kernels::ElementType::kBfloat16};
+  inputs.q = input(q);
+  inputs.k = input(k);
+  inputs.v = input(v);
+  if (rotary.defined()) {
+    const bool per_sequence = rotary.cos.dim() == 3;
+    inputs.rotary = {rotary.cos.const_data_ptr<float>(), rotary.sin.const_data_ptr<float>(),
+                     per_sequence ? rotary.cos.stride(0) : 0, rotary.cos.stride(-2)};
+  }
+  if (first_token.defined()) inputs.first_token = first_token.const_data_ptr<std::int64_t>();
+  return inputs;
+}
+
+class LocalAttentionFunction : public torch::autograd::Function<LocalAttentionFunction> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& any_q,
+                               const torch::Tensor& any_k, const torch::Tensor& any_v,
+                               std::int64_t window, const RotaryFactors& rotary,
+                               const PackedDocuments& documents) {
+    const auto q = readable(any_q), k = readable(any_k), v = readable(any_v);
+    const auto out = torch::empty(q.sizes(), q.options());
+    const auto log_sum_exp =
+        torch::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(torch::kFloat32));
+    kernels::LocalAttentionForward arguments;
+    arguments.inputs = describe(q, k, v, window, rotary, documents.first_token);
+    arguments.out = output(out);
+    arguments.log_sum_exp = log_sum_exp.mutable_data_ptr<float>();
+    kernels::local_attention_forward(arguments, parallel_tasks);
+    context->save_for_backward(
+        {q, k, v, out, log_sum_exp, rotary.cos, rotary.sin, documents.first_token});
+    context->saved_data["window"] = window;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &q = saved[0], &k = saved[1], &v = saved[2];
+    const auto window = context->saved_data["window"].toInt();
+    const auto d_out = readable(gradients[0]);
+    const auto dq = torch::empty(q.sizes(), q.options()), dk = torch::empty(k.sizes(), k.options()),
+               dv = torch::empty(v.sizes(), v.options());
+    kernels::LocalAttentionBackward arguments;
+    arguments.inputs = describe(q, k, v, window, {saved[5], saved[6]}, saved[7]);
+    arguments.out = input(saved[3]);
+    arguments.log_sum_exp = saved[4].const_data_ptr<float>();
+    arguments.d_out = input(d_out);
+    arguments.dq = output(dq);
+    arguments.dk = output(dk);
+    arguments.dv = output(dv);
+    const auto bytes = kernels::local_attention_backward_workspace_bytes(arguments.inputs.shape);
+    const auto workspace =
+        torch::empty({static_cast<std::int64_t>(bytes)}, q.options().dtype(torch::kUInt8));
+    arguments.workspace = bytes > 0 ? workspace.mutable_data_ptr() : nullptr;
+    kernels::local_attention_backward(arguments, parallel_tasks);
+    return {dq, dk, dv, torch::Tensor(), torch::Tensor(), torch::Tensor()};
+  }
+};
+
+bool wants_reference() {
+  const char* value = std::getenv("ZEBRA_KERNEL");
+  return value != nullptr && std::string(value) == "reference";
+}
+
+bool has_kernel(const torch::Tensor& q) {
+  const bool type = q.scalar_type() == torch::kFloat32 || q.scalar_type() == torch::kBFloat16;
+  return q.device().is_cpu() && type && q.size(3) % 2 == 0 && q.size(3) <= kLargestHead;
 }
 
 }  // namespace
@@ -50,39 +117,11 @@ torch::Tensor hidden_keys(std::int64_t blocks, std::int64_t block, std::int64_t 
 torch::Tensor local_attention(const torch::Tensor& q, const torch::Tensor& k,
                               const torch::Tensor& v, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents) {
-  TORCH_CHECK(window >= 0, "a window cannot be negative, got ", window);
-  const auto batch = q.size(0), length = q.size(1), query_heads = q.size(2), width = q.size(3),
-             key_heads = k.size(2);
-  const auto group = query_heads / key_heads;
-  const auto block = std::min(std::max(window, kSmallestBlock), length);
-  const auto blocks = (length + block - 1) / block;
-
-  const auto q_blocks = to_blocks(apply_rotary(q, rotary), blocks, block);
-  const auto k_blocks = with_previous_block(to_blocks(apply_rotary(k, rotary), blocks, block));
-  const auto v_blocks = with_previous_block(to_blocks(v, blocks, block));
-  const auto keys = k_blocks.size(2);
-
-  // Query heads that share a key head become more rows of one product: [B, N, Hkv, G C, D] x [B, N,
-  // Hkv, D, K].
-  const auto rows = q_blocks.view({batch, blocks, block, key_heads, group, width})
-                        .permute({0, 1, 3, 4, 2, 5})
-                        .reshape({batch, blocks, key_heads, group * block, width});
-  auto scores = torch::matmul(rows, k_blocks.permute({0, 1, 3, 4, 2})).to(torch::kFloat32) /
-                std::sqrt(static_cast<double>(width));
-
-  auto hidden = hidden_keys(blocks, block, keys, window, documents, q.device());
-  if (hidden.dim() == 3) hidden = hidden.unsqueeze(0);
-  scores =
-      scores.view({batch, blocks, key_heads, group, block, keys})
-          .masked_fill(hidden.unsqueeze(2).unsqueeze(2), -std::numeric_limits<float>::infinity());
-  const auto weights = torch::softmax(scores, -1).to(q.scalar_type());
-
-  const auto out = torch::matmul(weights.view({batch, blocks, key_heads, group * block, keys}),
-                                 v_blocks.permute({0, 1, 3, 2, 4}));
-  return out.view({batch, blocks, key_heads, group, block, width})
-      .permute({0, 1, 4, 2, 3, 5})
-      .reshape({batch, blocks * block, query_heads, width})
-      .narrow(1, 0, length);
+  static const bool reference = wants_reference();
+  if (reference || !has_kernel(q)) {
+    return plain_local_attention(q, k, v, window, rotary, documents);
+  }
+  return LocalAttentionFunction::apply(q, k, v, window, rotary, documents);
 }
 
 }  // namespace zebra

@@ -5,7 +5,7 @@ import subprocess
 
 from conftest import ROOT
 
-FOLDERS = ["base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval", "train", "cli"]
+FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval", "train", "cli"]
 # Only here may a device be named; everything else takes the device of its tensors, or one that it is given.
 MAY_NAME_DEVICES = {"src/model/placement.cpp"}
 
@@ -42,8 +42,9 @@ def test_data_flows_one_way():
 def test_every_test_file_mirrors_a_source():
     for path in sorted((ROOT / "tests").glob("*/test_*.cpp")):
         folder, name = path.parent.name, path.stem.removeprefix("test_")
-        candidates = [ROOT / "src" / folder / f"{name}{suffix}" for suffix in (".h", ".cpp")]
-        assert any(candidate.exists() for candidate in candidates), f"{path.relative_to(ROOT)} tests nothing in src/{folder}"
+        room = ROOT / "csrc_kernels/cpu" if folder == "csrc_kernels" else ROOT / "src" / folder
+        candidates = [room / f"{name}{suffix}" for suffix in (".h", ".cpp")]
+        assert any(candidate.exists() for candidate in candidates), f"{path.relative_to(ROOT)} tests nothing in {room}"
 
 
 def test_no_unfinished_marks():

@@ -65,12 +65,16 @@ void check(const Case& c, torch::ScalarType type) {
   };
   const auto exact = run(packed.to(torch::kFloat64), out_gradient.to(torch::kFloat64), c, naive);
   const auto plain = run(packed, out_gradient, c, naive);
-  const auto ours = run(packed, out_gradient, c, [&](const auto& q, const auto& k, const auto& v) {
-    return c.window == kGlobal ? global_attention(q, k, v, rotary, documents)
-                               : local_attention(q, k, v, c.window, rotary, documents);
-  });
-  require_as_exact_as_naive(ours.out, plain.out, exact.out);
-  require_as_exact_as_naive(ours.packed, plain.packed, exact.packed);
+  using Attention = decltype(&local_attention);
+  for (const Attention local : {&local_attention, &plain_local_attention}) {
+    const auto ours =
+        run(packed, out_gradient, c, [&](const auto& q, const auto& k, const auto& v) {
+          return c.window == kGlobal ? global_attention(q, k, v, rotary, documents)
+                                     : local(q, k, v, c.window, rotary, documents);
+        });
+    require_as_exact_as_naive(ours.out, plain.out, exact.out);
+    require_as_exact_as_naive(ours.packed, plain.packed, exact.packed);
+  }
 }
 
 TEST_CASE("attention equals the float64 definition at odd sizes") {

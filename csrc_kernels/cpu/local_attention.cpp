@@ -1,0 +1,169 @@
+#include "zebra_kernels/local_attention.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "kernel_table.h"
+
+namespace zebra::kernels {
+namespace {
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument("local attention: " + message);
+}
+
+void check_shape(const LocalAttentionShape& s) {
+  require(s.batch >= 0 && s.length >= 0, "batch and length cannot be negative, got " +
+                                             std::to_string(s.batch) + " and " +
+                                             std::to_string(s.length) + ".");
+  require(s.query_heads > 0 && s.key_heads > 0 && s.query_heads % s.key_heads == 0,
+          "the number of query heads must be a positive multiple of that of key heads, got " +
+              std::to_string(s.query_heads) + " and " + std::to_string(s.key_heads) + ".");
+  require(
+      s.head_size >= 2 && s.head_size <= 256 && s.head_size % 2 == 0,
+      "the head size must be even and between 2 and 256, got " + std::to_string(s.head_size) + ".");
+  require(s.window >= 0, "a window cannot be negative, got " + std::to_string(s.window) + ".");
+}
+
+void check_inputs(const LocalAttentionInputs& inputs) {
+  check_shape(inputs.shape);
+  const auto& s = inputs.shape;
+  if (s.batch == 0 || s.length == 0) return;
+  require(inputs.q.data != nullptr && inputs.k.data != nullptr && inputs.v.data != nullptr,
+          "q, k and v must not be null.");
+  require((inputs.rotary.cos == nullptr) == (inputs.rotary.sin == nullptr),
+          "rotary cosines and sines must be given together.");
+  if (inputs.first_token == nullptr) return;
+  for (std::int64_t b = 0; b < s.batch; ++b) {
+    for (std::int64_t t = 0; t < s.length; ++t) {
+      const std::int64_t first = inputs.first_token[b * s.length + t];
+      require(first >= 0 && first <= t,
+              "first_token of token " + std::to_string(t) + " in sequence " + std::to_string(b) +
+                  " must lie between 0 and the token itself, got " + std::to_string(first) + ".");
+    }
+  }
+}
+
+// Enough tasks for the threads of a large machine, where chunks this long exist.
+constexpr std::int64_t kWantedTasks = 64;
+// A chunk packs the keys of its window once more: shorter chunks would do little else.
+constexpr std::int64_t kSmallestChunkTiles = 4, kWindowsPerChunk = 2;
+constexpr std::int64_t kHeadUnit = 16;
+
+LocalAttentionPlan make_plan(const LocalAttentionShape& s) {
+  LocalAttentionPlan plan;
+  plan.tiles = (s.length + kTile - 1) / kTile;
+  plan.window_tiles = std::min(s.window / kTile + (s.window % kTile != 0), plan.tiles - 1);
+  const auto heads = s.batch * s.key_heads;
+  plan.chunk_tiles = std::max({plan.tiles * heads / kWantedTasks,
+                               kWindowsPerChunk * plan.window_tiles, kSmallestChunkTiles});
+  plan.chunk_tiles = std::min(plan.chunk_tiles, plan.tiles);
+  plan.chunks = (plan.tiles + plan.chunk_tiles - 1) / plan.chunk_tiles;
+  plan.padded_head = (s.head_size + kHeadUnit - 1) / kHeadUnit * kHeadUnit;
+  return plan;
+}
+
+const KernelTable& kernels(std::optional<InstructionSet> wanted, ElementType type) {
+  const InstructionSet set = wanted.value_or(best_instruction_set());
+  require(is_supported(set),
+          std::string("this processor or build has no ") + instruction_set_name(set) + " kernels.");
+  const int index = type == ElementType::kFloat32 ? 0 : 1;
+  switch (set) {
+#ifdef ZEBRA_KERNELS_X86
+    case InstructionSet::kAvx2:
+      return avx2_kernels()[index];
+    case InstructionSet::kAvx512:
+      return avx512_kernels()[index];
+    case InstructionSet::kAvx512Bf16:
+      return avx512_bf16_kernels()[index];
+#endif
+    default:
+      return portable_kernels()[index];
+  }
+}
+
+}  // namespace
+
+bool is_supported(InstructionSet set) {
+  switch (set) {
+#ifdef ZEBRA_KERNELS_X86
+    case InstructionSet::kAvx2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case InstructionSet::kAvx512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    case InstructionSet::kAvx512Bf16:
+      return is_supported(InstructionSet::kAvx512) && __builtin_cpu_supports("avx512bf16");
+#endif
+    default:
+      return set == InstructionSet::kPortable;
+  }
+}
+
+const char* instruction_set_name(InstructionSet set) {
+  switch (set) {
+    case InstructionSet::kAvx2:
+      return "avx2";
+    case InstructionSet::kAvx512:
+      return "avx512";
+    case InstructionSet::kAvx512Bf16:
+      return "avx512_bf16";
+    default:
+      return "portable";
+  }
+}
+
+InstructionSet best_instruction_set() {
+  for (const auto set :
+       {InstructionSet::kAvx512Bf16, InstructionSet::kAvx512, InstructionSet::kAvx2})
+    if (is_supported(set)) return set;
+  return InstructionSet::kPortable;
+}
+
+std::size_t local_attention_backward_workspace_bytes(const LocalAttentionShape& shape) {
+  check_shape(shape);
+  if (shape.batch == 0 || shape.length == 0) return 0;
+  const auto plan = make_plan(shape);
+  return sizeof(float) *
+         static_cast<std::size_t>(shape.batch * shape.key_heads * (plan.chunks - 1) * 2 *
+                                  plan.window_tiles * partial_floats(plan));
+}
+
+void local_attention_forward(const LocalAttentionForward& arguments,
+                             const ParallelFor& parallel_for,
+                             std::optional<InstructionSet> instruction_set) {
+  const auto& shape = arguments.inputs.shape;
+  check_inputs(arguments.inputs);
+  const auto& table = kernels(instruction_set, shape.type);
+  if (shape.batch == 0 || shape.length == 0) return;
+  require(arguments.out.data != nullptr, "out must not be null.");
+  const auto plan = make_plan(shape);
+  parallel_for(shape.batch * shape.key_heads * plan.chunks,
+               [&](std::int64_t task) { table.forward(arguments, plan, task); });
+}
+
+void local_attention_backward(const LocalAttentionBackward& arguments,
+                              const ParallelFor& parallel_for,
+                              std::optional<InstructionSet> instruction_set) {
+  const auto& shape = arguments.inputs.shape;
+  check_inputs(arguments.inputs);
+  const auto& table = kernels(instruction_set, shape.type);
+  if (shape.batch == 0 || shape.length == 0) return;
+  require(arguments.out.data != nullptr && arguments.log_sum_exp != nullptr &&
+              arguments.d_out.data != nullptr,
+          "the backward needs out and log_sum_exp of the forward, and d_out.");
+  require(
+      arguments.dq.data != nullptr && arguments.dk.data != nullptr && arguments.dv.data != nullptr,
+      "dq, dk and dv must not be null.");
+  require(arguments.workspace != nullptr || local_attention_backward_workspace_bytes(shape) == 0,
+          "the backward needs a workspace of local_attention_backward_workspace_bytes() bytes.");
+  const auto plan = make_plan(shape);
+  const auto heads = shape.batch * shape.key_heads;
+  parallel_for(heads * plan.chunks,
+               [&](std::int64_t task) { table.backward(arguments, plan, task); });
+  const auto joins = heads * (plan.chunks - 1) * plan.window_tiles;
+  if (joins > 0) parallel_for(joins, [&](std::int64_t task) { table.join(arguments, plan, task); });
+}
+
+}  // namespace zebra::kernels
