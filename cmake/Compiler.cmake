@@ -12,12 +12,12 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(zebra_options INTERFACE)
-target_compile_options(zebra_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Werror)
+target_compile_options(zebra_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wshadow;-Wconversion;-Werror>)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(zebra_options INTERFACE -Wno-restrict)  # false alarms in std::string: GCC bug 105651
+  target_compile_options(zebra_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms in std::string: GCC bug 105651
 endif()
 if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(zebra_options INTERFACE -fpch-preprocess)
+  target_compile_options(zebra_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
 endif()
 if(ZEBRA_SANITIZE)
   target_compile_options(zebra_options INTERFACE -fsanitize=address,undefined -fno-sanitize=vptr

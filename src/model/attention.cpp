@@ -1,7 +1,5 @@
 #include "model/attention.h"
 
-#include "ops/attention.h"
-
 namespace zebra {
 
 AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind)
@@ -17,20 +15,18 @@ void AttentionImpl::reset() {
       torch::empty({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()}));
 }
 
-AttentionImpl::Projected AttentionImpl::project(const torch::Tensor& x) const {
+PackedHeads AttentionImpl::project(const torch::Tensor& x) const {
   const auto query_heads = model_.num_attention_heads,
              key_heads = model_.num_key_value_heads.value();
-  const auto heads = torch::linear(x, qkv_weight)
-                         .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()});
-  const auto parts = heads.split_with_sizes({query_heads, key_heads, key_heads}, 2);
-  return {parts[0], parts[1], parts[2]};
+  return {torch::linear(x, qkv_weight)
+              .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()}),
+          query_heads};
 }
 
-torch::Tensor AttentionImpl::attend(const Projected& projected,
+torch::Tensor AttentionImpl::attend(const PackedHeads& packed,
                                     const SequenceContext& context) const {
-  const auto& [q, k, v] = projected;
-  return kind_ == LayerKind::global ? global_attention(q, k, v, context.global, context.documents)
-                                    : local_attention(q, k, v, model_.window_size.value(),
+  return kind_ == LayerKind::global ? global_attention(packed, context.global, context.documents)
+                                    : local_attention(packed, model_.window_size.value(),
                                                       context.local, context.documents);
 }
 
@@ -47,10 +43,10 @@ torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const Sequen
   const bool is_prompt = cache.empty();
   TORCH_CHECK(is_prompt || x.size(1) == 1, "a filled cache takes one token at a time, got ",
               x.size(1));
-  const auto projected = project(x);
-  cache.append(apply_rotary(projected.k, context.rotary(kind_)), projected.v);
-  if (is_prompt) return output(attend(projected, context));
-  const auto q = apply_rotary(projected.q, context.rotary(kind_));
+  const auto packed = project(x);
+  cache.append(apply_rotary(packed.k(), context.rotary(kind_)), packed.v());
+  if (is_prompt) return output(attend(packed, context));
+  const auto q = apply_rotary(packed.q(), context.rotary(kind_));
   return output(cached_attention(q, cache.keys(), cache.values()));
 }
 

@@ -6,6 +6,7 @@
 #include "model/key_value_cache.h"
 #include "model/layout.h"
 #include "model/sequence_context.h"
+#include "ops/attention.h"
 
 namespace zebra {
 
@@ -28,11 +29,8 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
   torch::Tensor output_weight;  ///< [hidden_size, Hq D]
 
  private:
-  struct Projected {
-    torch::Tensor q, k, v;  // [B, T, heads, D], views of one tensor
-  };
-  Projected project(const torch::Tensor& x) const;
-  torch::Tensor attend(const Projected& projected, const SequenceContext& context) const;
+  PackedHeads project(const torch::Tensor& x) const;
+  torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context) const;
   torch::Tensor output(const torch::Tensor& attended) const;
 
   ModelSection model_;

@@ -10,22 +10,38 @@
 namespace zebra {
 
 // Causal attention as Zebra's two kinds of layer use it. In all functions q is [B, T, Hq, D], k and
-// v are [B, T, Hkv, D] of any strides (slices of a packed projection are read in place), Hq is a
-// multiple of Hkv and query head h reads key head h / (Hq / Hkv). Scores are scaled by 1 / sqrt(D),
-// softmax is in float32, the result is [B, T, Hq, D] in q's type. Differentiable in q, k and v.
-// Rotary embedding is applied to q and k first.
+// v are [B, T, Hkv, D] of any strides, Hq is a multiple of Hkv and query head h reads key head
+// h / (Hq / Hkv). Scores are scaled by 1 / sqrt(D), softmax is in float32, the result is
+// [B, T, Hq, D] in q's type. Differentiable in q, k and v. Rotary embedding is applied to q and k
+// first.
 
-/// Every earlier token of the same document. LibTorch's fused scaled-dot-product attention.
-torch::Tensor global_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, const RotaryFactors& rotary,
+/// What a packed projection gives: q, k and v as views of one [B, T, Hq + 2 Hkv, D].
+struct PackedHeads {
+  torch::Tensor heads;
+  std::int64_t query_heads = 0;
+
+  std::int64_t key_heads() const { return (heads.size(2) - query_heads) / 2; }
+  torch::Tensor q() const { return heads.narrow(2, 0, query_heads); }
+  torch::Tensor k() const { return heads.narrow(2, query_heads, key_heads()); }
+  torch::Tensor v() const { return heads.narrow(2, query_heads + key_heads(), key_heads()); }
+};
+
+/// Every earlier token of the same document. On the CPU our fused kernel with a window that hides
+/// nothing (where it exists, see local_attention); else LibTorch's scaled-dot-product attention.
+torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
                                const PackedDocuments& documents);
 
+/// The same in LibTorch's own operations, on any device. The reference of the fused kernels.
+torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
+                                     const torch::Tensor& v, const RotaryFactors& rotary,
+                                     const PackedDocuments& documents);
+
 /// Token t sees the keys max(t - window, first token of its document) .. t: itself and `window`
-/// previous tokens, so window + 1 keys. O(T x window) in time. On the CPU, in float32 and bfloat16
-/// and for even D up to 256, this is our fused kernel (zebra_kernels/local_attention.h), whose
-/// memory is O(T); else, and with ZEBRA_KERNEL=reference in the environment, the plain form.
-torch::Tensor local_attention(const torch::Tensor& q, const torch::Tensor& k,
-                              const torch::Tensor& v, std::int64_t window,
+/// previous tokens, so window + 1 keys. O(T x window) in time. In float32 and bfloat16 this is our
+/// fused kernel, whose memory is O(T): on the CPU for even D up to 256, on CUDA for D = 32, 64, 96
+/// and 128 (the operators of local_attention_operator.h; q, k and v are read and their gradient is
+/// written in place). Else, and with ZEBRA_KERNEL=reference in the environment, the plain form.
+torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents);
 
 /// The same in LibTorch's own operations, on any device: blocks of queries against their own and

@@ -35,8 +35,7 @@ template <class Attention>
 Gradients run(const torch::Tensor& packed, const torch::Tensor& out_gradient, const Case& c,
               const Attention& attention) {
   const auto input = packed.detach().clone().set_requires_grad(true);
-  const auto parts = input.split_with_sizes({c.query_heads, c.key_heads, c.key_heads}, 2);
-  const auto out = attention(parts[0], parts[1], parts[2]);
+  const auto out = attention(PackedHeads{input, c.query_heads});
   return {out.detach(), torch::autograd::grad({out}, {input}, {out_gradient})[0]};
 }
 
@@ -59,22 +58,29 @@ void check(const Case& c, torch::ScalarType type) {
   const auto out_gradient = torch::randn({c.batch, c.length, c.query_heads, c.width}, type);
   const auto rotary = plain_rotary(c.document_starts.empty() ? positions[0] : positions, c.width);
 
-  const auto naive = [&](const auto& q, const auto& k, const auto& v) {
-    return dense_attention(rotate_by_complex(q, positions, kTheta),
-                           rotate_by_complex(k, positions, kTheta), v, visible);
+  const auto naive = [&](const PackedHeads& heads) {
+    return dense_attention(rotate_by_complex(heads.q(), positions, kTheta),
+                           rotate_by_complex(heads.k(), positions, kTheta), heads.v(), visible);
   };
   const auto exact = run(packed.to(torch::kFloat64), out_gradient.to(torch::kFloat64), c, naive);
   const auto plain = run(packed, out_gradient, c, naive);
-  using Attention = decltype(&local_attention);
-  for (const Attention local : {&local_attention, &plain_local_attention}) {
-    const auto ours =
-        run(packed, out_gradient, c, [&](const auto& q, const auto& k, const auto& v) {
-          return c.window == kGlobal ? global_attention(q, k, v, rotary, documents)
-                                     : local(q, k, v, c.window, rotary, documents);
-        });
+  const auto fused = [&](const PackedHeads& heads) {
+    return c.window == kGlobal ? global_attention(heads, rotary, documents)
+                               : local_attention(heads, c.window, rotary, documents);
+  };
+  const auto reference = [&](const PackedHeads& heads) {
+    const auto q = heads.q(), k = heads.k(), v = heads.v();
+    return c.window == kGlobal ? plain_global_attention(q, k, v, rotary, documents)
+                               : plain_local_attention(q, k, v, c.window, rotary, documents);
+  };
+  const auto check_form = [&](const char* name, const auto& form) {
+    INFO(name);
+    const auto ours = run(packed, out_gradient, c, form);
     require_as_exact_as_naive(ours.out, plain.out, exact.out);
     require_as_exact_as_naive(ours.packed, plain.packed, exact.packed);
-  }
+  };
+  check_form("fused", fused);
+  check_form("reference", reference);
 }
 
 TEST_CASE("attention equals the float64 definition at odd sizes") {
@@ -108,27 +114,27 @@ TEST_CASE("packed documents do not see each other") {
   }
 }
 
+torch::Tensor attend(const PackedHeads& heads, std::int64_t window,
+                     const PackedDocuments& documents = {}) {
+  return window == kGlobal ? global_attention(heads, {}, documents)
+                           : local_attention(heads, window, {}, documents);
+}
+
 TEST_CASE("a non-finite row reaches only tokens that see it") {
   const std::int64_t window = GENERATE(kGlobal, std::int64_t{3});
-  auto q = torch::randn({2, 40, 2, 8}), k = torch::randn({2, 40, 2, 8}),
-       v = torch::randn({2, 40, 2, 8});
-  const auto attend = [&] {
-    return window == kGlobal ? global_attention(q, k, v, {}, {})
-                             : local_attention(q, k, v, window, {}, {});
-  };
-  const auto before = attend();
-  q[1][20].fill_(std::numeric_limits<float>::quiet_NaN());
-  const auto after = attend();
+  const PackedHeads heads{torch::randn({2, 40, 6, 8}), 2};
+  const auto before = attend(heads, window);
+  heads.q()[1][20].fill_(std::numeric_limits<float>::quiet_NaN());
+  const auto after = attend(heads, window);
   REQUIRE(same_bits(after[0], before[0]));
   REQUIRE(after[1].slice(0, 0, 20).isfinite().all().item<bool>());
   REQUIRE(after[1][20].isnan().all().item<bool>());
 }
 
 TEST_CASE("the same inputs give the same bits") {
-  const auto q = torch::randn({2, 130, 4, 16}), k = torch::randn({2, 130, 2, 16}),
-             v = torch::randn({2, 130, 2, 16});
-  REQUIRE(same_bits(local_attention(q, k, v, 33, {}, {}), local_attention(q, k, v, 33, {}, {})));
-  REQUIRE(same_bits(global_attention(q, k, v, {}, {}), global_attention(q, k, v, {}, {})));
+  const std::int64_t window = GENERATE(kGlobal, std::int64_t{33});
+  const PackedHeads heads{torch::randn({2, 130, 8, 16}), 4};
+  REQUIRE(same_bits(attend(heads, window), attend(heads, window)));
 }
 
 TEST_CASE("attention gradients agree with finite differences") {
@@ -138,20 +144,15 @@ TEST_CASE("attention gradients agree with finite differences") {
   const auto weight = torch::randn({1, 20, 2, 8});
   require_directional_derivative(
       [&](const torch::Tensor& packed) {
-        const auto parts = packed.split_with_sizes({2, 1, 1}, 2);
-        const auto out = window == kGlobal
-                             ? global_attention(parts[0], parts[1], parts[2], {}, documents)
-                             : local_attention(parts[0], parts[1], parts[2], window, {}, documents);
-        return (out * weight).sum();
+        return (attend({packed, 2}, window, documents) * weight).sum();
       },
       torch::randn({1, 20, 4, 8}));
 }
 
 TEST_CASE("a new token against cached keys is the last row of causal attention") {
-  const auto q = torch::randn({2, 9, 4, 8}), k = torch::randn({2, 9, 2, 8}),
-             v = torch::randn({2, 9, 2, 8});
-  const auto last = cached_attention(q.slice(1, 8), k, v);
-  require_close(last, global_attention(q, k, v, {}, {}).slice(1, 8), 1e-5);
+  const PackedHeads heads{torch::randn({2, 9, 8, 8}), 4};
+  const auto last = cached_attention(heads.q().slice(1, 8), heads.k(), heads.v());
+  require_close(last, attend(heads, kGlobal).slice(1, 8), 1e-5);
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k,
 
 }  // namespace
 
-torch::Tensor global_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, const RotaryFactors& rotary,
-                               const PackedDocuments& documents) {
+torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
+                                     const torch::Tensor& v, const RotaryFactors& rotary,
+                                     const PackedDocuments& documents) {
   const auto rotated_q = apply_rotary(q, rotary);
   const auto rotated_k = apply_rotary(k, rotary);
   if (!documents.is_packed()) return fused_attention(rotated_q, rotated_k, v, /*causal=*/true);

@@ -1,0 +1,64 @@
+#pragma once
+
+#include "shared_tile.h"
+
+// The tile shapes of each kernel by head size. Chosen from registers and shared-memory traffic as
+// the compiler reports them (docs/kernels.md has the table): two row tiles per warp halve the reads
+// of the right operand, as far as the accumulators leave registers for it.
+
+namespace zebra::kernels::ampere {
+
+/// A block of kWarps warps owns kWarps x kRowTiles x 16 rows and walks over tiles of kColumns
+/// columns through a ring of kStages tiles. kInRegisters: the left operands stay in registers.
+/// kBlocks: wanted per multiprocessor.
+template <int kWarpCount, int kRowTileCount, int kColumnCount, int kStageCount,
+          bool kLeftInRegisters, int kBlockCount>
+struct TileShape {
+  static constexpr int kWarps = kWarpCount, kThreads = 32 * kWarpCount, kRowTiles = kRowTileCount;
+  static constexpr int kWarpRows = 16 * kRowTiles, kRows = kWarps * kWarpRows;
+  static constexpr int kColumns = kColumnCount, kGroups = kColumns / 16, kStages = kStageCount;
+  static constexpr bool kInRegisters = kLeftInRegisters;
+  static constexpr int kBlocks = kBlockCount;
+  static_assert(kPaddedTokens % kRows == 0 && kRows % kBoundedTokens == 0);
+  static_assert(kPaddedTokens % kColumns == 0 && kColumns % kBoundedTokens == 0);
+  static_assert(kStages >= 2);
+};
+
+// Rows are queries, columns keys.
+template <int D>
+struct ForwardShape;
+template <>
+struct ForwardShape<32> : TileShape<4, 2, 64, 2, true, 2> {};
+template <>
+struct ForwardShape<64> : TileShape<4, 2, 64, 2, true, 2> {};
+template <>
+struct ForwardShape<96> : TileShape<4, 2, 32, 2, false, 2> {};
+template <>
+struct ForwardShape<128> : TileShape<4, 2, 32, 2, false, 2> {};
+
+template <int D>
+struct QueryGradientShape;
+template <>
+struct QueryGradientShape<32> : TileShape<4, 2, 32, 2, true, 2> {};
+template <>
+struct QueryGradientShape<64> : TileShape<4, 2, 32, 2, true, 2> {};
+template <>
+struct QueryGradientShape<96> : TileShape<4, 2, 32, 2, false, 2> {};
+template <>
+struct QueryGradientShape<128> : TileShape<4, 1, 32, 2, true, 2> {};
+
+// Rows are keys, columns queries.
+template <int D>
+struct KeyValueGradientShape;
+template <>
+struct KeyValueGradientShape<32> : TileShape<4, 2, 32, 2, true, 2> {};
+template <>
+struct KeyValueGradientShape<64> : TileShape<4, 2, 32, 2, false, 2> {};
+template <>
+struct KeyValueGradientShape<96> : TileShape<4, 1, 64, 2, false, 2> {};
+template <>
+struct KeyValueGradientShape<128> : TileShape<4, 1, 32, 2, false, 2> {};
+
+inline constexpr int kPrepareThreads = 128;
+
+}  // namespace zebra::kernels::ampere
