@@ -53,6 +53,10 @@ add_library(LibTorch::torch INTERFACE IMPORTED GLOBAL)
 target_include_directories(LibTorch::torch SYSTEM INTERFACE ${TORCH_ROOT}/include
                            ${TORCH_ROOT}/include/torch/csrc/api/include)
 target_link_libraries(LibTorch::torch INTERFACE LibTorch::torch_cpu LibTorch::c10 Threads::Threads)
+# at::parallel_for is a template of LibTorch's headers: without -fopenmp it runs on one thread, and says nothing. The
+# wheel brings the OpenMP runtime that LibTorch itself uses.
+target_compile_options(LibTorch::torch INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fopenmp>)
+target_link_libraries(LibTorch::torch INTERFACE ${TORCH_ROOT}/lib/libgomp.so.1)
 
 if(ZEBRA_CUDA_ENABLED)
   _zebra_import_torch_library(c10_cuda)

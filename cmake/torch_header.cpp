@@ -1,1 +1,5 @@
-// Carries the precompiled <torch/torch.h> that all targets with LibTorch share.
+// The one source of the target whose precompiled header all files with LibTorch share.
+
+#ifndef _OPENMP
+#error "Without -fopenmp every at::parallel_for in these files would run on one thread."
+#endif

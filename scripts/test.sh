@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test. With --long also what takes longer: all C++ tests under AddressSanitizer and
-# UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16.
+# UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16, the CUDA kernels on all combinations
+# of their sizes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,12 +23,17 @@ if ! diff <(build/zebra config --reference) docs/configuration.md; then
   exit 1
 fi
 
-ctest --preset release
-ZEBRA_LONG_TESTS=$long .venv/bin/python -m pytest -q tests/end_to_end
+ctest --preset release --parallel "$(nproc)"
+export ZEBRA_LONG_TESTS=$long
+.venv/bin/python -m pytest -q tests/end_to_end
+# What needs nvcc is skipped where it is not there.
+.venv/bin/python -m pytest -q -n auto --dist worksteal tests/ptx
+ZEBRA_KERNEL_REPORT_FOLDER=build/kernel_report .venv/bin/python -m pytest -q tests/disassembly
 
 if [ -n "$long" ]; then
+  build/tests/test_emulation "[long]"
   cmake --preset sanitize
   cmake --build --preset sanitize
-  ctest --preset sanitize
+  ctest --preset sanitize --parallel "$(nproc)"
 fi
 echo "All tests passed."

@@ -41,7 +41,8 @@
 //                                            c[0], c[1] C[g, q .. q+1]  c[2], c[3] C[g + 8, q ..
 //                                            q+1]
 //
-//   float exp2(float x), log2(float x)     2 ulp; subnormals are 0; exp2(-inf) = 0, log2(0) = -inf
+//   float exp2(float x)                    2 ulp; subnormals are 0; exp2(-inf) = 0
+//   float log2(float x)                    to 2^-22, relative outside of (0.5, 2); log2(0) = -inf
 //   float reciprocal(float x)              1 ulp; subnormals are 0; reciprocal(0) = inf
 //   std::uint32_t pack_bfloat16(float low, float high)   to nearest even
 //   float low_bfloat16(std::uint32_t), high_bfloat16(std::uint32_t)

@@ -273,8 +273,8 @@ std::string errors_of(const Run<Memory>& run, const Expected& expected) {
 template <class Memory, class Kernels>
 std::string strays_of_non_finite_rows(const Kernels& kernels, std::int64_t head_size,
                                       ElementType type, std::int64_t tile) {
-  const std::int64_t bad_token = 4 * tile + 44;
-  const Case c{6 * tile + 5, tile, head_size, 2, 2, 2, Rotary::kShared, false, type};
+  const std::int64_t bad_token = 2 * tile + 44;
+  const Case c{4 * tile + 5, tile, head_size, 2, 2, 2, Rotary::kShared, false, type};
   std::string errors;
   for (int which = 0; which < 4; ++which) {
     const bool of_queries = which == 0 || which == 3;
@@ -301,8 +301,8 @@ std::string strays_of_non_finite_rows(const Kernels& kernels, std::int64_t head_
               of_queries ? head == (by_keys ? 0 : 1) : (by_keys ? head : head / c.group) == 1;
           // Queries that saw a bad key, or the bad query, reach the keys that they saw.
           const auto of_tile = token % c.length / tile;
-          const bool near = of_queries ? (by_keys ? of_tile == 3 || of_tile == 4 : of_tile == 4)
-                                       : of_tile >= (by_keys ? 3 : 4) && of_tile <= 5;
+          const bool near = of_queries ? (by_keys ? of_tile == 1 || of_tile == 2 : of_tile == 2)
+                                       : of_tile >= (by_keys ? 1 : 2) && of_tile <= 3;
           (token / c.length == 1 && same_head && near ? reached : strays) += 1;
         }
         if (strays == 0) return;

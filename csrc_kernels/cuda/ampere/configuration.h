@@ -2,9 +2,10 @@
 
 #include "shared_tile.h"
 
-// The tile shapes of each kernel by head size. Chosen from registers and shared-memory traffic as
-// the compiler reports them (docs/kernels.md has the table): two row tiles per warp halve the reads
-// of the right operand, as far as the accumulators leave registers for it.
+// The tile shapes of each kernel by head size, chosen by the model of scripts/kernel_report.sh; no GPU
+// has been asked yet. Two row tiles per warp halve the reads of the right operand, as far as the
+// accumulators leave registers for it. Blocks of two warps: all of a block wait for the warp whose rows
+// see most of a tile at the edge of the band, so that few rows waste less.
 
 namespace zebra::kernels::ampere {
 
@@ -28,20 +29,20 @@ struct TileShape {
 template <int D>
 struct ForwardShape;
 template <>
-struct ForwardShape<32> : TileShape<4, 2, 64, 2, true, 2> {};
+struct ForwardShape<32> : TileShape<2, 2, 64, 2, true, 4> {};
 template <>
-struct ForwardShape<64> : TileShape<4, 2, 64, 2, true, 2> {};
+struct ForwardShape<64> : TileShape<2, 2, 64, 2, false, 4> {};
 template <>
-struct ForwardShape<96> : TileShape<4, 2, 32, 2, false, 2> {};
+struct ForwardShape<96> : TileShape<2, 2, 32, 2, false, 4> {};
 template <>
 struct ForwardShape<128> : TileShape<4, 2, 32, 2, false, 2> {};
 
 template <int D>
 struct QueryGradientShape;
 template <>
-struct QueryGradientShape<32> : TileShape<4, 2, 32, 2, true, 2> {};
+struct QueryGradientShape<32> : TileShape<2, 2, 32, 2, true, 4> {};
 template <>
-struct QueryGradientShape<64> : TileShape<4, 2, 32, 2, true, 2> {};
+struct QueryGradientShape<64> : TileShape<2, 2, 32, 2, true, 4> {};
 template <>
 struct QueryGradientShape<96> : TileShape<4, 2, 32, 2, false, 2> {};
 template <>
@@ -51,9 +52,9 @@ struct QueryGradientShape<128> : TileShape<4, 1, 32, 2, true, 2> {};
 template <int D>
 struct KeyValueGradientShape;
 template <>
-struct KeyValueGradientShape<32> : TileShape<4, 2, 32, 2, true, 2> {};
+struct KeyValueGradientShape<32> : TileShape<2, 2, 32, 2, true, 4> {};
 template <>
-struct KeyValueGradientShape<64> : TileShape<4, 2, 32, 2, false, 2> {};
+struct KeyValueGradientShape<64> : TileShape<2, 2, 32, 2, false, 4> {};
 template <>
 struct KeyValueGradientShape<96> : TileShape<4, 1, 64, 2, false, 2> {};
 template <>

@@ -1,0 +1,1 @@
+"""What the compiler makes of the CUDA kernels, and what a GPU can at best make of that."""

@@ -1,0 +1,42 @@
+"""PTX of CUDA sources, compiled once for each content."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+CSRC_KERNELS = pathlib.Path(__file__).resolve().parents[2] / "csrc_kernels"
+FOLDERS = (CSRC_KERNELS, CSRC_KERNELS / "cuda", CSRC_KERNELS / "include")  # for #include
+FLAGS = ("-std=c++20", "--expt-relaxed-constexpr")  # as csrc_kernels/CMakeLists.txt has them
+CACHE = pathlib.Path(tempfile.gettempdir()) / "zebra_ptx"
+
+
+def find_nvcc():
+    """Its path, or None."""
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def compile_ptx(source, flags=(), architecture="sm_80"):
+    """The PTX of a .cu file."""
+    command = [find_nvcc(), "-ptx", f"-arch={architecture}", *FLAGS, *flags,
+               *(f"-I{folder}" for folder in FOLDERS), str(source)]
+    target = CACHE / f"{_digest(source, command)}.ptx"
+    if not target.exists():
+        CACHE.mkdir(exist_ok=True)
+        unfinished = CACHE / f"{target.name}.{os.getpid()}"
+        subprocess.run([*command, "-o", unfinished], check=True)
+        unfinished.replace(target)
+    return target.read_text()
+
+
+def _digest(source, command):
+    """Of all that the PTX depends on."""
+    digest = hashlib.sha256(subprocess.run([command[0], "--version"], capture_output=True,
+                                           check=True).stdout)
+    digest.update("\n".join(command).encode())
+    headers = sorted(path for path in CSRC_KERNELS.rglob("*") if path.suffix in (".h", ".cuh"))
+    for path in [pathlib.Path(source), *headers]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
