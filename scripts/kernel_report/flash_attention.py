@@ -44,7 +44,7 @@ def forward_time(gpu, case, masked=True):
     rows, columns = _FORWARD_TILES[case.head_size]
     warps = 4
     facts = {"threads": 32 * warps, "tile": {"rows": rows, "columns": columns, "warps": warps,
-                                             "left_in_registers": False}}
+                                             "left_in_registers": 0}}
     counts = minimum.of_pass("forward", case.head_size, facts)
     elements = rows * columns // warps // 32
     step = resources.cycles_of(gpu, warps * [_with_overhead(counts, elements, masked)])

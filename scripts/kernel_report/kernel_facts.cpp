@@ -24,9 +24,9 @@ void print(const char* kernel, int head_size, int shared_bytes) {
   print("ampere", kernel, head_size, Shape::kThreads, Shape::kBlocks, shared_bytes);
   std::printf(
       ", \"tile\": {\"warps\": %d, \"rows\": %d, \"columns\": %d, \"stages\": %d, "
-      "\"left_in_registers\": %s}",
+      "\"left_in_registers\": %d}",
       Shape::kWarps, Shape::kRows, Shape::kColumns, Shape::kStages,
-      Shape::kInRegisters ? "true" : "false");
+      Shape::kFirstInRegisters + Shape::kSecondInRegisters);
 }
 
 template <int D>

@@ -20,7 +20,7 @@ def of_pass(name, head_size, facts):
     rows, columns = tile["rows"] // tile["warps"], tile["columns"]
     products, right, left, rounded = _PRODUCTS[name]
     elements, lane_rows = rows * columns // 32, rows // 8
-    left_reads = 0 if tile["left_in_registers"] else left * rows * head_size // _BLOCK
+    left_reads = max(left - tile["left_in_registers"], 0) * rows * head_size // _BLOCK
     fewest = {
         "HMMA": products * rows * columns * head_size // _PRODUCT,
         "LDSM": right * columns * head_size // _BLOCK + left_reads,

@@ -51,8 +51,11 @@ TEST_CASE("emulated CUDA kernels: the full product", "[.long]") {
         for (const std::int64_t group : {1, 4, 8}) {
           for (const bool documents : {false, true}) {
             for (const auto type : {ElementType::kBfloat16, ElementType::kFloat32}) {
+              // One or two tokens are one sample of a rounding error: eight sequences make the
+              // largest errors of kernel and naive form comparable.
+              const std::int64_t batch = length <= 2 ? 8 : 1;
               const Case c{length, window,          head_size, 1,   group,
-                           1,      Rotary::kShared, documents, type};
+                           batch,  Rotary::kShared, documents, type};
               const Expected expected(c);
               const Conditions conditions({seed, static_cast<Schedule::Copies>(seed / 3 % 3)});
               Run<> run(c, expected.in);

@@ -83,12 +83,12 @@ forward_kernel(ZEBRA_PARAMETER ForwardParameters p) {
   RegisterOperand<D, kRowTiles> queries;
   get_fragments<D, kRowTiles>(queries.fragments, warp_tile, rows_first);
   rotate<D, kRowTiles>(queries.fragments, p.rotary, batch, warp_first, extent.length, lane);
-  if constexpr (!Shape::kInRegisters) {
+  if constexpr (!Shape::kFirstInRegisters) {
     device::warp_barrier();
     put_fragments<D, kRowTiles>(warp_tile, queries.fragments, lane);
     device::warp_barrier();
   }
-  const auto left = left_operand<D, Shape>(queries, warp_tile, rows_first);
+  const auto left = left_operand<Shape::kFirstInRegisters>(queries, warp_tile, rows_first);
 
   const QueryVisibility<kRowTiles> visibility(p.prepared, extent, batch, warp_first, lane);
   Accumulator<kRowTiles, D / 8> out;

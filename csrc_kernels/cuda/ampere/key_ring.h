@@ -35,7 +35,7 @@ class KeyRing {
         end_(tiles.end),
         length_(extent.length) {
     keys_ = share_.in(prepared.key_rows<D>(extent, batch, key_head, tiles.begin), D);
-    values_ = share_.in(head_rows(v, batch, key_head, tiles.begin), value_stride_);
+    values_ = share_.in(v.at(batch, key_head, tiles.begin), value_stride_);
 #pragma unroll
     for (int stage = 0; stage < Shape::kStages - 1; ++stage) fetch(stage);
   }
@@ -130,14 +130,14 @@ class QueryVisibility {
                           // register to spare
 };
 
-/// The left operand where the shape wants it.
-template <int D, class Shape>
-ZEBRA_DEVICE auto left_operand(const RegisterOperand<D, Shape::kRowTiles>& fragments, int warp_tile,
+/// The left operand where it is wanted.
+template <bool kInRegisters, int D, int kRowTiles>
+ZEBRA_DEVICE auto left_operand(const RegisterOperand<D, kRowTiles>& fragments, int warp_tile,
                                const BlockAddress<D>& rows_first) {
-  if constexpr (Shape::kInRegisters) {
+  if constexpr (kInRegisters) {
     return fragments;
   } else {
-    return SharedOperand<D, Shape::kRowTiles>{warp_tile, rows_first};
+    return SharedOperand<D, kRowTiles>{warp_tile, rows_first};
   }
 }
 

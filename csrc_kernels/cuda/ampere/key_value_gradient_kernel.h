@@ -104,14 +104,16 @@ key_value_gradient_kernel(ZEBRA_PARAMETER KeyValueGradientParameters p) {
   const auto rows_first = BlockAddress<D>::rows_first(lane);
   const auto columns_first = BlockAddress<D>::columns_first(lane);
   RegisterOperand<D, kRowTiles> keys, values;
-  if constexpr (Shape::kInRegisters) {
+  if constexpr (Shape::kSecondInRegisters) {
     device::wait_copies<Shape::kStages - 1>();
     device::block_barrier();
-    get_fragments<D, kRowTiles>(keys.fragments, key_tile, rows_first);
+    if constexpr (Shape::kFirstInRegisters) {
+      get_fragments<D, kRowTiles>(keys.fragments, key_tile, rows_first);
+    }
     get_fragments<D, kRowTiles>(values.fragments, value_tile, rows_first);
   }  // otherwise the ring's first wait covers them
-  const auto left_keys = left_operand<D, Shape>(keys, key_tile, rows_first);
-  const auto left_values = left_operand<D, Shape>(values, value_tile, rows_first);
+  const auto left_keys = left_operand<Shape::kFirstInRegisters>(keys, key_tile, rows_first);
+  const auto left_values = left_operand<Shape::kSecondInRegisters>(values, value_tile, rows_first);
 
   Accumulator<kRowTiles, D / 8> dk, dv;
   set_zero(dk);

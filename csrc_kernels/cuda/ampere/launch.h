@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 #include "../memory_layout.h"
 #include "forward_kernel.h"
@@ -22,24 +21,8 @@ inline Extent extent_of(const LocalAttentionShape& s) {
   extent.key_heads = static_cast<int>(s.key_heads);
   extent.group = static_cast<int>(s.query_heads / s.key_heads);
   extent.window = static_cast<int>(std::min(s.window, s.length));
-  extent.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(s.head_size)));
+  extent.scale = score_scale(s);
   return extent;
-}
-
-inline InputRows rows_of(const HeadArray& x) {
-  return {static_cast<const std::uint16_t*>(x.data), x.batch_stride, x.token_stride, x.head_stride};
-}
-inline OutputRows rows_of(const MutableHeadArray& x) {
-  return {static_cast<std::uint16_t*>(x.data), x.batch_stride, x.token_stride, x.head_stride};
-}
-inline Rotary rotary_of(const RotaryTable& table) {
-  return {table.cos, table.sin, table.batch_stride, table.token_stride};
-}
-
-/// Blocks of `rows` tokens of every head and sequence.
-inline device::Grid grid_of(const LocalAttentionShape& s, std::int64_t heads, int rows) {
-  return {static_cast<int>((s.length + rows - 1) / rows), static_cast<int>(heads),
-          static_cast<int>(s.batch)};
 }
 
 template <int D>
@@ -67,8 +50,8 @@ void forward(const LocalAttentionForward& arguments, void* saved, device::Stream
 
   PrepareParameters prepare;
   prepare.extent = extent_of(s);
-  prepare.k = rows_of(in.k);
-  prepare.rotary = rotary_of(in.rotary);
+  prepare.k = rows_of<std::uint16_t>(in.k);
+  prepare.rotary = in.rotary;
   prepare.first_token = in.first_token;
   prepare.prepared = prepared;
   device::launch(
@@ -78,11 +61,11 @@ void forward(const LocalAttentionForward& arguments, void* saved, device::Stream
 
   ForwardParameters p;
   p.extent = prepare.extent;
-  p.q = rows_of(in.q);
-  p.v = rows_of(in.v);
+  p.q = rows_of<std::uint16_t>(in.q);
+  p.v = rows_of<std::uint16_t>(in.v);
   p.rotary = prepare.rotary;
   p.prepared = prepared;
-  p.out = rows_of(arguments.out);
+  p.out = rows_of<std::uint16_t>(arguments.out);
   p.log_sum_exp = arguments.log_sum_exp;
   using Shape = ForwardShape<D>;
   device::launch(forward_kernel<D>, grid_of(s, s.query_heads, Shape::kRows), Shape::kThreads,
@@ -97,15 +80,15 @@ void backward(const LocalAttentionBackward& arguments, const void* saved, device
 
   QueryGradientParameters dq;
   dq.extent = extent_of(s);
-  dq.q = rows_of(in.q);
-  dq.v = rows_of(in.v);
-  dq.out = rows_of(arguments.out);
-  dq.d_out = rows_of(arguments.d_out);
-  dq.rotary = rotary_of(in.rotary);
+  dq.q = rows_of<std::uint16_t>(in.q);
+  dq.v = rows_of<std::uint16_t>(in.v);
+  dq.out = rows_of<std::uint16_t>(arguments.out);
+  dq.d_out = rows_of<std::uint16_t>(arguments.d_out);
+  dq.rotary = in.rotary;
   dq.prepared = take_prepared(memory, s);
   dq.log_sum_exp = arguments.log_sum_exp;
   dq.prepared_queries = take_prepared_queries(workspace, s);
-  dq.dq = rows_of(arguments.dq);
+  dq.dq = rows_of<std::uint16_t>(arguments.dq);
   using QueryShape = QueryGradientShape<D>;
   device::launch(query_gradient_kernel<D>, grid_of(s, s.query_heads, QueryShape::kRows),
                  QueryShape::kThreads, query_gradient_shared_bytes<D>(), dq, stream);
@@ -117,8 +100,8 @@ void backward(const LocalAttentionBackward& arguments, const void* saved, device
   dkv.rotary = dq.rotary;
   dkv.prepared = dq.prepared;
   dkv.prepared_queries = dq.prepared_queries;
-  dkv.dk = rows_of(arguments.dk);
-  dkv.dv = rows_of(arguments.dv);
+  dkv.dk = rows_of<std::uint16_t>(arguments.dk);
+  dkv.dv = rows_of<std::uint16_t>(arguments.dv);
   using KeyShape = KeyValueGradientShape<D>;
   device::launch(key_value_gradient_kernel<D>, grid_of(s, s.key_heads, KeyShape::kRows),
                  KeyShape::kThreads, key_value_gradient_shared_bytes<D>(), dkv, stream);

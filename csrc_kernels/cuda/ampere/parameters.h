@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "../device.h"
+#include "../arguments.h"
 
 // What the Ampere kernels are launched with. Tokens are int: a sequence has fewer than 2^31.
 
@@ -13,22 +13,9 @@ inline constexpr int kPaddedTokens = 128;
 /// The tokens that share one VisibleBounds.
 inline constexpr int kBoundedTokens = 32;
 
-/// [batch, length, heads, D] of bfloat16; strides in elements, multiples of 8; rows aligned to 16
-/// bytes.
-template <class Element>
-struct Rows {
-  Element* data = nullptr;
-  std::int64_t batch_stride = 0, token_stride = 0, head_stride = 0;
-};
+/// Of bfloat16; strides are multiples of 8, rows aligned to 16 bytes.
 using InputRows = Rows<const std::uint16_t>;
 using OutputRows = Rows<std::uint16_t>;
-
-/// Cosines and sines [batch, length, D / 2]; null: no rotation. Strides in floats, multiples of 4.
-struct Rotary {
-  const float* cos = nullptr;
-  const float* sin = nullptr;
-  std::int64_t batch_stride = 0, token_stride = 0;
-};
 
 struct Extent {
   int length = 0, padded_length = 0;
@@ -66,7 +53,7 @@ struct Prepared {
 struct PrepareParameters {
   Extent extent;
   InputRows k;
-  Rotary rotary;
+  RotaryTable rotary;  // aligned to 16 bytes, strides multiples of 4
   const std::int64_t* first_token = nullptr;
   Prepared prepared;
 };
@@ -74,7 +61,7 @@ struct PrepareParameters {
 struct ForwardParameters {
   Extent extent;
   InputRows q, v;
-  Rotary rotary;
+  RotaryTable rotary;  // aligned to 16 bytes, strides multiples of 4
   Prepared prepared;
   OutputRows out;
   float* log_sum_exp = nullptr;  // [batch, query_heads, length] or null
@@ -106,7 +93,7 @@ struct PreparedQueries {
 struct QueryGradientParameters {
   Extent extent;
   InputRows q, v, out, d_out;
-  Rotary rotary;
+  RotaryTable rotary;  // aligned to 16 bytes, strides multiples of 4
   Prepared prepared;
   const float* log_sum_exp = nullptr;
   PreparedQueries prepared_queries;
@@ -116,7 +103,7 @@ struct QueryGradientParameters {
 struct KeyValueGradientParameters {
   Extent extent;
   InputRows v, d_out;
-  Rotary rotary;
+  RotaryTable rotary;  // aligned to 16 bytes, strides multiples of 4
   Prepared prepared;
   PreparedQueries prepared_queries;
   OutputRows dk, dv;

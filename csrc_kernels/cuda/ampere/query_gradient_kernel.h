@@ -28,7 +28,7 @@ ZEBRA_DEVICE RowStatistics<kRowTiles> row_statistics(const QueryGradientParamete
       const int row = 16 * m + 8 * half + lane.row(), token = warp_first + row;
       float delta = 0.0F, log2_sum_exp = INFINITY;
       if (token < p.extent.length) {
-        const std::uint16_t* out = head_rows(p.out, batch, head, token);
+        const std::uint16_t* out = p.out.at(batch, head, token);
 #pragma unroll
         for (int chunk = 0; chunk < D / 32; ++chunk) {
           const int column = 4 * chunk + part;
@@ -122,11 +122,11 @@ query_gradient_kernel(ZEBRA_PARAMETER QueryGradientParameters p) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) statistics[16 * m + 8 * half] = rows.of[m][half];
   }
-  if constexpr (Shape::kInRegisters) {
+  if constexpr (Shape::kSecondInRegisters) {
     get_fragments<D, kRowTiles>(d_out.fragments, d_out_tile, rows_first);
   }
-  const auto left_queries = left_operand<D, Shape>(queries, warp_tile, rows_first);
-  const auto left_d_out = left_operand<D, Shape>(d_out, d_out_tile, rows_first);
+  const auto left_queries = left_operand<Shape::kFirstInRegisters>(queries, warp_tile, rows_first);
+  const auto left_d_out = left_operand<Shape::kSecondInRegisters>(d_out, d_out_tile, rows_first);
 
   const QueryVisibility<kRowTiles> visibility(p.prepared, extent, batch, warp_first, lane);
   Accumulator<kRowTiles, D / 8> dq;

@@ -65,7 +65,7 @@ class QueryRing {
   ZEBRA_DEVICE void start_head() {
     fetched_ = begin_;
     queries_ = share_.in(p_.prepared_queries.query_rows<D>(p_.extent, batch_, head_, begin_), D);
-    d_out_ = share_.in(head_rows(p_.d_out, batch_, head_, begin_), p_.d_out.token_stride);
+    d_out_ = share_.in(p_.d_out.at(batch_, head_, begin_), p_.d_out.token_stride);
   }
 
   ZEBRA_DEVICE void fetch(int stage, bool exists) {

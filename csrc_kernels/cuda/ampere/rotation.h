@@ -14,7 +14,7 @@ struct alignas(8) FloatPair {
 /// The table's row of a token of one sequence.
 class RotaryRow {
  public:
-  ZEBRA_DEVICE RotaryRow(const Rotary& rotary, int batch, int token)
+  ZEBRA_DEVICE RotaryRow(const RotaryTable& rotary, int batch, int token)
       : offset_(batch * rotary.batch_stride + token * rotary.token_stride),
         cos_(rotary.cos),
         sin_(rotary.sin) {}
@@ -51,7 +51,7 @@ ZEBRA_DEVICE std::uint32_t pack(FloatPair pair) { return device::pack_bfloat16(p
 /// Turns a warp's left fragments, whose first row is token `first`. Tokens from `length` on must be
 /// zero.
 template <int D, int kRowTiles>
-ZEBRA_DEVICE void rotate(LeftFragments<kRowTiles, D / 16>& fragments, const Rotary& rotary,
+ZEBRA_DEVICE void rotate(LeftFragments<kRowTiles, D / 16>& fragments, const RotaryTable& rotary,
                          int batch, int first, int length, const Lane& lane) {
   if (rotary.cos == nullptr) return;
 #pragma unroll
@@ -75,7 +75,7 @@ ZEBRA_DEVICE void rotate(LeftFragments<kRowTiles, D / 16>& fragments, const Rota
 
 /// Turns a warp's accumulators back: the gradient of a rotation is the opposite rotation.
 template <int D, int kRowTiles>
-ZEBRA_DEVICE void rotate_back(float (&c)[kRowTiles][D / 8][4], const Rotary& rotary, int batch,
+ZEBRA_DEVICE void rotate_back(float (&c)[kRowTiles][D / 8][4], const RotaryTable& rotary, int batch,
                               int first, int length, const Lane& lane) {
   if (rotary.cos == nullptr) return;
 #pragma unroll

@@ -118,26 +118,20 @@ struct RowShare {
   }
 };
 
-/// The rows of one head of one sequence, from token `first` on.
-template <class Element>
-ZEBRA_DEVICE Element* head_rows(const Rows<Element>& x, int batch, int head, int first) {
-  return x.data + batch * x.batch_stride + head * x.head_stride + first * x.token_stride;
-}
-
 /// A block of kThreads copies or stores kRows rows of one head, from token `first` on, those below
 /// `length`.
 template <int D, int kRows, int kThreads>
 ZEBRA_DEVICE void copy_rows(int tile, const InputRows& x, int batch, int head, int first,
                             int length) {
   const RowShare<D, kThreads> share(device::thread_index());
-  share.template copy<kRows>(tile, share.in(head_rows(x, batch, head, first), x.token_stride),
+  share.template copy<kRows>(tile, share.in(x.at(batch, head, first), x.token_stride),
                              x.token_stride, length - first);
 }
 template <int D, int kRows, int kThreads>
 ZEBRA_DEVICE void store_rows(int tile, const OutputRows& x, int batch, int head, int first,
                              int length) {
   const RowShare<D, kThreads> share(device::thread_index());
-  share.template store<kRows>(tile, share.in(head_rows(x, batch, head, first), x.token_stride),
+  share.template store<kRows>(tile, share.in(x.at(batch, head, first), x.token_stride),
                               x.token_stride, length - first);
 }
 

@@ -10,7 +10,7 @@ namespace zebra::kernels::float32 {
 struct ForwardParameters {
   Extent extent;
   Rows<const float> q, k, v;
-  Rotary rotary;
+  RotaryTable rotary;
   Rows<float> out;
   float* log_sum_exp = nullptr;  // [batch, query_heads, length] or null
 };
@@ -18,7 +18,7 @@ struct ForwardParameters {
 struct QueryGradientParameters {
   Extent extent;
   Rows<const float> q, k, v, out, d_out;
-  Rotary rotary;
+  RotaryTable rotary;
   const float* log_sum_exp = nullptr;
   float* delta =
       nullptr;  // written for the other kernel: dot(out, d_out) [batch, query_heads, length]
@@ -28,7 +28,7 @@ struct QueryGradientParameters {
 struct KeyValueGradientParameters {
   Extent extent;
   Rows<const float> q, k, v, d_out;
-  Rotary rotary;
+  RotaryTable rotary;
   const float *log_sum_exp = nullptr, *delta = nullptr;
   Rows<float> dk, dv;
 };
@@ -129,7 +129,7 @@ ZEBRA_DEVICE void output_dots(float (&delta)[kRows], const QueryGradientParamete
   const int row = at.lane % kRows, token = at.first + at.warp_row + row;
   float sum = 0.0F;
   if (token < p.extent.length) {
-    const float* const out = p.out.row(at.batch, token, at.head);
+    const float* const out = p.out.at(at.batch, at.head, token);
     for (int j = 0; j < D; ++j) sum += d_out[row * kRowFloats<D> + j] * out[j];
   }
   at.scratch()[at.lane] = sum;

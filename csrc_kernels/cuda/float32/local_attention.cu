@@ -1,7 +1,6 @@
 #include "local_attention.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels.h"
 
@@ -16,24 +15,9 @@ Extent extent_of(const LocalAttentionInputs& in) {
   extent.key_heads = static_cast<int>(s.key_heads);
   extent.group = static_cast<int>(s.query_heads / s.key_heads);
   extent.window = static_cast<int>(std::min(s.window, s.length));
-  extent.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(s.head_size)));
+  extent.scale = score_scale(s);
   extent.first_token = in.first_token;
   return extent;
-}
-
-Rows<const float> rows_of(const HeadArray& x) {
-  return {static_cast<const float*>(x.data), x.batch_stride, x.token_stride, x.head_stride};
-}
-Rows<float> rows_of(const MutableHeadArray& x) {
-  return {static_cast<float*>(x.data), x.batch_stride, x.token_stride, x.head_stride};
-}
-Rotary rotary_of(const RotaryTable& table) {
-  return {table.cos, table.sin, table.batch_stride, table.token_stride};
-}
-
-device::Grid grid_of(const LocalAttentionShape& s, std::int64_t heads) {
-  return {static_cast<int>((s.length + kTile - 1) / kTile), static_cast<int>(heads),
-          static_cast<int>(s.batch)};
 }
 
 }  // namespace
@@ -43,13 +27,13 @@ void forward(const LocalAttentionForward& arguments, CUstream_st* stream) {
   const LocalAttentionInputs& in = arguments.inputs;
   ForwardParameters p;
   p.extent = extent_of(in);
-  p.q = rows_of(in.q);
-  p.k = rows_of(in.k);
-  p.v = rows_of(in.v);
-  p.rotary = rotary_of(in.rotary);
-  p.out = rows_of(arguments.out);
+  p.q = rows_of<float>(in.q);
+  p.k = rows_of<float>(in.k);
+  p.v = rows_of<float>(in.v);
+  p.rotary = in.rotary;
+  p.out = rows_of<float>(arguments.out);
   p.log_sum_exp = arguments.log_sum_exp;
-  device::launch(forward_kernel<D>, grid_of(in.shape, in.shape.query_heads), kThreads,
+  device::launch(forward_kernel<D>, grid_of(in.shape, in.shape.query_heads, kTile), kThreads,
                  kSharedBytes<D>, p, stream);
 }
 
@@ -59,16 +43,16 @@ void backward(const LocalAttentionBackward& arguments, CUstream_st* stream) {
   cuda::MemoryLayout workspace(arguments.workspace);
   QueryGradientParameters dq;
   dq.extent = extent_of(in);
-  dq.q = rows_of(in.q);
-  dq.k = rows_of(in.k);
-  dq.v = rows_of(in.v);
-  dq.out = rows_of(arguments.out);
-  dq.d_out = rows_of(arguments.d_out);
-  dq.rotary = rotary_of(in.rotary);
+  dq.q = rows_of<float>(in.q);
+  dq.k = rows_of<float>(in.k);
+  dq.v = rows_of<float>(in.v);
+  dq.out = rows_of<float>(arguments.out);
+  dq.d_out = rows_of<float>(arguments.d_out);
+  dq.rotary = in.rotary;
   dq.log_sum_exp = arguments.log_sum_exp;
   dq.delta = take_delta(workspace, in.shape);
-  dq.dq = rows_of(arguments.dq);
-  device::launch(query_gradient_kernel<D>, grid_of(in.shape, in.shape.query_heads), kThreads,
+  dq.dq = rows_of<float>(arguments.dq);
+  device::launch(query_gradient_kernel<D>, grid_of(in.shape, in.shape.query_heads, kTile), kThreads,
                  kSharedBytes<D>, dq, stream);
 
   KeyValueGradientParameters dkv;
@@ -80,10 +64,10 @@ void backward(const LocalAttentionBackward& arguments, CUstream_st* stream) {
   dkv.rotary = dq.rotary;
   dkv.log_sum_exp = dq.log_sum_exp;
   dkv.delta = dq.delta;
-  dkv.dk = rows_of(arguments.dk);
-  dkv.dv = rows_of(arguments.dv);
-  device::launch(key_value_gradient_kernel<D>, grid_of(in.shape, in.shape.key_heads), kThreads,
-                 kSharedBytes<D>, dkv, stream);
+  dkv.dk = rows_of<float>(arguments.dk);
+  dkv.dv = rows_of<float>(arguments.dv);
+  device::launch(key_value_gradient_kernel<D>, grid_of(in.shape, in.shape.key_heads, kTile),
+                 kThreads, kSharedBytes<D>, dkv, stream);
 }
 
 template void forward<32>(const LocalAttentionForward&, CUstream_st*);

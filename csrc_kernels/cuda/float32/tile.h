@@ -3,7 +3,7 @@
 #include <climits>
 #include <cstdint>
 
-#include "../device.h"
+#include "../arguments.h"
 
 // float32 attention without tensor cores: plain, short, exact, for checks. A block owns 32 rows and
 // walks over tiles of 32 columns. Each of its 4 warps has 8 rows; a lane is a column of scores, and
@@ -12,24 +12,6 @@
 namespace zebra::kernels::float32 {
 
 inline constexpr int kTile = 32, kWarps = 4, kThreads = 32 * kWarps, kRows = kTile / kWarps;
-
-/// [batch, length, heads, D]; strides in elements.
-template <class Element>
-struct Rows {
-  Element* data = nullptr;
-  std::int64_t batch_stride = 0, token_stride = 0, head_stride = 0;
-
-  ZEBRA_DEVICE Element* row(int batch, int token, int head) const {
-    return data + batch * batch_stride + token * token_stride + head * head_stride;
-  }
-};
-
-/// Cosines and sines [batch, length, D / 2]; null: no rotation.
-struct Rotary {
-  const float* cos = nullptr;
-  const float* sin = nullptr;
-  std::int64_t batch_stride = 0, token_stride = 0;
-};
 
 struct Extent {
   int length = 0, query_heads = 0, key_heads = 0, group = 0;
@@ -54,8 +36,8 @@ template <int D>
 inline constexpr int kTileFloats = kTile* kRowFloats<D>;
 
 /// x becomes rotated (direction 1) or turned back (-1); j and j + D / 2 are its columns.
-ZEBRA_DEVICE void rotate(float& low, float& high, const Rotary& rotary, int batch, int token, int j,
-                         float direction) {
+ZEBRA_DEVICE void rotate(float& low, float& high, const RotaryTable& rotary, int batch, int token,
+                         int j, float direction) {
   if (rotary.cos == nullptr) return;
   const std::int64_t at = batch * rotary.batch_stride + token * rotary.token_stride + j;
   const float cos = rotary.cos[at], sin = direction * rotary.sin[at];
@@ -66,13 +48,13 @@ ZEBRA_DEVICE void rotate(float& low, float& high, const Rotary& rotary, int batc
 
 /// The tokens first .. first + 31 of one head, rotated if a table is given; zeros beyond length.
 template <int D>
-ZEBRA_DEVICE void load_tile(float* tile, const Rows<const float>& x, const Rotary& rotary,
+ZEBRA_DEVICE void load_tile(float* tile, const Rows<const float>& x, const RotaryTable& rotary,
                             int batch, int head, int first, int length) {
   for (int i = device::thread_index(); i < kTile * D / 2; i += kThreads) {
     const int row = i / (D / 2), j = i % (D / 2), token = first + row;
     float low = 0.0F, high = 0.0F;
     if (token < length) {
-      const float* source = x.row(batch, token, head);
+      const float* source = x.at(batch, head, token);
       low = source[j];
       high = source[j + D / 2];
       rotate(low, high, rotary, batch, token, j, 1.0F);
@@ -119,7 +101,7 @@ ZEBRA_DEVICE void accumulate(float (&sums)[kRows][D / 32], const float (&weights
 /// Puts a warp's sums into its rows of a tile and stores the tile, turned back if a table is given.
 template <int D>
 ZEBRA_DEVICE void store_tile(float* tile, const float (&sums)[kRows][D / 32], float factor,
-                             const Rows<float>& x, const Rotary& rotary, int batch, int head,
+                             const Rows<float>& x, const RotaryTable& rotary, int batch, int head,
                              int first, int length) {
   const int warp = device::thread_index() / 32, lane = device::thread_index() % 32;
   device::block_barrier();
@@ -134,7 +116,7 @@ ZEBRA_DEVICE void store_tile(float* tile, const float (&sums)[kRows][D / 32], fl
     if (token >= length) continue;
     float low = tile[row * kRowFloats<D> + j], high = tile[row * kRowFloats<D> + j + D / 2];
     rotate(low, high, rotary, batch, token, j, -1.0F);
-    float* const target = x.row(batch, token, head);
+    float* const target = x.at(batch, head, token);
     target[j] = low;
     target[j + D / 2] = high;
   }
