@@ -72,12 +72,11 @@ else
   echo "build/tests/zebra_bench_attention is not there: not run"
 fi
 
-training() {
-  local work
-  work=$(mktemp -d)
+train_small_model() {
+  local work=$output/training part
+  rm -rf "$work"
   python3 scripts/python_corpus.py "$work/corpus" --max-files 200
   build/zebra data tokenizer --input "$work/corpus/train" --vocab-size 2048 --output "$work/tok.model"
-  local part
   for part in train valid; do
     build/zebra data pack --input "$work/corpus/$part" --tokenizer "$work/tok.model" --output "$work/$part"
   done
@@ -90,13 +89,13 @@ optimizer: {lr: 1.0e-3}
 schedule: {type: cosine, warmup_steps: 10}
 train: {max_steps: 60, global_batch_size: 8, micro_batch_size: 8, precision: bf16}
 checkpoint: {every_steps: 60}
-eval: {every_steps: 60, max_tokens: 65536}
+eval: {every_steps: 60, max_tokens: 32768}
 RUN
   build/zebra train "$work/run.yaml"
-  rm -r "$work"
 }
 if [ -x build/zebra ]; then
-  step "training" timeout 120 bash -c "$(declare -f training); set -e; training"
+  export output
+  step "training" timeout 120 bash -c "set -e; $(declare -f train_small_model); train_small_model"
 else
   echo "build/zebra is not there: not run"
 fi
