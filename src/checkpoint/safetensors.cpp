@@ -140,7 +140,8 @@ torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const std::byte* data = file_.data() + entry.begin;
   if (entry.begin % c10::elementSize(entry.type) != 0) {
     auto copy = torch::empty(entry.shape, options);
-    std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
+    // An empty tensor has no memory, and memcpy takes no null pointer.
+    if (copy.nbytes() > 0) std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
     return copy;
   }
   // from_blob wants a mutable pointer; the mapping is read-only, so a write would end the program,
