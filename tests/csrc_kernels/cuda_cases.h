@@ -10,7 +10,7 @@
 namespace zebra::kernels::testing {
 
 /// The cases of cuda_cases.csv: the fixed list that every way of testing the CUDA kernels runs. It
-/// holds every pair of two factors' values (tests/ptx/test_cases.py checks that).
+/// holds every pair of two factors' values (tests/ptx/test_cuda_cases.py checks that).
 inline std::vector<Case> cuda_cases(const std::string& path) {
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path);

@@ -25,8 +25,8 @@ namespace zebra::kernels::cuda {
 /// Whether a kernel for the head size exists.
 bool has_local_attention(std::int64_t head_size);
 
-/// What the forward leaves for the backward: rotated keys and what each token sees. At least 16,
-/// O(batch x length x key_heads x head_size).
+/// What the forward leaves for the backward. bfloat16: rotated keys and what each token sees,
+/// O(batch x length x key_heads x head_size). float32: nothing, 0.
 std::size_t local_attention_saved_bytes(const LocalAttentionShape& shape);
 
 /// O(batch x length x query_heads x head_size).
