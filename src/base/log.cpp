@@ -19,6 +19,7 @@ struct CloseFile {
 
 std::mutex g_mutex;
 std::unique_ptr<std::FILE, CloseFile> g_file;
+std::string g_name;  // of a process that logs only problems
 
 void write_line(std::string_view level, std::string_view line) {
   const std::time_t now = std::time(nullptr);
@@ -26,7 +27,9 @@ void write_line(std::string_view level, std::string_view line) {
   localtime_r(&now, &local);
   char time_of_day[16];
   std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S", &local);
-  std::string text = std::string(time_of_day) + " " + std::string(level) + std::string(line) + "\n";
+  const std::string name = g_name.empty() ? "" : g_name + ": ";
+  const std::string text =
+      std::string(time_of_day) + " " + std::string(level) + name + std::string(line) + "\n";
   const std::lock_guard lock(g_mutex);
   std::fputs(text.c_str(), stderr);
   if (g_file != nullptr) {
@@ -37,9 +40,13 @@ void write_line(std::string_view level, std::string_view line) {
 
 }  // namespace
 
-void log_info(std::string_view line) { write_line("", line); }
+void log_info(std::string_view line) {
+  if (g_name.empty()) write_line("", line);
+}
 void log_warning(std::string_view line) { write_line("warning: ", line); }
 void log_error(std::string_view line) { write_line("error: ", line); }
+
+void log_only_problems(std::string_view name) { g_name = name; }
 
 void open_log_file(const std::filesystem::path& path) {
   std::FILE* file = std::fopen(path.c_str(), "a");

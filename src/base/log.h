@@ -11,6 +11,10 @@ void log_info(std::string_view line);
 void log_warning(std::string_view line);
 void log_error(std::string_view line);
 
+/// For a process that is not the one that talks to people: from now on informative lines are left
+/// out, and the others begin with `name` ("rank 3").
+void log_only_problems(std::string_view name);
+
 /// Appends all later lines to `path` too, instead of a file opened before. Throws RunError when it
 /// cannot be opened.
 void open_log_file(const std::filesystem::path& path);

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "config/load.h"
+#include "distributed/collective_error.h"
 
 namespace zebra {
 namespace {
@@ -21,40 +23,99 @@ FileRecord write_text(const std::filesystem::path& path, const std::string& text
   return {text.size(), hash_of(text)};
 }
 
-void write_content(const std::filesystem::path& folder, const CheckpointContent& content) {
+// This rank's part of every group, as a manifest that names nothing else.
+Manifest write_part(const std::filesystem::path& folder, const CheckpointContent& content,
+                    int part) {
   Manifest manifest;
-  manifest.step = content.step;
-  manifest.training = content.training;
-  manifest.files[kConfigFile] = write_text(folder / kConfigFile, to_yaml(content.config));
-  manifest.files[kTokenizerFile] =
-      write_text(folder / kTokenizerFile, read_file(content.tokenizer));
   for (const auto& [group, tensors] : content.groups) {
+    if (tensors.empty()) continue;
     std::vector<NamedValues> fragments;
     for (const auto& [tensor, begin, values] : tensors) {
       const std::int64_t end = begin + values.numel();
       fragments.push_back({fragment_key(tensor.name, begin, end), values});
-      manifest.tensors[tensor.name] = {tensor.shape, {{0, begin, end}}};
+      manifest.tensors[tensor.name] = {tensor.shape, {{part, begin, end}}};
     }
-    const std::string file = part_file_name(group, 0);
+    const std::string file = part_file_name(group, part);
     manifest.files[file] = write_safetensors(folder / file, fragments);
   }
-  write_text(folder / Manifest::kFileName, manifest.to_text());
-  flush_to_disk(folder);
+  return manifest;
+}
+
+void add_part(Manifest& whole, const Manifest& part) {
+  whole.files.insert(part.files.begin(), part.files.end());
+  for (const auto& [name, record] : part.tensors) {
+    auto& fragments = whole.tensors[name].fragments;
+    whole.tensors[name].shape = record.shape;
+    fragments.insert(fragments.end(), record.fragments.begin(), record.fragments.end());
+    std::sort(fragments.begin(), fragments.end(),
+              [](const auto& a, const auto& b) { return a.begin < b.begin; });
+  }
+}
+
+void complete(const std::filesystem::path& beside, const std::filesystem::path& folder,
+              const CheckpointContent& content, const std::vector<std::string>& parts) {
+  Manifest manifest;
+  for (const auto& part : parts) add_part(manifest, Manifest::from_text(part, beside));
+  manifest.step = content.step;
+  manifest.training = content.training;
+  manifest.files[kConfigFile] = write_text(beside / kConfigFile, to_yaml(content.config));
+  manifest.files[kTokenizerFile] =
+      write_text(beside / kTokenizerFile, read_file(content.tokenizer));
+  write_text(beside / Manifest::kFileName, manifest.to_text());
+  flush_to_disk(beside);
+  std::filesystem::rename(beside, folder);
+  flush_to_disk(folder.parent_path());
+}
+
+// Runs one stage of a save on every rank and passes on what each has to say. Throws on all ranks
+// what went wrong on any.
+std::vector<std::string> stage(Job& job, const std::string& what,
+                               const std::function<std::string()>& work) {
+  constexpr char kOk = '+', kFailed = '-';
+  std::string outcome;
+  try {
+    outcome = kOk + work();
+  } catch (const std::exception& error) {
+    outcome = kFailed + without_backtrace(error.what());
+  }
+  auto texts = job.exchange(outcome, what);
+  Problems failures;
+  for (int rank = 0; rank < job.ranks(); ++rank) {
+    auto& text = texts[static_cast<std::size_t>(rank)];
+    const bool failed = text.front() == kFailed;
+    text.erase(0, 1);
+    if (failed) failures.add((job.ranks() > 1 ? "rank " + std::to_string(rank) + ": " : "") + text);
+  }
+  if (!failures.empty()) throw RunError(join(failures.all(), "; "));
+  return texts;
 }
 
 }  // namespace
 
-void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content) {
-  const std::filesystem::path beside = folder.string() + ".partial-" + std::to_string(::getpid());
+void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
+                      Job& job) {
+  const bool is_first = job.is_first();
+  std::filesystem::path beside;
   try {
-    std::filesystem::remove_all(beside);
-    std::filesystem::create_directories(beside);
-    write_content(beside, content);
-    std::filesystem::rename(beside, folder);
-    flush_to_disk(folder.parent_path());
+    // The folder's name is the first rank's: another start of the job must not meet it.
+    beside = stage(job, "the folder of a checkpoint", [&]() -> std::string {
+               if (!is_first) return "";
+               beside = folder.string() + ".partial-" + std::to_string(::getpid());
+               std::filesystem::remove_all(beside);
+               std::filesystem::create_directories(beside);
+               return beside;
+             }).front();
+    const auto parts = stage(job, "the parts of a checkpoint",
+                             [&] { return write_part(beside, content, job.rank()).to_text(); });
+    stage(job, "the manifest of a checkpoint", [&]() -> std::string {
+      if (is_first) complete(beside, folder, content, parts);
+      return "";
+    });
+  } catch (const CollectiveError&) {
+    throw;  // a rank is gone
   } catch (const std::exception& error) {
     std::error_code ignored;
-    std::filesystem::remove_all(beside, ignored);
+    if (is_first && !beside.empty()) std::filesystem::remove_all(beside, ignored);
     throw RunError(folder.string() + ": cannot save the checkpoint: " + error.what());
   }
 }

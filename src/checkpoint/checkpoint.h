@@ -11,6 +11,7 @@
 
 #include "checkpoint/manifest.h"
 #include "config/config.h"
+#include "distributed/job.h"
 #include "model/parameter.h"
 
 namespace zebra {
@@ -22,6 +23,7 @@ struct CheckpointTensor {
   torch::Tensor values;  ///< 1-D float32
 };
 
+/// What one rank writes; step, config and training are the same on all.
 struct CheckpointContent {
   std::int64_t step;
   Config config;
@@ -30,10 +32,12 @@ struct CheckpointContent {
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
 };
 
-/// Writes the checkpoint beside `folder`, flushes every file, writes the manifest last and renames
-/// the whole into place. Nothing half-written is ever taken for whole. Throws RunError; then
-/// `folder` does not exist.
-void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content);
+/// Writes the checkpoint beside `folder`: every rank its own part, all at once; then the first rank
+/// the manifest, and it renames the whole into place. All files are flushed before. Nothing
+/// half-written is ever taken for whole. Returns, or throws RunError, on all ranks alike; after a
+/// RunError `folder` does not exist. All ranks of the job call it, on one shared file system.
+void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
+                      Job& job);
 
 /// A whole checkpoint, for reading. Each file is checked against the manifest's hash before its
 /// first use.

@@ -1,5 +1,7 @@
 #include "checkpoint/training_tensors.h"
 
+#include <algorithm>
+
 namespace zebra {
 namespace {
 
@@ -12,29 +14,56 @@ constexpr Group kGroups[] = {{"weights", &AdamW::masters},
                              {"exp_avg", &AdamW::first_moments},
                              {"exp_avg_sq", &AdamW::second_moments}};
 
+/// Elements [begin, end) of a unit's flat buffer.
+struct FlatRange {
+  std::int64_t begin, end;
+};
+
+FlatRange part_of(const ShardedUnit& unit) {
+  return {unit.part_begin(), unit.part_begin() + unit.weight_part().numel()};
+}
+
+FlatRange share_of(const FlatRange& part, const Communicator& replicas) {
+  const auto size = part.end - part.begin;
+  return {part.begin + size * replicas.rank() / replicas.size(),
+          part.begin + size * (replicas.rank() + 1) / replicas.size()};
+}
+
+// The pieces of tensors that lie in `range`; `flat` holds the unit's part.
+void add_tensors(const ShardedUnit& unit, const FlatRange& range, const torch::Tensor& flat,
+                 std::vector<CheckpointTensor>& tensors) {
+  for (const auto& [tensor, deviation, begin] : unit.layout().tensors()) {
+    const auto from = std::max(begin, range.begin),
+               to = std::min(begin + tensor.numel(), range.end);
+    if (from >= to) continue;
+    tensors.push_back({tensor, from - begin, flat.narrow(0, from - unit.part_begin(), to - from)});
+  }
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tensors(
-    const std::vector<FlatUnit>& units, const AdamW& optimizer) {
+    const std::vector<ShardedUnit>& units, const Communicator& replicas, const AdamW& optimizer) {
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
   for (const auto& group : kGroups) {
     auto& [name, tensors] = groups.emplace_back();
     name = group.name;
     for (std::size_t i = 0; i < units.size(); ++i) {
-      const auto& flat = (optimizer.*group.values)(i);
-      for (const auto& [tensor, begin] : units[i].tensors()) {
-        tensors.push_back({tensor, 0, flat.narrow(0, begin, tensor.numel())});
-      }
+      add_tensors(units[i], share_of(part_of(units[i]), replicas), (optimizer.*group.values)(i),
+                  tensors);
     }
   }
   return groups;
 }
 
-void load_training_tensors(Checkpoint& checkpoint, const std::vector<FlatUnit>& units,
+void load_training_tensors(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
                            AdamW& optimizer) {
-  for (const auto& [group, tensors] : training_tensors(units, optimizer)) {
+  for (const auto& group : kGroups) {
+    std::vector<CheckpointTensor> tensors;
+    for (std::size_t i = 0; i < units.size(); ++i)
+      add_tensors(units[i], part_of(units[i]), (optimizer.*group.values)(i), tensors);
     for (const auto& [tensor, begin, values] : tensors)
-      checkpoint.read(group, tensor, begin, values);
+      checkpoint.read(group.name, tensor, begin, values);
   }
   optimizer.publish_masters();
 }

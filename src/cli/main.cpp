@@ -7,6 +7,7 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "distributed/reported_by_first_rank.h"
 
 namespace {
 
@@ -37,6 +38,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? zebra::kExitDone
                                 : zebra::kExitBadInput;  // help and version are done with 0
+  } catch (const zebra::ReportedByFirstRank&) {
+    return zebra::kExitBadInput;
   } catch (const zebra::InputError& error) {
     std::cerr << error.what() << std::endl;
     return zebra::kExitBadInput;

@@ -2,11 +2,16 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
+#include "model/hardware.h"
 #include "train/plan.h"
 
 namespace zebra {
@@ -14,32 +19,76 @@ namespace {
 
 struct PlanOptions {
   RunFileOptions run_files;
+  int ranks = 1;
+  std::string gpu;
+  std::string link = "400gb";
+  std::int64_t gpus_per_host = 8;
+  double efficiency = 0.4;
   bool json = false;
 };
 
+std::optional<Hardware> hardware_of(const PlanOptions& options) {
+  if (options.gpu.empty()) return std::nullopt;
+  if (!(options.efficiency > 0.0 && options.efficiency <= 1.0)) {
+    throw InputError("--efficiency: " + round_trip(options.efficiency) +
+                     " is no share of the peak; give a number above 0 and at most 1");
+  }
+  const Cluster cluster = {find_gpu(options.gpu), network_bytes_per_second(options.link),
+                           options.gpus_per_host};
+  return Hardware{cluster, options.efficiency};
+}
+
 void print_plan(const PlanOptions& options) {
-  Config config = options.run_files.load();
+  const auto hardware = hardware_of(options);
+  Config config = options.run_files.load(options.ranks);
   // A plan is made before there is data: the tokenizer is needed only where the vocabulary is not
   // given.
   if (!config.model.vocab_size || std::filesystem::exists(config.data.tokenizer)) {
     config.model.vocab_size = model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
   }
   if (options.json) {
-    std::cout << plan_json(config).dump(2) << "\n";
+    std::cout << plan_json(config, options.ranks, hardware).dump(2) << "\n";
   } else {
-    std::cout << plan_text(config);
+    std::cout << plan_text(config, options.ranks, hardware);
   }
+}
+
+void add_hardware_options(CLI::App& command, PlanOptions& options) {
+  command
+      .add_option("--ranks", options.ranks,
+                  "Processes that train, one per GPU: for bytes per rank and on the wire")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  auto* gpu = command.add_option("--gpu", options.gpu,
+                                 "Also the time of a step on this GPU: a100, h100, h200, b200, …");
+  command
+      .add_option("--link", options.link,
+                  "Network link of each GPU: its rate in gigabits per second, or hdr, ndr, …")
+      ->needs(gpu)
+      ->capture_default_str();
+  command.add_option("--gpus-per-host", options.gpus_per_host, "GPUs that share a host")
+      ->needs(gpu)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command
+      .add_option("--efficiency", options.efficiency,
+                  "Share of the GPU's peak that compute is assumed to reach")
+      ->needs(gpu)
+      ->capture_default_str();
 }
 
 }  // namespace
 
 void add_plan_command(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("plan", "Print what a run will cost: parameters, FLOPs, bytes, tokens");
+      app.add_subcommand("plan", "Print what a run will cost: parameters, FLOPs, bytes, time");
   const auto options = std::make_shared<PlanOptions>();
   options->run_files.add_to(*command);
+  add_hardware_options(*command, *options);
   command->add_flag("--json", options->json, "Print JSON");
-  command->footer("Example: zebra plan configs/zebra-125m.yaml");
+  command->footer(
+      "Examples: zebra plan configs/zebra-125m.yaml\n"
+      "          zebra plan configs/zebra-125m.yaml --ranks 32 --gpu h100 --link 400gb");
   command->callback([options] { print_plan(*options); });
 }
 

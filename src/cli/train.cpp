@@ -11,6 +11,10 @@
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
+#include "distributed/agreement.h"
+#include "distributed/collective_error.h"
+#include "distributed/job.h"
+#include "distributed/launch.h"
 #include "model/placement.h"
 #include "train/plan.h"
 #include "train/resume.h"
@@ -28,14 +32,59 @@ struct TrainOptions {
   bool dry_run = false;
 };
 
-// Everything a start would check, without writing anything.
-void check_and_print(const Config& config, RunDatasets datasets, const TrainOptions& options) {
-  resolve_device(config.run.device);
-  const TrainingData data(config, std::move(datasets.train), /*pinned=*/false);
-  const auto checkpoint = checkpoint_to_resume(config, options.resume);
-  if (checkpoint)
-    check_resumable(Checkpoint(*checkpoint).config(), config,
-                    /*same_run=*/options.resume == "auto");
+// What a start needs, opened and checked; nothing is written yet.
+struct Start {
+  Config config;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<TrainingData> data;
+  TokenDatasets validation;
+  std::optional<Checkpoint> checkpoint;
+  std::vector<std::string> changes;  // of the configuration since the checkpoint
+};
+
+Start prepare(const TrainOptions& options, const Job& job) {
+  Start start;
+  start.config = options.run_files.load(job.ranks());
+  auto& config = start.config;
+  start.tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
+  config.model.vocab_size = model_vocabulary(config.model, *start.tokenizer);
+  ranks_per_replica(config.parallel, job.ranks());
+  const auto device = resolve_device(config.run.device, job.launch().local_rank);
+  auto datasets = open_run_datasets(config, *start.tokenizer);
+  start.data = std::make_unique<TrainingData>(config, std::move(datasets.train), device.is_cuda(),
+                                              DataShare{job.rank(), job.ranks()});
+  start.validation = std::move(datasets.validation);
+  return start;
+}
+
+// Where to go on from is for one rank to find: another might see a shared folder a moment later.
+void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& job) {
+  std::string found;
+  job.together("looking for a checkpoint", [&] {
+    if (!job.is_first()) return;
+    found = checkpoint_to_resume(start.config, options.resume).value_or("").string();
+  });
+  const auto folder = job.exchange(found, "the checkpoint to go on from").front();
+  if (folder.empty()) return;
+  job.together("opening the checkpoint", [&] {
+    start.checkpoint.emplace(folder);
+    start.changes = check_resumable(start.checkpoint->config(), start.config,
+                                    /*same_run=*/options.resume == "auto");
+  });
+}
+
+RunFacts facts_of(const Start& start) {
+  RunFacts facts = run_facts(start.config);
+  for (const auto& source : start.data->sources())
+    facts.emplace_back("dataset " + source->path().string(), source->fingerprint());
+  for (const auto& dataset : start.validation)
+    facts.emplace_back("dataset " + dataset->path().string(), dataset->fingerprint());
+  return facts;
+}
+
+void print_dry_run(const Start& start) {
+  const auto& config = start.config;
+  const auto& data = *start.data;
   std::cout << to_yaml(config) << "\n" << plan_text(config);
   std::cout << "\nData\n";
   for (std::size_t s = 0; s < data.sources().size(); ++s) {
@@ -48,8 +97,8 @@ void check_and_print(const Config& config, RunDatasets datasets, const TrainOpti
       static_cast<double>(data.tokens());
   std::cout << "  the run reads " << epochs << " times as many tokens as there are\n";
   std::cout << "\nDry run: nothing was written. It would "
-            << (checkpoint ? "go on from " + checkpoint->string()
-                           : "start from scratch in " + config.run.dir.string())
+            << (start.checkpoint ? "go on from " + start.checkpoint->folder().string()
+                                 : "start from scratch in " + config.run.dir.string())
             << ".\n";
 }
 
@@ -64,51 +113,72 @@ void record_failure(const RunFolder& folder, const std::string& reason) {
   }
 }
 
-TrainOutcome train(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
-                   RunFolder& folder, const TrainOptions& options) {
-  const auto resumed_from = checkpoint_to_resume(config, options.resume);
-  std::optional<Checkpoint> checkpoint;
-  std::vector<std::string> changes;
-  if (resumed_from) {
-    checkpoint.emplace(*resumed_from);
-    changes = check_resumable(checkpoint->config(), config, /*same_run=*/options.resume == "auto");
-  }
-  Trainer trainer(config, tokenizer, std::move(datasets), folder);
-  if (checkpoint) trainer.resume(*checkpoint);
-
-  // Nothing refuses the run from here on: now it may write.
+// From here on nothing refuses the run: it may write.
+void open_run_folder(const RunFolder& folder, const Start& start) {
   open_log_file(folder.path() / "train.log");
-  if (checkpoint) log_info("going on from " + checkpoint->folder().string());
-  for (const auto& change : changes) log_info("changed since the checkpoint: " + change);
+  if (start.checkpoint) log_info("going on from " + start.checkpoint->folder().string());
+  for (const auto& change : start.changes) log_info("changed since the checkpoint: " + change);
   folder.remove_partial_files();
   remove_partial_checkpoints(folder.path());
-  folder.describe(config);
-  try {
-    return trainer.run(options.stop_after);
-  } catch (const std::exception& error) {
-    record_failure(folder, without_backtrace(error.what()));
-    throw;
-  }
+  folder.describe(start.config);
 }
 
-int run_train(const TrainOptions& options) {
-  Config config = options.run_files.load();
-  const Tokenizer tokenizer(config.data.tokenizer);
-  config.model.vocab_size = model_vocabulary(config.model, tokenizer);
-  auto datasets = open_run_datasets(config, tokenizer);
-  if (options.dry_run) {
-    check_and_print(config, std::move(datasets), options);
-    return kExitDone;
-  }
-  watch_stop_signals();
-  RunFolder folder(config.run.dir);
-  switch (train(config, tokenizer, std::move(datasets), folder, options)) {
+TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
+  std::optional<RunFolder> folder;
+  job.together("locking the run folder", [&] {
+    folder.emplace(start.config.run.dir,
+                   job.is_first() ? RunFolder::Role::owner : RunFolder::Role::follower);
+  });
+  find_checkpoint_to_resume(start, options, job);
+  job.set_timeout(start.config.parallel.first_step_timeout);
+  Trainer trainer(start.config, *start.tokenizer, std::move(*start.data),
+                  std::move(start.validation), *folder, job);
+  job.together("loading the checkpoint", [&] {
+    if (start.checkpoint) trainer.resume(*start.checkpoint);
+  });
+  if (job.is_first()) open_run_folder(*folder, start);
+  job.set_failure_record(
+      folder->path(), [&folder](const std::string& message) { record_failure(*folder, message); });
+  const auto outcome = trainer.run(options.stop_after);
+  job.finish();
+  return outcome;
+}
+
+int exit_status(TrainOutcome outcome) {
+  switch (outcome) {
     case TrainOutcome::finished:
       return kExitDone;
     case TrainOutcome::stopped:
       return kExitStopped;
     case TrainOutcome::diverged:
       break;
+  }
+  return kExitFailed;
+}
+
+int run_train(const TrainOptions& options) {
+  Job job(detect_launch());
+  if (!job.is_first()) log_only_problems("rank " + std::to_string(job.rank()));
+  Start start;
+  job.together("reading the run file", [&] { start = prepare(options, job); });
+  job.together("comparing what the ranks will do", [&] { agree(job, facts_of(start)); });
+  if (options.dry_run) {
+    find_checkpoint_to_resume(start, options, job);
+    if (job.is_first()) print_dry_run(start);
+    job.finish();
+    return kExitDone;
+  }
+  watch_stop_signals();
+  try {
+    return exit_status(train(start, options, job));
+  } catch (const InputError&) {
+    throw;  // before training began, on all ranks
+  } catch (const ReportedByFirstRank&) {
+    throw;
+  } catch (const CollectiveError& error) {
+    job.collective_failed(error.what());
+  } catch (const std::exception& error) {
+    job.fail(without_backtrace(error.what()));
   }
   return kExitFailed;
 }

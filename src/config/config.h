@@ -18,8 +18,8 @@ enum class GlobalLayer { first, last };
 enum class RopeScaling { none, linear, dynamic, yarn };
 enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
-enum class ActivationCheckpointing { none };
-enum class Sharding { none };
+enum class ActivationCheckpointing { none, full, selective, every_2 };
+enum class Sharding { none, optimizer, gradients, full };
 
 struct RunSection {
   std::string name;
@@ -103,6 +103,11 @@ struct TrainSection {
 
 struct ParallelSection {
   Sharding sharding = Sharding::none;
+  std::int64_t replicas = 1;  // of the sharded state; without sharding every rank is one
+  Precision reduce_precision = Precision::fp32;
+  double first_step_timeout = 1800.0;     // seconds
+  double timeout = 300.0;                 // seconds
+  std::int64_t check_replicas_every = 0;  // 0: never
 };
 
 struct CheckpointSection {

@@ -179,8 +179,11 @@ void describe(V& v, TrainSection& s) {
   v.field(
       "precision", s.precision, anything(),
       "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
-  v.field("activation_checkpointing", s.activation_checkpointing, anything().may_change_on_resume(),
-          "Which activations are computed again in the backward pass instead of kept.");
+  v.field(
+      "activation_checkpointing", s.activation_checkpointing, anything().may_change_on_resume(),
+      "Which activations are computed again in the backward pass instead of kept: those of every "
+      "block (`full`), all but the attention outputs (`selective`), or those of every second "
+      "block (`every_2`).");
   v.field("grad_clip", s.grad_clip, at_least(0),
           "Largest norm of the gradient, scaled down to it beyond; 0 for no clipping.");
   v.field("skip_above", s.skip_above, at_least(0),
@@ -195,7 +198,20 @@ void describe(V& v, TrainSection& s) {
 
 template <class V>
 void describe(V& v, ParallelSection& s) {
-  v.field("sharding", s.sharding, anything(), "What the ranks split among them.");
+  v.field("sharding", s.sharding, anything(),
+          "What the ranks split among them: nothing, the optimizer's state (ZeRO-1), also the "
+          "gradients (ZeRO-2), or also the weights (`full`: ZeRO-3, FSDP).");
+  v.field("replicas", s.replicas, at_least(1),
+          "Copies of the sharded state: each is split among ranks / replicas neighbouring ranks, "
+          "such as those of one host. Without sharding every rank is a copy.");
+  v.field("reduce_precision", s.reduce_precision, anything(),
+          "In what the gradients of the ranks are added; `bf16` halves the bytes on the wire.");
+  v.field("first_step_timeout", s.first_step_timeout, above(0),
+          "Seconds that a rank may take from one sign of life to the next up to the end of the "
+          "first step, before the job is given up.");
+  v.field("timeout", s.timeout, above(0), "The same for all later steps.");
+  v.field("check_replicas_every", s.check_replicas_every, at_least(0),
+          "Steps between comparisons of the weights of all copies, bit for bit; 0 for none.");
 }
 
 template <class V>

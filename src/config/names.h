@@ -61,13 +61,19 @@ struct EnumNames<Precision> {
 
 template <>
 struct EnumNames<ActivationCheckpointing> {
-  static constexpr NameTable<ActivationCheckpointing, 1> kTable{
-      {{ActivationCheckpointing::none, "none"}}};
+  static constexpr NameTable<ActivationCheckpointing, 4> kTable{
+      {{ActivationCheckpointing::none, "none"},
+       {ActivationCheckpointing::full, "full"},
+       {ActivationCheckpointing::selective, "selective"},
+       {ActivationCheckpointing::every_2, "every_2"}}};
 };
 
 template <>
 struct EnumNames<Sharding> {
-  static constexpr NameTable<Sharding, 1> kTable{{{Sharding::none, "none"}}};
+  static constexpr NameTable<Sharding, 4> kTable{{{Sharding::none, "none"},
+                                                  {Sharding::optimizer, "optimizer"},
+                                                  {Sharding::gradients, "gradients"},
+                                                  {Sharding::full, "full"}}};
 };
 
 template <class E>

@@ -111,6 +111,23 @@ void check_batch(const TrainSection& train, int ranks, Report& report) {
                                                 " = " + text(unit) + "); sizes that fit: " + sizes);
 }
 
+// One process may read the file of a run of many (a checkpoint's, say), so what does not suit a
+// single rank is left to the start of training.
+void check_replicas(const ParallelSection& parallel, int ranks, Report& report) {
+  if (!report.sound({"parallel.sharding", "parallel.replicas"}) || parallel.replicas == 1) return;
+  if (parallel.sharding == Sharding::none) {
+    report.problem("parallel.replicas",
+                   text(parallel.replicas) +
+                       " is for sharded state; without sharding every rank is a copy: remove it, "
+                       "or set parallel.sharding");
+  } else if (ranks > 1 && ranks % parallel.replicas != 0) {
+    report.problem("parallel.replicas", text(parallel.replicas) + " does not divide the " +
+                                            text(ranks) +
+                                            " ranks; give a divisor of them, or start another "
+                                            "number of ranks");
+  }
+}
+
 void check_schedule(const ScheduleSection& schedule, const TrainSection& train, Report& report) {
   const bool wsd = schedule.type == ScheduleType::wsd;
   if (!report.sound({"schedule.type"})) return;
@@ -170,6 +187,7 @@ void validate(const Config& config, int ranks, Report& report) {
   check_weights(config.data.train, "data.train", report);
   check_weights(config.data.validation, "data.validation", report);
   check_batch(config.train, ranks, report);
+  check_replicas(config.parallel, ranks, report);
   check_schedule(config.schedule, config.train, report);
   check_skipping(config.train, report);
   check_validation(config, report);

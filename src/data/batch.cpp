@@ -1,10 +1,37 @@
 #include "data/batch.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "ops/linear_cross_entropy.h"
 
 namespace zebra {
+
+namespace {
+
+// Sets counts[t] to whether target t counts. Returns where documents begin inside the window, from
+// its own beginning, when they are to be kept apart.
+std::vector<std::int64_t> mark_targets(const Window& window, std::int64_t length,
+                                       bool document_mask, std::vector<std::uint8_t>& counts) {
+  window.dataset->copy_loss_mask(window.begin + 1, counts);
+  std::vector<std::int64_t> starts;
+  if (!document_mask) return starts;
+  for (const auto position :
+       window.dataset->document_starts(window.begin, window.begin + length + 1)) {
+    const auto start = position - window.begin;
+    counts[static_cast<std::size_t>(start - 1)] = 0;
+    if (start < length) starts.push_back(start);
+  }
+  return starts;
+}
+
+}  // namespace
+
+std::int64_t count_targets(const Window& window, std::int64_t length, bool document_mask) {
+  std::vector<std::uint8_t> counts(static_cast<std::size_t>(length));
+  mark_targets(window, length, document_mask, counts);
+  return std::count_if(counts.begin(), counts.end(), [](std::uint8_t count) { return count != 0; });
+}
 
 Batch Batch::to(torch::Device device) const {
   return {tokens.to(device, /*non_blocking=*/true), targets.to(device, /*non_blocking=*/true),
@@ -27,17 +54,8 @@ Batch make_batch(std::span<const Window> windows, std::int64_t length, bool docu
   bool any_start = false;
   for (const auto& window : windows) {
     window.dataset->copy_tokens(window.begin, ids);
-    window.dataset->copy_loss_mask(window.begin + 1, counts);
-    auto& row_starts = starts.emplace_back();
-    if (document_mask) {
-      for (const auto position :
-           window.dataset->document_starts(window.begin, window.begin + length + 1)) {
-        const auto start = position - window.begin;
-        counts[static_cast<std::size_t>(start - 1)] = 0;
-        if (start < length) row_starts.push_back(start);
-      }
-    }
-    any_start = any_start || !row_starts.empty();
+    starts.push_back(mark_targets(window, length, document_mask, counts));
+    any_start = any_start || !starts.back().empty();
     for (std::size_t t = 0; t < size; ++t) {
       tokens[t] = ids[t];
       targets[t] = counts[t] != 0 ? ids[t + 1] : kIgnoredTarget;

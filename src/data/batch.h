@@ -33,4 +33,7 @@ struct Batch {
 Batch make_batch(std::span<const Window> windows, std::int64_t length, bool document_mask,
                  bool pinned);
 
+/// How many targets of the window count: make_batch's counted_targets without reading tokens.
+std::int64_t count_targets(const Window& window, std::int64_t length, bool document_mask);
+
 }  // namespace zebra

@@ -40,8 +40,9 @@ RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) 
   return datasets;
 }
 
-TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pinned)
-    : config_(config), pinned_(pinned), sources_(std::move(sources)) {
+TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pinned,
+                           DataShare share)
+    : config_(config), pinned_(pinned), share_(share), sources_(std::move(sources)) {
   std::vector<std::int64_t> source_tokens;
   std::vector<std::optional<double>> given_weights;
   for (std::size_t s = 0; s < sources_.size(); ++s) {
@@ -73,16 +74,23 @@ TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pin
 
 StepBatch TrainingData::step(std::int64_t step) {
   const auto& train = config_.train;
+  const auto length = config_.data.sequence_length;
+  const auto own = train.global_batch_size / share_.ranks;
   StepBatch result;
   auto sample = static_cast<std::uint64_t>((step - 1) * train.global_batch_size);
   std::vector<Window> windows;
   for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++sample) {
     const auto location = order_->at(sample);
-    windows.push_back({sources_[static_cast<std::size_t>(location.source)].get(),
-                       location.sample * config_.data.sequence_length});
+    const Window window{sources_[static_cast<std::size_t>(location.source)].get(),
+                        location.sample * length};
+    if (i / own != share_.rank) {
+      result.counted_targets += count_targets(window, length, config_.data.document_mask);
+      continue;
+    }
+    windows.push_back(window);
     if (static_cast<std::int64_t>(windows.size()) == train.micro_batch_size) {
       result.micro_batches.push_back(
-          make_batch(windows, config_.data.sequence_length, config_.data.document_mask, pinned_));
+          make_batch(windows, length, config_.data.document_mask, pinned_));
       result.counted_targets += result.micro_batches.back().counted_targets;
       windows.clear();
     }

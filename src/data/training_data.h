@@ -12,10 +12,15 @@
 
 namespace zebra {
 
-/// All micro-batches of one optimizer step.
+/// One rank's micro-batches of an optimizer step.
 struct StepBatch {
   std::vector<Batch> micro_batches;
-  std::int64_t counted_targets = 0;
+  std::int64_t counted_targets = 0;  ///< of all ranks together
+};
+
+/// Which of the step's samples are this rank's: equal shares, in the order of the ranks.
+struct DataShare {
+  int rank = 0, ranks = 1;
 };
 
 using TokenDatasets = std::vector<std::unique_ptr<TokenDataset>>;
@@ -37,7 +42,7 @@ RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer);
 class TrainingData {
  public:
   /// `sources` are those of data.train. Throws InputError when one is too short for a sample.
-  TrainingData(const Config& config, TokenDatasets sources, bool pinned);
+  TrainingData(const Config& config, TokenDatasets sources, bool pinned, DataShare share = {});
 
   StepBatch step(std::int64_t step);
 
@@ -49,6 +54,7 @@ class TrainingData {
  private:
   Config config_;
   bool pinned_;
+  DataShare share_;
   TokenDatasets sources_;
   std::vector<double> weights_;
   std::unique_ptr<MixtureOrder> order_;

@@ -39,6 +39,23 @@ Cut cut_into_windows(const TokenDataset& dataset, std::int64_t length, std::int6
   return cut;
 }
 
+struct WindowBatch {
+  std::span<const Window> windows;
+  std::int64_t length;
+};
+
+std::vector<WindowBatch> batches_of(const std::vector<Cut>& cuts, std::int64_t length) {
+  const auto rows = static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / length));
+  std::vector<WindowBatch> batches;
+  for (const auto& cut : cuts) {
+    const std::span<const Window> whole(cut.whole);
+    for (std::size_t i = 0; i < whole.size(); i += rows)
+      batches.push_back({whole.subspan(i, std::min(rows, whole.size() - i)), length});
+    if (cut.partial) batches.push_back({{&cut.partial->first, 1}, cut.partial->second});
+  }
+  return batches;
+}
+
 class Evaluation {
  public:
   Evaluation(ZebraModel& model, const Tokenizer& tokenizer, const EvaluationOptions& options)
@@ -50,13 +67,14 @@ class Evaluation {
     }
   }
 
-  void add(std::span<const Window> windows, std::int64_t length) {
+  /// `counts` is false for a pass that only keeps step with other ranks.
+  void add(std::span<const Window> windows, std::int64_t length, bool counts) {
     const auto batch = make_batch(windows, length, options_.document_mask, /*pinned=*/false);
     const auto on_device = batch.to(device_);
-    const auto hidden = model_->forward(on_device.tokens, on_device.documents);
-    const auto losses = token_cross_entropy(hidden.flatten(0, 1), model_->head_weight(),
-                                            on_device.targets.flatten())
-                            .to(torch::kCPU);
+    const auto losses =
+        model_->token_losses(on_device.tokens, on_device.targets, on_device.documents)
+            .to(torch::kCPU);
+    if (!counts) return;
     const float* loss = losses.const_data_ptr<float>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
     for (std::size_t row = 0; row < windows.size(); ++row) {
@@ -68,6 +86,22 @@ class Evaluation {
         ++bucket->tokens;
         result_.text_bytes += text_bytes_[static_cast<std::size_t>(*target)];
       }
+    }
+  }
+
+  /// Adds what the other ranks have counted.
+  void sum_over(Communicator& ranks) {
+    std::vector<double> sums = {static_cast<double>(result_.text_bytes)};
+    for (const auto& bucket : result_.by_position)
+      sums.insert(sums.end(), {bucket.nats, static_cast<double>(bucket.tokens)});
+    const auto total = torch::tensor(sums, torch::kFloat64).to(device_);
+    ranks.all_reduce(total, "the validation loss").wait();
+    const auto on_host = total.to(torch::kCPU);
+    const double* value = on_host.const_data_ptr<double>();
+    result_.text_bytes = static_cast<std::int64_t>(*value++);
+    for (auto& bucket : result_.by_position) {
+      bucket.nats = *value++;
+      bucket.tokens = static_cast<std::int64_t>(*value++);
     }
   }
 
@@ -114,22 +148,24 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
     cuts.push_back(cut);
   }
 
+  const auto batches = batches_of(cuts, options.length);
   Evaluation evaluation(model, tokenizer, options);
-  if (options.progress) options.progress(done, total);
-  const auto add = [&](std::span<const Window> windows, std::int64_t length) {
-    evaluation.add(windows, length);
-    done += static_cast<std::int64_t>(windows.size()) * length;
+  const auto report = [&] {
     if (options.progress) options.progress(done, total);
   };
-  const auto rows =
-      static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / options.length));
-  for (const auto& cut : cuts) {
-    const std::span<const Window> whole(cut.whole);
-    for (std::size_t i = 0; i < whole.size(); i += rows) {
-      add(whole.subspan(i, std::min(rows, whole.size() - i)), options.length);
-    }
-    if (cut.partial) add({&cut.partial->first, 1}, cut.partial->second);
+  report();
+  const auto rank = static_cast<std::size_t>(options.ranks ? options.ranks->rank() : 0);
+  const auto ranks = static_cast<std::size_t>(options.ranks ? options.ranks->size() : 1);
+  // Every rank makes as many passes as the others: with split weights they need one another.
+  for (std::size_t first = 0; first < batches.size(); first += ranks) {
+    const bool counts = first + rank < batches.size();
+    const auto& batch = batches[counts ? first + rank : first];
+    evaluation.add(batch.windows, batch.length, counts);
+    for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
+      done += static_cast<std::int64_t>(batches[i].windows.size()) * batches[i].length;
+    report();
   }
+  if (options.ranks) evaluation.sum_over(*options.ranks);
   auto result = evaluation.result();
   if (result.tokens == 0) {
     throw InputError("the evaluation data holds no target that counts for windows of " +

@@ -7,6 +7,7 @@
 
 #include "data/tokenizer.h"
 #include "data/training_data.h"
+#include "distributed/communicator.h"
 #include "model/zebra_model.h"
 
 namespace zebra {
@@ -40,7 +41,8 @@ struct EvaluationOptions {
                             ///< the last window partial
   bool document_mask;
   std::function<void(std::int64_t done, std::int64_t total)> progress =
-      {};  ///< in predicted tokens; may be empty
+      {};                         ///< in predicted tokens; may be empty
+  Communicator* ranks = nullptr;  ///< that share the work, and all get its result; null: this one
 };
 
 /// Evaluates `model` on the first max_tokens of the datasets one after another; no window reaches

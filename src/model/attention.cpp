@@ -2,17 +2,19 @@
 
 namespace zebra {
 
-AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind)
-    : model_(model), kind_(kind) {
+AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind, ParameterMemory memory)
+    : model_(model), kind_(kind), memory_(memory) {
   reset();
 }
 
 void AttentionImpl::reset() {
   qkv_weight = register_parameter(
-      "qkv_weight", torch::empty({packed_projection_width(model_), model_.hidden_size}));
+      "qkv_weight",
+      empty_parameter({packed_projection_width(model_), model_.hidden_size}, memory_));
   output_weight = register_parameter(
       "output_weight",
-      torch::empty({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()}));
+      empty_parameter({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()},
+                      memory_));
 }
 
 PackedHeads AttentionImpl::project(const torch::Tensor& x) const {
@@ -23,19 +25,21 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) const {
           query_heads};
 }
 
-torch::Tensor AttentionImpl::attend(const PackedHeads& packed,
-                                    const SequenceContext& context) const {
-  return kind_ == LayerKind::global ? global_attention(packed, context.global, context.documents)
-                                    : local_attention(packed, model_.window_size.value(),
-                                                      context.local, context.documents);
+torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceContext& context,
+                                    AttentionResult* kept) const {
+  return kind_ == LayerKind::global
+             ? global_attention(packed, context.global, context.documents, kept)
+             : local_attention(packed, model_.window_size.value(), context.local, context.documents,
+                               kept);
 }
 
 torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
   return torch::linear(attended.flatten(2), output_weight);
 }
 
-torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context) {
-  return output(attend(project(x), context));
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context,
+                                     AttentionResult* kept) {
+  return output(attend(project(x), context, kept));
 }
 
 torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,

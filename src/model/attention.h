@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "model/key_value_cache.h"
 #include "model/layout.h"
+#include "model/parameter.h"
 #include "model/sequence_context.h"
 #include "ops/attention.h"
 
@@ -14,11 +15,13 @@ namespace zebra {
 /// local attention, output projection. No biases.
 class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  public:
-  AttentionImpl(const ModelSection& model, LayerKind kind);
+  AttentionImpl(const ModelSection& model, LayerKind kind,
+                ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
-  torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context);
+  torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
+                        AttentionResult* kept = nullptr);
 
   /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
@@ -30,11 +33,13 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
 
  private:
   PackedHeads project(const torch::Tensor& x) const;
-  torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context) const;
+  torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context,
+                       AttentionResult* kept = nullptr) const;
   torch::Tensor output(const torch::Tensor& attended) const;
 
   ModelSection model_;
   LayerKind kind_;
+  ParameterMemory memory_;
 };
 TORCH_MODULE(Attention);
 

@@ -4,22 +4,26 @@
 
 namespace zebra {
 
-BlockImpl::BlockImpl(const ModelSection& model, std::int64_t layer)
-    : model_(model), layer_(layer), kind_(layer_kinds(model).at(static_cast<std::size_t>(layer))) {
+BlockImpl::BlockImpl(const ModelSection& model, std::int64_t layer, ParameterMemory memory)
+    : model_(model),
+      layer_(layer),
+      kind_(layer_kinds(model).at(static_cast<std::size_t>(layer))),
+      memory_(memory) {
   reset();
 }
 
 void BlockImpl::reset() {
   attention_norm =
-      register_module("attention_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps));
-  attention = register_module("attention", Attention(model_, kind_));
-  feed_forward_norm =
-      register_module("feed_forward_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps));
-  feed_forward = register_module("feed_forward", FeedForward(model_));
+      register_module("attention_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps, memory_));
+  attention = register_module("attention", Attention(model_, kind_, memory_));
+  feed_forward_norm = register_module("feed_forward_norm",
+                                      RMSNorm(model_.hidden_size, model_.rms_norm_eps, memory_));
+  feed_forward = register_module("feed_forward", FeedForward(model_, memory_));
 }
 
-torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context) {
-  const auto h = x + attention->forward(attention_norm->forward(x), context);
+torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
+                                 AttentionResult* kept) {
+  const auto h = x + attention->forward(attention_norm->forward(x), context, kept);
   return h + feed_forward->forward(feed_forward_norm->forward(h));
 }
 

@@ -17,11 +17,14 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
  public:
   /// `model` is a resolved section; `layer` (from 0) chooses global or local by the attention
   /// pattern.
-  BlockImpl(const ModelSection& model, std::int64_t layer);
+  BlockImpl(const ModelSection& model, std::int64_t layer,
+            ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
-  torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context);
+  /// `kept` is for recomputation with the attention's output of a first run: see AttentionResult.
+  torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
+                        AttentionResult* kept = nullptr);
 
   /// The same without documents and with positions from 0.
   torch::Tensor forward(const torch::Tensor& x);
@@ -42,6 +45,7 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   ModelSection model_;
   std::int64_t layer_;
   LayerKind kind_;
+  ParameterMemory memory_;
 };
 TORCH_MODULE(Block);
 

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "config/config.h"
+#include "model/parameter.h"
 
 namespace zebra {
 
@@ -10,7 +11,8 @@ namespace zebra {
 /// No biases.
 class FeedForwardImpl : public torch::nn::Cloneable<FeedForwardImpl> {
  public:
-  explicit FeedForwardImpl(const ModelSection& model);
+  explicit FeedForwardImpl(const ModelSection& model,
+                           ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
@@ -21,6 +23,7 @@ class FeedForwardImpl : public torch::nn::Cloneable<FeedForwardImpl> {
 
  private:
   std::int64_t hidden_size_, intermediate_size_;
+  ParameterMemory memory_;
 };
 TORCH_MODULE(FeedForward);
 

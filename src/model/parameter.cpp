@@ -2,6 +2,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
+
 #include "base/random.h"
 
 namespace zebra {
@@ -9,13 +11,14 @@ namespace {
 
 constexpr std::int64_t kElementsPerTask = 1 << 14;
 
-torch::Tensor normal_part(const NamedTensor& part, std::int64_t seed, double deviation) {
-  auto values = torch::empty({part.numel()}, torch::kFloat32);
+torch::Tensor normal_values(const RandomStream& stream, double deviation, std::int64_t first,
+                            std::int64_t count) {
+  auto values = torch::empty({count}, torch::kFloat32);
   float* data = values.mutable_data_ptr<float>();
-  const auto stream = RandomStream::named(static_cast<std::uint64_t>(seed), part.name);
-  at::parallel_for(0, part.numel(), kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, count, kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      data[i] = static_cast<float>(deviation * stream.normal(static_cast<std::uint64_t>(i)));
+      data[i] =
+          static_cast<float>(deviation * stream.normal(static_cast<std::uint64_t>(first + i)));
     }
   });
   return values;
@@ -29,18 +32,35 @@ std::int64_t NamedTensor::numel() const {
   return product;
 }
 
+torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory) {
+  return memory == ParameterMemory::allocated ? torch::empty(shape)
+                                              : torch::empty({1}).expand(shape);
+}
+
+void fill_initial_weights(const NamedTensor& part, double deviation, std::int64_t seed,
+                          std::int64_t begin, const torch::Tensor& out) {
+  const torch::NoGradGuard no_grad;
+  if (deviation == 0.0) {
+    out.fill_(1.0);
+    return;
+  }
+  // A piece at a time: the float32 values of a large shard would not fit beside it.
+  constexpr std::int64_t kPiece = std::int64_t{1} << 22;
+  const auto stream = RandomStream::named(static_cast<std::uint64_t>(seed), part.name);
+  for (std::int64_t done = 0; done < out.numel(); done += kPiece) {
+    const auto count = std::min(kPiece, out.numel() - done);
+    out.narrow(0, done, count).copy_(normal_values(stream, deviation, begin + done, count));
+  }
+}
+
 void initialize_weights(const ParameterUnit& unit, std::int64_t seed) {
   const torch::NoGradGuard no_grad;
   for (const auto& parameter : unit.parameters) {
     auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
     for (const auto& part : parameter.parts) {
-      auto range = flat.narrow(0, begin, part.numel());
-      if (parameter.initial_deviation == 0.0) {
-        range.fill_(1.0);
-      } else {
-        range.copy_(normal_part(part, seed, parameter.initial_deviation));
-      }
+      fill_initial_weights(part, parameter.initial_deviation, seed, 0,
+                           flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }
   }

@@ -34,10 +34,23 @@ struct ParameterUnit {
   std::vector<Parameter> parameters;
 };
 
+/// Whether a module's parameters have memory of their own. Placeholders have their shape and one
+/// element of memory: sharding gives them memory, piece by piece, so that no process ever holds the
+/// whole model.
+enum class ParameterMemory { allocated, placeholder };
+
+/// An uninitialised float32 parameter.
+torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory);
+
 inline constexpr double kInitialDeviation = 0.02;
 
 /// Fills the weights. Each element is a function of (seed, part's name, index in the part) alone:
 /// it does not depend on how parts are packed, nor on threads, ranks or devices.
 void initialize_weights(const ParameterUnit& unit, std::int64_t seed);
+
+/// Initial values of elements [begin, begin + out.numel()) of a part (float32, or rounded to the
+/// type of `out`, 1-D).
+void fill_initial_weights(const NamedTensor& part, double deviation, std::int64_t seed,
+                          std::int64_t begin, const torch::Tensor& out);
 
 }  // namespace zebra

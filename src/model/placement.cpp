@@ -8,7 +8,7 @@ torch::ScalarType weight_type(Precision precision) {
   return precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
 }
 
-torch::Device resolve_device(Device device) {
+torch::Device resolve_device(Device device, int local_rank) {
   const bool available = torch::cuda::is_available();
   if (device == Device::cuda && !available) {
     throw InputError(
@@ -16,8 +16,14 @@ torch::Device resolve_device(Device device) {
         "CUDA, no GPU, "
         "or a driver that is too old); set run.device to cpu or auto");
   }
-  return device == Device::cpu || !available ? torch::Device(torch::kCPU)
-                                             : torch::Device(torch::kCUDA, 0);
+  if (device == Device::cpu || !available) return torch::Device(torch::kCPU);
+  const auto gpus = static_cast<int>(torch::cuda::device_count());
+  if (local_rank >= gpus) {
+    throw InputError("run.device: this host runs more ranks than it has GPUs (" +
+                     std::to_string(gpus) +
+                     "): start one rank for each GPU, or set run.device to cpu");
+  }
+  return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(local_rank));
 }
 
 }  // namespace zebra

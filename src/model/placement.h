@@ -9,8 +9,8 @@ namespace zebra {
 /// The type of the model's weights under a precision.
 torch::ScalarType weight_type(Precision precision);
 
-/// The device that run.device means on this machine. Throws InputError when cuda is asked for and
-/// there is none.
-torch::Device resolve_device(Device device);
+/// The device that run.device means for rank `local_rank` of this machine: a GPU of its own, or the
+/// CPU. Throws InputError when cuda is asked for and there is none, or not one for each rank.
+torch::Device resolve_device(Device device, int local_rank = 0);
 
 }  // namespace zebra

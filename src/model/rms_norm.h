@@ -2,14 +2,23 @@
 
 #include <torch/torch.h>
 
+#include "model/parameter.h"
+
 namespace zebra {
 
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension (Zhang and Sennrich, arXiv
 /// 1910.07467), in float32.
 class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
  public:
-  RMSNormImpl(std::int64_t width, double eps) : width_(width), eps_(eps) { reset(); }
-  void reset() override { weight = register_parameter("weight", torch::ones({width_})); }
+  RMSNormImpl(std::int64_t width, double eps, ParameterMemory memory = ParameterMemory::allocated)
+      : width_(width), eps_(eps), memory_(memory) {
+    reset();
+  }
+  void reset() override {
+    weight = register_parameter("weight", empty_parameter({width_}, memory_));
+    torch::NoGradGuard no_grad;
+    if (memory_ == ParameterMemory::allocated) weight.fill_(1.0);
+  }
 
   /// x [..., width] -> the same shape and type.
   torch::Tensor forward(const torch::Tensor& x) { return at::rms_norm(x, {width_}, weight, eps_); }
@@ -19,6 +28,7 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
  private:
   std::int64_t width_;
   double eps_;
+  ParameterMemory memory_;
 };
 TORCH_MODULE(RMSNorm);
 

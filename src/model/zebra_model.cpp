@@ -1,5 +1,8 @@
 #include "model/zebra_model.h"
 
+#include <memory>
+
+#include "model/unit_pass.h"
 #include "ops/embedding.h"
 
 namespace zebra {
@@ -10,20 +13,25 @@ std::int64_t ModelCache::bytes() const {
   return total;
 }
 
-ZebraModelImpl::ZebraModelImpl(const ModelSection& model) : model_(model) { reset(); }
+ZebraModelImpl::ZebraModelImpl(const ModelSection& model, ParameterMemory memory)
+    : model_(model), memory_(memory) {
+  reset();
+}
 
 void ZebraModelImpl::reset() {
   const auto vocabulary = model_.vocab_size.value();
-  embedding_weight =
-      register_parameter("embedding_weight", torch::empty({vocabulary, model_.hidden_size}));
+  embedding_weight = register_parameter("embedding_weight",
+                                        empty_parameter({vocabulary, model_.hidden_size}, memory_));
   blocks.clear();
   for (std::int64_t layer = 0; layer < model_.num_hidden_layers; ++layer) {
-    blocks.push_back(register_module("block_" + std::to_string(layer), Block(model_, layer)));
+    blocks.push_back(
+        register_module("block_" + std::to_string(layer), Block(model_, layer, memory_)));
   }
-  final_norm = register_module("final_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps));
+  final_norm =
+      register_module("final_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps, memory_));
   if (!model_.tie_word_embeddings) {
-    output_weight =
-        register_parameter("output_weight", torch::empty({vocabulary, model_.hidden_size}));
+    output_weight = register_parameter("output_weight",
+                                       empty_parameter({vocabulary, model_.hidden_size}, memory_));
   }
 }
 
@@ -31,22 +39,72 @@ void ZebraModelImpl::initialize(std::int64_t seed) {
   for (const auto& unit : units()) initialize_weights(unit, seed);
 }
 
+torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
+  const UnitPass pass = {.unit = 0, .observer = observer_, .backward_reads_weights = false};
+  return run_unit(pass, {}, [this, tokens](const torch::Tensor&) {
+    return token_embedding(tokens, embedding_weight);
+  });
+}
+
+torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& x,
+                                        const SequenceContext& context) {
+  const bool every_second = checkpointing_ == ActivationCheckpointing::every_2;
+  const UnitPass pass = {
+      .unit = layer + 1,
+      .observer = observer_,
+      .recompute = every_second ? layer % 2 == 0 : checkpointing_ != ActivationCheckpointing::none};
+  const auto kept = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
+                        ? std::make_shared<AttentionResult>()
+                        : nullptr;
+  return run_unit(pass, x,
+                  [block = blocks[layer], context, kept](const torch::Tensor& input) mutable {
+                    return block->forward(input, context, kept.get());
+                  });
+}
+
+torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
+                                      const std::function<Tensor(const Tensor&)>& body) {
+  return run_unit({.unit = head_unit(), .observer = observer_}, x, body);
+}
+
+torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
+  const auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), documents);
+  auto x = embed(tokens);
+  for (std::size_t layer = 0; layer < blocks.size(); ++layer) x = run_block(layer, x, context);
+  return x;
+}
+
 torch::Tensor ZebraModelImpl::forward(const torch::Tensor& tokens,
                                       const PackedDocuments& documents) {
-  const auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), documents);
-  auto x = token_embedding(tokens, embedding_weight);
-  for (auto& block : blocks) x = block->forward(x, context);
-  return final_norm->forward(x);
+  return in_head(trunk(tokens, documents),
+                 [this](const Tensor& x) { return final_norm->forward(x); });
 }
 
 torch::Tensor ZebraModelImpl::logits(const torch::Tensor& hidden) {
-  return torch::linear(hidden, head_weight());
+  return in_head(hidden, [this](const Tensor& x) { return torch::linear(x, head_weight()); });
 }
 
 CrossEntropySum ZebraModelImpl::loss(const torch::Tensor& tokens, const torch::Tensor& targets,
                                      const PackedDocuments& documents, double z_loss) {
-  const auto hidden = forward(tokens, documents);
-  return linear_cross_entropy(hidden.flatten(0, 1), head_weight(), targets.flatten(), z_loss);
+  CrossEntropySum sums;
+  sums.objective = in_head(trunk(tokens, documents), [&](const Tensor& x) {
+    const auto hidden = final_norm->forward(x).flatten(0, 1);
+    const auto both = linear_cross_entropy(hidden, head_weight(), targets.flatten(), z_loss);
+    sums.cross_entropy = both.cross_entropy;
+    return both.objective;
+  });
+  return sums;
+}
+
+torch::Tensor ZebraModelImpl::token_losses(const torch::Tensor& tokens,
+                                           const torch::Tensor& targets,
+                                           const PackedDocuments& documents) {
+  const torch::NoGradGuard no_grad;
+  const auto losses = in_head(trunk(tokens, documents), [&](const Tensor& x) {
+    const auto hidden = final_norm->forward(x).flatten(0, 1);
+    return token_cross_entropy(hidden, head_weight(), targets.flatten());
+  });
+  return losses.view(targets.sizes());
 }
 
 ModelCache ZebraModelImpl::make_cache(std::int64_t longest) const {
@@ -63,12 +121,14 @@ ModelCache ZebraModelImpl::make_cache(std::int64_t longest) const {
 torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelCache& cache) {
   const auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), {},
                                              cache.position, cache.longest);
-  auto x = token_embedding(tokens, embedding_weight);
+  auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
-    x = blocks[layer]->forward_cached(x, context, cache.layers[layer]);
+    x = run_unit({.unit = layer + 1, .observer = observer_}, x, [&](const Tensor& input) {
+      return blocks[layer]->forward_cached(input, context, cache.layers[layer]);
+    });
   }
   cache.position += tokens.size(1);
-  return final_norm->forward(x);
+  return in_head(x, [this](const Tensor& input) { return final_norm->forward(input); });
 }
 
 std::vector<ParameterUnit> ZebraModelImpl::units() const {

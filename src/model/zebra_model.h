@@ -3,12 +3,14 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "config/config.h"
 #include "model/block.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
+#include "model/unit_observer.h"
 #include "ops/linear_cross_entropy.h"
 
 namespace zebra {
@@ -27,7 +29,8 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
  public:
   /// A resolved section with vocab_size. Weights are uninitialised until `initialize` or a
   /// checkpoint fills them.
-  explicit ZebraModelImpl(const ModelSection& model);
+  explicit ZebraModelImpl(const ModelSection& model,
+                          ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// Initial weights as a function of `seed` alone (see initialize_weights).
@@ -43,6 +46,17 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// linear_cross_entropy.
   CrossEntropySum loss(const torch::Tensor& tokens, const torch::Tensor& targets,
                        const PackedDocuments& documents = {}, double z_loss = 0.0);
+
+  /// Cross-entropy of each target, [B, T] float32, 0 where ignored. No gradient.
+  torch::Tensor token_losses(const torch::Tensor& tokens, const torch::Tensor& targets,
+                             const PackedDocuments& documents = {});
+
+  /// Which activations loss() keeps for its backward pass, and which it computes again.
+  void set_activation_checkpointing(ActivationCheckpointing mode) { checkpointing_ = mode; }
+
+  /// From now on `observer` (which must outlive its use; null: none) hears of every unit that a
+  /// pass comes to. Gradients then exist for loss() only.
+  void set_observer(UnitObserver* observer) { observer_ = observer; }
 
   /// Caches for one call that reaches at most `longest` tokens; local layers hold window + 1 of
   /// them.
@@ -67,7 +81,20 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   RMSNorm final_norm{nullptr};
 
  private:
+  using Tensor = torch::Tensor;
+
+  /// Embedding and blocks: [B, T, hidden_size] before the final norm.
+  Tensor trunk(const Tensor& tokens, const PackedDocuments& documents);
+  Tensor embed(const Tensor& tokens);
+  Tensor run_block(std::size_t layer, const Tensor& x, const SequenceContext& context);
+  /// A use of the head's unit: final norm and output weights.
+  Tensor in_head(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
+  std::size_t head_unit() const { return model_.tie_word_embeddings ? 0 : blocks.size() + 1; }
+
   ModelSection model_;
+  ParameterMemory memory_;
+  ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;
+  UnitObserver* observer_ = nullptr;
 };
 TORCH_MODULE(ZebraModel);
 

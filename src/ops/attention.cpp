@@ -20,31 +20,42 @@ OptionalTensor optional(const torch::Tensor& x) {
 }
 
 torch::Tensor fused_attention(const PackedHeads& packed, std::int64_t window,
-                              const RotaryFactors& rotary, const PackedDocuments& documents) {
-  return packed_local_attention_operator(packed.heads, packed.query_heads, window,
-                                         optional(rotary.cos), optional(rotary.sin),
-                                         optional(documents.first_token));
+                              const RotaryFactors& rotary, const PackedDocuments& documents,
+                              AttentionResult* kept) {
+  const auto cos = optional(rotary.cos), sin = optional(rotary.sin),
+             first_token = optional(documents.first_token);
+  const auto& heads = packed.heads;
+  if (kept == nullptr) {
+    return packed_local_attention_operator(heads, packed.query_heads, window, cos, sin,
+                                           first_token);
+  }
+  if (!kept->is_filled()) {
+    *kept = packed_local_attention_result(heads, packed.query_heads, window, cos, sin, first_token);
+  }
+  return packed_local_attention_output(heads, packed.query_heads, window, cos, sin, first_token,
+                                       *kept);
 }
 
 }  // namespace
 
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
-                              const RotaryFactors& rotary, const PackedDocuments& documents) {
+                              const RotaryFactors& rotary, const PackedDocuments& documents,
+                              AttentionResult* kept) {
   if (!wants_reference() && has_local_attention_kernel(packed.heads)) {
-    return fused_attention(packed, window, rotary, documents);
+    return fused_attention(packed, window, rotary, documents, kept);
   }
   return plain_local_attention(packed.q(), packed.k(), packed.v(), window, rotary, documents);
 }
 
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
-                               const PackedDocuments& documents) {
+                               const PackedDocuments& documents, AttentionResult* kept) {
   const auto& heads = packed.heads;
   // On a GPU LibTorch's FlashAttention has the fewer products in its backward; on the CPU our
   // kernel is several times as quick as LibTorch's (docs/kernels.md).
   if (!wants_reference() && heads.is_cpu() && has_local_attention_kernel(heads)) {
-    return fused_attention(packed, /*window=*/heads.size(1), rotary, documents);
+    return fused_attention(packed, /*window=*/heads.size(1), rotary, documents, kept);
   }
-  return plain_global_attention(packed.q(), packed.k(), packed.v(), rotary, documents);
+  return plain_global_attention(packed.q(), packed.k(), packed.v(), rotary, documents, kept);
 }
 
 }  // namespace zebra

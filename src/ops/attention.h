@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "ops/attention_result.h"
 #include "ops/packed_documents.h"
 #include "ops/rotary.h"
 
@@ -14,6 +15,11 @@ namespace zebra {
 // h / (Hq / Hkv). Scores are scaled by 1 / sqrt(D), softmax is in float32, the result is
 // [B, T, Hq, D] in q's type. Differentiable in q, k and v. Rotary embedding is applied to q and k
 // first.
+//
+// `kept` is for a caller that runs a layer a second time for its backward: a call that gets it
+// empty fills it, and a call that gets it filled, with inputs that are equal to the bit, returns
+// that output without computing attention, and with a gradient. Where no kernel leaves a result
+// that can be kept (see each function) it stays empty, and the second call computes again.
 
 /// What a packed projection gives: q, k and v as views of one [B, T, Hq + 2 Hkv, D].
 struct PackedHeads {
@@ -29,20 +35,25 @@ struct PackedHeads {
 /// Every earlier token of the same document. On the CPU our fused kernel with a window that hides
 /// nothing (where it exists, see local_attention); else LibTorch's scaled-dot-product attention.
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
-                               const PackedDocuments& documents);
+                               const PackedDocuments& documents, AttentionResult* kept = nullptr);
 
-/// The same in LibTorch's own operations, on any device. The reference of the fused kernels.
+/// The same in LibTorch's own operations, on any device. The reference of the fused kernels. `kept`
+/// is filled where LibTorch runs FlashAttention or cuDNN's kernel, so on CUDA in bfloat16 but not
+/// in float32.
 torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
                                      const torch::Tensor& v, const RotaryFactors& rotary,
-                                     const PackedDocuments& documents);
+                                     const PackedDocuments& documents,
+                                     AttentionResult* kept = nullptr);
 
 /// Token t sees the keys max(t - window, first token of its document) .. t: itself and `window`
 /// previous tokens, so window + 1 keys. O(T x window) in time. In float32 and bfloat16 this is our
 /// fused kernel, whose memory is O(T): on the CPU for even D up to 256, on CUDA for D = 32, 64, 96
 /// and 128 (the operators of local_attention_operator.h; q, k and v are read and their gradient is
-/// written in place). Else, and with ZEBRA_KERNEL=reference in the environment, the plain form.
+/// written in place). Else, and with ZEBRA_KERNEL=reference in the environment, the plain form,
+/// which keeps nothing.
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
-                              const RotaryFactors& rotary, const PackedDocuments& documents);
+                              const RotaryFactors& rotary, const PackedDocuments& documents,
+                              AttentionResult* kept = nullptr);
 
 /// The same in LibTorch's own operations, on any device: blocks of queries against their own and
 /// the previous block of keys. O(T x window) in memory too. The reference of the fused kernels.

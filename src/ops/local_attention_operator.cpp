@@ -7,8 +7,6 @@
 namespace zebra {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 using ForwardResult = std::tuple<torch::Tensor, torch::Tensor, torch::Tensor>;
 using Gradients = std::tuple<torch::Tensor, torch::Tensor, torch::Tensor>;
 
@@ -207,121 +205,11 @@ torch::Tensor meta_packed_backward(const torch::Tensor&, const torch::Tensor& qk
   return torch::empty_symint(qkv.sym_sizes(), qkv.options());
 }
 
-template <class Signature>
-c10::TypedOperatorHandle<Signature> find_operator(const char* name, Signature*) {
-  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
-}
-
-void save(AutogradContext* context, const variable_list& inputs, std::int64_t window,
-          const OptionalTensor& cos, const OptionalTensor& sin, const OptionalTensor& first_token,
-          const ForwardResult& result) {
-  auto saved = inputs;
-  saved.insert(saved.end(), {std::get<0>(result), std::get<1>(result), std::get<2>(result),
-                             cos.value_or(torch::Tensor()), sin.value_or(torch::Tensor()),
-                             first_token.value_or(torch::Tensor())});
-  context->save_for_backward(saved);
-  context->saved_data["window"] = window;
-}
-
-OptionalTensor optional(const torch::Tensor& x) {
-  return x.defined() ? OptionalTensor(x) : std::nullopt;
-}
-
-class LocalAttention : public torch::autograd::Function<LocalAttention> {
- public:
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& q,
-                               const torch::Tensor& k, const torch::Tensor& v, std::int64_t window,
-                               const OptionalTensor& cos, const OptionalTensor& sin,
-                               const OptionalTensor& first_token) {
-    static const auto op = find_operator("zebra::local_attention_forward", &zebra::forward);
-    const at::AutoDispatchBelowADInplaceOrView guard;
-    const auto result = op.call(q, k, v, window, cos, sin, first_token);
-    save(context, {q, k, v}, window, cos, sin, first_token, result);
-    return std::get<0>(result);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& d_out) {
-    static const auto op = find_operator("zebra::local_attention_backward", &zebra::backward);
-    const auto s = context->get_saved_variables();
-    const auto [dq, dk, dv] =
-        op.call(d_out[0], s[0], s[1], s[2], context->saved_data["window"].toInt(), optional(s[6]),
-                optional(s[7]), optional(s[8]), s[3], s[4], s[5]);
-    return {dq, dk, dv, {}, {}, {}, {}};
-  }
-};
-
-class PackedLocalAttention : public torch::autograd::Function<PackedLocalAttention> {
- public:
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& qkv,
-                               std::int64_t query_heads, std::int64_t window,
-                               const OptionalTensor& cos, const OptionalTensor& sin,
-                               const OptionalTensor& first_token) {
-    static const auto op =
-        find_operator("zebra::packed_local_attention_forward", &zebra::packed_forward);
-    const at::AutoDispatchBelowADInplaceOrView guard;
-    const auto result = op.call(qkv, query_heads, window, cos, sin, first_token);
-    save(context, {qkv}, window, cos, sin, first_token, result);
-    context->saved_data["query_heads"] = query_heads;
-    return std::get<0>(result);
-  }
-
-  static variable_list backward(AutogradContext* context, const variable_list& d_out) {
-    static const auto op =
-        find_operator("zebra::packed_local_attention_backward", &zebra::packed_backward);
-    const auto s = context->get_saved_variables();
-    const auto gradient = op.call(d_out[0], s[0], context->saved_data["query_heads"].toInt(),
-                                  context->saved_data["window"].toInt(), optional(s[4]),
-                                  optional(s[5]), optional(s[6]), s[1], s[2], s[3]);
-    return {gradient, {}, {}, {}, {}, {}};
-  }
-};
-
-torch::Tensor differentiable(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                             std::int64_t window, const OptionalTensor& cos,
-                             const OptionalTensor& sin, const OptionalTensor& first_token) {
-  return LocalAttention::apply(q, k, v, window, cos, sin, first_token);
-}
-torch::Tensor packed_differentiable(const torch::Tensor& qkv, std::int64_t query_heads,
-                                    std::int64_t window, const OptionalTensor& cos,
-                                    const OptionalTensor& sin, const OptionalTensor& first_token) {
-  return PackedLocalAttention::apply(qkv, query_heads, window, cos, sin, first_token);
-}
-
-torch::Tensor output_only(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                          std::int64_t window, const OptionalTensor& cos, const OptionalTensor& sin,
-                          const OptionalTensor& first_token) {
-  static const auto op = find_operator("zebra::local_attention_forward", &zebra::forward);
-  return std::get<0>(op.call(q, k, v, window, cos, sin, first_token));
-}
-torch::Tensor packed_output_only(const torch::Tensor& qkv, std::int64_t query_heads,
-                                 std::int64_t window, const OptionalTensor& cos,
-                                 const OptionalTensor& sin, const OptionalTensor& first_token) {
-  static const auto op =
-      find_operator("zebra::packed_local_attention_forward", &zebra::packed_forward);
-  return std::get<0>(op.call(qkv, query_heads, window, cos, sin, first_token));
-}
-
 }  // namespace
 
 bool has_local_attention_kernel(const torch::Tensor& q) {
   const DeviceKernels* device = kernels_for(q);
   return device != nullptr && has_kernel_type(q) && device->has_local_attention(q.size(3));
-}
-
-torch::Tensor local_attention_operator(const torch::Tensor& q, const torch::Tensor& k,
-                                       const torch::Tensor& v, std::int64_t window,
-                                       const OptionalTensor& cos, const OptionalTensor& sin,
-                                       const OptionalTensor& first_token) {
-  static const auto op = find_operator("zebra::local_attention", &differentiable);
-  return op.call(q, k, v, window, cos, sin, first_token);
-}
-
-torch::Tensor packed_local_attention_operator(const torch::Tensor& qkv, std::int64_t query_heads,
-                                              std::int64_t window, const OptionalTensor& cos,
-                                              const OptionalTensor& sin,
-                                              const OptionalTensor& first_token) {
-  static const auto op = find_operator("zebra::packed_local_attention", &packed_differentiable);
-  return op.call(qkv, query_heads, window, cos, sin, first_token);
 }
 
 TORCH_LIBRARY(zebra, m) {
@@ -345,16 +233,6 @@ TORCH_LIBRARY(zebra, m) {
       "packed_local_attention_backward(Tensor d_out, Tensor qkv, int query_heads, int window, "
       "Tensor? cos, Tensor? sin, Tensor? first_token, Tensor out, Tensor log_sum_exp, "
       "Tensor saved) -> Tensor");
-}
-
-TORCH_LIBRARY_IMPL(zebra, CompositeExplicitAutograd, m) {
-  m.impl("local_attention", output_only);
-  m.impl("packed_local_attention", packed_output_only);
-}
-
-TORCH_LIBRARY_IMPL(zebra, Autograd, m) {
-  m.impl("local_attention", differentiable);
-  m.impl("packed_local_attention", packed_differentiable);
 }
 
 void register_kernels(torch::Library& m) {

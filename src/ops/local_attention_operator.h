@@ -4,7 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <tuple>
+
+#include "ops/attention_result.h"
 
 namespace zebra {
 
@@ -36,5 +37,17 @@ torch::Tensor packed_local_attention_operator(const torch::Tensor& qkv, std::int
                                               std::int64_t window, const OptionalTensor& cos,
                                               const OptionalTensor& sin,
                                               const OptionalTensor& first_token);
+
+/// The packed operator in two steps, for a caller that keeps the result: computing it, and giving a
+/// result of equal arguments, however old, its gradient in qkv.
+AttentionResult packed_local_attention_result(const torch::Tensor& qkv, std::int64_t query_heads,
+                                              std::int64_t window, const OptionalTensor& cos,
+                                              const OptionalTensor& sin,
+                                              const OptionalTensor& first_token);
+torch::Tensor packed_local_attention_output(const torch::Tensor& qkv, std::int64_t query_heads,
+                                            std::int64_t window, const OptionalTensor& cos,
+                                            const OptionalTensor& sin,
+                                            const OptionalTensor& first_token,
+                                            const AttentionResult& result);
 
 }  // namespace zebra

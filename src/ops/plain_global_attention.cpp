@@ -1,7 +1,12 @@
 #include "ops/attention.h"
+#include "ops/torch_attention_kernel.h"
 
 namespace zebra {
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using Tensors = std::vector<torch::Tensor>;
 
 // [B, T, H, D] in and out; LibTorch's attention wants [B, H, T, D] and reads any strides.
 torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k,
@@ -13,30 +18,94 @@ torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k,
       .transpose(1, 2);
 }
 
+// A document is a contiguous piece of the token stream: attend within each, so the work is the sum
+// of their squares. Gives x [B, T, H, D] as one [1, length, H, D] per document, or whole where
+// there are no documents. The gradient is one concatenation.
+Tensors by_document(const torch::Tensor& x, at::IntArrayRef lengths) {
+  if (lengths.empty()) return {x};
+  return x.flatten(0, 1).unsqueeze(0).split_with_sizes(lengths, /*dim=*/1);
+}
+
+torch::Tensor joined(const Tensors& pieces, at::IntArrayRef sizes) {
+  return pieces.size() == 1 ? pieces[0].view(sizes) : torch::cat(pieces, /*dim=*/1).view(sizes);
+}
+
+// The log-sum-exps [1, Hq, length] of the documents stand one behind the other. `saved` is that of
+// one of them: no kernel reads it (torch_attention_kernel.cpp). Empty where no kernel is known.
+AttentionResult compute(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                        at::IntArrayRef lengths) {
+  const torch::NoGradGuard no_grad;
+  const auto qs = by_document(q, lengths), ks = by_document(k, lengths),
+             vs = by_document(v, lengths);
+  Tensors out, log_sum_exp;
+  AttentionResult piece;
+  for (std::size_t i = 0; i < qs.size(); ++i) {
+    const auto* kernel = torch_attention_kernel(qs[i], ks[i], vs[i]);
+    if (kernel == nullptr) return {};
+    piece = kernel->forward(qs[i], ks[i], vs[i]);
+    out.push_back(piece.out);
+    log_sum_exp.push_back(piece.log_sum_exp);
+  }
+  return {joined(out, q.sizes()), torch::cat(log_sum_exp, /*dim=*/2), piece.saved};
+}
+
+// A result that is already there gets its gradient, from the backward of the kernel that made it.
+class GlobalAttentionOfResult : public torch::autograd::Function<GlobalAttentionOfResult> {
+ public:
+  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& q,
+                               const torch::Tensor& k, const torch::Tensor& v,
+                               const std::vector<std::int64_t>& lengths,
+                               const AttentionResult& result) {
+    context->save_for_backward({q, k, v, result.out, result.log_sum_exp, result.saved});
+    context->saved_data["lengths"] = lengths;
+    return result.out.detach();
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& d_out) {
+    const auto s = context->get_saved_variables();
+    const auto lengths = context->saved_data["lengths"].toIntVector();
+    const auto d_outs = by_document(d_out[0], lengths), qs = by_document(s[0], lengths),
+               ks = by_document(s[1], lengths), vs = by_document(s[2], lengths),
+               outs = by_document(s[3], lengths);
+    Tensors dq, dk, dv;
+    std::int64_t begin = 0;
+    for (std::size_t i = 0; i < qs.size(); ++i) {
+      const auto length = qs[i].size(1);
+      const AttentionResult piece{outs[i], s[4].narrow(2, begin, length).contiguous(), s[5]};
+      begin += length;
+      const auto* kernel = torch_attention_kernel(qs[i], ks[i], vs[i]);
+      const auto [piece_dq, piece_dk, piece_dv] =
+          kernel->backward(d_outs[i], qs[i], ks[i], vs[i], piece);
+      dq.push_back(piece_dq);
+      dk.push_back(piece_dk);
+      dv.push_back(piece_dv);
+    }
+    return {joined(dq, s[0].sizes()), joined(dk, s[1].sizes()), joined(dv, s[2].sizes()), {}, {}};
+  }
+};
+
 }  // namespace
 
 torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
                                      const torch::Tensor& v, const RotaryFactors& rotary,
-                                     const PackedDocuments& documents) {
+                                     const PackedDocuments& documents, AttentionResult* kept) {
   const auto rotated_q = apply_rotary(q, rotary);
   const auto rotated_k = apply_rotary(k, rotary);
-  if (!documents.is_packed()) return fused_attention(rotated_q, rotated_k, v, /*causal=*/true);
-
-  // A document is a contiguous piece of the token stream: attend within each, so the work is the
-  // sum of their squares. The gradient of a split is one concatenation.
-  const auto lengths = at::IntArrayRef(documents.lengths);
-  const auto q_pieces = rotated_q.flatten(0, 1).split_with_sizes(lengths);
-  const auto k_pieces = rotated_k.flatten(0, 1).split_with_sizes(lengths);
-  const auto v_pieces = v.flatten(0, 1).split_with_sizes(lengths);
-  std::vector<torch::Tensor> outputs;
-  outputs.reserve(q_pieces.size());
-  for (std::size_t i = 0; i < q_pieces.size(); ++i) {
-    outputs.push_back(fused_attention(q_pieces[i].unsqueeze(0), k_pieces[i].unsqueeze(0),
-                                      v_pieces[i].unsqueeze(0),
-                                      /*causal=*/true)
-                          .squeeze(0));
+  const auto& lengths = documents.lengths;
+  if (kept != nullptr) {
+    if (!kept->is_filled()) *kept = compute(rotated_q, rotated_k, v, lengths);
+    if (kept->is_filled()) {
+      return GlobalAttentionOfResult::apply(rotated_q, rotated_k, v, lengths, *kept);
+    }
   }
-  return torch::cat(outputs).view(q.sizes());
+
+  const auto qs = by_document(rotated_q, lengths), ks = by_document(rotated_k, lengths),
+             vs = by_document(v, lengths);
+  Tensors out;
+  for (std::size_t i = 0; i < qs.size(); ++i) {
+    out.push_back(fused_attention(qs[i], ks[i], vs[i], /*causal=*/true));
+  }
+  return joined(out, q.sizes());
 }
 
 torch::Tensor cached_attention(const torch::Tensor& q, const torch::Tensor& k,

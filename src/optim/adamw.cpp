@@ -1,13 +1,17 @@
 #include "optim/adamw.h"
 
-#include <cmath>
+#include "base/memory_part.h"
 
 namespace zebra {
 
 AdamW::AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> ranges)
     : settings_(settings), ranges_(std::move(ranges)) {
   for (const auto& range : ranges_) {
-    masters_.push_back(range.weights.to(torch::kFloat32));
+    {
+      const MemoryPartScope scope(MemoryPart::masters);
+      masters_.push_back(range.weights.to(torch::kFloat32));
+    }
+    const MemoryPartScope scope(MemoryPart::moments);
     first_moments_.push_back(torch::zeros_like(masters_.back()));
     second_moments_.push_back(torch::zeros_like(masters_.back()));
   }
@@ -43,13 +47,12 @@ void AdamW::publish_masters() {
   }
 }
 
-double gradient_norm(const std::vector<torch::Tensor>& gradients) {
-  double sum_of_squares = 0.0;
-  for (const auto& gradient : gradients) {
-    const double norm = at::linalg_vector_norm(gradient, 2).item<double>();
-    sum_of_squares += norm * norm;
-  }
-  return std::sqrt(sum_of_squares);
+torch::Tensor squared_norm(const std::vector<torch::Tensor>& gradients) {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> norms;
+  for (const auto& gradient : gradients)
+    norms.push_back(at::linalg_vector_norm(gradient, 2).to(torch::kFloat64));
+  return torch::stack(norms).square().sum();
 }
 
 void clip_gradients(const std::vector<torch::Tensor>& gradients, double norm, double limit) {

@@ -49,9 +49,9 @@ class AdamW {
   std::int64_t steps_taken_ = 0;
 };
 
-/// Euclidean norm over all gradients together, summed per range and then over ranges in order (the
-/// same bits every time).
-double gradient_norm(const std::vector<torch::Tensor>& gradients);
+/// Squared Euclidean norm over all gradients together: a float64 scalar on their device, the same
+/// bits every time.
+torch::Tensor squared_norm(const std::vector<torch::Tensor>& gradients);
 
 /// Scales all gradients by limit / norm when `norm` exceeds `limit`; a limit of 0 means none.
 void clip_gradients(const std::vector<torch::Tensor>& gradients, double norm, double limit);

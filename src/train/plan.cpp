@@ -1,13 +1,12 @@
 #include "train/plan.h"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
-#include <vector>
 
-#include "base/text.h"
+#include "distributed/sharding_cost.h"
 #include "model/cost.h"
 #include "model/layout.h"
+#include "train/plan_activations.h"
 
 namespace zebra {
 namespace {
@@ -17,23 +16,13 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t kFloatBytes = 4;
 constexpr double kTrainingPasses = 3.0;  // backward costs twice the forward
 
-std::int64_t weight_bytes(const Config& config) {
-  return config.train.precision == Precision::bf16 ? 2 : kFloatBytes;
-}
-
-// Bytes that the training state needs on its rank. Activations come on top: they depend on the
-// kernels.
-Json state_bytes(const Config& config, std::int64_t parameters) {
-  const bool has_masters = config.train.precision == Precision::bf16;
-  const std::int64_t weights = parameters * weight_bytes(config);
-  const std::int64_t gradients = parameters * kFloatBytes;
-  const std::int64_t masters = has_masters ? parameters * kFloatBytes : 0;
-  const std::int64_t moments = 2 * parameters * kFloatBytes;
-  return {{"weights", weights},
-          {"gradients", gradients},
-          {"masters", masters},
-          {"moments", moments},
-          {"total", weights + gradients + masters + moments}};
+Json parameters_json(const ParameterCount& count) {
+  return {{"embedding", count.embedding},
+          {"attention", count.attention},
+          {"feed_forward", count.feed_forward},
+          {"norms", count.norms},
+          {"head", count.head},
+          {"total", count.total()}};
 }
 
 Json flops_json(const ForwardFlops& flops) {
@@ -43,6 +32,35 @@ Json flops_json(const ForwardFlops& flops) {
           {"local_attention", flops.local_attention},
           {"head", flops.head},
           {"total", flops.total()}};
+}
+
+Json ranks_json(const ShardedModel& sharded, std::int64_t micro_batches) {
+  return {{"count", sharded.ranks()},
+          {"shards", sharded.shards},
+          {"replicas", sharded.replicas},
+          {"micro_batches_per_step", micro_batches}};
+}
+
+Json memory_json(const RankMemory& memory) {
+  return {{"weights", memory.weights},
+          {"gradients", memory.gradients},
+          {"masters", memory.masters},
+          {"moments", memory.moments},
+          {"gathered_weights", memory.gathered_weights},
+          {"gradients_in_flight", memory.gradients_in_flight},
+          {"reduction_copies", memory.reduction_copies},
+          {"total", memory.total()}};
+}
+
+Json activations_json(const ActivationBytes& bytes) {
+  return {{"blocks", bytes.blocks}, {"at_work", bytes.at_work}, {"total", bytes.total()}};
+}
+
+Json traffic_json(const Traffic& traffic) {
+  return {{"gathered_weights", traffic.gathers},
+          {"scattered_gradients", traffic.scatters},
+          {"all_reduced_gradients", traffic.all_reduces},
+          {"total", traffic.total()}};
 }
 
 Json cache_json(const Config& config) {
@@ -57,112 +75,78 @@ Json cache_json(const Config& config) {
   return rows;
 }
 
-std::string padded(const std::string& text, std::size_t width, bool right = false) {
-  const std::string space(width > text.size() ? width - text.size() : 0, ' ');
-  return right ? space + text : text + space;
+Json overlap_json(const Overlap& overlap) {
+  return {{"compute", overlap.compute},
+          {"communication", overlap.communication},
+          {"hidden", overlap.is_hidden()}};
 }
 
-std::string row(const std::string& name, const std::string& value, const std::string& note = "") {
-  return "  " + padded(name, 22) + padded(value, 12, /*right=*/true) +
-         (note.empty() ? "" : "  " + note) + "\n";
+Json hardware_json(const Hardware& hardware, Precision precision) {
+  const auto& [gpu, network, gpus_per_host] = hardware.cluster;
+  return {{"gpu", gpu.name},
+          {"peak_flops", peak_flops(gpu, precision)},
+          {"memory_bytes", gpu.memory_bytes},
+          {"gpus_per_host", gpus_per_host},
+          {"fast_link_bytes_per_second", gpu.link_bytes_per_second},
+          {"network_bytes_per_second", network},
+          {"efficiency", hardware.efficiency}};
 }
 
-std::string bytes_text(const Json& value) { return with_byte_unit(value.get<double>()); }
-
-std::string layer_table(const ModelSection& model) {
-  const auto kinds = layer_kinds(model);
-  const auto globals = std::count(kinds.begin(), kinds.end(), LayerKind::global);
-  std::string text = "Layers\n  " + model.attention_pattern.value() + "\n";
-  text += row("global", std::to_string(globals), "every earlier token");
-  if (globals < model.num_hidden_layers) {
-    text += row("local", std::to_string(model.num_hidden_layers - globals),
-                window_in_words(model.window_size.value()));
-  }
-  const auto heads = std::to_string(model.num_attention_heads) + " heads of " +
-                     std::to_string(model.head_dim.value()) + ", " +
-                     std::to_string(model.num_key_value_heads.value()) + " for keys and values";
-  text += row("width", std::to_string(model.hidden_size), heads);
-  return text + row("feed-forward", std::to_string(model.intermediate_size), "SwiGLU");
-}
-
-std::string parameter_table(const Json& plan) {
-  std::string text = "\nParameters\n";
-  for (const auto& [name, value] : plan["parameters"].items())
-    text += row(name, with_commas(value.get<std::int64_t>()));
-  return text;
-}
-
-std::string flops_table(const Json& plan, const Config& config) {
-  std::string text =
-      "\nForward FLOPs per token at length " + std::to_string(config.data.sequence_length) + "\n";
-  const double total = plan["forward_flops_per_token"]["total"].get<double>();
-  for (const auto& [name, value] : plan["forward_flops_per_token"].items()) {
-    text += row(name, with_suffix(value.get<double>()),
-                fixed(100.0 * value.get<double>() / total, 1) + " %");
-  }
-  return text + row("of full attention",
-                    fixed(plan["cost_relative_to_full_attention"].get<double>(), 3),
-                    "the same model with every layer global costs 1");
-}
-
-std::string memory_table(const Json& plan) {
-  std::string text = "\nTraining state per rank (activations come on top)\n";
-  for (const auto& [name, value] : plan["state_bytes_per_rank"].items())
-    text += row(name, bytes_text(value));
-  text += row("checkpoint", bytes_text(plan["checkpoint_bytes"]));
-  text += "\nKey-value cache per sequence, bf16\n";
-  for (const auto& entry : plan["key_value_cache"]) {
-    text +=
-        row("at " + with_commas(entry["length"].get<std::int64_t>()), bytes_text(entry["bytes"]),
-            "full attention " + bytes_text(entry["bytes_full_attention"]));
-  }
-  return text;
+Json time_json(const StepTime& time) {
+  return {{"compute", time.compute},
+          {"fast_link", time.fast_link},
+          {"network", time.network},
+          {"block_forward", overlap_json(time.forward)},
+          {"block_backward", overlap_json(time.backward)},
+          {"exposed",
+           {{"in_passes", time.in_passes},
+            {"after_last_pass", time.after_last_pass},
+            {"before_first_pass", time.before_first_pass},
+            {"total", time.exposed()}}},
+          {"step", time.step()}};
 }
 
 }  // namespace
 
-nlohmann::ordered_json plan_json(const Config& config) {
+nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks,
+                                 const std::optional<Hardware>& hardware) {
   const auto count = count_parameters(config.model);
   const auto flops = forward_flops_per_token(config.model, config.data.sequence_length);
   const auto full =
       forward_flops_per_token(with_full_attention(config.model), config.data.sequence_length);
   const auto tokens_per_step = config.train.global_batch_size * config.data.sequence_length;
   const auto tokens = tokens_per_step * config.train.max_steps;
+  const auto sharded = shard_model(config.model, config.train.precision, config.parallel, ranks);
+  const auto micro_batches =
+      config.train.global_batch_size / (config.train.micro_batch_size * ranks);
 
   Json plan;
   plan["layers"] = Json::array();
   for (const auto kind : layer_kinds(config.model)) plan["layers"].push_back(kind_name(kind));
-  plan["parameters"] = {{"embedding", count.embedding},
-                        {"attention", count.attention},
-                        {"feed_forward", count.feed_forward},
-                        {"norms", count.norms},
-                        {"head", count.head},
-                        {"total", count.total()}};
+  plan["parameters"] = parameters_json(count);
   plan["forward_flops_per_token"] = flops_json(flops);
   plan["training_flops_per_token"] = kTrainingPasses * flops.total();
+  plan["recomputed_flops_per_token"] = recomputed_flops_per_token(config);
   plan["cost_relative_to_full_attention"] = flops.total() / full.total();
-  plan["state_bytes_per_rank"] = state_bytes(config, count.total());
+  plan["ranks"] = ranks_json(sharded, micro_batches);
+  plan["state_bytes_per_rank"] = memory_json(memory_per_rank(sharded));
+  if (config.train.precision == Precision::bf16) {
+    plan["activation_bytes_per_rank"] = activations_json(activation_bytes(config));
+  }
+  plan["bytes_sent_per_rank_and_step"] = traffic_json(traffic_per_step(sharded, micro_batches));
   plan["checkpoint_bytes"] = 3 * kFloatBytes * count.total();
   plan["key_value_cache"] = cache_json(config);
   plan["steps"] = config.train.max_steps;
   plan["tokens_per_step"] = tokens_per_step;
   plan["tokens"] = tokens;
   plan["training_flops"] = kTrainingPasses * flops.total() * static_cast<double>(tokens);
+  if (hardware) {
+    const auto time = step_time(config, sharded, *hardware);
+    plan["hardware"] = hardware_json(*hardware, config.train.precision);
+    plan["seconds_per_step"] = time_json(time);
+    plan["tokens_per_second"] = static_cast<double>(tokens_per_step) / time.step();
+  }
   return plan;
-}
-
-std::string plan_text(const Config& config) {
-  const auto plan = plan_json(config);
-  std::string text = layer_table(config.model) + parameter_table(plan) + flops_table(plan, config) +
-                     memory_table(plan);
-  text += "\nRun\n";
-  text += row("steps", with_commas(plan["steps"].get<std::int64_t>()));
-  text += row("tokens per step", with_commas(plan["tokens_per_step"].get<std::int64_t>()),
-              std::to_string(config.train.global_batch_size) + " sequences of " +
-                  std::to_string(config.data.sequence_length));
-  text += row("tokens", with_suffix(plan["tokens"].get<double>()));
-  return text + row("training FLOPs", scientific(plan["training_flops"].get<double>()),
-                    "three times the forward pass");
 }
 
 }  // namespace zebra

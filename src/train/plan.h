@@ -1,18 +1,25 @@
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 
 #include "config/config.h"
+#include "train/plan_time.h"
 
 namespace zebra {
 
-/// What a run will cost before it is paid for: layers, parameters, FLOPs per token by part, bytes
-/// by part, checkpoint size, tokens and steps. `config` has model.vocab_size. Closed forms:
-/// model/cost.h.
-nlohmann::ordered_json plan_json(const Config& config);
+/// What a run on so many ranks will cost before it is paid for: layers, parameters, FLOPs per
+/// token, bytes in memory and on the wire for each rank, all by part, checkpoint size, tokens and
+/// steps; with `hardware` also the time of a step. `config` has model.vocab_size, and its batch
+/// sizes fit the ranks. Closed forms: model/cost.h, distributed/sharding_cost.h,
+/// train/plan_activations.h, train/plan_time.h.
+nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks = 1,
+                                 const std::optional<Hardware>& hardware = std::nullopt);
 
 /// The same as tables for people.
-std::string plan_text(const Config& config);
+std::string plan_text(const Config& config, std::int64_t ranks = 1,
+                      const std::optional<Hardware>& hardware = std::nullopt);
 
 }  // namespace zebra

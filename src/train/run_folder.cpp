@@ -51,7 +51,8 @@ std::string utc_now() {
 
 }  // namespace
 
-RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
+RunFolder::RunFolder(std::filesystem::path path, Role role) : path_(std::move(path)) {
+  if (role == Role::follower) return;
   std::error_code error;
   std::filesystem::create_directories(path_, error);
   if (error) throw InputError(path_.string() + ": run.dir cannot be created: " + error.message());
@@ -74,6 +75,7 @@ RunFolder::RunFolder(std::filesystem::path path) : path_(std::move(path)) {
 }
 
 RunFolder::~RunFolder() {
+  if (lock_ < 0) return;
   // A run that was refused before it wrote anything leaves no folder behind.
   std::error_code ignored;
   const std::filesystem::directory_iterator entries(path_, ignored);

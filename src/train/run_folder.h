@@ -10,11 +10,16 @@ namespace zebra {
 
 enum class RunState { running, stopped, finished, failed };
 
-/// The folder of one run, owned by one process at a time.
+/// The folder of one run, owned by the first rank of one job at a time.
 class RunFolder {
  public:
-  /// Creates the folder and locks it. Throws InputError when another process trains in it.
-  explicit RunFolder(std::filesystem::path path);
+  enum class Role {
+    owner,     ///< creates the folder, locks it, and is the only one to call what changes it
+    follower,  ///< another rank of the owner's job: reads, and adds its part of checkpoints
+  };
+
+  /// Throws InputError when another process trains in it.
+  explicit RunFolder(std::filesystem::path path, Role role = Role::owner);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;

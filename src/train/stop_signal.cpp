@@ -2,9 +2,6 @@
 
 #include <unistd.h>
 
-#include <csignal>
-#include <initializer_list>
-
 namespace zebra {
 namespace {
 
@@ -26,20 +23,20 @@ void watch_stop_signals() {
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
+  for (const int signal : kStopSignals) sigaction(signal, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-const char* stop_signal() {
-  switch (g_received) {
+int stop_signal() { return g_received; }
+
+std::string stop_signal_name(int signal) {
+  switch (signal) {
     case SIGINT:
       return "SIGINT";
     case SIGTERM:
       return "SIGTERM";
-    case SIGUSR1:
-      return "SIGUSR1";
     default:
-      return nullptr;
+      return "SIGUSR1";
   }
 }
 

@@ -11,6 +11,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/names.h"
+#include "distributed/replica_check.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/cost.h"
@@ -31,29 +32,38 @@ void set_numerics(const TrainSection& train) {
   context.setFloat32MatmulPrecision("highest");  // no TF32
 }
 
+// "cuda:0", "8 ranks (cuda)".
+std::string ranks_text(int ranks, torch::Device device) {
+  return ranks == 1
+             ? device.str()
+             : std::to_string(ranks) + " ranks (" + c10::DeviceTypeName(device.type(), true) + ")";
+}
+
+ShardingOptions sharding_options(const Config& config) {
+  return {config.parallel.sharding, weight_type(config.train.precision),
+          weight_type(config.parallel.reduce_precision)};
+}
+
 }  // namespace
 
-Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
-                 RunFolder& folder)
+Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
+                 TokenDatasets validation, RunFolder& folder, Job& job)
     : config_(config),
       tokenizer_(tokenizer),
       folder_(folder),
-      device_(resolve_device(config.run.device)),
-      data_(config, std::move(datasets.train), device_.is_cuda()),
-      validation_(std::move(datasets.validation)),
-      model_(config.model),
+      job_(job),
+      device_(resolve_device(config.run.device, job.launch().local_rank)),
+      mesh_(job, config.parallel, device_),
+      data_(std::move(data)),
+      validation_(std::move(validation)),
+      model_(config.model, ParameterMemory::placeholder),
+      parallel_(model_, sharding_options(config), mesh_.groups(), device_, config.run.seed),
+      // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
+      // agree.
+      optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above) {
   set_numerics(config.train);
-  std::vector<OptimizerRange> ranges;
-  for (const auto& unit : model_->units()) {
-    initialize_weights(unit, config.run.seed);
-    units_.emplace_back(unit, weight_type(config.train.precision), device_);
-  }
-  // The optimizer's masters start as the rounded weights, so that a checkpoint of step 0 and the
-  // model agree.
-  for (const auto& unit : units_)
-    ranges.push_back({unit.weights(), unit.gradients(), unit.decayed_size()});
-  optimizer_ = std::make_unique<AdamW>(config.optimizer, std::move(ranges));
+  model_->set_activation_checkpointing(config.train.activation_checkpointing);
   for (const auto& source : data_.sources())
     state_.dataset_fingerprints.push_back(source->fingerprint());
 }
@@ -66,8 +76,8 @@ void Trainer::resume(Checkpoint& checkpoint) {
         ": was saved while training on other data: the fingerprints of data.train "
         "differ; use the datasets of that run, or set another run.dir to start a new one");
   }
-  load_training_tensors(checkpoint, units_, *optimizer_);
-  optimizer_->set_steps_taken(state.optimizer_steps);
+  load_training_tensors(checkpoint, parallel_.units(), optimizer_);
+  optimizer_.set_steps_taken(state.optimizer_steps);
   skip_rule_.set_state(state.skip);
   state_ = std::move(state);
   newest_checkpoint_ = checkpoint.folder();
@@ -75,19 +85,23 @@ void Trainer::resume(Checkpoint& checkpoint) {
 
 TrainOutcome Trainer::run(std::int64_t stop_after) {
   const c10::DeviceGuard guard(device_);
-  metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
+  if (job_.is_first())
+    metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
   if (state_.step >= last_step) return finish();
-  folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
+  set_status(RunState::running, "");
   log_start(last_step);
   last_logged_ = monotonic_seconds();
   started_ = last_logged_ - state_.seconds;
   tokens_last_logged_ = state_.tokens;
+  parallel_.publish_weights();
 
   Prefetch prefetch(data_, state_.step + 1);
   while (state_.step < last_step) {
+    job_.begin("waiting for data");
     const auto metrics = train_step(prefetch.next());
+    job_.set_timeout(config_.parallel.timeout);
     if (is_due(config_.logging.every_steps) || metrics.skipped) log_step(metrics);
     if (skip_rule_.diverged()) {
       save();
@@ -95,12 +109,14 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
                   "diverged: the loss or gradient norm was not finite in " +
                       std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
     }
+    if (is_due(config_.parallel.check_replicas_every))
+      check_replicas(job_, parallel_.units(), parallel_.groups());
     if (is_due(config_.eval.every_steps)) validate();
-    const char* signal = stop_signal();
-    if (is_due(config_.checkpoint.every_steps) || state_.step == last_step || signal != nullptr)
-      save();
-    if (signal != nullptr && state_.step < last_step) {
-      return stop(TrainOutcome::stopped, RunState::stopped, std::string("stopped by ") + signal);
+    const int signal = agreed_stop_signal();
+    if (is_due(config_.checkpoint.every_steps) || state_.step == last_step || signal != 0) save();
+    if (signal != 0 && state_.step < last_step) {
+      return stop(TrainOutcome::stopped, RunState::stopped,
+                  "stopped by " + stop_signal_name(signal));
     }
   }
   return finish();
@@ -120,22 +136,23 @@ bool Trainer::is_due(std::int64_t every_steps) const {
 
 StepMetrics Trainer::train_step(const StepBatch& batch) {
   const auto step = state_.step + 1;
-  auto loss_sum = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kFloat32));
-  accumulate_gradients(batch, loss_sum);
+  job_.set_step(step);
+  const double loss_sum = accumulate_gradients(batch);
 
-  const double loss = loss_sum.item<double>() / static_cast<double>(batch.counted_targets);
-  const double norm = gradient_norm(gradients());
+  const double loss = loss_sum / static_cast<double>(batch.counted_targets);
+  const double norm = parallel_.gradient_norm();
   const double lr =
       config_.optimizer.lr * learning_rate_factor(config_.schedule, step, config_.train.max_steps);
   // A step without a single target says nothing about the model's health.
   const bool skipped = batch.counted_targets == 0 || skip_rule_.skips(loss, norm);
   if (!skipped) {
-    clip_gradients(gradients(), norm, config_.train.grad_clip);
-    optimizer_->step(lr);
+    clip_gradients(parallel_.gradient_parts(), norm, config_.train.grad_clip);
+    optimizer_.step(lr);
+    parallel_.publish_weights();
   }
 
   state_.step = step;
-  state_.optimizer_steps = optimizer_->steps_taken();
+  state_.optimizer_steps = optimizer_.steps_taken();
   state_.tokens += config_.train.global_batch_size * config_.data.sequence_length;
   state_.seconds = monotonic_seconds() - started_;
   state_.skip = skip_rule_.state();
@@ -143,32 +160,51 @@ StepMetrics Trainer::train_step(const StepBatch& batch) {
   return {step, loss, norm, lr, skipped, state_.tokens, 0.0, state_.seconds};
 }
 
-// The gradient of the mean over all counted targets of the step, whatever the micro-batches.
-void Trainer::accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum) {
-  for (auto& unit : units_) unit.zero_gradients();
+// The gradient of the mean over all counted targets of the step, whatever the ranks and
+// micro-batches. Returns the sum of their losses.
+double Trainer::accumulate_gradients(const StepBatch& batch) {
+  parallel_.begin_step();
+  auto loss_sum = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kFloat32));
   const auto scale =
       torch::full({}, 1.0 / static_cast<double>(std::max<std::int64_t>(batch.counted_targets, 1)),
                   loss_sum.options());
   for (const auto& on_host : batch.micro_batches) {
+    job_.begin("computing");
+    parallel_.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
     const auto micro_batch = on_host.to(device_);
     const auto sums = model_->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
                                    config_.train.z_loss);
     sums.objective.backward(scale);
+    parallel_.finish_micro_batch();
     loss_sum.add_(sums.cross_entropy);
   }
+  parallel_.finish_step();
+  mesh_.all().all_reduce(loss_sum, "the loss").wait();
+  return loss_sum.item<double>();
 }
 
-std::vector<torch::Tensor> Trainer::gradients() const {
-  std::vector<torch::Tensor> gradients;
-  for (const auto& unit : units_) gradients.push_back(unit.gradients());
-  return gradients;
+// The signal that any rank was asked to stop by, or 0: ranks get theirs at different moments.
+int Trainer::agreed_stop_signal() {
+  if (job_.ranks() == 1) return stop_signal();
+  auto received = torch::zeros({kStopSignals.size()}, torch::kFloat32);
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    if (stop_signal() == kStopSignals[i]) received[static_cast<std::int64_t>(i)] = 1.0;
+  }
+  received = received.to(device_);
+  mesh_.all().all_reduce(received, "the stop signals").wait();
+  const auto counts = received.to(torch::kCPU);
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    if (counts[static_cast<std::int64_t>(i)].item<float>() > 0.0F) return kStopSignals[i];
+  }
+  return 0;
 }
 
 void Trainer::log_start(std::int64_t last_step) const {
   log_info("training " + config_.run.name + ", steps " + std::to_string(state_.step + 1) + " to " +
            std::to_string(last_step) + ": " +
            with_suffix(static_cast<double>(count_parameters(config_.model).total())) +
-           " parameters in " + name_of(config_.train.precision) + " on " + device_.str() + ", " +
+           " parameters in " + name_of(config_.train.precision) + " on " +
+           ranks_text(job_.ranks(), device_) + ", " +
            with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
 }
 
@@ -179,7 +215,7 @@ void Trainer::log_step(const StepMetrics& metrics) {
       static_cast<double>(state_.tokens - tokens_last_logged_) / std::max(now - last_logged_, 1e-9);
   last_logged_ = now;
   tokens_last_logged_ = state_.tokens;
-  metrics_->add(row);
+  if (metrics_) metrics_->add(row);
 
   const double tokens_left =
       static_cast<double>((config_.train.max_steps - row.step) * config_.train.global_batch_size *
@@ -201,9 +237,13 @@ void Trainer::validate() {
   const double began = monotonic_seconds();
   const auto result = evaluate_perplexity(
       model_, tokenizer_, validation_,
-      {config_.data.sequence_length, config_.eval.max_tokens, config_.data.document_mask});
+      {.length = config_.data.sequence_length,
+       .max_tokens = config_.eval.max_tokens,
+       .document_mask = config_.data.document_mask,
+       .progress = [this](std::int64_t, std::int64_t) { job_.begin("validating"); },
+       .ranks = &mesh_.all()});
   state_.validation_loss = result.loss();
-  metrics_->add_validation(state_.step, result);
+  if (metrics_) metrics_->add_validation(state_.step, result);
   log_info("step " + std::to_string(state_.step) + "  validation loss " + fixed(result.loss(), 4) +
            "  perplexity " + fixed(result.perplexity(), 2) + "  bits per byte " +
            fixed(result.bits_per_byte(), 4) + "  (" +
@@ -212,10 +252,13 @@ void Trainer::validate() {
   last_logged_ += monotonic_seconds() - began;  // the rate is that of training
 }
 
+// Every rank generates the same text: with split weights they need one another.
 void Trainer::write_sample() {
   const auto tokens = generate(
       model_, {tokenizer_.bos()},
-      {.max_new_tokens = kSampleTokens, .seed = config_.run.seed, .stop_token = tokenizer_.eos()});
+      {.max_new_tokens = kSampleTokens, .seed = config_.run.seed, .stop_token = tokenizer_.eos()},
+      [this](std::int32_t) { job_.begin("writing a sample"); });
+  if (!job_.is_first()) return;
   const auto samples = folder_.path() / "samples";
   std::filesystem::create_directories(samples);
   write_file_atomically(samples / (checkpoint_folder("", state_.step).filename().string() + ".txt"),
@@ -227,23 +270,35 @@ void Trainer::save() {
   const double began = monotonic_seconds();
   TrainingState state = state_;
   state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
-  write_checkpoint(folder, {state_.step, config_, folder_.path() / "tokenizer.model",
-                            state.to_json(), training_tensors(units_, *optimizer_)});
+  job_.begin("saving a checkpoint");
+  write_checkpoint(folder,
+                   {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
+                    training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)},
+                   job_);
   newest_checkpoint_ = folder;
-  try {
-    prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
-  } catch (const std::exception& error) {
-    log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
-  }
-  folder_.set_status(RunState::running, state_.step, "", newest_checkpoint_);
+  prune();
+  set_status(RunState::running, "");
   const double took = monotonic_seconds() - began;
   last_logged_ += took;
   log_info("step " + std::to_string(state_.step) + "  saved " + folder.string() + " in " +
            fixed(took, 1) + " s");
 }
 
+void Trainer::prune() const {
+  if (!job_.is_first()) return;
+  try {
+    prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
+  } catch (const std::exception& error) {
+    log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
+  }
+}
+
+void Trainer::set_status(RunState state, const std::string& reason) const {
+  if (job_.is_first()) folder_.set_status(state, state_.step, reason, newest_checkpoint_);
+}
+
 TrainOutcome Trainer::stop(TrainOutcome outcome, RunState state, const std::string& reason) {
-  folder_.set_status(state, state_.step, reason, newest_checkpoint_);
+  set_status(state, reason);
   log_info("step " + std::to_string(state_.step) + "  " + reason);
   return outcome;
 }

@@ -9,7 +9,9 @@
 #include "config/config.h"
 #include "data/prefetch.h"
 #include "data/training_data.h"
-#include "distributed/flat_unit.h"
+#include "distributed/job.h"
+#include "distributed/rank_mesh.h"
+#include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 #include "optim/skip_rule.h"
@@ -27,14 +29,16 @@ enum class TrainOutcome {
 
 /// One training run from its first or resumed step to its last.
 ///
-/// A step: gradients of all micro-batches add up in the flat units; loss, norm and skip rule
-/// decide; AdamW updates. Then metrics, validation and checkpoint, each when its turn has come.
+/// A step: gradients of all micro-batches and ranks add up; loss, norm and skip rule decide; AdamW
+/// updates. Then metrics, validation and checkpoint, each when its turn has come. All ranks of the
+/// job do the same and come to the same decisions; the first writes what is for people.
 class Trainer {
  public:
-  /// `config` is resolved and has model.vocab_size. Builds the model with its initial weights.
-  /// `folder` must have been described before run(): checkpoints take its copy of the tokenizer.
-  Trainer(const Config& config, const Tokenizer& tokenizer, RunDatasets datasets,
-          RunFolder& folder);
+  /// `config` is resolved and has model.vocab_size. Connects the ranks and builds the model with
+  /// its initial weights. `folder` must have been described before run(): checkpoints take its copy
+  /// of the tokenizer.
+  Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
+          TokenDatasets validation, RunFolder& folder, Job& job);
 
   /// Takes over weights, optimizer, statistics and position. Throws InputError when the checkpoint
   /// does not fit.
@@ -45,32 +49,36 @@ class Trainer {
 
  private:
   StepMetrics train_step(const StepBatch& batch);
-  void accumulate_gradients(const StepBatch& batch, torch::Tensor& loss_sum);
-  std::vector<torch::Tensor> gradients() const;
+  double accumulate_gradients(const StepBatch& batch);
+  int agreed_stop_signal();
 
   void log_start(std::int64_t last_step) const;
   void log_step(const StepMetrics& metrics);
   void validate();
   void write_sample();
   void save();
+  void prune() const;
   TrainOutcome finish();
   TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
 
   bool is_due(std::int64_t every_steps) const;
+  void set_status(RunState state, const std::string& reason) const;
 
   Config config_;
   const Tokenizer& tokenizer_;
   RunFolder& folder_;
+  Job& job_;
   torch::Device device_;
+  RankMesh mesh_;
   TrainingData data_;
   TokenDatasets validation_;
   ZebraModel model_;
-  std::vector<FlatUnit> units_;
-  std::unique_ptr<AdamW> optimizer_;
+  ShardedDataParallel parallel_;
+  AdamW optimizer_;
   SkipRule skip_rule_;
   TrainingState state_;
   std::filesystem::path newest_checkpoint_;
-  std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<MetricsLog> metrics_;  // on the first rank
 
   double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
   double last_logged_ = 0.0;

@@ -1,0 +1,206 @@
+#include "distributed/job.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <map>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "distributed/collective_error.h"
+
+namespace zebra {
+namespace {
+
+constexpr std::chrono::seconds kJoinTimeout(300);
+// Once the watchdog watches, it is the one to give up.
+constexpr std::chrono::hours kWatchedTimeout(24 * 365);
+
+c10::intrusive_ptr<c10d::Store> connect(const Launch& launch) {
+  c10d::TCPStoreOptions options;
+  options.port = static_cast<std::uint16_t>(launch.store_port);
+  options.isServer = launch.rank == 0 && !launch.store_is_elsewhere;
+  options.waitWorkers = false;
+  options.timeout = kJoinTimeout;
+  try {
+    const c10::intrusive_ptr<c10d::Store> store =
+        c10::make_intrusive<c10d::TCPStore>(launch.store_address, options);
+    return c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, store);
+  } catch (const std::exception& error) {
+    throw RunError("rank " + std::to_string(launch.rank) + " cannot reach the meeting place " +
+                   launch.store_address + ":" + std::to_string(launch.store_port) +
+                   (options.isServer ? " (is the port taken? MASTER_PORT names another): "
+                                     : " (is rank 0 running there?): ") +
+                   without_backtrace(error.what()));
+  }
+}
+
+std::vector<std::string> keys_of_ranks(const std::string& prefix, int ranks) {
+  std::vector<std::string> keys;
+  for (int rank = 0; rank < ranks; ++rank) keys.push_back(prefix + std::to_string(rank));
+  return keys;
+}
+
+std::string ranks_text(const std::vector<int>& ranks) {
+  std::vector<std::string> numbers;
+  for (const int rank : ranks) numbers.push_back(std::to_string(rank));
+  return (ranks.size() == 1 ? "rank " : "ranks ") + join(numbers, ", ");
+}
+
+}  // namespace
+
+Job::Job(Launch launch) : launch_(std::move(launch)) {
+  if (ranks() == 1) return;
+  store_ = connect(launch_);
+  join();
+  start_watchdog();
+  store_->setTimeout(kWatchedTimeout);
+}
+
+Job::~Job() = default;
+
+void Job::join() {
+  const auto keys = keys_of_ranks("joined/", ranks());
+  const std::string own_name =
+      std::to_string(std::time(nullptr)) + "-" + std::to_string(::getpid());
+  if (is_first())
+    store_->set("attempt", std::vector<std::uint8_t>(own_name.begin(), own_name.end()));
+  store_->set(keys[static_cast<std::size_t>(rank())], std::vector<std::uint8_t>{1});
+  try {
+    store_->wait(keys, kJoinTimeout);
+  } catch (const std::exception&) {
+    std::vector<int> missing;
+    for (int other = 0; other < ranks(); ++other) {
+      if (!store_->check({keys[static_cast<std::size_t>(other)]})) missing.push_back(other);
+    }
+    throw RunError(ranks_text(missing) + " of " + std::to_string(ranks()) +
+                   " did not join within " + std::to_string(kJoinTimeout.count()) +
+                   " s; look for their own messages, and whether they reach " +
+                   launch_.store_address + ":" + std::to_string(launch_.store_port));
+  }
+  const auto attempt = store_->get("attempt");
+  attempt_.assign(attempt.begin(), attempt.end());
+}
+
+void Job::start_watchdog() {
+  WatchdogSettings settings;
+  settings.rank = rank();
+  settings.ranks = ranks();
+  if (launch_.store_is_elsewhere) settings.store_server = "the agent of " + launch_.launcher;
+  settings.report = [this](const std::string& verdict) { report(verdict); };
+  settings.claim = [this] { return claim(); };
+  watchdog_ = std::make_unique<Watchdog>(store("watchdog"), settings);
+}
+
+c10::intrusive_ptr<c10d::Store> Job::store(const std::string& name) const {
+  return c10::make_intrusive<c10d::PrefixStore>(name, store_);
+}
+
+std::vector<std::string> Job::exchange(const std::string& text, const std::string& what) {
+  if (ranks() == 1) return {text};
+  begin_collective(what);
+  const auto keys = keys_of_ranks("exchange/" + std::to_string(exchanges_) + "/", ranks());
+  std::vector<std::string> texts;
+  try {
+    store_->set(keys[static_cast<std::size_t>(rank())],
+                std::vector<std::uint8_t>(text.begin(), text.end()));
+    store_->wait(keys);
+    for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
+  } catch (const std::exception& error) {
+    throw CollectiveError(what + ": " + without_backtrace(error.what()));
+  }
+  // Whoever is here has seen the end of the exchange before the last, so its texts are not needed.
+  if (exchanges_ >= 2) {
+    store_->deleteKey("exchange/" + std::to_string(exchanges_ - 2) + "/" + std::to_string(rank()));
+  }
+  ++exchanges_;
+  return texts;
+}
+
+void Job::together(const std::string& what, const std::function<void()>& work) {
+  std::string problem;
+  try {
+    work();
+  } catch (const InputError& error) {
+    problem = error.what();
+    if (ranks() == 1) throw;
+  }
+  std::map<std::string, std::vector<int>> ranks_of;
+  const auto problems = exchange(problem, what);
+  for (int other = 0; other < ranks(); ++other) {
+    const auto& text = problems[static_cast<std::size_t>(other)];
+    if (!text.empty()) ranks_of[text].push_back(other);
+  }
+  if (ranks_of.empty()) return;
+  if (!is_first()) {
+    finish();
+    throw ReportedByFirstRank();
+  }
+  std::string message;
+  for (const auto& [text, having_it] : ranks_of) {
+    if (!message.empty()) message += "\n";
+    if (static_cast<int>(having_it.size()) < ranks()) message += ranks_text(having_it) + ": ";
+    message += text;
+  }
+  finish();
+  throw InputError(message);
+}
+
+void Job::begin(const std::string& activity) {
+  if (watchdog_) watchdog_->begin(activity);
+}
+
+void Job::begin_collective(const std::string& name) {
+  if (watchdog_) watchdog_->begin_collective(name);
+}
+
+void Job::set_step(std::int64_t step) {
+  if (watchdog_) watchdog_->set_step(step);
+}
+
+void Job::set_timeout(double seconds) {
+  if (watchdog_) watchdog_->set_timeout(seconds);
+}
+
+void Job::set_failure_record(std::filesystem::path shared_folder,
+                             std::function<void(const std::string&)> record) {
+  const std::lock_guard lock(mutex_);
+  shared_folder_ = std::move(shared_folder);
+  record_ = std::move(record);
+}
+
+void Job::fail(const std::string& error) {
+  if (watchdog_) {
+    watchdog_->fail(error);
+  } else {
+    report(error);
+  }
+}
+
+void Job::collective_failed(const std::string& error) { watchdog_->collective_failed(error); }
+
+void Job::finish() {
+  if (watchdog_) watchdog_->finish();
+}
+
+void Job::report(const std::string& verdict) {
+  log_error(verdict);
+  const std::lock_guard lock(mutex_);
+  if (record_) record_(verdict);
+}
+
+// True for the first rank that makes the file.
+bool Job::claim() {
+  const std::lock_guard lock(mutex_);
+  if (shared_folder_.empty()) return true;
+  const auto file = shared_folder_ / ("status.json.partial-verdict-of-" + attempt_);
+  const int descriptor = ::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+  if (descriptor < 0) return errno != EEXIST;
+  ::close(descriptor);
+  return true;
+}
+
+}  // namespace zebra

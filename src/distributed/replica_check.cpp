@@ -1,0 +1,50 @@
+#include "distributed/replica_check.h"
+
+#include <sstream>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace zebra {
+namespace {
+
+std::string hash_of_weights(const torch::Tensor& weights) {
+  const auto host = weights.to(torch::kCPU);
+  return hash_of({static_cast<const char*>(host.const_data_ptr()), host.nbytes()});
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream stream(text);
+  std::vector<std::string> words;
+  for (std::string word; stream >> word;) words.push_back(word);
+  return words;
+}
+
+}  // namespace
+
+void check_replicas(Job& job, const std::vector<ShardedUnit>& units, const RankGroups& groups) {
+  std::vector<std::string> hashes;
+  for (const auto& unit : units) hashes.push_back(hash_of_weights(unit.resident_weights()));
+  const auto texts = job.exchange(join(hashes, " "), "the comparison of replicas");
+
+  std::vector<std::string> differences;
+  const int parts = units.front().splits_weights() ? groups.shards->size() : 1;
+  for (int rank = parts; rank < job.ranks(); ++rank) {
+    const int like = rank % parts;
+    const auto own = words_of(texts[static_cast<std::size_t>(rank)]),
+               other = words_of(texts[static_cast<std::size_t>(like)]);
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      if (own[i] != other[i])
+        differences.push_back(units[i].name() + " on ranks " + std::to_string(like) + " and " +
+                              std::to_string(rank));
+    }
+  }
+  if (differences.empty()) return;
+  throw RunError(
+      "the replicas of the model have come apart: the weights differ in " +
+      join(differences, ", ") +
+      ". A machine is faulty, or a computation is not deterministic. Start the job again without "
+      "the machine in question, from a checkpoint that was saved before");
+}
+
+}  // namespace zebra

@@ -1,0 +1,104 @@
+#include "distributed/sharded_data_parallel.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace zebra {
+
+ShardedDataParallel::ShardedDataParallel(ZebraModel& model, const ShardingOptions& options,
+                                         const RankGroups& groups, torch::Device device,
+                                         std::int64_t seed)
+    : model_(model), options_(options), groups_(groups) {
+  for (const auto& unit : model->units()) {
+    order_.push_back(units_.size());
+    units_.emplace_back(unit, options, groups, device, seed);
+  }
+  if (model->config().tie_word_embeddings) order_.push_back(0);
+  uses_left_.resize(units_.size());
+  model->set_observer(this);
+}
+
+ShardedDataParallel::~ShardedDataParallel() { model_->set_observer(nullptr); }
+
+void ShardedDataParallel::begin_step() {
+  for (auto& unit : units_) unit.zero_gradients();
+}
+
+void ShardedDataParallel::begin_micro_batch(bool last) {
+  last_micro_batch_ = last;
+  position_ = 0;
+  std::fill(uses_left_.begin(), uses_left_.end(), 0);
+  for (const auto unit : order_) ++uses_left_[unit];
+}
+
+void ShardedDataParallel::before_forward(std::size_t unit) {
+  units_[unit].finish_gather();
+  // Generation comes to the head twice, as norm and as logits: hence the search.
+  while (order_[position_] != unit) position_ = (position_ + 1) % order_.size();
+  if (position_ + 1 < order_.size()) units_[order_[position_ + 1]].start_gather();
+}
+
+void ShardedDataParallel::after_forward(std::size_t unit) {
+  // The backward pass begins with the unit that the forward pass ends with.
+  const bool wanted_soon = position_ + 1 == order_.size() && torch::GradMode::is_enabled();
+  if (!wanted_soon) units_[unit].free_weights();
+  if (position_ + 1 < order_.size()) ++position_;
+}
+
+void ShardedDataParallel::before_backward(std::size_t unit, bool reads_weights) {
+  if (reads_weights) units_[unit].finish_gather();
+  // Backward of the embedding, the first unit, reads no weights.
+  if (position_ > 1) units_[order_[position_ - 1]].start_gather();
+  units_[unit].prepare_gradients();
+}
+
+void ShardedDataParallel::after_backward(std::size_t unit) {
+  units_[unit].free_weights();
+  if (position_ > 0) --position_;
+  if (--uses_left_[unit] > 0) return;
+  const bool reduces = units_[unit].splits_gradients() || last_micro_batch_;
+  if (!reduces) return;
+  units_[unit].start_reduction();
+  finish_pending_reduction();
+  reducing_ = &units_[unit];
+}
+
+void ShardedDataParallel::finish_pending_reduction() {
+  if (reducing_ != nullptr) reducing_->finish_reduction(last_micro_batch_);
+  reducing_ = nullptr;
+}
+
+void ShardedDataParallel::finish_micro_batch() { finish_pending_reduction(); }
+
+void ShardedDataParallel::finish_step() {
+  for (auto& unit : units_) unit.finish_step();
+}
+
+double ShardedDataParallel::gradient_norm() const {
+  const auto sum_of_squares = squared_norm(gradient_parts());
+  if (options_.sharding != Sharding::none)
+    groups_.shards->all_reduce(sum_of_squares, "the gradient norm").wait();
+  return std::sqrt(sum_of_squares.item<double>());
+}
+
+std::vector<torch::Tensor> ShardedDataParallel::gradient_parts() const {
+  std::vector<torch::Tensor> parts;
+  for (const auto& unit : units_) parts.push_back(unit.gradient_part());
+  return parts;
+}
+
+std::vector<OptimizerRange> ShardedDataParallel::optimizer_ranges() const {
+  std::vector<OptimizerRange> ranges;
+  for (const auto& unit : units_) {
+    const auto decayed = unit.layout().decayed_size() - unit.part_begin();
+    ranges.push_back({unit.weight_part(), unit.gradient_part(),
+                      std::clamp<std::int64_t>(decayed, 0, unit.weight_part().numel())});
+  }
+  return ranges;
+}
+
+void ShardedDataParallel::publish_weights() {
+  for (auto& unit : units_) unit.start_publishing();
+}
+
+}  // namespace zebra

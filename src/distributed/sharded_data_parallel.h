@@ -1,0 +1,73 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "distributed/sharded_unit.h"
+#include "model/unit_observer.h"
+#include "model/zebra_model.h"
+#include "optim/adamw.h"
+
+namespace zebra {
+
+/// Data parallelism with sharded state (ZeRO, arXiv 1910.02054): every rank computes other samples;
+/// weights, gradients and optimizer state are whole or split as the mode says.
+///
+/// Hears of each unit that a pass comes to. With split weights the next unit is gathered while this
+/// one computes, and a unit's memory is given back behind it; in the backward pass the same in the
+/// other direction. Gradients of a unit are added up over the ranks while the unit before it
+/// computes its own. All ranks must make the same passes in the same order.
+///
+/// A step:
+///   begin_step(); for each micro-batch: begin_micro_batch(last); loss().backward();
+///   finish_micro_batch(); then finish_step(), norm, clipping, optimizer, publish_weights().
+class ShardedDataParallel : public UnitObserver {
+ public:
+  /// Adopts the parameters of `model` (best built with placeholders) and fills them with initial
+  /// weights. Must outlive the use of the model, and the groups must outlive it.
+  ShardedDataParallel(ZebraModel& model, const ShardingOptions& options, const RankGroups& groups,
+                      torch::Device device, std::int64_t seed);
+  ~ShardedDataParallel() override;
+
+  void begin_step();
+  void begin_micro_batch(bool last);
+  void finish_micro_batch();
+  /// Now the parts hold the gradients of all ranks and micro-batches.
+  void finish_step();
+
+  /// Euclidean norm of the gradients of the whole model: the same bits on every rank.
+  double gradient_norm() const;
+  /// This rank's parts, one for each unit.
+  std::vector<torch::Tensor> gradient_parts() const;
+  std::vector<OptimizerRange> optimizer_ranges() const;
+
+  /// After the optimizer has changed the weight parts.
+  void publish_weights();
+
+  const std::vector<ShardedUnit>& units() const { return units_; }
+  const RankGroups& groups() const { return groups_; }
+
+  void before_forward(std::size_t unit) override;
+  void after_forward(std::size_t unit) override;
+  void before_backward(std::size_t unit, bool reads_weights) override;
+  void after_backward(std::size_t unit) override;
+
+ private:
+  void finish_pending_reduction();
+
+  ZebraModel model_;
+  ShardingOptions options_;
+  RankGroups groups_;
+  std::vector<ShardedUnit> units_;
+
+  // The units in the order in which a forward pass comes to them, and how far the present pass is.
+  std::vector<std::size_t> order_;
+  std::size_t position_ = 0;
+  std::vector<int> uses_left_;  // in the backward pass of this micro-batch
+  bool last_micro_batch_ = false;
+  ShardedUnit* reducing_ = nullptr;
+};
+
+}  // namespace zebra

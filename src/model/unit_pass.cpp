@@ -1,0 +1,78 @@
+#include "model/unit_pass.h"
+
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+namespace zebra {
+namespace {
+
+using Body = std::function<torch::Tensor(const torch::Tensor&)>;
+
+/// A leaf with the values of `input`, at which the unit's own graph ends.
+torch::Tensor leaf_of(const torch::Tensor& input) {
+  return input.defined() ? input.detach().requires_grad_(input.requires_grad()) : input;
+}
+
+class UnitBackward : public torch::autograd::Node {
+ public:
+  UnitBackward(const UnitPass& pass, Body body) : pass_(pass), body_(std::move(body)) {}
+
+  /// The unit's output without its graph, which this node keeps, or makes again when it is needed.
+  torch::Tensor compute(const torch::Tensor& input) {
+    input_ = leaf_of(input);
+    if (!pass_.recompute) {
+      output_ = body_(input_);
+      body_ = nullptr;
+      return output_.detach();
+    }
+    const torch::NoGradGuard no_grad;
+    return body_(input_).detach();
+  }
+
+  std::string name() const override { return "UnitBackward"; }
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    if (pass_.observer) pass_.observer->before_backward(pass_.unit, pass_.backward_reads_weights);
+    if (pass_.recompute) {
+      const torch::AutoGradMode with_gradients(true);
+      output_ = body_(input_);
+    }
+    const auto input = input_;
+    torch::autograd::backward({output_}, {gradients[0]});
+    release_variables();
+    if (pass_.observer) pass_.observer->after_backward(pass_.unit);
+    if (!input.defined()) return {};
+    return {input.grad()};
+  }
+
+  void release_variables() override {
+    input_.reset();
+    output_.reset();
+    body_ = nullptr;  // it may hold what was kept of the forward pass
+  }
+
+ private:
+  UnitPass pass_;
+  Body body_;
+  torch::Tensor input_, output_;
+};
+
+}  // namespace
+
+torch::Tensor run_unit(const UnitPass& pass, const torch::Tensor& input, const Body& body) {
+  if (pass.observer) pass.observer->before_forward(pass.unit);
+  torch::Tensor output;
+  if (torch::GradMode::is_enabled() && (pass.observer != nullptr || pass.recompute)) {
+    const std::shared_ptr<UnitBackward> node(new UnitBackward(pass, body),
+                                             torch::autograd::deleteNode);
+    if (input.defined()) node->set_next_edges(torch::autograd::collect_next_edges(input));
+    output = node->compute(input);
+    torch::autograd::set_history(output, node);
+  } else {
+    output = body(input);
+  }
+  if (pass.observer) pass.observer->after_forward(pass.unit);
+  return output;
+}
+
+}  // namespace zebra

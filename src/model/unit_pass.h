@@ -1,0 +1,31 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstddef>
+#include <functional>
+
+#include "model/unit_observer.h"
+
+namespace zebra {
+
+/// One use of a unit in a pass through the model.
+struct UnitPass {
+  std::size_t unit;
+  UnitObserver* observer = nullptr;  ///< may be absent; outlives the backward pass
+  bool recompute = false;            ///< keep the input only, and compute again in backward
+  bool backward_reads_weights = true;
+};
+
+/// Computes body(input). `input` may be undefined (the embedding has none that is differentiable);
+/// parameters that `body` reads get their gradients as ever.
+///
+/// Where gradients are recorded and there is an observer or recomputation, the unit is one node of
+/// the autograd graph: its backward pass calls the observer, computes `body` again if asked to
+/// (activation checkpointing, Chen et al., arXiv 1604.06174), and runs the graph of `body` alone.
+/// So one gather of sharded weights serves recomputation and backward. Gradients are the same bits
+/// in every case. Only a single backward pass is supported.
+torch::Tensor run_unit(const UnitPass& pass, const torch::Tensor& input,
+                       const std::function<torch::Tensor(const torch::Tensor&)>& body);
+
+}  // namespace zebra

@@ -1,0 +1,70 @@
+#include "train/plan_activations.h"
+
+#include <algorithm>
+
+#include "model/layout.h"
+
+namespace zebra {
+namespace {
+
+constexpr std::int64_t kValueBytes = 2, kFloatBytes = 4;
+constexpr std::int64_t kNorms = 2;
+
+struct Widths {
+  std::int64_t d, f, q, kv, heads;
+};
+
+Widths widths_of(const ModelSection& model) {
+  const auto head = model.head_dim.value();
+  return {model.hidden_size, model.intermediate_size, model.num_attention_heads * head,
+          model.num_key_value_heads.value() * head, model.num_attention_heads};
+}
+
+std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
+  const auto rotated_keys = kind == LayerKind::local ? w.kv : 0;
+  return kValueBytes * (w.q + rotated_keys) + kFloatBytes * w.heads;
+}
+
+std::int64_t whole_block(const Widths& w, LayerKind kind) {
+  const auto rotated = kind == LayerKind::global ? w.q + w.kv : 0;
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + rotated + 4 * w.f) + kFloatBytes * kNorms +
+         result_of_attention(w, kind);
+}
+
+std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {
+  const bool keeps_attention = mode == ActivationCheckpointing::selective;
+  return kValueBytes * w.d + (keeps_attention ? result_of_attention(w, kind) : 0);
+}
+
+}  // namespace
+
+bool is_recomputed(ActivationCheckpointing mode, std::size_t layer) {
+  if (mode == ActivationCheckpointing::every_2) return layer % 2 == 0;
+  return mode != ActivationCheckpointing::none;
+}
+
+ActivationBytes activation_bytes(const Config& config) {
+  const auto& model = config.model;
+  const auto mode = config.train.activation_checkpointing;
+  const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
+  const auto w = widths_of(model);
+  const auto kinds = layer_kinds(model);
+  const auto kept = [&](std::size_t layer) {
+    return tokens * (is_recomputed(mode, layer) ? kept_of_recomputed(w, kinds[layer], mode)
+                                                : whole_block(w, kinds[layer]));
+  };
+  ActivationBytes bytes;
+  for (std::size_t layer = 0; layer < kinds.size(); ++layer) bytes.blocks += kept(layer);
+
+  const auto head =
+      tokens * 3 * kValueBytes * w.d + 2 * kFloatBytes * model.vocab_size.value() * w.d;
+  auto live = bytes.blocks, peak = live + head;
+  for (std::size_t layer = kinds.size(); layer-- > 0;) {
+    live -= kept(layer);
+    peak = std::max(peak, live + tokens * whole_block(w, kinds[layer]));
+  }
+  bytes.at_work = peak - bytes.blocks;
+  return bytes;
+}
+
+}  // namespace zebra
