@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains with the ranks that srun starts in a batch job of Slurm. Submitted from the project's folder; on two hosts of 8 GPUs:
+# Trains with the ranks that srun starts in a batch job of Slurm. From the project's folder, on two hosts of 8 GPUs:
 #   sbatch --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 scripts/launch/slurm.sh run.yaml [more arguments of zebra train]
 # Without a script: srun --nodes=2 --ntasks-per-node=8 --gpus-per-node=8 build/zebra train run.yaml
 # All hosts must see the same folders. ZEBRA names another binary than build/zebra. `scancel --signal=TERM JOB` and the

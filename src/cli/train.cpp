@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -176,10 +177,12 @@ int run_train(const TrainOptions& options) {
   } catch (const ReportedByFirstRank&) {
     throw;
   } catch (const CollectiveError& error) {
-    job.collective_failed(error.what());
+    job.collective_failed(error);
   } catch (const std::exception& error) {
     job.fail(without_backtrace(error.what()));
   }
+  // Process groups with collectives under way would be waited for.
+  if (job.ranks() > 1) std::_Exit(kExitFailed);
   return kExitFailed;
 }
 

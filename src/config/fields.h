@@ -207,8 +207,8 @@ void describe(V& v, ParallelSection& s) {
   v.field("reduce_precision", s.reduce_precision, anything(),
           "In what the gradients of the ranks are added; `bf16` halves the bytes on the wire.");
   v.field("first_step_timeout", s.first_step_timeout, above(0),
-          "Seconds that a rank may take from one sign of life to the next up to the end of the "
-          "first step, before the job is given up.");
+          "Seconds in which no rank gets any further, up to the end of the first step, after which "
+          "the job is given up.");
   v.field("timeout", s.timeout, above(0), "The same for all later steps.");
   v.field("check_replicas_every", s.check_replicas_every, at_least(0),
           "Steps between comparisons of the weights of all copies, bit for bit; 0 for none.");

@@ -15,7 +15,7 @@ PendingCollective BackendCommunicator::pending(c10::intrusive_ptr<c10d::Work> wo
   pending.work_ = std::move(work);
   pending.tensors_ = {tensor};
   pending.name_ = std::move(name);
-  pending.on_wait_ = listener_;
+  pending.listener_ = &listener_;
   return pending;
 }
 

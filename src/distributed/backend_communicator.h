@@ -7,11 +7,8 @@
 
 namespace zebra {
 
-/// Hears the name of each collective ("all-gather of layers.3") when the host comes to wait for it.
-using CollectiveListener = std::function<void(const std::string&)>;
-
 /// A communicator over one of LibTorch's process groups. NCCL runs on a stream of its own, Gloo on
-/// threads of its own.
+/// threads of its own. Must outlive the collectives that it began.
 class BackendCommunicator : public Communicator {
  public:
   BackendCommunicator(c10::intrusive_ptr<c10d::Backend> backend, CollectiveListener listener);

@@ -21,12 +21,13 @@ class SingleRank : public Communicator {
 void PendingCollective::wait() {
   if (work_ == nullptr) return;
   const auto work = std::move(work_);
-  if (on_wait_) on_wait_(name_);
+  if (listener_->waiting) listener_->waiting(name_);
   try {
     work->wait();
   } catch (const std::exception& error) {
-    throw CollectiveError(name_ + ": " + without_backtrace(error.what()));
+    throw CollectiveError(name_, without_backtrace(error.what()));
   }
+  if (listener_->done) listener_->done();
   tensors_.clear();
 }
 

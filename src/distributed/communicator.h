@@ -13,6 +13,12 @@
 
 namespace zebra {
 
+/// Hears of the collectives that the host waits for ("all-gather of layers.3").
+struct CollectiveListener {
+  std::function<void(const std::string& name)> waiting;
+  std::function<void()> done;
+};
+
 /// A collective under way. Owns the tensors that it reads and writes until it is done.
 class PendingCollective {
  public:
@@ -29,7 +35,7 @@ class PendingCollective {
   c10::intrusive_ptr<c10d::Work> work_;
   std::vector<torch::Tensor> tensors_;
   std::string name_;
-  std::function<void(const std::string&)> on_wait_;
+  const CollectiveListener* listener_ = nullptr;
 };
 
 /// A group of ranks and its collectives. All ranks of the group make the same calls in the same

@@ -12,10 +12,14 @@
 #include "base/log.h"
 #include "distributed/collective_error.h"
 
+C10_DECLARE_int(caffe2_log_level);
+
 namespace zebra {
 namespace {
 
 constexpr std::chrono::seconds kJoinTimeout(300);
+constexpr const char* kComputing = "computing";
+
 // Once the watchdog watches, it is the one to give up.
 constexpr std::chrono::hours kWatchedTimeout(24 * 365);
 
@@ -54,6 +58,9 @@ std::string ranks_text(const std::vector<int>& ranks) {
 
 Job::Job(Launch launch) : launch_(std::move(launch)) {
   if (ranks() == 1) return;
+  // LibTorch's warnings about a lost store or peer would bury the one message that says which rank
+  // failed.
+  FLAGS_caffe2_log_level = 2;  // errors only
   store_ = connect(launch_);
   join();
   start_watchdog();
@@ -110,13 +117,14 @@ std::vector<std::string> Job::exchange(const std::string& text, const std::strin
     store_->wait(keys);
     for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
   } catch (const std::exception& error) {
-    throw CollectiveError(what + ": " + without_backtrace(error.what()));
+    throw CollectiveError(what, without_backtrace(error.what()));
   }
   // Whoever is here has seen the end of the exchange before the last, so its texts are not needed.
   if (exchanges_ >= 2) {
     store_->deleteKey("exchange/" + std::to_string(exchanges_ - 2) + "/" + std::to_string(rank()));
   }
   ++exchanges_;
+  begin(kComputing);
   return texts;
 }
 
@@ -153,6 +161,8 @@ void Job::begin(const std::string& activity) {
   if (watchdog_) watchdog_->begin(activity);
 }
 
+void Job::end_collective() { begin(kComputing); }
+
 void Job::begin_collective(const std::string& name) {
   if (watchdog_) watchdog_->begin_collective(name);
 }
@@ -180,7 +190,9 @@ void Job::fail(const std::string& error) {
   }
 }
 
-void Job::collective_failed(const std::string& error) { watchdog_->collective_failed(error); }
+void Job::collective_failed(const CollectiveError& error) {
+  watchdog_->collective_failed(error.reason());
+}
 
 void Job::finish() {
   if (watchdog_) watchdog_->finish();

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "distributed/collective_error.h"
 #include "distributed/launch.h"
 #include "distributed/reported_by_first_rank.h"
 #include "distributed/watchdog.h"
@@ -46,6 +47,7 @@ class Job {
   // Signs of life of the main thread; see Watchdog.
   void begin(const std::string& activity);
   void begin_collective(const std::string& name);
+  void end_collective();
   void set_step(std::int64_t step);
   void set_timeout(double seconds);
 
@@ -57,7 +59,7 @@ class Job {
   /// This rank's own error ends the job: returns when the others know and it has been reported.
   void fail(const std::string& error);
   /// A collective of this rank failed, most likely because of another rank: does not return.
-  void collective_failed(const std::string& error);
+  void collective_failed(const CollectiveError& error);
   /// This rank's work is done: returns when that of all ranks is.
   void finish();
 

@@ -14,8 +14,12 @@ std::shared_ptr<Communicator> make_group(Job& job, const std::string& name, int 
   // The watchdog gives up first and knows whom to blame; this is for when it cannot.
   const double longest = std::max(parallel.first_step_timeout, parallel.timeout);
   const auto backstop = std::chrono::milliseconds(static_cast<std::int64_t>(2000 * longest));
-  const GroupOptions options = {job.store(name), rank, size, backstop,
-                                [&job](const std::string& what) { job.begin_collective(what); }};
+  const GroupOptions options = {job.store(name),
+                                rank,
+                                size,
+                                backstop,
+                                {[&job](const std::string& what) { job.begin_collective(what); },
+                                 [&job] { job.end_collective(); }}};
 #ifdef ZEBRA_WITH_CUDA
   if (device.is_cuda()) return make_nccl_communicator(options, device);
 #endif

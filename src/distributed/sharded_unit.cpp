@@ -3,6 +3,16 @@
 #include "base/memory_part.h"
 
 namespace zebra {
+namespace {
+
+// Whoever else holds the tensor, such as a thread that has just finished with it, holds no memory.
+void give_back_memory(const torch::Tensor& tensor) {
+  auto* storage = tensor.storage().unsafeGetStorageImpl();
+  storage->set_data_ptr_noswap(at::DataPtr(nullptr, tensor.device()));
+  storage->set_nbytes(0);
+}
+
+}  // namespace
 
 TransientBuffer::TransientBuffer(std::int64_t size, torch::TensorOptions options)
     : tensor_(torch::empty({size}, options)) {}
@@ -16,11 +26,7 @@ void TransientBuffer::allocate() {
   implementation->set_nbytes(bytes);
 }
 
-void TransientBuffer::free() {
-  auto* implementation = tensor_.storage().unsafeGetStorageImpl();
-  implementation->set_data_ptr_noswap(at::DataPtr(nullptr, tensor_.device()));
-  implementation->set_nbytes(0);
-}
+void TransientBuffer::free() { give_back_memory(tensor_); }
 
 ShardedUnit::ShardedUnit(const ParameterUnit& unit, const ShardingOptions& options,
                          const RankGroups& groups, torch::Device device, std::int64_t seed)
@@ -120,12 +126,14 @@ void ShardedUnit::finish_reduction(bool last) {
   if (reduced_.defined()) {
     reduction_.wait();
     const auto part = groups_.shards->own_part(reduced_);
+    const bool is_copy = !reduced_.is_same(gradients_.tensor());
     if (splits_gradients_) {
       gradient_part_.add_(part);
       gradients_.free();
-    } else if (!reduced_.is_same(gradients_.tensor())) {
+    } else if (is_copy) {
       gradient_part_.copy_(part);
     }
+    if (is_copy) give_back_memory(reduced_);
     reduced_.reset();
   }
   if (last) start_replica_reduction();
@@ -140,8 +148,10 @@ void ShardedUnit::start_replica_reduction() {
 void ShardedUnit::finish_step() {
   const torch::NoGradGuard no_grad;
   replica_reduction_.wait();
-  if (replica_reduced_.defined() && !replica_reduced_.is_same(gradient_part_))
+  if (replica_reduced_.defined() && !replica_reduced_.is_same(gradient_part_)) {
     gradient_part_.copy_(replica_reduced_);
+    give_back_memory(replica_reduced_);
+  }
   replica_reduced_.reset();
 }
 

@@ -181,10 +181,13 @@ void Watchdog::end() {
   if (state_ == State::over || state_ == State::destroyed) return;
   // The main thread, told that the others know of its error, ends the process with its own status.
   const bool in_good_order = state_ == State::all_finished || own_error_;
+  if (!in_good_order) {
+    lock.unlock();
+    settings_.leave();  // before the main thread can come to a good end of its own
+    lock.lock();
+  }
   state_ = State::over;
   changed_.notify_all();
-  lock.unlock();
-  if (!in_good_order) settings_.leave();
 }
 
 void Watchdog::pause() {

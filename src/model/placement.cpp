@@ -18,6 +18,8 @@ torch::Device resolve_device(Device device, int local_rank) {
   }
   if (device == Device::cpu || !available) return torch::Device(torch::kCPU);
   const auto gpus = static_cast<int>(torch::cuda::device_count());
+  // Slurm may show each rank its own GPU only.
+  if (gpus == 1) return torch::Device(torch::kCUDA, 0);
   if (local_rank >= gpus) {
     throw InputError("run.device: this host runs more ranks than it has GPUs (" +
                      std::to_string(gpus) +

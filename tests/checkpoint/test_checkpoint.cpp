@@ -4,8 +4,10 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/load.h"
+#include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"
 #include "support/model_sections.h"
+#include "support/ranks.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
 
@@ -22,40 +24,43 @@ Config config_for(const TemporaryFolder& folder) {
                       "c.yaml");
 }
 
-// A training state with known numbers everywhere.
+// A training state with known numbers everywhere, on one rank or as one rank's part of it.
 struct State {
   ZebraModel model{small_model()};
-  std::vector<FlatUnit> units;
+  TestRank rank;
+  std::unique_ptr<ShardedDataParallel> parallel;
   std::unique_ptr<AdamW> optimizer;
+  Job job{Launch{}};
 
   explicit State(std::int64_t seed, torch::ScalarType type) {
-    model->initialize(seed);
-    std::vector<OptimizerRange> ranges;
-    for (const auto& unit : model->units()) units.emplace_back(unit, type, torch::kCPU);
-    for (const auto& unit : units)
-      ranges.push_back({unit.weights(), unit.gradients(), unit.decayed_size()});
-    optimizer = std::make_unique<AdamW>(OptimizerSection{}, ranges);
+    const ShardingOptions options = {Sharding::none, type, torch::kFloat32};
+    parallel =
+        std::make_unique<ShardedDataParallel>(model, options, rank.groups(), torch::kCPU, seed);
+    optimizer = std::make_unique<AdamW>(OptimizerSection{}, parallel->optimizer_ranges());
     torch::manual_seed(seed);
-    for (auto& unit : units) unit.gradients().copy_(torch::randn_like(unit.gradients()));
+    for (const auto& gradient : parallel->gradient_parts())
+      gradient.copy_(torch::randn_like(gradient));
     for (int step = 0; step < 3; ++step) optimizer->step(1e-3);
   }
+
+  const std::vector<ShardedUnit>& units() const { return parallel->units(); }
+  auto tensors() const { return training_tensors(units(), *rank.replicas, *optimizer); }
 
   void save(const TemporaryFolder& folder, std::int64_t step,
             nlohmann::ordered_json training = {{"key", 1.5}}) {
     write_text(folder / "tok.model", "stands for a tokenizer");
     write_checkpoint(checkpoint_folder(folder.path() / "run", step),
-                     {step, config_for(folder), folder / "tok.model", training,
-                      training_tensors(units, *optimizer)});
+                     {step, config_for(folder), folder / "tok.model", training, tensors()}, job);
   }
 };
 
 void require_same(const State& a, const State& b) {
-  for (std::size_t i = 0; i < a.units.size(); ++i) {
-    for (const auto& [tensor, begin] : a.units[i].tensors()) {
+  for (std::size_t i = 0; i < a.units().size(); ++i) {
+    for (const auto& [tensor, deviation, begin] : a.units()[i].layout().tensors()) {
       const auto part = [&, begin = begin, count = tensor.numel()](const torch::Tensor& flat) {
         return flat.narrow(0, begin, count);
       };
-      REQUIRE(same_bits(part(a.units[i].weights()), part(b.units[i].weights())));
+      REQUIRE(same_bits(part(a.units()[i].weight_part()), part(b.units()[i].weight_part())));
       REQUIRE(same_bits(part(a.optimizer->masters(i)), part(b.optimizer->masters(i))));
       REQUIRE(same_bits(part(a.optimizer->first_moments(i)), part(b.optimizer->first_moments(i))));
       REQUIRE(
@@ -72,7 +77,7 @@ TEST_CASE("a training state comes back bit for bit") {
   Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 40));
   REQUIRE(checkpoint.step() == 40);
   REQUIRE(checkpoint.training().at("key").get<double>() == 1.5);
-  load_training_tensors(checkpoint, loaded.units, *loaded.optimizer);
+  load_training_tensors(checkpoint, loaded.units(), *loaded.optimizer);
   require_same(saved, loaded);
 }
 
@@ -106,7 +111,7 @@ TEST_CASE("a missing, shortened or changed file is refused by name") {
   const auto load = [&] {
     Checkpoint checkpoint(at);
     checkpoint.config();
-    load_training_tensors(checkpoint, state.units, *state.optimizer);
+    load_training_tensors(checkpoint, state.units(), *state.optimizer);
   };
   REQUIRE_NOTHROW(load());
   const std::string name =
@@ -142,12 +147,9 @@ TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
   const TemporaryFolder folder;
   State state(1, torch::kFloat32);
   const auto at = checkpoint_folder(folder.path() / "run", 7);
-  REQUIRE_THROWS_AS(write_checkpoint(at, {7,
-                                          config_for(folder),
-                                          folder / "no such tokenizer",
-                                          {},
-                                          training_tensors(state.units, *state.optimizer)}),
-                    RunError);
+  const CheckpointContent content = {
+      7, config_for(folder), folder / "no such tokenizer", {}, state.tensors()};
+  REQUIRE_THROWS_AS(write_checkpoint(at, content, state.job), RunError);
   REQUIRE(std::filesystem::is_empty(at.parent_path()));
 }
 

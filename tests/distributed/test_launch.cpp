@@ -289,7 +289,6 @@ TEST_CASE("every variable that a launcher's ranks need is named when it is missi
   }
   for (const std::string name : {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID",
                                  "SLURM_GTIDS", "SLURM_STEP_NODELIST", "SLURM_JOB_ID"}) {
-    // Without SLURM_GTIDS nothing tells that there are several hosts.
     const std::string error = error_of(without(kSrun, name));
     REQUIRE_THAT(error, Contains("\n  " + name + " is not set"));
     REQUIRE_THAT(error, Contains("srun"));

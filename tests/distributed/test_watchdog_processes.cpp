@@ -28,7 +28,7 @@ using namespace zebra::testing;
 
 constexpr int kRanks = 3;
 constexpr int kPatience = 120;        // seconds after which a process is a test's failure
-constexpr double kSilentAfter = 3.0;  // longer than a loaded machine keeps a thread waiting
+constexpr double kSilentAfter = 2.0;  // longer than a loaded machine keeps a thread waiting
 constexpr int kStatusOfOwnError = 2;
 
 // What a rank's main thread does; the result is its process's exit status.

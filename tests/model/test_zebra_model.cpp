@@ -1,5 +1,8 @@
 #include "model/zebra_model.h"
 
+#include <ATen/record_function.h>
+
+#include <algorithm>
 #include <sstream>
 
 #include "support/model_sections.h"
@@ -140,6 +143,84 @@ TEST_CASE("the whole model's gradient agrees with finite differences") {
     parameter.copy_(original);
     REQUIRE(numeric == Approx(gradient.norm().item<double>()).epsilon(0.02));
   }
+}
+
+TEST_CASE("activation checkpointing changes no bit of loss and gradients") {
+  torch::manual_seed(9);
+  auto section = small_model("GLLGL");
+  section.tie_word_embeddings = GENERATE(true, false);
+  const bool is_packed = GENERATE(false, true);
+  const auto tokens = random_tokens(2, 23), targets = random_tokens(2, 23);
+  const auto documents =
+      is_packed ? PackedDocuments::from_starts({{6, 7}, {15}}, 23) : PackedDocuments();
+  const auto gradients_with = [&](ActivationCheckpointing mode) {
+    auto model = made(section);
+    model->set_activation_checkpointing(mode);
+    const auto loss = model->loss(tokens, targets, documents).objective;
+    loss.backward();
+    std::vector<torch::Tensor> results = {loss.detach()};
+    for (const auto& parameter : model->parameters()) results.push_back(parameter.grad());
+    return results;
+  };
+  const auto expected = gradients_with(ActivationCheckpointing::none);
+  const auto actual =
+      gradients_with(GENERATE(ActivationCheckpointing::full, ActivationCheckpointing::selective,
+                              ActivationCheckpointing::every_2));
+  REQUIRE(std::equal(actual.begin(), actual.end(), expected.begin(), expected.end(), same_bits));
+}
+
+// How often the dispatcher runs the operator `name` during a loss and its backward pass.
+std::int64_t calls_in_loss(const std::string& name, ActivationCheckpointing mode) {
+  auto model = made(small_model("GLLGL"));
+  model->set_activation_checkpointing(mode);
+  const auto tokens = random_tokens(1, 9);
+  static std::int64_t calls;
+  static std::string counted;
+  calls = 0;
+  counted = name;
+  const auto handle =
+      at::addGlobalCallback(at::RecordFunctionCallback([](const at::RecordFunction& call) {
+                              calls += call.name() == counted;
+                              return std::unique_ptr<at::ObserverContext>();
+                            }).scopes({at::RecordScope::FUNCTION}));
+  model->loss(tokens, tokens).objective.backward();
+  at::removeCallback(handle);
+  return calls;
+}
+
+TEST_CASE("activation checkpointing computes again what it is meant to") {
+  const std::string attention = "zebra::packed_local_attention_forward",
+                    projection = "aten::linear";
+  const auto more_calls = [](const std::string& name, ActivationCheckpointing mode) {
+    return calls_in_loss(name, mode) - calls_in_loss(name, ActivationCheckpointing::none);
+  };
+  REQUIRE(calls_in_loss(attention, ActivationCheckpointing::none) == 5);
+  REQUIRE(more_calls(attention, ActivationCheckpointing::full) == 5);
+  REQUIRE(more_calls(projection, ActivationCheckpointing::full) == 5 * 4);
+  REQUIRE(more_calls(attention, ActivationCheckpointing::selective) == 0);
+  REQUIRE(more_calls(projection, ActivationCheckpointing::selective) == 5 * 4);
+  REQUIRE(more_calls(attention, ActivationCheckpointing::every_2) == 3);  // layers 0, 2, 4
+  REQUIRE(more_calls(projection, ActivationCheckpointing::every_2) == 3 * 4);
+}
+
+TEST_CASE("token losses are the cross-entropy of each target") {
+  torch::manual_seed(10);
+  auto section = small_model();
+  section.tie_word_embeddings = GENERATE(true, false);
+  auto model = made(section);
+  const auto tokens = random_tokens(3, 21);
+  auto targets = random_tokens(3, 21);
+  targets[1].slice(0, 3, 9).fill_(kIgnoredTarget);
+  const auto documents = PackedDocuments::from_starts({{}, {4, 11}, {20}}, 21);
+  const auto losses = model->token_losses(tokens, targets, documents);
+  const auto logits = model->logits(model->forward(tokens, documents)).flatten(0, 1);
+  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
+                           .ignore_index(kIgnoredTarget)
+                           .reduction(torch::kNone);
+  const auto expected =
+      torch::nn::functional::cross_entropy(logits, targets.flatten(), options).view({3, 21});
+  REQUIRE_FALSE(losses.requires_grad());
+  require_close(losses, expected, 1e-5);
 }
 
 TEST_CASE("a block works alone: clone, save, load, to") {

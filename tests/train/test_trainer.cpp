@@ -20,7 +20,11 @@ TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
   const Tokenizer tokenizer(config.data.tokenizer);
   RunFolder folder(config.run.dir);
   folder.describe(config);
-  Trainer trainer(config, tokenizer, open_run_datasets(config, tokenizer), folder);
+  Job job{Launch{}};
+  auto datasets = open_run_datasets(config, tokenizer);
+  Trainer trainer(config, tokenizer,
+                  TrainingData(config, std::move(datasets.train), /*pinned=*/false),
+                  std::move(datasets.validation), folder, job);
   if (const auto newest = checkpoint_to_resume(config, "auto")) {
     Checkpoint checkpoint(*newest);
     check_resumable(checkpoint.config(), config, /*same_run=*/true);

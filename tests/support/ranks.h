@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <vector>
+
+#include "distributed/backend_communicator.h"
+#include "distributed/sharded_unit.h"
+
+namespace zebra::testing {
+
+/// The groups of one rank among `ranks` that form `replicas` copies.
+struct TestRank {
+  int rank = 0;
+  std::shared_ptr<Communicator> all = make_single_rank();
+  std::shared_ptr<Communicator> shards = make_single_rank();
+  std::shared_ptr<Communicator> replicas = make_single_rank();
+
+  RankGroups groups() const { return {shards.get(), replicas.get()}; }
+};
+
+/// Runs `work` on that many ranks, which are threads of this process and talk through Gloo. An
+/// exception of any of them is thrown again here.
+inline void run_on_ranks(int ranks, int replicas, const std::function<void(TestRank&)>& work) {
+  // c10d's flight recorder is one for the whole process and not made for several threads.
+  static const bool no_recorder = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1) == 0;
+  if (!no_recorder) throw std::runtime_error("no environment");
+  const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
+  std::vector<std::exception_ptr> errors(static_cast<std::size_t>(ranks));
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < ranks; ++rank) {
+    threads.emplace_back([&, rank] {
+      try {
+        const auto group = [&](const std::string& name, int own, int size) {
+          if (size == 1) return make_single_rank();
+          const auto keys = c10::make_intrusive<c10d::PrefixStore>(name, store);
+          return make_gloo_communicator({keys, own, size, std::chrono::minutes(5), {}},
+                                        "127.0.0.1");
+        };
+        const int shards = ranks / replicas;
+        TestRank own;
+        own.rank = rank;
+        own.all = group("all", rank, ranks);
+        own.shards = group("replica" + std::to_string(rank / shards), rank % shards, shards);
+        own.replicas = group("part" + std::to_string(rank % shards), rank / shards, replicas);
+        work(own);
+      } catch (...) {
+        errors[static_cast<std::size_t>(rank)] = std::current_exception();
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const auto& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+}  // namespace zebra::testing
