@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -83,10 +84,10 @@ RunFacts facts_of(const Start& start) {
   return facts;
 }
 
-void print_dry_run(const Start& start) {
+void print_dry_run(const Start& start, int ranks) {
   const auto& config = start.config;
   const auto& data = *start.data;
-  std::cout << to_yaml(config) << "\n" << plan_text(config);
+  std::cout << to_yaml(config) << "\n" << plan_text(config, ranks);
   std::cout << "\nData\n";
   for (std::size_t s = 0; s < data.sources().size(); ++s) {
     std::cout << "  " << data.sources()[s]->path().string() << ": " << data.sources()[s]->tokens()
@@ -124,6 +125,20 @@ void open_run_folder(const RunFolder& folder, const Start& start) {
   folder.describe(start.config);
 }
 
+// Where `work` throws on one of several ranks, the process ends with the job, at once: unwinding
+// would wait for collectives that never end.
+void or_end_job(Job& job, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const CollectiveError& error) {
+    job.collective_failed(error);
+  } catch (const std::exception& error) {
+    if (job.ranks() == 1) throw;
+    job.fail(without_backtrace(error.what()));
+    std::_Exit(kExitFailed);
+  }
+}
+
 TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   std::optional<RunFolder> folder;
   job.together("locking the run folder", [&] {
@@ -132,15 +147,26 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   });
   find_checkpoint_to_resume(start, options, job);
   job.set_timeout(start.config.parallel.first_step_timeout);
-  Trainer trainer(start.config, *start.tokenizer, std::move(*start.data),
-                  std::move(start.validation), *folder, job);
+  std::optional<Trainer> trainer;
+  or_end_job(job, [&] {
+    trainer.emplace(start.config, *start.tokenizer, std::move(*start.data),
+                    std::move(start.validation), *folder, job);
+  });
   job.together("loading the checkpoint", [&] {
-    if (start.checkpoint) trainer.resume(*start.checkpoint);
+    if (start.checkpoint) trainer->resume(*start.checkpoint);
   });
   if (job.is_first()) open_run_folder(*folder, start);
   job.set_failure_record(
       folder->path(), [&folder](const std::string& message) { record_failure(*folder, message); });
-  const auto outcome = trainer.run(options.stop_after);
+  TrainOutcome outcome{};
+  or_end_job(job, [&] {
+    try {
+      outcome = trainer->run(options.stop_after);
+    } catch (const std::exception& error) {
+      if (job.ranks() == 1) record_failure(*folder, without_backtrace(error.what()));
+      throw;
+    }
+  });
   job.finish();
   return outcome;
 }
@@ -160,30 +186,22 @@ int exit_status(TrainOutcome outcome) {
 int run_train(const TrainOptions& options) {
   Job job(detect_launch());
   if (!job.is_first()) log_only_problems("rank " + std::to_string(job.rank()));
-  Start start;
-  job.together("reading the run file", [&] { start = prepare(options, job); });
-  job.together("comparing what the ranks will do", [&] { agree(job, facts_of(start)); });
-  if (options.dry_run) {
-    find_checkpoint_to_resume(start, options, job);
-    if (job.is_first()) print_dry_run(start);
-    job.finish();
-    return kExitDone;
-  }
-  watch_stop_signals();
   try {
+    Start start;
+    job.together("reading the run file", [&] { start = prepare(options, job); });
+    job.together("comparing what the ranks will do", [&] { agree(job, facts_of(start)); });
+    if (options.dry_run) {
+      find_checkpoint_to_resume(start, options, job);
+      if (job.is_first()) print_dry_run(start, job.ranks());
+      job.finish();
+      return kExitDone;
+    }
+    watch_stop_signals();
     return exit_status(train(start, options, job));
-  } catch (const InputError&) {
-    throw;  // before training began, on all ranks
-  } catch (const ReportedByFirstRank&) {
-    throw;
   } catch (const CollectiveError& error) {
     job.collective_failed(error);
-  } catch (const std::exception& error) {
-    job.fail(without_backtrace(error.what()));
+    return kExitFailed;
   }
-  // Process groups with collectives under way would be waited for.
-  if (job.ranks() > 1) std::_Exit(kExitFailed);
-  return kExitFailed;
 }
 
 }  // namespace

@@ -182,13 +182,7 @@ void Job::set_failure_record(std::filesystem::path shared_folder,
   record_ = std::move(record);
 }
 
-void Job::fail(const std::string& error) {
-  if (watchdog_) {
-    watchdog_->fail(error);
-  } else {
-    report(error);
-  }
-}
+void Job::fail(const std::string& error) { watchdog_->fail(error); }
 
 void Job::collective_failed(const CollectiveError& error) {
   watchdog_->collective_failed(error.reason());

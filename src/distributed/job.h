@@ -56,6 +56,8 @@ class Job {
   void set_failure_record(std::filesystem::path shared_folder,
                           std::function<void(const std::string& message)> record);
 
+  // The ends of a rank: fail and collective_failed for one among several.
+
   /// This rank's own error ends the job: returns when the others know and it has been reported.
   void fail(const std::string& error);
   /// A collective of this rank failed, most likely because of another rank: does not return.
