@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one call under ten minutes: builds the device tests from this tree, runs them, runs a
-# part of them under compute-sanitizer, times local attention against LibTorch's, and trains a small model.
+# part of them under compute-sanitizer, times local attention against LibTorch's, tries NCCL between all GPUs, and trains
+# a small model, on one GPU and split over all of them.
 #
 #   bash scripts/gpu_check.sh [--compile-only] [OUTPUT_FOLDER]        (default build/gpu_check)
 #
-# Needs the CUDA toolkit and python3 with torch 2.11; nothing else of what scripts/setup.sh installs. The benchmark and the
-# training step run if build/zebra and build/tests/zebra_bench_attention were built before, on this machine or another.
+# Needs the CUDA toolkit and python3 with torch 2.11; nothing else of what scripts/setup.sh installs. The later steps run
+# what was built before, on this machine or another: build/zebra, and zebra_bench_attention, test_ops and test_distributed
+# of build/tests.
 # --compile-only stops before the first step that needs a GPU.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -72,6 +74,14 @@ else
   echo "build/tests/zebra_bench_attention is not there: not run"
 fi
 
+for tests in test_ops test_distributed; do
+  if [ -x build/tests/$tests ]; then
+    step "$tests" timeout 120 build/tests/$tests "[cuda]"
+  else
+    echo "build/tests/$tests is not there: not run"
+  fi
+done
+
 train_small_model() {
   local work=$output/training part
   rm -rf "$work"
@@ -93,9 +103,21 @@ eval: {every_steps: 60, max_tokens: 32768}
 RUN
   build/zebra train "$work/run.yaml"
 }
+train_on_all_gpus() {
+  local sharding
+  for sharding in none optimizer gradients full; do
+    bash scripts/launch/torchrun.sh "$(nvidia-smi -L | wc -l)" "$output/training/run.yaml" \
+      --set run.dir="$output/training/$sharding" --set parallel.sharding=$sharding --set train.micro_batch_size=1
+  done
+}
 if [ -x build/zebra ]; then
   export output
   step "training" timeout 120 bash -c "set -e; $(declare -f train_small_model); train_small_model"
+  if (($(nvidia-smi -L | wc -l) > 1)); then
+    step "training on all GPUs" timeout 240 bash -c "set -e; $(declare -f train_on_all_gpus); train_on_all_gpus"
+  else
+    echo "one GPU: sharded training not run"
+  fi
 else
   echo "build/zebra is not there: not run"
 fi

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Installs what Zebra needs to build, run and be tested: packages of the distribution (Debian 12 is proven) and, in .venv,
-# the pinned torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
+# Installs what Zebra needs to build and run: packages of the distribution (Debian 12 is proven) and, in .venv, the pinned
+# torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
+#
+#   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +10,11 @@ packages=(
   g++ cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
   libyaml-cpp-dev libcli11-dev nlohmann-json3-dev catch2 libsentencepiece-dev libzstd-dev zlib1g-dev libxxhash-dev
 )
+case "${1:-}" in
+  "") ;;
+  --tests) packages+=(openmpi-bin slurm-wlm munge) ;;
+  *) echo "usage: bash scripts/setup.sh [--tests]" >&2; exit 2 ;;
+esac
 
 missing=()
 for package in "${packages[@]}"; do

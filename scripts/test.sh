@@ -13,7 +13,7 @@ for argument in "$@"; do
   esac
 done
 
-bash scripts/setup.sh
+bash scripts/setup.sh --tests
 
 cmake --preset release
 cmake --build --preset release

@@ -184,9 +184,9 @@ TEST_CASE("A mistake behind an anchor is told where it was written") {
 
 TEST_CASE("A resumed run may change what does not change the result of a step") {
   for (const std::string key :
-       {"parallel.sharding", "checkpoint.every_steps", "checkpoint.keep_last", "eval.every_steps",
-        "eval.max_tokens", "logging.every_steps", "run.device", "train.micro_batch_size",
-        "train.max_steps"}) {
+       {"parallel.sharding", "parallel.replicas", "train.activation_checkpointing",
+        "checkpoint.every_steps", "checkpoint.keep_last", "eval.every_steps", "eval.max_tokens",
+        "logging.every_steps", "run.device", "train.micro_batch_size", "train.max_steps"}) {
     INFO(key);
     CHECK(may_change_on_resume(key));
   }

@@ -44,6 +44,18 @@ TEST_CASE("Heads must fit each other") {
   CHECK(config_with({"model.head_dim=256"}).model.head_dim == 256);
 }
 
+TEST_CASE("Replicas are copies of sharded state, and divide the ranks") {
+  CHECK(refusal_with({"parallel.replicas=2"}) ==
+        "--set parallel.replicas=2: parallel.replicas: 2 is for sharded state; without sharding "
+        "every rank is a copy: remove it, or set parallel.sharding");
+  const std::vector<std::string> two = {"parallel.replicas=2", "parallel.sharding=full",
+                                        "train.micro_batch_size=1"};
+  CHECK_THAT(refusal_with(two, 3), Contains("parallel.replicas: 2 does not divide the 3 ranks"));
+  CHECK(config_with(two, 4).parallel.replicas == 2);
+  // A process on its own may read the file, for a checkpoint of such a run.
+  CHECK(config_with(two).parallel.replicas == 2);
+}
+
 TEST_CASE("The global batch is a multiple of what the ranks take at once") {
   CHECK(refusal_with({"train.global_batch_size=13"}, 2) ==
         "--set train.global_batch_size=13: train.global_batch_size: 13 is not a multiple of "

@@ -54,6 +54,10 @@ class BareRanks:
         """The exit status of each rank."""
         return [process.wait(COMMAND_SECONDS) for process in self.processes]
 
+    def has_ended(self):
+        """Whether any rank has."""
+        return any(process.poll() is not None for process in self.processes)
+
     def output(self):
         return "".join(log.read_text() for log in self.logs)
 
