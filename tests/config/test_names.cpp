@@ -32,8 +32,8 @@ TEST_CASE("Every choice has the name that the run file uses") {
   check_table<RopeScaling>({"none", "linear", "dynamic", "yarn"});
   check_table<ScheduleType>({"cosine", "wsd", "constant"});
   check_table<Precision>({"fp32", "bf16"});
-  check_table<ActivationCheckpointing>({"none"});
-  check_table<Sharding>({"none"});
+  check_table<ActivationCheckpointing>({"none", "full", "selective", "every_2"});
+  check_table<Sharding>({"none", "optimizer", "gradients", "full"});
   CHECK(value_named<RopeScaling>("yarn") == RopeScaling::yarn);
   CHECK(value_named<Device>("auto") == Device::automatic);
 }

@@ -68,6 +68,22 @@ TEST_CASE("without the document mask everything counts and nothing is packed") {
   REQUIRE((batch.targets != kIgnoredTarget).all().item<bool>());
 }
 
+TEST_CASE("targets are counted as a batch counts them, without reading tokens") {
+  const Fixture fixture;
+  const bool document_mask = GENERATE(true, false);
+  const std::int64_t length = GENERATE(1, 2, 37, 200);
+  std::int64_t counted = 0, windows = 0;
+  for (std::int64_t begin = 0; begin + length < fixture.dataset->tokens();
+       begin += length / 2 + 1) {
+    const Window window = {fixture.dataset.get(), begin};
+    const auto batch = make_batch({&window, 1}, length, document_mask, false);
+    REQUIRE(count_targets(window, length, document_mask) == batch.counted_targets);
+    counted += batch.counted_targets;
+    ++windows;
+  }
+  REQUIRE((counted == windows * length) == !document_mask);
+}
+
 TEST_CASE("a loss mask is applied") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
@@ -85,6 +101,8 @@ TEST_CASE("a loss mask is applied") {
   const std::vector<Window> windows = {{&dataset, 0}};
   const auto batch = make_batch(windows, length, true, false);
   REQUIRE(batch.counted_targets == length - prompt);
+  REQUIRE(count_targets(windows[0], length, true) == length - prompt);
+  REQUIRE(count_targets(windows[0], length, false) == length - prompt);
   REQUIRE((batch.targets[0].slice(0, 0, prompt) == kIgnoredTarget).all().item<bool>());
 }
 

@@ -10,8 +10,8 @@ namespace {
 
 using namespace zebra::testing;
 
-TrainingData open(const Config& config, const Tokenizer& tokenizer) {
-  return {config, open_run_datasets(config, tokenizer).train, /*pinned=*/false};
+TrainingData open(const Config& config, const Tokenizer& tokenizer, DataShare share = {}) {
+  return {config, open_run_datasets(config, tokenizer).train, /*pinned=*/false, share};
 }
 
 TEST_CASE("a step is a function of its number, whatever was read before") {
@@ -41,6 +41,38 @@ TEST_CASE("micro-batches only cut the step's samples") {
   std::vector<torch::Tensor> rows;
   for (const auto& part : parts.micro_batches) rows.push_back(part.tokens);
   REQUIRE(same_bits(torch::cat(rows), whole.micro_batches[0].tokens));
+}
+
+TEST_CASE("the ranks' shares together are the samples of one rank, in order") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const bool document_mask = GENERATE(true, false);
+  const std::string mask = document_mask ? "true" : "false";
+  const auto config = tiny_run(folder, {"train.global_batch_size=12", "train.micro_batch_size=2",
+                                        "data.document_mask=" + mask});
+  const Tokenizer tokenizer(config.data.tokenizer);
+  const int ranks = GENERATE(1, 2, 3, 6);
+  auto alone = open(config, tokenizer);
+  std::vector<TrainingData> shares;
+  for (int rank = 0; rank < ranks; ++rank) shares.push_back(open(config, tokenizer, {rank, ranks}));
+  for (const std::int64_t step : {1, 4}) {
+    const auto whole = alone.step(step);
+    std::vector<Batch> batches;
+    std::int64_t counted = 0;
+    for (auto& share : shares) {
+      const auto own = share.step(step);
+      REQUIRE(own.micro_batches.size() == static_cast<std::size_t>(6 / ranks));
+      REQUIRE(own.counted_targets == whole.counted_targets);
+      batches.insert(batches.end(), own.micro_batches.begin(), own.micro_batches.end());
+    }
+    REQUIRE(batches.size() == whole.micro_batches.size());
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      REQUIRE(same_bits(batches[i].tokens, whole.micro_batches[i].tokens));
+      REQUIRE(same_bits(batches[i].targets, whole.micro_batches[i].targets));
+      counted += batches[i].counted_targets;
+    }
+    REQUIRE(counted == whole.counted_targets);
+  }
 }
 
 TEST_CASE("the prefetch thread gives the same batches in order") {

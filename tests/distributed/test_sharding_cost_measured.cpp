@@ -52,8 +52,8 @@ TEST_CASE("a rank holds what the plan says, to a tenth") {
   const auto precision = GENERATE(Precision::fp32, Precision::bf16);
   const auto reduced = GENERATE(Precision::fp32, Precision::bf16);
   const int replicas = GENERATE(1, 2);
-  const auto checkpointing = sharding == Sharding::full ? ActivationCheckpointing::full
-                                                        : ActivationCheckpointing::none;
+  const auto checkpointing =
+      sharding == Sharding::full ? ActivationCheckpointing::full : ActivationCheckpointing::none;
   constexpr int kRanks = 4;
   if (sharding == Sharding::none && replicas == 2) return;
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "data/training_data.h"
+#include "support/ranks.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -82,6 +83,40 @@ TEST_CASE("perplexity equals the definition, with and without a limit") {
   REQUIRE(all.bits_per_byte() ==
           Approx(all.nats / std::log(2.0) / static_cast<double>(all.text_bytes)));
   REQUIRE(all.perplexity() == Approx(std::exp(all.nats / static_cast<double>(all.tokens))));
+}
+
+TEST_CASE("ranks share the work and all get the figures of one") {
+  Fixture fixture;
+  auto both = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
+                            *fixture.tokenizer, 300);
+  // At 8192 tokens to a batch the first makes more batches than there are ranks, the second one.
+  const auto options =
+      GENERATE(EvaluationOptions{50, 0, true}, EvaluationOptions{1000, 3000, false});
+  const auto expected = evaluate_perplexity(fixture.model, *fixture.tokenizer, both, options);
+  const int ranks = GENERATE(1, 2, 3, 4);
+  std::vector<Perplexity> results(static_cast<std::size_t>(ranks));
+  run_on_ranks(ranks, 1, [&](TestRank& own) {
+    ZebraModel model(fixture.config.model);
+    model->initialize(1);
+    auto shared = options;
+    shared.ranks = own.all.get();
+    results[static_cast<std::size_t>(own.rank)] =
+        evaluate_perplexity(model, *fixture.tokenizer, both, shared);
+  });
+  for (const auto& result : results) {
+    INFO("ranks " << ranks << " length " << options.length);
+    REQUIRE(result.length == expected.length);
+    REQUIRE(result.tokens == expected.tokens);
+    REQUIRE(result.text_bytes == expected.text_bytes);
+    REQUIRE(result.nats == Approx(expected.nats).epsilon(1e-6));
+    REQUIRE(result.nats == results.front().nats);
+    REQUIRE(result.by_position.size() == expected.by_position.size());
+    for (std::size_t i = 0; i < expected.by_position.size(); ++i) {
+      REQUIRE(result.by_position[i].begin == expected.by_position[i].begin);
+      REQUIRE(result.by_position[i].tokens == expected.by_position[i].tokens);
+      REQUIRE(result.by_position[i].nats == Approx(expected.by_position[i].nats).epsilon(1e-6));
+    }
+  }
 }
 
 TEST_CASE("buckets of positions double and add up to the whole") {

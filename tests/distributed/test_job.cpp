@@ -1,0 +1,129 @@
+#include "distributed/job.h"
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "support/jobs.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+using Texts = std::vector<std::string>;
+
+// Of differing lengths, some empty, with line breaks and zero bytes.
+std::string text_of(int rank, int round) {
+  const auto length = static_cast<std::size_t>((rank * 7 + round * 13) % 5 * 400);
+  return std::string(length, static_cast<char>((rank + 3 * round) % 256)) +
+         (round % 3 == 0 ? "" : "\n" + std::to_string(rank));
+}
+
+TEST_CASE("an exchange gives every rank all texts by rank, time after time") {
+  const int ranks = GENERATE(1, 2, 4);
+  constexpr int kRounds = 60;
+  std::vector<std::vector<Texts>> received(static_cast<std::size_t>(ranks));
+  run_job(ranks, 1, [&](Job& job, TestRank& own) {
+    for (int round = 0; round < kRounds; ++round) {
+      received[static_cast<std::size_t>(own.rank)].push_back(
+          job.exchange(text_of(own.rank, round), "test"));
+    }
+  });
+  std::vector<Texts> expected;
+  for (int round = 0; round < kRounds; ++round) {
+    Texts texts;
+    for (int rank = 0; rank < ranks; ++rank) texts.push_back(text_of(rank, round));
+    expected.push_back(texts);
+  }
+  for (const auto& rounds : received) REQUIRE(rounds == expected);
+}
+
+TEST_CASE("ranks know who they are") {
+  std::vector<int> seen(3);
+  run_job(3, 1, [&](Job& job, TestRank& own) {
+    seen[static_cast<std::size_t>(own.rank)] = job.rank() == own.rank && job.ranks() == 3 &&
+                                               job.is_first() == (own.rank == 0) &&
+                                               job.launch().local_rank == own.rank;
+  });
+  REQUIRE(seen == std::vector<int>{1, 1, 1});
+}
+
+// What together() throws on each rank when those with a problem throw it; "" where nothing.
+Texts outcomes_of(const Texts& problems) {
+  Texts outcomes(problems.size());
+  run_job(static_cast<int>(problems.size()), 1, [&](Job& job, TestRank& own) {
+    const auto rank = static_cast<std::size_t>(own.rank);
+    try {
+      job.together("test", [&] {
+        if (!problems[rank].empty()) throw InputError(problems[rank]);
+      });
+    } catch (const InputError& error) {
+      outcomes[rank] = error.what();
+    } catch (const ReportedByFirstRank&) {
+      outcomes[rank] = "reported by the first rank";
+    }
+  });
+  return outcomes;
+}
+
+TEST_CASE("work without a problem ends well on all ranks") {
+  REQUIRE(outcomes_of({"", "", ""}) == Texts{"", "", ""});
+}
+
+TEST_CASE("the first rank says what went wrong on any; the others end quietly") {
+  const std::string quiet = "reported by the first rank";
+  REQUIRE(outcomes_of({"no file", "no file", "no file"}) == Texts{"no file", quiet, quiet});
+  REQUIRE(outcomes_of({"", "no file", ""}) == Texts{"rank 1: no file", quiet, quiet});
+  REQUIRE(outcomes_of({"no file", "", "no file"}) == Texts{"ranks 0, 2: no file", quiet, quiet});
+  REQUIRE(outcomes_of({"a", "", "b", "b"}) ==
+          Texts{"rank 0: a\nranks 2, 3: b", quiet, quiet, quiet});
+  REQUIRE(outcomes_of({"no file"}) == Texts{"no file"});
+}
+
+TEST_CASE("another error than the user's is the rank's own") {
+  Job alone{Launch{}};
+  REQUIRE_THROWS_AS(alone.together("test", [] { throw std::out_of_range("bug"); }),
+                    std::out_of_range);
+}
+
+TEST_CASE("a process on its own is a job") {
+  Job job{Launch{}};
+  REQUIRE(job.rank() == 0);
+  REQUIRE(job.ranks() == 1);
+  REQUIRE(job.is_first());
+  REQUIRE(job.exchange("text", "test") == Texts{"text"});
+  job.begin("computing");
+  job.begin_collective("all-reduce of the loss");
+  job.end_collective();
+  job.set_step(3);
+  job.set_timeout(1.0);
+  job.finish();
+}
+
+TEST_CASE("jobs of other names do not meet, nor do the stores of one job") {
+  Texts first(2), second(2);
+  run_job(2, 1, [&](Job& job, TestRank& own) {
+    const auto a = job.store("a"), b = job.store("b");
+    const auto bytes = [](const std::string& text) {
+      return std::vector<std::uint8_t>(text.begin(), text.end());
+    };
+    if (own.rank == 0) {
+      a->set("key", bytes("of a"));
+      b->set("key", bytes("of b"));
+    }
+    const auto of_a = a->get("key"), of_b = b->get("key");
+    first[static_cast<std::size_t>(own.rank)] = {of_a.begin(), of_a.end()};
+    second[static_cast<std::size_t>(own.rank)] = {of_b.begin(), of_b.end()};
+  });
+  REQUIRE(first == Texts{"of a", "of a"});
+  REQUIRE(second == Texts{"of b", "of b"});
+  std::vector<int> finds_old_keys(2);
+  run_job(2, 1, [&](Job& job, TestRank& own) {
+    finds_old_keys[static_cast<std::size_t>(own.rank)] = job.store("a")->check({"key"});
+  });
+  REQUIRE(finds_old_keys == std::vector<int>{0, 0});
+}
+
+}  // namespace
+}  // namespace zebra
