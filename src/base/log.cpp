@@ -27,9 +27,8 @@ void write_line(std::string_view level, std::string_view line) {
   localtime_r(&now, &local);
   char time_of_day[16];
   std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S", &local);
-  const std::string name = g_name.empty() ? "" : g_name + ": ";
   const std::string text =
-      std::string(time_of_day) + " " + std::string(level) + name + std::string(line) + "\n";
+      std::string(time_of_day) + " " + std::string(level) + std::string(line) + "\n";
   const std::lock_guard lock(g_mutex);
   std::fputs(text.c_str(), stderr);
   if (g_file != nullptr) {
@@ -38,13 +37,18 @@ void write_line(std::string_view level, std::string_view line) {
   }
 }
 
+std::string named(std::string_view line) {
+  return (g_name.empty() ? "" : g_name + ": ") + std::string(line);
+}
+
 }  // namespace
 
 void log_info(std::string_view line) {
   if (g_name.empty()) write_line("", line);
 }
-void log_warning(std::string_view line) { write_line("warning: ", line); }
-void log_error(std::string_view line) { write_line("error: ", line); }
+void log_warning(std::string_view line) { write_line("warning: ", named(line)); }
+void log_error(std::string_view line) { write_line("error: ", named(line)); }
+void log_verdict(std::string_view line) { write_line("error: ", line); }
 
 void log_only_problems(std::string_view name) { g_name = name; }
 

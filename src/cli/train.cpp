@@ -1,5 +1,4 @@
 #include <cstdlib>
-#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -107,8 +106,13 @@ void print_dry_run(const Start& start, int ranks) {
 // Whatever ended the run, its own error is what the user must see.
 void record_failure(const RunFolder& folder, const std::string& reason) {
   try {
-    const auto places = list_checkpoints(folder.path());
-    const auto newest = places.empty() ? CheckpointPlace{0, ""} : places.back();
+    CheckpointPlace newest{0, ""};
+    try {
+      const auto places = list_checkpoints(folder.path());
+      if (!places.empty()) newest = places.back();
+    } catch (const InputError& error) {
+      log_error(error.what());
+    }
     folder.set_status(RunState::failed, newest.step, reason, newest.folder);
   } catch (const std::exception& error) {
     log_error(std::string("status.json still says something else: ") + error.what());
@@ -125,18 +129,18 @@ void open_run_folder(const RunFolder& folder, const Start& start) {
   folder.describe(start.config);
 }
 
-// Where `work` throws on one of several ranks, the process ends with the job, at once: unwinding
-// would wait for collectives that never end.
-void or_end_job(Job& job, const std::function<void()>& work) {
+// For handlers. One of several ranks ends with the job, at once: unwinding would wait for
+// collectives that never end. A process on its own, or one whose job has ended, goes on to throw.
+void end_job_or_throw(Job& job) {
+  if (job.ranks() == 1 || job.is_finished()) throw;
   try {
-    work();
+    throw;
   } catch (const CollectiveError& error) {
     job.collective_failed(error);
   } catch (const std::exception& error) {
-    if (job.ranks() == 1) throw;
     job.fail(without_backtrace(error.what()));
-    std::_Exit(kExitFailed);
   }
+  std::_Exit(kExitFailed);
 }
 
 TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
@@ -147,28 +151,27 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   });
   find_checkpoint_to_resume(start, options, job);
   job.set_timeout(start.config.parallel.first_step_timeout);
-  std::optional<Trainer> trainer;
-  or_end_job(job, [&] {
+  std::optional<Trainer> trainer;  // lives on in the handler
+  bool is_running = false;
+  try {
     trainer.emplace(start.config, *start.tokenizer, std::move(*start.data),
                     std::move(start.validation), *folder, job);
-  });
-  job.together("loading the checkpoint", [&] {
-    if (start.checkpoint) trainer->resume(*start.checkpoint);
-  });
-  if (job.is_first()) open_run_folder(*folder, start);
-  job.set_failure_record(
-      folder->path(), [&folder](const std::string& message) { record_failure(*folder, message); });
-  TrainOutcome outcome{};
-  or_end_job(job, [&] {
-    try {
-      outcome = trainer->run(options.stop_after);
-    } catch (const std::exception& error) {
-      if (job.ranks() == 1) record_failure(*folder, without_backtrace(error.what()));
-      throw;
-    }
-  });
-  job.finish();
-  return outcome;
+    job.together("loading the checkpoint", [&] {
+      if (start.checkpoint) trainer->resume(*start.checkpoint);
+    });
+    if (job.is_first()) open_run_folder(*folder, start);
+    job.set_failure_record(folder->path(), [&folder](const std::string& message) {
+      record_failure(*folder, message);
+    });
+    is_running = true;
+    const auto outcome = trainer->run(options.stop_after);
+    job.finish();
+    return outcome;
+  } catch (const std::exception& error) {
+    if (is_running && job.ranks() == 1) record_failure(*folder, without_backtrace(error.what()));
+    end_job_or_throw(job);
+    throw;
+  }
 }
 
 int exit_status(TrainOutcome outcome) {
@@ -198,9 +201,9 @@ int run_train(const TrainOptions& options) {
     }
     watch_stop_signals();
     return exit_status(train(start, options, job));
-  } catch (const CollectiveError& error) {
-    job.collective_failed(error);
-    return kExitFailed;
+  } catch (...) {
+    end_job_or_throw(job);
+    throw;
   }
 }
 

@@ -1,8 +1,13 @@
 #include "distributed/job.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <ctime>
 #include <map>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -23,13 +28,36 @@ constexpr const char* kComputing = "computing";
 // Once the watchdog watches, it is the one to give up.
 constexpr std::chrono::hours kWatchedTimeout(24 * 365);
 
+// LibTorch's store listens on IPv6 too, where it asks DNS for the name of each peer, of this host
+// as well, and serves nobody until DNS answers. For ranks of one host this socket spares them that.
+int listen_on_this_host(int port) {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int on = 1;
+  ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  if (::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+      ::listen(descriptor, SOMAXCONN) != 0) {
+    const std::string reason = std::strerror(errno);
+    ::close(descriptor);
+    throw RunError(reason);
+  }
+  return descriptor;
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const Launch& launch) {
+  const bool on_this_host =
+      launch.local_ranks == launch.ranks && launch.store_address == "127.0.0.1";
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(launch.store_port);
   options.isServer = launch.rank == 0 && !launch.store_is_elsewhere;
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
   try {
+    if (options.isServer && on_this_host)
+      options.masterListenFd = listen_on_this_host(launch.store_port);
     const c10::intrusive_ptr<c10d::Store> store =
         c10::make_intrusive<c10d::TCPStore>(launch.store_address, options);
     return c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, store);
@@ -58,6 +86,7 @@ std::string ranks_text(const std::vector<int>& ranks) {
 
 Job::Job(Launch launch) : launch_(std::move(launch)) {
   if (ranks() == 1) return;
+  std::signal(SIGPIPE, SIG_IGN);  // Gloo writes to peers that may be gone
   // LibTorch's warnings about a lost store or peer would bury the one message that says which rank
   // failed.
   FLAGS_caffe2_log_level = 2;  // errors only
@@ -108,7 +137,7 @@ c10::intrusive_ptr<c10d::Store> Job::store(const std::string& name) const {
 
 std::vector<std::string> Job::exchange(const std::string& text, const std::string& what) {
   if (ranks() == 1) return {text};
-  begin_collective(what);
+  begin_collective("exchange of " + what);
   const auto keys = keys_of_ranks("exchange/" + std::to_string(exchanges_) + "/", ranks());
   std::vector<std::string> texts;
   try {
@@ -137,7 +166,7 @@ void Job::together(const std::string& what, const std::function<void()>& work) {
     if (ranks() == 1) throw;
   }
   std::map<std::string, std::vector<int>> ranks_of;
-  const auto problems = exchange(problem, what);
+  const auto problems = exchange(problem, "the outcome of " + what);
   for (int other = 0; other < ranks(); ++other) {
     const auto& text = problems[static_cast<std::size_t>(other)];
     if (!text.empty()) ranks_of[text].push_back(other);
@@ -190,10 +219,11 @@ void Job::collective_failed(const CollectiveError& error) {
 
 void Job::finish() {
   if (watchdog_) watchdog_->finish();
+  finished_ = true;
 }
 
 void Job::report(const std::string& verdict) {
-  log_error(verdict);
+  log_verdict(verdict);
   const std::lock_guard lock(mutex_);
   if (record_) record_(verdict);
 }

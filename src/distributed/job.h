@@ -34,11 +34,13 @@ class Job {
   bool is_first() const { return launch_.rank == 0; }
   const Launch& launch() const { return launch_; }
 
-  /// The text of every rank, by rank. All ranks call it; `what` names it in messages.
+  /// The text of every rank, by rank. All ranks call it; `what` names it in messages ("the parts of
+  /// a checkpoint").
   std::vector<std::string> exchange(const std::string& text, const std::string& what);
 
-  /// Runs `work` on every rank. Where it throws an InputError on some, all ranks end with status 2:
-  /// the first throws an InputError with the messages of all, the others ReportedByFirstRank.
+  /// Runs `work`, which is `what` ("reading the run file"), on every rank. Where it throws an
+  /// InputError on some, all ranks end with status 2: the first throws an InputError with the
+  /// messages of all, the others ReportedByFirstRank.
   void together(const std::string& what, const std::function<void()>& work);
 
   /// Keys of their own in the store; only for jobs of several ranks.
@@ -64,6 +66,7 @@ class Job {
   void collective_failed(const CollectiveError& error);
   /// This rank's work is done: returns when that of all ranks is.
   void finish();
+  bool is_finished() const { return finished_; }
 
  private:
   void join();
@@ -79,6 +82,7 @@ class Job {
   std::filesystem::path shared_folder_;
   std::function<void(const std::string&)> record_;
   std::unique_ptr<Watchdog> watchdog_;
+  bool finished_ = false;
 };
 
 }  // namespace zebra

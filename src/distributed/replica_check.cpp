@@ -25,7 +25,7 @@ std::vector<std::string> words_of(const std::string& text) {
 void check_replicas(Job& job, const std::vector<ShardedUnit>& units, const RankGroups& groups) {
   std::vector<std::string> hashes;
   for (const auto& unit : units) hashes.push_back(hash_of_weights(unit.resident_weights()));
-  const auto texts = job.exchange(join(hashes, " "), "the comparison of replicas");
+  const auto texts = job.exchange(join(hashes, " "), "the hashes of replicas");
 
   std::vector<std::string> differences;
   const int parts = units.front().splits_weights() ? groups.shards->size() : 1;

@@ -15,9 +15,10 @@ using Texts = std::vector<std::string>;
 
 // Of differing lengths, some empty, with line breaks and zero bytes.
 std::string text_of(int rank, int round) {
-  const auto length = static_cast<std::size_t>((rank * 7 + round * 13) % 5 * 400);
-  return std::string(length, static_cast<char>((rank + 3 * round) % 256)) +
-         (round % 3 == 0 ? "" : "\n" + std::to_string(rank));
+  const int length = (rank * 7 + round * 13) % 5 * 400;
+  if (length == 0) return "";
+  return std::string(static_cast<std::size_t>(length), static_cast<char>('a' + round % 26)) + "\n" +
+         std::to_string(rank) + '\0';
 }
 
 TEST_CASE("an exchange gives every rank all texts by rank, time after time") {

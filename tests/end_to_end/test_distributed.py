@@ -198,6 +198,19 @@ def test_a_rank_that_dies_or_stands_still_brings_all_down_with_one_message(tmp_p
     assert status["state"] == "failed" and "rank 1 of 3" in status["reason"]
 
 
+def test_an_error_of_one_rank_ends_all_with_its_own_words(tmp_path, distributed_run_file):
+    run = tmp_path / "run"
+    with BareRanks(tmp_path, 3, distributed_run_file, f"run.dir={run}", "train.micro_batch_size=1",
+                   "train.max_steps=100000", "checkpoint.every_steps=100000") as job:
+        wait_for_rows(run, 3, job)
+        (run / "checkpoints").write_text("a file where the save needs a folder")
+        job.processes[2].send_signal(signal.SIGTERM)
+        assert job.wait() == [1, 1, 1], job.output()
+        message = job.output()
+    assert message.count("failed at step") == 1 and "cannot save the checkpoint: rank 0: " in message, message
+    assert "failed at step" in status_of(run)["reason"]
+
+
 def test_kills_of_random_ranks_change_nothing(tmp_path, distributed_run_file, stopped_on_four):
     """The restarted job goes on by itself, and ends with the bits of the undisturbed one."""
     run = tmp_path / "run"
