@@ -67,27 +67,22 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
   flush_to_disk(folder.parent_path());
 }
 
-// Runs one stage of a save on every rank and passes on what each has to say. Throws on all ranks
-// what went wrong on any.
-std::vector<std::string> stage(Job& job, const std::string& what,
-                               const std::function<std::string()>& work) {
-  constexpr char kOk = '+', kFailed = '-';
-  std::string outcome;
+// Runs one stage of a save on every rank. Throws on all ranks what went wrong on any.
+void stage(Job& job, const std::string& what, const std::function<void()>& work) {
+  std::string failure;
   try {
-    outcome = kOk + work();
+    work();
   } catch (const std::exception& error) {
-    outcome = kFailed + without_backtrace(error.what());
+    failure = without_backtrace(error.what());
   }
-  auto texts = job.exchange(outcome, what);
+  const auto failed_with = job.exchange(failure, what);
   Problems failures;
   for (int rank = 0; rank < job.ranks(); ++rank) {
-    auto& text = texts[static_cast<std::size_t>(rank)];
-    const bool failed = text.front() == kFailed;
-    text.erase(0, 1);
-    if (failed) failures.add((job.ranks() > 1 ? "rank " + std::to_string(rank) + ": " : "") + text);
+    const auto& text = failed_with[static_cast<std::size_t>(rank)];
+    if (text.empty()) continue;
+    failures.add((job.ranks() > 1 ? "rank " + std::to_string(rank) + ": " : "") + text);
   }
   if (!failures.empty()) throw RunError(join(failures.all(), "; "));
-  return texts;
 }
 
 }  // namespace
@@ -98,18 +93,19 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
   std::filesystem::path beside;
   try {
     // The folder's name is the first rank's: another start of the job must not meet it.
-    beside = stage(job, "the folder of a checkpoint", [&]() -> std::string {
-               if (!is_first) return "";
-               beside = folder.string() + ".partial-" + std::to_string(::getpid());
-               std::filesystem::remove_all(beside);
-               std::filesystem::create_directories(beside);
-               return beside;
-             }).front();
-    const auto parts = stage(job, "the parts of a checkpoint",
-                             [&] { return write_part(beside, content, job.rank()).to_text(); });
-    stage(job, "the manifest of a checkpoint", [&]() -> std::string {
+    beside = job.from_first(folder.string() + ".partial-" + std::to_string(::getpid()),
+                            "the name of a checkpoint");
+    stage(job, "the folder of a checkpoint", [&] {
+      if (!is_first) return;
+      std::filesystem::remove_all(beside);
+      std::filesystem::create_directories(beside);
+    });
+    std::string part;
+    stage(job, "the parts of a checkpoint",
+          [&] { part = write_part(beside, content, job.rank()).to_text(); });
+    const auto parts = job.gather(part, "what the parts of a checkpoint hold");
+    stage(job, "the manifest of a checkpoint", [&] {
       if (is_first) complete(beside, folder, content, parts);
-      return "";
     });
   } catch (const CollectiveError&) {
     throw;  // a rank is gone

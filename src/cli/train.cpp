@@ -16,6 +16,7 @@
 #include "distributed/collective_error.h"
 #include "distributed/job.h"
 #include "distributed/launch.h"
+#include "distributed/sharding_cost.h"
 #include "model/placement.h"
 #include "train/plan.h"
 #include "train/resume.h"
@@ -65,7 +66,7 @@ void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& j
     if (!job.is_first()) return;
     found = checkpoint_to_resume(start.config, options.resume).value_or("").string();
   });
-  const auto folder = job.exchange(found, "the checkpoint to go on from").front();
+  const auto folder = job.from_first(found, "the checkpoint to go on from");
   if (folder.empty()) return;
   job.together("opening the checkpoint", [&] {
     start.checkpoint.emplace(folder);

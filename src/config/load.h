@@ -34,8 +34,8 @@ struct ConfigDifference {
 std::vector<ConfigDifference> differences(const Config& before, const Config& after);
 
 /// Whether a resumed run may change `key` (dotted): those of parallel, checkpoint, eval and
-/// logging, run.device, train.micro_batch_size and train.max_steps. False for a key that does not
-/// exist.
+/// logging, run.device, and micro_batch_size, activation_checkpointing and max_steps of train.
+/// False for a key that does not exist.
 bool may_change_on_resume(const std::string& key);
 
 /// The reference of all keys as Markdown (docs/configuration.md), and their JSON Schema (draft 07).

@@ -37,8 +37,8 @@ RunFacts run_facts(const Config& config) {
 }
 
 void agree(Job& job, const RunFacts& facts) {
-  const auto texts = job.exchange(nlohmann::json(facts).dump(), "what all ranks must agree on");
-  const auto first = nlohmann::json::parse(texts.front()).get<RunFacts>();
+  const auto text = job.from_first(nlohmann::json(facts).dump(), "what all ranks must agree on");
+  const auto first = nlohmann::json::parse(text).get<RunFacts>();
   std::vector<std::string> differing;
   for (std::size_t i = 0; i < std::max(facts.size(), first.size()); ++i) {
     if (i < facts.size() && i < first.size() && facts[i] == first[i]) continue;

@@ -135,26 +135,70 @@ c10::intrusive_ptr<c10d::Store> Job::store(const std::string& name) const {
   return c10::make_intrusive<c10d::PrefixStore>(name, store_);
 }
 
+std::string Job::shared_key(int rank) const {
+  return "shared/" + std::to_string(shares_) + "/" + std::to_string(rank);
+}
+
+void Job::show(const std::string& text) {
+  shown_.push_back(shared_key(rank()));
+  store_->set(shown_.back(), std::vector<std::uint8_t>(text.begin(), text.end()));
+}
+
+// The texts of the first `ranks` ranks.
+std::vector<std::string> Job::read_shared(int ranks) {
+  std::vector<std::string> keys, texts;
+  for (int other = 0; other < ranks; ++other) keys.push_back(shared_key(other));
+  store_->wait(keys);
+  for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
+  return texts;
+}
+
+// After an exchange: whoever has shown a text in it has read all that came before.
+void Job::forget_shared() {
+  for (std::size_t i = 0; i + 1 < shown_.size(); ++i) store_->deleteKey(shown_[i]);
+  shown_.erase(shown_.begin(), shown_.end() - 1);
+}
+
+void Job::as_collective(const std::string& name, const std::function<void()>& work) {
+  begin_collective(name);
+  try {
+    work();
+  } catch (const std::exception& error) {
+    throw CollectiveError(name, without_backtrace(error.what()));
+  }
+  ++shares_;
+  end_collective();
+}
+
 std::vector<std::string> Job::exchange(const std::string& text, const std::string& what) {
   if (ranks() == 1) return {text};
-  begin_collective("exchange of " + what);
-  const auto keys = keys_of_ranks("exchange/" + std::to_string(exchanges_) + "/", ranks());
   std::vector<std::string> texts;
-  try {
-    store_->set(keys[static_cast<std::size_t>(rank())],
-                std::vector<std::uint8_t>(text.begin(), text.end()));
-    store_->wait(keys);
-    for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
-  } catch (const std::exception& error) {
-    throw CollectiveError(what, without_backtrace(error.what()));
-  }
-  // Whoever is here has seen the end of the exchange before the last, so its texts are not needed.
-  if (exchanges_ >= 2) {
-    store_->deleteKey("exchange/" + std::to_string(exchanges_ - 2) + "/" + std::to_string(rank()));
-  }
-  ++exchanges_;
-  begin(kComputing);
+  as_collective("exchange of " + what, [&] {
+    show(text);
+    texts = read_shared(ranks());
+    forget_shared();
+  });
   return texts;
+}
+
+std::vector<std::string> Job::gather(const std::string& text, const std::string& what) {
+  if (ranks() == 1) return {text};
+  std::vector<std::string> texts;
+  as_collective("gathering of " + what, [&] {
+    show(text);
+    if (is_first()) texts = read_shared(ranks());
+  });
+  return texts;
+}
+
+std::string Job::from_first(const std::string& text, const std::string& what) {
+  if (ranks() == 1) return text;
+  std::string received;
+  as_collective("sharing of " + what, [&] {
+    if (is_first()) show(text);
+    received = read_shared(1).front();
+  });
+  return received;
 }
 
 void Job::together(const std::string& what, const std::function<void()>& work) {

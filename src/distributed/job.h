@@ -37,6 +37,10 @@ class Job {
   /// The text of every rank, by rank. All ranks call it; `what` names it in messages ("the parts of
   /// a checkpoint").
   std::vector<std::string> exchange(const std::string& text, const std::string& what);
+  /// The same for the first rank only; nothing on the others. For long texts of many ranks.
+  std::vector<std::string> gather(const std::string& text, const std::string& what);
+  /// The first rank's text, on every rank.
+  std::string from_first(const std::string& text, const std::string& what);
 
   /// Runs `work`, which is `what` ("reading the run file"), on every rank. Where it throws an
   /// InputError on some, all ranks end with status 2: the first throws an InputError with the
@@ -70,14 +74,20 @@ class Job {
 
  private:
   void join();
+  void as_collective(const std::string& name, const std::function<void()>& work);
+  std::string shared_key(int rank) const;
+  void show(const std::string& text);
+  std::vector<std::string> read_shared(int ranks);
+  void forget_shared();
   void start_watchdog();
   void report(const std::string& verdict);
   bool claim();
 
   const Launch launch_;
   c10::intrusive_ptr<c10d::Store> store_;
-  std::string attempt_;  // names this start of the job
-  std::int64_t exchanges_ = 0;
+  std::string attempt_;             // names this start of the job
+  std::int64_t shares_ = 0;         // texts shared so far, in any of the three ways
+  std::vector<std::string> shown_;  // keys of this rank's own
   std::mutex mutex_;
   std::filesystem::path shared_folder_;
   std::function<void(const std::string&)> record_;

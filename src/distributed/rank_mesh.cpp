@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/error.h"
 #include "distributed/backend_communicator.h"
+#include "distributed/sharding_cost.h"
 
 namespace zebra {
 namespace {
@@ -30,19 +30,10 @@ std::shared_ptr<Communicator> make_group(Job& job, const std::string& name, int 
 
 }  // namespace
 
-int ranks_per_replica(const ParallelSection& parallel, int ranks) {
-  if (parallel.sharding == Sharding::none) return 1;
-  if (ranks % parallel.replicas != 0) {
-    throw InputError("parallel.replicas: " + std::to_string(parallel.replicas) +
-                     " does not divide the number of ranks, " + std::to_string(ranks) +
-                     "; give a divisor of it, or start another number of ranks");
-  }
-  return ranks / static_cast<int>(parallel.replicas);
-}
-
 RankMesh::RankMesh(Job& job, const ParallelSection& parallel, torch::Device device) {
   const int rank = job.rank(), ranks = job.ranks();
-  const int shards = ranks_per_replica(parallel, ranks), replicas = ranks / shards;
+  const int shards = static_cast<int>(ranks_per_replica(parallel, ranks)),
+            replicas = ranks / shards;
   const int replica = rank / shards, part = rank % shards;
   all_ = make_group(job, "all", rank, ranks, parallel, device);
   shards_ = shards == ranks ? all_

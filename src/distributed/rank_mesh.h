@@ -25,8 +25,4 @@ class RankMesh {
   std::shared_ptr<Communicator> all_, shards_, replicas_;
 };
 
-/// How many ranks share one copy of the sharded state. Throws InputError when the ranks cannot be
-/// cut into parallel.replicas.
-int ranks_per_replica(const ParallelSection& parallel, int ranks);
-
 }  // namespace zebra

@@ -101,4 +101,8 @@ void ShardedDataParallel::publish_weights() {
   for (auto& unit : units_) unit.start_publishing();
 }
 
+void ShardedDataParallel::finish_publishing() {
+  for (auto& unit : units_) unit.finish_publishing();
+}
+
 }  // namespace zebra

@@ -43,8 +43,10 @@ class ShardedDataParallel : public UnitObserver {
   std::vector<torch::Tensor> gradient_parts() const;
   std::vector<OptimizerRange> optimizer_ranges() const;
 
-  /// After the optimizer has changed the weight parts.
+  /// After the optimizer has changed the weight parts. A forward pass waits for what it needs.
   void publish_weights();
+  /// Returns when all whole weights have arrived.
+  void finish_publishing();
 
   const std::vector<ShardedUnit>& units() const { return units_; }
   const RankGroups& groups() const { return groups_; }

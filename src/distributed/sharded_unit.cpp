@@ -99,6 +99,10 @@ void ShardedUnit::start_publishing() {
   gather_ = groups_.shards->all_gather(weights_.tensor(), name());
 }
 
+void ShardedUnit::finish_publishing() {
+  if (!splits_weights_) gather_.wait();
+}
+
 void ShardedUnit::zero_gradients() {
   (splits_gradients_ ? gradient_part_ : gradients_.tensor()).zero_();
 }

@@ -83,6 +83,7 @@ class ShardedUnit {
   /// After the optimizer has changed the parts: sends them to where the whole weights stay in
   /// memory. finish_gather() waits for it.
   void start_publishing();
+  void finish_publishing();
 
   // The gradients of one step.
   void zero_gradients();

@@ -160,17 +160,21 @@ std::int64_t ShardedModel::elements() const {
   return std::accumulate(units.begin(), units.end(), std::int64_t{0});
 }
 
-ShardedModel shard_model(const ModelSection& model, Precision precision,
-                         const ParallelSection& parallel, std::int64_t ranks) {
-  ShardedModel sharded;
-  const bool is_sharded = parallel.sharding != Sharding::none;
-  sharded.replicas = is_sharded ? parallel.replicas : ranks;
-  if (ranks % sharded.replicas != 0) {
-    throw InputError("parallel.replicas: " + std::to_string(sharded.replicas) +
+std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ranks) {
+  if (parallel.sharding == Sharding::none) return 1;
+  if (ranks % parallel.replicas != 0) {
+    throw InputError("parallel.replicas: " + std::to_string(parallel.replicas) +
                      " does not divide the number of ranks, " + std::to_string(ranks) +
                      "; give a divisor of it, or another number of ranks");
   }
-  sharded.shards = ranks / sharded.replicas;
+  return ranks / parallel.replicas;
+}
+
+ShardedModel shard_model(const ModelSection& model, Precision precision,
+                         const ParallelSection& parallel, std::int64_t ranks) {
+  ShardedModel sharded;
+  sharded.shards = ranks_per_replica(parallel, ranks);
+  sharded.replicas = ranks / sharded.shards;
   if (sharded.shards > 1) sharded.sharding = parallel.sharding;
   sharded.units = unit_sizes(model, sharded.shards);
   sharded.tied = model.tie_word_embeddings;

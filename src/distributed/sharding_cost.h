@@ -61,7 +61,11 @@ struct ShardedModel {
   }
 };
 
-/// Throws InputError where parallel.replicas does not divide the ranks.
+/// s: how many ranks share one copy of the state, 1 without sharding. Throws InputError where
+/// parallel.replicas does not divide the ranks.
+std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ranks);
+
+/// Throws InputError as ranks_per_replica does.
 ShardedModel shard_model(const ModelSection& model, Precision precision,
                          const ParallelSection& parallel, std::int64_t ranks);
 

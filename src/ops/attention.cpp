@@ -50,8 +50,8 @@ torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
                                const PackedDocuments& documents, AttentionResult* kept) {
   const auto& heads = packed.heads;
-  // On a GPU LibTorch's FlashAttention has the fewer products in its backward; on the CPU our
-  // kernel is several times as quick as LibTorch's (docs/kernels.md).
+  // On a GPU LibTorch's own (FlashAttention, or cuDNN's) has the fewer products in its backward; on
+  // the CPU our kernel is several times as quick as LibTorch's (docs/kernels.md).
   if (!wants_reference() && heads.is_cpu() && has_local_attention_kernel(heads)) {
     return fused_attention(packed, /*window=*/heads.size(1), rotary, documents, kept);
   }

@@ -109,8 +109,10 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
                   "diverged: the loss or gradient norm was not finite in " +
                       std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
     }
-    if (is_due(config_.parallel.check_replicas_every))
+    if (is_due(config_.parallel.check_replicas_every)) {
+      parallel_.finish_publishing();
       check_replicas(job_, parallel_.units(), parallel_.groups());
+    }
     if (is_due(config_.eval.every_steps)) validate();
     const int signal = agreed_stop_signal();
     if (is_due(config_.checkpoint.every_steps) || state_.step == last_step || signal != 0) save();

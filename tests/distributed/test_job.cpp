@@ -40,6 +40,31 @@ TEST_CASE("an exchange gives every rank all texts by rank, time after time") {
   for (const auto& rounds : received) REQUIRE(rounds == expected);
 }
 
+TEST_CASE("what only the first rank hears, and what it tells, keep apart from exchanges") {
+  const int ranks = GENERATE(1, 2, 4);
+  constexpr int kRounds = 40;
+  std::vector<Texts> gathered(static_cast<std::size_t>(ranks)), told = gathered;
+  run_job(ranks, 1, [&](Job& job, TestRank& own) {
+    const auto rank = static_cast<std::size_t>(own.rank);
+    for (int round = 0; round < kRounds; ++round) {
+      for (auto& text : job.gather(text_of(own.rank, round), "test"))
+        gathered[rank].push_back(text);
+      told[rank].push_back(job.from_first(text_of(own.rank, round), "test"));
+      if (round % 3 == 0) job.exchange("between", "test");
+    }
+  });
+  Texts of_all, of_first;
+  for (int round = 0; round < kRounds; ++round) {
+    for (int rank = 0; rank < ranks; ++rank) of_all.push_back(text_of(rank, round));
+    of_first.push_back(text_of(0, round));
+  }
+  REQUIRE(gathered.front() == of_all);
+  for (int rank = 0; rank < ranks; ++rank) {
+    if (rank > 0) REQUIRE(gathered[static_cast<std::size_t>(rank)].empty());
+    REQUIRE(told[static_cast<std::size_t>(rank)] == of_first);
+  }
+}
+
 TEST_CASE("ranks know who they are") {
   std::vector<int> seen(3);
   run_job(3, 1, [&](Job& job, TestRank& own) {

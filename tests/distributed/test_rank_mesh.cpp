@@ -19,19 +19,6 @@ ParallelSection parallel_with(Sharding sharding, std::int64_t replicas) {
   return parallel;
 }
 
-TEST_CASE("the ranks of a replica are the job's divided by the replicas; one where none is split") {
-  REQUIRE(ranks_per_replica(parallel_with(Sharding::none, 1), 6) == 1);
-  const auto sharding = GENERATE(Sharding::optimizer, Sharding::gradients, Sharding::full);
-  REQUIRE(ranks_per_replica(parallel_with(sharding, 1), 6) == 6);
-  REQUIRE(ranks_per_replica(parallel_with(sharding, 2), 6) == 3);
-  REQUIRE(ranks_per_replica(parallel_with(sharding, 6), 6) == 1);
-  REQUIRE(ranks_per_replica(parallel_with(sharding, 1), 1) == 1);
-  REQUIRE_THROWS_AS(ranks_per_replica(parallel_with(sharding, 4), 6), InputError);
-  REQUIRE_THROWS_WITH(ranks_per_replica(parallel_with(sharding, 4), 6),
-                      Catch::Matchers::Contains("parallel.replicas: 4") &&
-                          Catch::Matchers::Contains("the number of ranks, 6"));
-}
-
 // Which ranks of the job each group of each rank holds, as the group's own sums tell: rank r adds
 // 2^r.
 using Members = std::vector<std::vector<int>>;

@@ -117,6 +117,19 @@ class Ledger {
   std::int64_t peak_ = 0;
 };
 
+TEST_CASE("the ranks of a replica are the job's divided by the replicas; one where none is split") {
+  REQUIRE(ranks_per_replica(parallel(Sharding::none), 6) == 1);
+  const auto sharding = GENERATE(Sharding::optimizer, Sharding::gradients, Sharding::full);
+  REQUIRE(ranks_per_replica(parallel(sharding, 1), 6) == 6);
+  REQUIRE(ranks_per_replica(parallel(sharding, 2), 6) == 3);
+  REQUIRE(ranks_per_replica(parallel(sharding, 6), 6) == 1);
+  REQUIRE(ranks_per_replica(parallel(sharding, 1), 1) == 1);
+  REQUIRE_THROWS_AS(ranks_per_replica(parallel(sharding, 4), 6), InputError);
+  REQUIRE_THROWS_WITH(ranks_per_replica(parallel(sharding, 4), 6),
+                      Catch::Matchers::Contains("parallel.replicas: 4") &&
+                          Catch::Matchers::Contains("the number of ranks, 6"));
+}
+
 TEST_CASE("what a step holds for a while, and gathers and scatters, is what a ledger says") {
   const auto mode = GENERATE(from_range(std::begin(kModes), std::end(kModes)));
   const auto [shards, replicas] =

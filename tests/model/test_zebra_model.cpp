@@ -23,6 +23,25 @@ ZebraModel made(const ModelSection& section, std::int64_t seed = 11) {
   return model;
 }
 
+// Targets of which some do not count.
+torch::Tensor random_targets(std::int64_t batch, std::int64_t length) {
+  auto targets = random_tokens(batch, length);
+  targets[1].slice(0, 3, 9).fill_(kIgnoredTarget);
+  return targets;
+}
+
+// LibTorch's, from logits of all tokens at once.
+torch::Tensor dense_cross_entropy(
+    ZebraModel& model, const torch::Tensor& tokens, const torch::Tensor& targets,
+    const PackedDocuments& documents,
+    torch::nn::functional::CrossEntropyFuncOptions::reduction_t reduction) {
+  const auto logits = model->logits(model->forward(tokens, documents)).flatten(0, 1);
+  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
+                           .ignore_index(kIgnoredTarget)
+                           .reduction(reduction);
+  return torch::nn::functional::cross_entropy(logits, targets.flatten(), options);
+}
+
 TEST_CASE("no token sees later ones, in any layout") {
   torch::manual_seed(1);
   const auto pattern = GENERATE(as<std::string>{}, "GG", "LL", "GLLL", "LLG", "LGLG");
@@ -110,15 +129,9 @@ TEST_CASE("the loss is the mean cross-entropy of the logits") {
   section.tie_word_embeddings = GENERATE(true, false);
   auto model = made(section);
   const auto tokens = random_tokens(3, 21);
-  auto targets = random_tokens(3, 21);
-  targets[1].slice(0, 3, 9).fill_(kIgnoredTarget);
+  const auto targets = random_targets(3, 21);
   const auto sums = model->loss(tokens, targets);
-  const auto logits = model->logits(model->forward(tokens)).flatten(0, 1);
-  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
-                           .ignore_index(kIgnoredTarget)
-                           .reduction(torch::kSum);
-  require_close(sums.objective,
-                torch::nn::functional::cross_entropy(logits, targets.flatten(), options), 1e-3);
+  require_close(sums.objective, dense_cross_entropy(model, tokens, targets, {}, torch::kSum), 1e-3);
 }
 
 TEST_CASE("the whole model's gradient agrees with finite differences") {
@@ -209,16 +222,11 @@ TEST_CASE("token losses are the cross-entropy of each target") {
   section.tie_word_embeddings = GENERATE(true, false);
   auto model = made(section);
   const auto tokens = random_tokens(3, 21);
-  auto targets = random_tokens(3, 21);
-  targets[1].slice(0, 3, 9).fill_(kIgnoredTarget);
+  const auto targets = random_targets(3, 21);
   const auto documents = PackedDocuments::from_starts({{}, {4, 11}, {20}}, 21);
   const auto losses = model->token_losses(tokens, targets, documents);
-  const auto logits = model->logits(model->forward(tokens, documents)).flatten(0, 1);
-  const auto options = torch::nn::functional::CrossEntropyFuncOptions()
-                           .ignore_index(kIgnoredTarget)
-                           .reduction(torch::kNone);
   const auto expected =
-      torch::nn::functional::cross_entropy(logits, targets.flatten(), options).view({3, 21});
+      dense_cross_entropy(model, tokens, targets, documents, torch::kNone).view({3, 21});
   REQUIRE_FALSE(losses.requires_grad());
   require_close(losses, expected, 1e-5);
 }
