@@ -273,6 +273,7 @@ void Trainer::save() {
   TrainingState state = state_;
   state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
   job_.begin("saving a checkpoint");
+  parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
   write_checkpoint(folder,
                    {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
                     training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)},
