@@ -16,14 +16,7 @@ cmake --preset release -DZEBRA_TESTS=OFF -DZEBRA_CUDA=OFF >/dev/null
 cmake --build --preset release --target zebra
 
 step "Corpus and tokenizer"
-[ -d quickstart/corpus ] || .venv/bin/python scripts/python_corpus.py quickstart/corpus
-[ -f quickstart/tokenizer.model ] ||
-  build/zebra data tokenizer --input quickstart/corpus/train --vocab-size 2048 --output quickstart/tokenizer.model
-for part in train valid; do
-  [ -d "quickstart/data/$part" ] ||
-    build/zebra data pack --input "quickstart/corpus/$part" --tokenizer quickstart/tokenizer.model \
-      --output "quickstart/data/$part"
-done
+bash scripts/python_data.sh quickstart 2048
 
 step "Training"
 # bfloat16 products are several times quicker where the processor has them, and slower where it has not.

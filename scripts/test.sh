@@ -26,6 +26,7 @@ fi
 ctest --preset release --parallel "$(nproc)"
 export ZEBRA_LONG_TESTS=$long
 .venv/bin/python -m pytest -q tests/end_to_end
+.venv/bin/python -m pytest -q tests/ablation_report
 # What needs nvcc is skipped where it is not there.
 .venv/bin/python -m pytest -q -n auto --dist worksteal tests/ptx
 ZEBRA_KERNEL_REPORT_FOLDER=build/kernel_report .venv/bin/python -m pytest -q tests/disassembly

@@ -208,7 +208,10 @@ class BackwardTask {
       if constexpr (!kWhole) x = keep_visible(x, c, view.visible[r + i], -kInfinity);
       weight[i] = exp2<Product::kExactExp>(x);
       d_score[i] = weight[i] * (load(d_weights_ + (r + i) * kTile + c) - delta_[r + i]);
-      if constexpr (!kWhole) d_score[i] = keep_visible(d_score[i], c, view.changing(r + i), 0.0F);
+      if constexpr (!kWhole) {
+        const auto changing = view.changing(r + i, arguments_.has_sink);
+        d_score[i] = keep_visible(d_score[i], c, changing, 0.0F);
+      }
       Product::store_row(d_score_rows_ + (r + i) * (kTile / Product::kElements), c, d_score[i]);
     }
     Product::store_two_rows(weight_tokens_ + c, r, kTile, weight[0], weight[1]);

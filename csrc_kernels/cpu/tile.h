@@ -240,8 +240,11 @@ struct TileView {
   Range queries[kRowBlocks];  // of a block of keys, multiples of 2
   bool lone[kTile];           // queries that see their own key only
 
-  /// Keys whose weight depends on the scores: a lone key's is 1, its gradient exactly 0.
-  Range changing(int query) const { return lone[query] ? Range{} : visible[query]; }
+  /// Keys whose weight depends on the scores: without a sink a lone key's is 1, its gradient
+  /// exactly 0.
+  Range changing(int query, bool has_sink) const {
+    return lone[query] && !has_sink ? Range{} : visible[query];
+  }
 };
 
 inline void set_ranges(TileView& view) {

@@ -19,9 +19,12 @@ inline constexpr int kExitStopped =
 
 /// Sets `status` where training ends otherwise than done.
 void add_train_command(CLI::App& app, int& status);
+void add_ablate_command(CLI::App& app, int& status);
 void add_plan_command(CLI::App& app);
+void add_bench_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
+void add_recall_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 
 }  // namespace zebra

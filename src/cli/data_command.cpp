@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "cli/data_probes.h"
 #include "data/pack.h"
 #include "data/tokenizer_training.h"
 
@@ -219,10 +220,11 @@ void add_pack_command(CLI::App& data) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets from text");
+  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets");
   data->require_subcommand(1);
   add_tokenizer_command(*data);
   add_pack_command(*data);
+  add_data_probes_command(*data);
 }
 
 }  // namespace zebra

@@ -1,19 +1,16 @@
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "checkpoint/load_model.h"
 #include "cli/commands.h"
+#include "cli/json_file.h"
 #include "data/training_data.h"
 #include "eval/perplexity.h"
-#include "train/metrics.h"
 
 namespace zebra {
 namespace {
@@ -73,26 +70,6 @@ Json to_json(const std::vector<Perplexity>& results) {
           {"tokens", longest.tokens},
           {"by_length", by_length},
           {"by_position", by_position_json(longest)}};
-}
-
-// Found out before the work, not after it.
-void check_json_path(const std::filesystem::path& path) {
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder, ignored)) {
-    throw InputError(path.string() +
-                     ": --json names a file in a folder that does not exist; make it first");
-  }
-}
-
-void write_json(const std::filesystem::path& path, const Json& json) {
-  const std::string text = json.dump(2) + "\n";
-  std::error_code ignored;
-  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
-    std::ofstream(path) << text;  // a pipe or /dev/stdout has nothing beside it to rename
-  } else {
-    write_file_atomically(path, text);
-  }
 }
 
 void run_eval(EvalOptions options) {

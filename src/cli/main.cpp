@@ -29,8 +29,11 @@ int main(int argc, char** argv) {
   zebra::add_config_command(app);
   zebra::add_plan_command(app);
   zebra::add_eval_command(app);
+  zebra::add_recall_command(app);
   zebra::add_generate_command(app);
   zebra::add_data_command(app);
+  zebra::add_ablate_command(app, status);
+  zebra::add_bench_command(app);
   zebra::add_export_command(app);
   try {
     app.parse(argc, argv);

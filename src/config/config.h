@@ -15,7 +15,9 @@ namespace zebra {
 enum class Device { automatic, cpu, cuda };
 enum class SelfAttention { mix, full, local };
 enum class GlobalLayer { first, last };
+enum class AlwaysGlobal { none, first, last, both };
 enum class RopeScaling { none, linear, dynamic, yarn };
+enum class ScaledLayers { all, global };
 enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
 enum class ActivationCheckpointing { none, full, selective, every_2 };
@@ -34,11 +36,12 @@ struct RopeScalingSection {
   std::optional<std::int64_t> original_max_position_embeddings;
   double beta_fast = 32.0;
   double beta_slow = 1.0;
+  ScaledLayers layers = ScaledLayers::all;
 };
 
 /// Names are HuggingFace's where it has one. After `resolve` every optional that has a derived
-/// default is filled, the short forms (self_attn_type, layer_group_size, global_layer, preset) are
-/// empty, and attention_pattern has one letter per layer.
+/// default is filled, the short forms (self_attn_type, layer_group_size, global_layer,
+/// always_global, preset) are empty, and attention_pattern has one letter per layer.
 struct ModelSection {
   std::optional<std::string> preset;
   std::int64_t hidden_size = 0;
@@ -49,15 +52,19 @@ struct ModelSection {
   std::optional<std::int64_t> head_dim;
   std::optional<std::int64_t> vocab_size;
   double rms_norm_eps = 1e-5;
+  double initializer_range = 0.02;
   std::optional<std::int64_t> max_position_embeddings;
   double rope_theta = 10000.0;
   std::optional<double> global_rope_theta;  // 0: no rotary embedding in global layers
   std::optional<double> local_rope_theta;   // 0: no rotary embedding in local layers
   RopeScalingSection rope_scaling;
   bool tie_word_embeddings = false;
+  bool qk_norm = false;
+  bool attention_sink = false;
   std::optional<SelfAttention> self_attn_type;
   std::optional<std::int64_t> layer_group_size;
   std::optional<GlobalLayer> global_layer;
+  std::optional<AlwaysGlobal> always_global;
   std::optional<std::int64_t> window_size;
   std::optional<std::string> attention_pattern;
 };
@@ -87,6 +94,7 @@ struct ScheduleSection {
   std::int64_t warmup_steps = 0;
   double min_lr_ratio = 0.1;
   std::optional<std::int64_t> decay_steps;  // wsd only: the last steps, in which the rate falls
+  std::int64_t window_warmup_steps = 0;
 };
 
 struct TrainSection {

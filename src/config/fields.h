@@ -47,6 +47,9 @@ void describe(V& v, RopeScalingSection& s) {
           "are.");
   v.field("beta_slow", s.beta_slow, above(0),
           "`yarn`: dimensions that turn less often than this are interpolated in full.");
+  v.field("layers", s.layers, anything(),
+          "Which layers are scaled: `all`, or only `global` ones, since a window never reaches "
+          "beyond the original length.");
 }
 
 template <class V>
@@ -72,8 +75,18 @@ void describe_shape(V& v, ModelSection& s) {
           "Rows of the embedding; may exceed the tokenizer's vocabulary, not be less.");
   v.field("rms_norm_eps", s.rms_norm_eps, above(0),
           "Added to the mean square inside each RMSNorm.");
+  v.field(
+      "initializer_range", s.initializer_range, above(0),
+      "Standard deviation of the initial weights; narrow models learn sooner with more, such as "
+      "1 / sqrt(`hidden_size`).");
   v.field("tie_word_embeddings", s.tie_word_embeddings, anything(),
           "Whether the output head shares the weights of the embedding.");
+  v.field("qk_norm", s.qk_norm, anything(),
+          "Whether each head's queries and keys pass an RMSNorm of their own before the rotary "
+          "embedding.");
+  v.field("attention_sink", s.attention_sink, anything(),
+          "Whether the softmax of local layers has one more logit per head, learned, that takes "
+          "weight and gives nothing (an attention sink).");
 }
 
 template <class V>
@@ -100,6 +113,9 @@ void describe_layout(V& v, ModelSection& s) {
           "global.");
   v.field("global_layer", s.global_layer, anything().defaults_to("`first`"),
           "Short form, for `mix`: which layer of its group is the global one.");
+  v.field("always_global", s.always_global, anything().defaults_to("`none`"),
+          "Short form: layers that are global whatever the rest of the layout says: the `first`, "
+          "the `last`, or `both`.");
   v.field("window_size", s.window_size,
           at_least(0).defaults_to("none; required when a layer is local"),
           "How many previous tokens a token sees in a local layer, besides itself (HuggingFace's "
@@ -162,6 +178,9 @@ void describe(V& v, ScheduleSection& s) {
   v.field("decay_steps", s.decay_steps,
           at_least(1).defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)"),
           "`wsd` only: the last steps, in which the rate falls.");
+  v.field("window_warmup_steps", s.window_warmup_steps, at_least(0),
+          "Steps over which the window of local layers grows linearly from 1 to "
+          "`model.window_size`; 0: it has its full width from the start.");
 }
 
 template <class V>
@@ -251,7 +270,8 @@ void describe(V& v, Config& c) {
           "What to train and validate on, and how it is cut into sequences.");
   v.group("optimizer", c.optimizer, anything(),
           "AdamW, on float32 weights whatever the precision of the model.");
-  v.group("schedule", c.schedule, anything(), "How the learning rate moves over the steps.");
+  v.group("schedule", c.schedule, anything(),
+          "How the learning rate, and the window of local layers, move over the steps.");
   v.group("train", c.train, anything(), "Length, batch, numbers and safeguards of the training.");
   v.group("parallel", c.parallel, anything().may_change_on_resume(),
           "How the work is spread over several ranks.");

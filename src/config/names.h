@@ -39,6 +39,20 @@ struct EnumNames<GlobalLayer> {
 };
 
 template <>
+struct EnumNames<AlwaysGlobal> {
+  static constexpr NameTable<AlwaysGlobal, 4> kTable{{{AlwaysGlobal::none, "none"},
+                                                      {AlwaysGlobal::first, "first"},
+                                                      {AlwaysGlobal::last, "last"},
+                                                      {AlwaysGlobal::both, "both"}}};
+};
+
+template <>
+struct EnumNames<ScaledLayers> {
+  static constexpr NameTable<ScaledLayers, 2> kTable{
+      {{ScaledLayers::all, "all"}, {ScaledLayers::global, "global"}}};
+};
+
+template <>
 struct EnumNames<RopeScaling> {
   static constexpr NameTable<RopeScaling, 4> kTable{{{RopeScaling::none, "none"},
                                                      {RopeScaling::linear, "linear"},

@@ -26,7 +26,7 @@ std::string pattern_of_short_forms(const ModelSection& model) {
 
 void resolve_pattern(ModelSection& model, Report& report) {
   if (!report.sound({"model.num_hidden_layers", "model.attention_pattern", "model.self_attn_type",
-                     "model.layer_group_size", "model.global_layer"})) {
+                     "model.layer_group_size", "model.global_layer", "model.always_global"})) {
     return;
   }
   const auto layers = static_cast<std::size_t>(model.num_hidden_layers);
@@ -51,6 +51,14 @@ void resolve_pattern(ModelSection& model, Report& report) {
     while (pattern.size() < layers) pattern += period;
     pattern.resize(layers);
   }
+  const auto always = model.always_global.value_or(AlwaysGlobal::none);
+  if (always == AlwaysGlobal::first || always == AlwaysGlobal::both) {
+    model.attention_pattern->front() = 'G';
+  }
+  if (always == AlwaysGlobal::last || always == AlwaysGlobal::both) {
+    model.attention_pattern->back() = 'G';
+  }
+  model.always_global.reset();
   model.self_attn_type.reset();
   model.layer_group_size.reset();
   model.global_layer.reset();

@@ -22,7 +22,7 @@ FlatLayout::FlatLayout(const ParameterUnit& unit, int ranks) : name_(unit.name) 
     places_.push_back({parameter, size_});
     std::int64_t begin = size_;
     for (const auto& part : parameter.parts) {
-      tensors_.push_back({part, parameter.initial_deviation, begin});
+      tensors_.push_back({part, parameter.initial, begin});
       begin += part.numel();
     }
     TORCH_INTERNAL_ASSERT(begin - size_ == parameter.tensor.numel(),
@@ -37,11 +37,11 @@ void FlatLayout::fill_initial_weights(std::int64_t seed, std::int64_t begin,
                                       const torch::Tensor& out) const {
   const std::int64_t end = begin + out.numel();
   out.zero_();
-  for (const auto& [tensor, deviation, tensor_begin] : tensors_) {
+  for (const auto& [tensor, initial, tensor_begin] : tensors_) {
     const auto from = std::max(begin, tensor_begin),
                to = std::min(end, tensor_begin + tensor.numel());
     if (from >= to) continue;
-    zebra::fill_initial_weights(tensor, deviation, seed, from - tensor_begin,
+    zebra::fill_initial_weights(tensor, initial, seed, from - tensor_begin,
                                 out.narrow(0, from - begin, to - from));
   }
 }

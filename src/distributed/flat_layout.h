@@ -13,7 +13,7 @@ namespace zebra {
 /// A named tensor's place in a flat unit: elements [begin, begin + numel).
 struct FlatTensor {
   NamedTensor tensor;
-  double initial_deviation;  ///< see Parameter
+  InitialWeights initial;
   std::int64_t begin;
 };
 

@@ -31,12 +31,16 @@ std::vector<std::int64_t> unit_sizes(const ModelSection& model, std::int64_t sha
   const auto d = model.hidden_size, f = model.intermediate_size;
   const auto q = model.num_attention_heads * model.head_dim.value();
   const auto table = model.vocab_size.value() * d;
-  const auto block =
-      unit_size({packed_projection_width(model) * d, d * q, 2 * f * d, d * f, d, d}, shards);
   const auto head = unit_size({table, d}, shards);
 
-  std::vector<std::int64_t> units(static_cast<std::size_t>(model.num_hidden_layers) + 1, block);
-  units.front() = model.tie_word_embeddings ? head : unit_size({table}, shards);
+  std::vector<std::int64_t> units = {model.tie_word_embeddings ? head : unit_size({table}, shards)};
+  for (const auto kind : layer_kinds(model)) {
+    std::vector<std::int64_t> block = {
+        packed_projection_width(model) * d, d * q, 2 * f * d, d * f, d, d};
+    if (model.qk_norm) block.insert(block.end(), 2, model.head_dim.value());
+    if (has_sink(model, kind)) block.push_back(model.num_attention_heads);
+    units.push_back(unit_size(block, shards));
+  }
   if (!model.tie_word_embeddings) units.push_back(head);
   return units;
 }

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/error.h"
-#include "data/batch.h"
+#include "eval/windows.h"
 
 namespace zebra {
 namespace {
-
-// Tokens per forward pass: enough for full speed, little memory.
-constexpr std::int64_t kBatchTokens = 8192;
 
 std::vector<PositionBucket> empty_buckets(std::int64_t length) {
   std::vector<PositionBucket> buckets;
@@ -22,36 +19,14 @@ std::vector<PositionBucket> empty_buckets(std::int64_t length) {
   return buckets;
 }
 
-struct Cut {
-  std::vector<Window> whole;
-  std::optional<std::pair<Window, std::int64_t>> partial;  // and its length
-};
-
-// Consecutive windows of one dataset; where `max_tokens` cuts it off only whole ones.
-Cut cut_into_windows(const TokenDataset& dataset, std::int64_t length, std::int64_t max_tokens) {
-  const std::int64_t predictable = dataset.tokens() - 1;
-  const bool limited = max_tokens < predictable;
-  const std::int64_t whole = (limited ? max_tokens : predictable) / length;
-  Cut cut;
-  for (std::int64_t i = 0; i < whole; ++i) cut.whole.push_back({&dataset, i * length});
-  const std::int64_t rest = predictable - whole * length;
-  if (!limited && rest > 0) cut.partial = {Window{&dataset, whole * length}, rest};
-  return cut;
-}
-
-struct WindowBatch {
-  std::span<const Window> windows;
-  std::int64_t length;
-};
-
-std::vector<WindowBatch> batches_of(const std::vector<Cut>& cuts, std::int64_t length) {
-  const auto rows = static_cast<std::size_t>(std::max<std::int64_t>(1, kBatchTokens / length));
+// All windows, those of a dataset's end last.
+std::vector<WindowBatch> batches_of(const std::vector<DatasetWindows>& datasets,
+                                    std::int64_t length) {
   std::vector<WindowBatch> batches;
-  for (const auto& cut : cuts) {
-    const std::span<const Window> whole(cut.whole);
-    for (std::size_t i = 0; i < whole.size(); i += rows)
-      batches.push_back({whole.subspan(i, std::min(rows, whole.size() - i)), length});
-    if (cut.partial) batches.push_back({{&cut.partial->first, 1}, cut.partial->second});
+  for (const auto& windows : datasets) {
+    const auto whole = batches_of(std::span(windows.whole), length);
+    batches.insert(batches.end(), whole.begin(), whole.end());
+    if (windows.partial) batches.push_back({{&windows.partial->first, 1}, windows.partial->second});
   }
   return batches;
 }
@@ -135,20 +110,11 @@ double Perplexity::bits_per_byte() const {
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options) {
   const torch::NoGradGuard no_grad;
-  constexpr auto kNoLimit = std::numeric_limits<std::int64_t>::max();
-  std::int64_t left = options.max_tokens > 0 ? options.max_tokens : kNoLimit;
-  std::vector<Cut> cuts;
+  const auto windows = cut_into_windows(datasets, options.length, options.max_tokens);
   std::int64_t total = 0, done = 0;
-  for (const auto& dataset : datasets) {
-    const auto cut = cut_into_windows(*dataset, options.length, left);
-    const auto tokens = static_cast<std::int64_t>(cut.whole.size()) * options.length +
-                        (cut.partial ? cut.partial->second : 0);
-    total += tokens;
-    left -= tokens;
-    cuts.push_back(cut);
-  }
+  for (const auto& of_dataset : windows) total += of_dataset.tokens(options.length);
 
-  const auto batches = batches_of(cuts, options.length);
+  const auto batches = batches_of(windows, options.length);
   Evaluation evaluation(model, tokenizer, options);
   const auto report = [&] {
     if (options.progress) options.progress(done, total);
@@ -173,6 +139,14 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                      " tokens; use more data, a shorter length or a larger max_tokens");
   }
   return result;
+}
+
+nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto& bucket : perplexity.by_position) {
+    rows.push_back({{"begin", bucket.begin}, {"end", bucket.end}, {"loss", bucket.loss()}});
+  }
+  return rows;
 }
 
 }  // namespace zebra

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "data/tokenizer.h"
@@ -50,5 +51,8 @@ struct EvaluationOptions {
 /// Throws InputError when not one target counts.
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options);
+
+/// by_position as every JSON output spells it: [{"begin", "end", "loss"}].
+nlohmann::ordered_json by_position_json(const Perplexity& perplexity);
 
 }  // namespace zebra

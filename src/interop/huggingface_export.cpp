@@ -40,6 +40,7 @@ Json rope_values(const RopeScalingSection& scaling) {
     values["beta_fast"] = scaling.beta_fast;
     values["beta_slow"] = scaling.beta_slow;
   }
+  if (scaling.layers == ScaledLayers::global) values["layers"] = "global";
   return values;
 }
 
@@ -68,6 +69,8 @@ void add_layers(Json& json, const ModelSection& model) {
   if (any_local) json["window_size"] = model.window_size.value();
   if (model.global_rope_theta) json["global_rope_theta"] = *model.global_rope_theta;
   if (model.local_rope_theta) json["local_rope_theta"] = *model.local_rope_theta;
+  if (model.qk_norm) json["qk_norm"] = true;
+  if (model.attention_sink) json["attention_sink"] = true;
 }
 
 std::vector<NamedValues> exported_tensors(ZebraModel& model) {
@@ -101,7 +104,7 @@ std::string huggingface_config(const Config& config, const Tokenizer& tokenizer)
                {"vocab_size", model.vocab_size.value()},
                {"max_position_embeddings", model.max_position_embeddings.value()},
                {"rms_norm_eps", model.rms_norm_eps},
-               {"initializer_range", kInitialDeviation},
+               {"initializer_range", model.initializer_range},
                {"attention_bias", false},
                {"mlp_bias", false},
                {"attention_dropout", 0.0},

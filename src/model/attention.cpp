@@ -15,13 +15,28 @@ void AttentionImpl::reset() {
       "output_weight",
       empty_parameter({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()},
                       memory_));
+  if (model_.qk_norm) {
+    const auto make = [this] {
+      return RMSNorm(model_.head_dim.value(), model_.rms_norm_eps, memory_);
+    };
+    query_norm = register_module("query_norm", make());
+    key_norm = register_module("key_norm", make());
+  }
+  if (has_sink(model_, kind_)) {
+    sink = register_parameter("sink", empty_parameter({model_.num_attention_heads}, memory_));
+  }
 }
 
-PackedHeads AttentionImpl::project(const torch::Tensor& x) const {
+PackedHeads AttentionImpl::project(const torch::Tensor& x) {
   const auto query_heads = model_.num_attention_heads,
              key_heads = model_.num_key_value_heads.value();
-  return {torch::linear(x, qkv_weight)
-              .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()}),
+  const PackedHeads packed = {
+      torch::linear(x, qkv_weight)
+          .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()}),
+      query_heads};
+  if (!model_.qk_norm) return packed;
+  return {torch::cat({query_norm->forward(packed.q()), key_norm->forward(packed.k()), packed.v()},
+                     /*dim=*/2),
           query_heads};
 }
 
@@ -29,8 +44,8 @@ torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceCon
                                     AttentionResult* kept) const {
   return kind_ == LayerKind::global
              ? global_attention(packed, context.global, context.documents, kept)
-             : local_attention(packed, model_.window_size.value(), context.local, context.documents,
-                               kept);
+             : local_attention(packed, context.window, context.local, context.documents, kept,
+                               sink);
 }
 
 torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
@@ -51,7 +66,7 @@ torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const Sequen
   cache.append(apply_rotary(packed.k(), context.rotary(kind_)), packed.v());
   if (is_prompt) return output(attend(packed, context));
   const auto q = apply_rotary(packed.q(), context.rotary(kind_));
-  return output(cached_attention(q, cache.keys(), cache.values()));
+  return output(cached_attention(q, cache.keys(), cache.values(), sink));
 }
 
 }  // namespace zebra

@@ -6,13 +6,15 @@
 #include "model/key_value_cache.h"
 #include "model/layout.h"
 #include "model/parameter.h"
+#include "model/rms_norm.h"
 #include "model/sequence_context.h"
 #include "ops/attention.h"
 
 namespace zebra {
 
-/// Self-attention of one layer: packed query, key and value projection, rotary embedding, global or
-/// local attention, output projection. No biases.
+/// Self-attention of one layer: packed query, key and value projection, with `qk_norm` an RMSNorm
+/// of each head's query and key, rotary embedding, global or local attention (with `attention_sink`
+/// a learned sink in local layers), output projection. No biases.
 class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  public:
   AttentionImpl(const ModelSection& model, LayerKind kind,
@@ -29,10 +31,12 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
 
   torch::Tensor qkv_weight;  ///< [(Hq + 2 Hkv) D, hidden_size]: rows of all query heads, then keys,
                              ///< then values
-  torch::Tensor output_weight;  ///< [hidden_size, Hq D]
+  torch::Tensor output_weight;                     ///< [hidden_size, Hq D]
+  RMSNorm query_norm{nullptr}, key_norm{nullptr};  ///< over head_dim; null without qk_norm
+  torch::Tensor sink;                              ///< [Hq]; undefined without
 
  private:
-  PackedHeads project(const torch::Tensor& x) const;
+  PackedHeads project(const torch::Tensor& x);
   torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context,
                        AttentionResult* kept = nullptr) const;
   torch::Tensor output(const torch::Tensor& attended) const;

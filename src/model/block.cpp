@@ -44,24 +44,38 @@ ParameterUnit BlockImpl::unit() const {
   const auto kv_rows = model_.num_key_value_heads.value() * model_.head_dim.value();
   // Projections that write into the residual stream start smaller, so that its variance does not
   // grow with depth.
-  const double output_deviation =
-      kInitialDeviation / std::sqrt(2.0 * static_cast<double>(model_.num_hidden_layers));
-  return {
+  const double layers = static_cast<double>(model_.num_hidden_layers);
+  const InitialWeights weights = {0.0, model_.initializer_range},
+                       output_weights = {0.0, model_.initializer_range / std::sqrt(2.0 * layers)};
+  ParameterUnit unit = {
       "layers." + std::to_string(layer_),
       {{attention->qkv_weight,
         {{prefix + "self_attn.q_proj.weight", {q_rows, d}},
          {prefix + "self_attn.k_proj.weight", {kv_rows, d}},
          {prefix + "self_attn.v_proj.weight", {kv_rows, d}}},
-        kInitialDeviation},
+        weights},
        {attention->output_weight,
         {{prefix + "self_attn.o_proj.weight", {d, q_rows}}},
-        output_deviation},
+        output_weights},
        {feed_forward->gate_up_weight,
         {{prefix + "mlp.gate_proj.weight", {f, d}}, {prefix + "mlp.up_proj.weight", {f, d}}},
-        kInitialDeviation},
-       {feed_forward->down_weight, {{prefix + "mlp.down_proj.weight", {d, f}}}, output_deviation},
-       {attention_norm->weight, {{prefix + "input_layernorm.weight", {d}}}, 0.0},
-       {feed_forward_norm->weight, {{prefix + "post_attention_layernorm.weight", {d}}}, 0.0}}};
+        weights},
+       {feed_forward->down_weight, {{prefix + "mlp.down_proj.weight", {d, f}}}, output_weights},
+       {attention_norm->weight, {{prefix + "input_layernorm.weight", {d}}}, kOnes},
+       {feed_forward_norm->weight, {{prefix + "post_attention_layernorm.weight", {d}}}, kOnes}}};
+  auto& parameters = unit.parameters;
+  if (model_.qk_norm) {
+    const std::vector<std::int64_t> shape = {model_.head_dim.value()};
+    parameters.push_back(
+        {attention->query_norm->weight, {{prefix + "self_attn.q_norm.weight", shape}}, kOnes});
+    parameters.push_back(
+        {attention->key_norm->weight, {{prefix + "self_attn.k_norm.weight", shape}}, kOnes});
+  }
+  if (attention->sink.defined()) {
+    parameters.push_back(
+        {attention->sink, {{prefix + "self_attn.sinks", {model_.num_attention_heads}}}, kZeros});
+  }
+  return unit;
 }
 
 }  // namespace zebra

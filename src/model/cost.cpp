@@ -11,7 +11,10 @@ ParameterCount count_parameters(const ModelSection& model) {
   count.embedding = model.vocab_size.value() * d;
   count.attention = n * d * (packed_projection_width(model) + q);
   count.feed_forward = n * 3 * d * model.intermediate_size;
-  count.norms = (2 * n + 1) * d;
+  for (const auto kind : layer_kinds(model)) {
+    if (has_sink(model, kind)) count.attention += model.num_attention_heads;
+  }
+  count.norms = (2 * n + 1) * d + (model.qk_norm ? 2 * n * model.head_dim.value() : 0);
   count.head = model.tie_word_embeddings ? 0 : model.vocab_size.value() * d;
   return count;
 }

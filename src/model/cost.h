@@ -13,7 +13,7 @@ namespace zebra {
 
 struct ParameterCount {
   std::int64_t embedding = 0, attention = 0, feed_forward = 0, norms = 0,
-               head = 0;  ///< head is 0 when tied
+               head = 0;  ///< head is 0 when tied; sinks belong to attention, QK-norms to norms
 
   std::int64_t total() const { return embedding + attention + feed_forward + norms + head; }
 };

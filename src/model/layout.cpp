@@ -10,6 +10,10 @@ std::vector<LayerKind> layer_kinds(const ModelSection& model) {
   return kinds;
 }
 
+bool has_sink(const ModelSection& model, LayerKind kind) {
+  return model.attention_sink && kind == LayerKind::local;
+}
+
 std::string kind_name(LayerKind kind) { return kind == LayerKind::global ? "global" : "local"; }
 
 std::string window_in_words(std::int64_t window) {

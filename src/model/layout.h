@@ -13,6 +13,9 @@ enum class LayerKind { global, local };
 /// The kind of each layer, from a resolved model section (attention_pattern: one letter per layer).
 std::vector<LayerKind> layer_kinds(const ModelSection& model);
 
+/// Whether layers of that kind have attention sinks.
+bool has_sink(const ModelSection& model, LayerKind kind);
+
 /// "global" or "local".
 std::string kind_name(LayerKind kind);
 

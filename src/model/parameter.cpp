@@ -11,14 +11,14 @@ namespace {
 
 constexpr std::int64_t kElementsPerTask = 1 << 14;
 
-torch::Tensor normal_values(const RandomStream& stream, double deviation, std::int64_t first,
+torch::Tensor normal_values(const RandomStream& stream, InitialWeights initial, std::int64_t first,
                             std::int64_t count) {
   auto values = torch::empty({count}, torch::kFloat32);
   float* data = values.mutable_data_ptr<float>();
   at::parallel_for(0, count, kElementsPerTask, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      data[i] =
-          static_cast<float>(deviation * stream.normal(static_cast<std::uint64_t>(first + i)));
+      data[i] = static_cast<float>(
+          initial.mean + initial.deviation * stream.normal(static_cast<std::uint64_t>(first + i)));
     }
   });
   return values;
@@ -37,11 +37,11 @@ torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory) {
                                               : torch::empty({1}).expand(shape);
 }
 
-void fill_initial_weights(const NamedTensor& part, double deviation, std::int64_t seed,
+void fill_initial_weights(const NamedTensor& part, InitialWeights initial, std::int64_t seed,
                           std::int64_t begin, const torch::Tensor& out) {
   const torch::NoGradGuard no_grad;
-  if (deviation == 0.0) {
-    out.fill_(1.0);
+  if (initial.deviation == 0.0) {
+    out.fill_(initial.mean);
     return;
   }
   // A piece at a time: the float32 values of a large shard would not fit beside it.
@@ -49,7 +49,7 @@ void fill_initial_weights(const NamedTensor& part, double deviation, std::int64_
   const auto stream = RandomStream::named(static_cast<std::uint64_t>(seed), part.name);
   for (std::int64_t done = 0; done < out.numel(); done += kPiece) {
     const auto count = std::min(kPiece, out.numel() - done);
-    out.narrow(0, done, count).copy_(normal_values(stream, deviation, begin + done, count));
+    out.narrow(0, done, count).copy_(normal_values(stream, initial, begin + done, count));
   }
 }
 
@@ -59,8 +59,7 @@ void initialize_weights(const ParameterUnit& unit, std::int64_t seed) {
     auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
     for (const auto& part : parameter.parts) {
-      fill_initial_weights(part, parameter.initial_deviation, seed, 0,
-                           flat.narrow(0, begin, part.numel()));
+      fill_initial_weights(part, parameter.initial, seed, 0, flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }
   }

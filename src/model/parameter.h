@@ -17,14 +17,22 @@ struct NamedTensor {
   std::int64_t numel() const;
 };
 
+/// Weights start as independent normal numbers; without deviation as one number.
+struct InitialWeights {
+  constexpr InitialWeights(double a_mean, double a_deviation)
+      : mean(a_mean), deviation(a_deviation) {}
+
+  double mean, deviation;
+};
+
 /// One parameter of a module and what the rest of the program must know about it.
 struct Parameter {
   torch::Tensor tensor;            ///< shares storage and identity with the module's parameter
   std::vector<NamedTensor> parts;  ///< in memory order; their sizes add up to the tensor's
-  double initial_deviation;  ///< standard deviation of the initial weights; 0: all ones (norms)
+  InitialWeights initial;
 
-  /// Weight decay is for matrices and embeddings, not for norms.
-  bool decayed() const { return initial_deviation != 0.0; }
+  /// Weight decay is for matrices and embeddings, not for norms and attention sinks.
+  bool decayed() const { return initial.deviation != 0.0; }
 };
 
 /// The parameters that are sharded, gathered and reduced together: the embedding, a block, the
@@ -42,7 +50,8 @@ enum class ParameterMemory { allocated, placeholder };
 /// An uninitialised float32 parameter.
 torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory);
 
-inline constexpr double kInitialDeviation = 0.02;
+inline constexpr InitialWeights kOnes = {1.0, 0.0};
+inline constexpr InitialWeights kZeros = {0.0, 0.0};
 
 /// Fills the weights. Each element is a function of (seed, part's name, index in the part) alone:
 /// it does not depend on how parts are packed, nor on threads, ranks or devices.
@@ -50,7 +59,7 @@ void initialize_weights(const ParameterUnit& unit, std::int64_t seed);
 
 /// Initial values of elements [begin, begin + out.numel()) of a part (float32, or rounded to the
 /// type of `out`, 1-D).
-void fill_initial_weights(const NamedTensor& part, double deviation, std::int64_t seed,
+void fill_initial_weights(const NamedTensor& part, InitialWeights initial, std::int64_t seed,
                           std::int64_t begin, const torch::Tensor& out);
 
 }  // namespace zebra

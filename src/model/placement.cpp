@@ -1,6 +1,9 @@
 #include "model/placement.h"
 
+#include <ATen/DeviceAccelerator.h>
+
 #include "base/error.h"
+#include "base/machine.h"
 
 namespace zebra {
 
@@ -26,6 +29,12 @@ torch::Device resolve_device(Device device, int local_rank) {
                      "): start one rank for each GPU, or set run.device to cpu");
   }
   return torch::Device(torch::kCUDA, static_cast<c10::DeviceIndex>(local_rank));
+}
+
+std::int64_t device_memory_bytes(torch::Device device) {
+  if (device.is_cpu()) return memory_of_machine();
+  const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
+  return static_cast<std::int64_t>(total);
 }
 
 }  // namespace zebra

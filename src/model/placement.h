@@ -13,4 +13,7 @@ torch::ScalarType weight_type(Precision precision);
 /// CPU. Throws InputError when cuda is asked for and there is none, or not one for each rank.
 torch::Device resolve_device(Device device, int local_rank = 0);
 
+/// Bytes of memory in all: a GPU's own, or the machine's (see memory_of_machine).
+std::int64_t device_memory_bytes(torch::Device device);
+
 }  // namespace zebra

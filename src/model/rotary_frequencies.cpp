@@ -12,6 +12,12 @@ double theta_of(const ModelSection& model, LayerKind kind) {
   return own.value_or(model.rope_theta);
 }
 
+RopeScalingSection scaling_of(const ModelSection& model, LayerKind kind) {
+  const bool is_scaled =
+      kind == LayerKind::global || model.rope_scaling.layers == ScaledLayers::all;
+  return is_scaled ? model.rope_scaling : RopeScalingSection();
+}
+
 std::vector<double> plain_frequencies(double theta, std::int64_t head_dim) {
   std::vector<double> frequencies;
   for (std::int64_t j = 0; j < head_dim / 2; ++j) {
@@ -59,7 +65,7 @@ void apply_yarn(std::vector<double>& frequencies, const RopeScalingSection& scal
 
 RotaryFrequencies rotary_frequencies(const ModelSection& model, LayerKind kind,
                                      std::int64_t longest) {
-  const auto& scaling = model.rope_scaling;
+  const auto scaling = scaling_of(model, kind);
   const auto head_dim = model.head_dim.value();
   double theta = theta_of(model, kind);
   RotaryFrequencies result;

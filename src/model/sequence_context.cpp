@@ -9,6 +9,7 @@ SequenceContext make_sequence_context(const ModelSection& model, std::int64_t le
                                       std::int64_t first_position, std::int64_t longest) {
   SequenceContext context;
   context.documents = documents;
+  context.window = model.window_size.value_or(0);
   auto positions = torch::arange(first_position, first_position + length,
                                  torch::TensorOptions(device).dtype(torch::kInt64));
   if (documents.is_packed()) positions = positions.unsqueeze(0) - documents.first_token;
@@ -17,9 +18,7 @@ SequenceContext make_sequence_context(const ModelSection& model, std::int64_t le
   const auto global = rotary_frequencies(model, LayerKind::global, longest);
   const auto local = rotary_frequencies(model, LayerKind::local, longest);
   context.global = rotary_factors(global, positions);
-  context.local = local.radians_per_token == global.radians_per_token
-                      ? context.global
-                      : rotary_factors(local, positions);
+  context.local = local == global ? context.global : rotary_factors(local, positions);
   return context;
 }
 

@@ -11,10 +11,11 @@
 
 namespace zebra {
 
-/// What all layers of one call share: where documents lie, and the rotary factors of each kind of
-/// layer.
+/// What all layers of one call share: where documents lie, the window of local layers, and the
+/// rotary factors of each kind of layer.
 struct SequenceContext {
   PackedDocuments documents;
+  std::int64_t window = 0;  ///< previous tokens that local layers see
   RotaryFactors global, local;
 
   const RotaryFactors& rotary(LayerKind kind) const {

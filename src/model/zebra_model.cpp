@@ -14,7 +14,7 @@ std::int64_t ModelCache::bytes() const {
 }
 
 ZebraModelImpl::ZebraModelImpl(const ModelSection& model, ParameterMemory memory)
-    : model_(model), memory_(memory) {
+    : model_(model), memory_(memory), window_(model.window_size.value_or(0)) {
   reset();
 }
 
@@ -37,6 +37,16 @@ void ZebraModelImpl::reset() {
 
 void ZebraModelImpl::initialize(std::int64_t seed) {
   for (const auto& unit : units()) initialize_weights(unit, seed);
+}
+
+SequenceContext ZebraModelImpl::context_for(const torch::Tensor& tokens,
+                                            const PackedDocuments& documents,
+                                            std::int64_t first_position,
+                                            std::int64_t longest) const {
+  auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), documents,
+                                       first_position, longest);
+  context.window = window_;
+  return context;
 }
 
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
@@ -68,7 +78,7 @@ torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
 }
 
 torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
-  const auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), documents);
+  const auto context = context_for(tokens, documents);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) x = run_block(layer, x, context);
   return x;
@@ -112,15 +122,13 @@ ModelCache ZebraModelImpl::make_cache(std::int64_t longest) const {
   cache.longest = longest;
   for (const auto& block : blocks) {
     const bool is_local = block->kind() == LayerKind::local;
-    cache.layers.emplace_back(is_local ? std::min(model_.window_size.value() + 1, longest)
-                                       : longest);
+    cache.layers.emplace_back(is_local ? std::min(window_ + 1, longest) : longest);
   }
   return cache;
 }
 
 torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelCache& cache) {
-  const auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), {},
-                                             cache.position, cache.longest);
+  const auto context = context_for(tokens, {}, cache.position, cache.longest);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
     x = run_unit({.unit = layer + 1, .observer = observer_}, x, [&](const Tensor& input) {
@@ -133,9 +141,10 @@ torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelC
 
 std::vector<ParameterUnit> ZebraModelImpl::units() const {
   const auto vocabulary = model_.vocab_size.value(), width = model_.hidden_size;
+  const InitialWeights initial = {0.0, model_.initializer_range};
   const Parameter embedding_parameter = {
-      embedding_weight, {{"model.embed_tokens.weight", {vocabulary, width}}}, kInitialDeviation};
-  const Parameter norm_parameter = {final_norm->weight, {{"model.norm.weight", {width}}}, 0.0};
+      embedding_weight, {{"model.embed_tokens.weight", {vocabulary, width}}}, initial};
+  const Parameter norm_parameter = {final_norm->weight, {{"model.norm.weight", {width}}}, kOnes};
 
   std::vector<ParameterUnit> units = {{"embedding", {embedding_parameter}}};
   for (const auto& block : blocks) units.push_back(block->unit());
@@ -143,7 +152,7 @@ std::vector<ParameterUnit> ZebraModelImpl::units() const {
     units.front() = {"embedding_and_head", {embedding_parameter, norm_parameter}};
   } else {
     const Parameter head_parameter = {
-        output_weight, {{"lm_head.weight", {vocabulary, width}}}, kInitialDeviation};
+        output_weight, {{"lm_head.weight", {vocabulary, width}}}, initial};
     units.push_back({"head", {head_parameter, norm_parameter}});
   }
   return units;

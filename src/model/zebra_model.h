@@ -54,6 +54,10 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// Which activations loss() keeps for its backward pass, and which it computes again.
   void set_activation_checkpointing(ActivationCheckpointing mode) { checkpointing_ = mode; }
 
+  /// From now on local layers see `window` previous tokens instead of window_size (a warm-up of the
+  /// window). Caches that exist already keep theirs.
+  void set_window(std::int64_t window) { window_ = window; }
+
   /// From now on `observer` (which must outlive its use; null: none) hears of every unit that a
   /// pass comes to. Gradients then exist for loss() only.
   void set_observer(UnitObserver* observer) { observer_ = observer; }
@@ -85,6 +89,8 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
 
   /// Embedding and blocks: [B, T, hidden_size] before the final norm.
   Tensor trunk(const Tensor& tokens, const PackedDocuments& documents);
+  SequenceContext context_for(const Tensor& tokens, const PackedDocuments& documents = {},
+                              std::int64_t first_position = 0, std::int64_t longest = 0) const;
   Tensor embed(const Tensor& tokens);
   Tensor run_block(std::size_t layer, const Tensor& x, const SequenceContext& context);
   /// A use of the head's unit: final norm and output weights.
@@ -93,6 +99,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
 
   ModelSection model_;
   ParameterMemory memory_;
+  std::int64_t window_;
   ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;
   UnitObserver* observer_ = nullptr;
 };

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "ops/attention.h"
+#include "ops/attention_sink.h"
 #include "ops/local_attention_operator.h"
 
 namespace zebra {
@@ -21,30 +22,34 @@ OptionalTensor optional(const torch::Tensor& x) {
 
 torch::Tensor fused_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents,
-                              AttentionResult* kept) {
+                              AttentionResult* kept, const torch::Tensor& sink = {}) {
   const auto cos = optional(rotary.cos), sin = optional(rotary.sin),
              first_token = optional(documents.first_token);
   const auto& heads = packed.heads;
-  if (kept == nullptr) {
+  if (kept == nullptr && !sink.defined()) {
     return packed_local_attention_operator(heads, packed.query_heads, window, cos, sin,
                                            first_token);
   }
-  if (!kept->is_filled()) {
-    *kept = packed_local_attention_result(heads, packed.query_heads, window, cos, sin, first_token);
+  AttentionResult computed;
+  AttentionResult& result = kept != nullptr ? *kept : computed;
+  if (!result.is_filled()) {
+    result =
+        packed_local_attention_result(heads, packed.query_heads, window, cos, sin, first_token);
+    if (sink.defined()) result = with_sink(result, sink);
   }
   return packed_local_attention_output(heads, packed.query_heads, window, cos, sin, first_token,
-                                       *kept);
+                                       result, optional(sink));
 }
 
 }  // namespace
 
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents,
-                              AttentionResult* kept) {
+                              AttentionResult* kept, const torch::Tensor& sink) {
   if (!wants_reference() && has_local_attention_kernel(packed.heads)) {
-    return fused_attention(packed, window, rotary, documents, kept);
+    return fused_attention(packed, window, rotary, documents, kept, sink);
   }
-  return plain_local_attention(packed.q(), packed.k(), packed.v(), window, rotary, documents);
+  return plain_local_attention(packed.q(), packed.k(), packed.v(), window, rotary, documents, sink);
 }
 
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,

@@ -50,20 +50,21 @@ torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor
 /// fused kernel, whose memory is O(T): on the CPU for even D up to 256, on CUDA for D = 32, 64, 96
 /// and 128 (the operators of local_attention_operator.h; q, k and v are read and their gradient is
 /// written in place). Else, and with ZEBRA_KERNEL=reference in the environment, the plain form,
-/// which keeps nothing.
+/// which keeps nothing. `sink` [Hq], where defined: see attention_sink.h.
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents,
-                              AttentionResult* kept = nullptr);
+                              AttentionResult* kept = nullptr, const torch::Tensor& sink = {});
 
 /// The same in LibTorch's own operations, on any device: blocks of queries against their own and
 /// the previous block of keys. O(T x window) in memory too. The reference of the fused kernels.
 torch::Tensor plain_local_attention(const torch::Tensor& q, const torch::Tensor& k,
                                     const torch::Tensor& v, std::int64_t window,
-                                    const RotaryFactors& rotary, const PackedDocuments& documents);
+                                    const RotaryFactors& rotary, const PackedDocuments& documents,
+                                    const torch::Tensor& sink = {});
 
 /// One new token per sequence against cached keys that are all visible: q [B, 1, Hq, D], already
 /// rotated as the keys k, v [B, S, Hkv, D] are.
 torch::Tensor cached_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v);
+                               const torch::Tensor& v, const torch::Tensor& sink = {});
 
 }  // namespace zebra

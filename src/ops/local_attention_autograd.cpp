@@ -1,5 +1,6 @@
 #include <torch/library.h>
 
+#include "ops/attention_sink.h"
 #include "ops/local_attention_operator.h"
 
 // The differentiable half of the operators. The kernels are reached through the dispatcher, so
@@ -27,7 +28,8 @@ using PackedForward = std::tuple<Tensor, Tensor, Tensor>(
 using PackedBackward = Tensor(const Tensor& d_out, const Tensor& qkv, std::int64_t query_heads,
                               std::int64_t window, const OptionalTensor& cos,
                               const OptionalTensor& sin, const OptionalTensor& first_token,
-                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& saved);
+                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& saved,
+                              bool has_sink);
 
 template <class Signature>
 c10::TypedOperatorHandle<Signature> find_operator(const char* name) {
@@ -89,10 +91,11 @@ class LocalAttention : public torch::autograd::Function<LocalAttention> {
 
 class PackedLocalAttention : public torch::autograd::Function<PackedLocalAttention> {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& qkv, std::int64_t query_heads,
-                        std::int64_t window, const OptionalTensor& cos, const OptionalTensor& sin,
-                        const OptionalTensor& first_token, const AttentionResult& result) {
-    save(context, {qkv}, window, cos, sin, first_token, result);
+  static Tensor forward(AutogradContext* context, const Tensor& qkv, const OptionalTensor& sink,
+                        std::int64_t query_heads, std::int64_t window, const OptionalTensor& cos,
+                        const OptionalTensor& sin, const OptionalTensor& first_token,
+                        const AttentionResult& result) {
+    save(context, {qkv, sink.value_or(Tensor())}, window, cos, sin, first_token, result);
     context->saved_data["query_heads"] = query_heads;
     return result.out.detach();
   }
@@ -101,9 +104,12 @@ class PackedLocalAttention : public torch::autograd::Function<PackedLocalAttenti
     static const auto op = find_operator<PackedBackward>("zebra::packed_local_attention_backward");
     const auto s = context->get_saved_variables();
     const auto gradient = op.call(d_out[0], s[0], context->saved_data["query_heads"].toInt(),
-                                  context->saved_data["window"].toInt(), optional(s[4]),
-                                  optional(s[5]), optional(s[6]), s[1], s[2], s[3]);
-    return {gradient, {}, {}, {}, {}, {}, {}};
+                                  context->saved_data["window"].toInt(), optional(s[5]),
+                                  optional(s[6]), optional(s[7]), s[2], s[3], s[4], s[1].defined());
+    const auto& sink = s[1];
+    const auto of_sink =
+        sink.defined() ? sink_gradient(d_out[0], {s[2], s[3], s[4]}, sink) : Tensor();
+    return {gradient, of_sink, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -118,7 +124,8 @@ Tensor packed_differentiable(const Tensor& qkv, std::int64_t query_heads, std::i
                              const OptionalTensor& cos, const OptionalTensor& sin,
                              const OptionalTensor& first_token) {
   const auto result = compute_packed(qkv, query_heads, window, cos, sin, first_token);
-  return PackedLocalAttention::apply(qkv, query_heads, window, cos, sin, first_token, result);
+  return PackedLocalAttention::apply(qkv, OptionalTensor(), query_heads, window, cos, sin,
+                                     first_token, result);
 }
 
 Tensor output_only(const Tensor& q, const Tensor& k, const Tensor& v, std::int64_t window,
@@ -161,11 +168,11 @@ AttentionResult packed_local_attention_result(const Tensor& qkv, std::int64_t qu
 Tensor packed_local_attention_output(const Tensor& qkv, std::int64_t query_heads,
                                      std::int64_t window, const OptionalTensor& cos,
                                      const OptionalTensor& sin, const OptionalTensor& first_token,
-                                     const AttentionResult& result) {
+                                     const AttentionResult& result, const OptionalTensor& sink) {
   TORCH_CHECK(result.out.sizes() == qkv.narrow(2, 0, query_heads).sizes(),
               "packed_local_attention_output: a result of ", result.out.sizes(),
               " cannot be that of qkv ", qkv.sizes(), " with ", query_heads, " query heads");
-  return PackedLocalAttention::apply(qkv, query_heads, window, cos, sin, first_token, result);
+  return PackedLocalAttention::apply(qkv, sink, query_heads, window, cos, sin, first_token, result);
 }
 
 TORCH_LIBRARY_IMPL(zebra, CompositeExplicitAutograd, m) {

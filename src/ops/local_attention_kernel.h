@@ -18,7 +18,8 @@ struct LocalAttentionArguments {
 
 struct LocalAttentionOutputs {
   torch::Tensor out, log_sum_exp;
-  torch::Tensor saved;  // what the kernel leaves for its backward, uint8
+  torch::Tensor saved;    // what the kernel leaves for its backward, uint8
+  bool has_sink = false;  // see kernels::LocalAttentionBackward
 };
 
 struct LocalAttentionGradients {

@@ -63,6 +63,7 @@ void backward(const LocalAttentionArguments& arguments, const LocalAttentionOutp
   a.inputs = kernel_inputs(arguments);
   a.out = kernel_input(outputs.out);
   a.log_sum_exp = outputs.log_sum_exp.const_data_ptr<float>();
+  a.has_sink = outputs.has_sink;
   a.d_out = kernel_input(d_out);
   a.dq = kernel_output(gradients.dq);
   a.dk = kernel_output(gradients.dk);

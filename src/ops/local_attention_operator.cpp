@@ -190,18 +190,19 @@ torch::Tensor packed_backward(const torch::Tensor& d_out, const torch::Tensor& q
                               std::int64_t query_heads, std::int64_t window,
                               const OptionalTensor& cos, const OptionalTensor& sin,
                               const OptionalTensor& first_token, const torch::Tensor& out,
-                              const torch::Tensor& log_sum_exp, const torch::Tensor& saved) {
+                              const torch::Tensor& log_sum_exp, const torch::Tensor& saved,
+                              bool has_sink) {
   const auto gradient = torch::empty(qkv.sizes(), qkv.options());
   const Parts parts(qkv, query_heads), gradients(gradient, query_heads);
   run_backward(d_out, parts.q, parts.k, parts.v, window, cos, sin, first_token,
-               {out, log_sum_exp, saved}, {gradients.q, gradients.k, gradients.v});
+               {out, log_sum_exp, saved, has_sink}, {gradients.q, gradients.k, gradients.v});
   return gradient;
 }
 
 torch::Tensor meta_packed_backward(const torch::Tensor&, const torch::Tensor& qkv, std::int64_t,
                                    std::int64_t, const OptionalTensor&, const OptionalTensor&,
                                    const OptionalTensor&, const torch::Tensor&,
-                                   const torch::Tensor&, const torch::Tensor&) {
+                                   const torch::Tensor&, const torch::Tensor&, bool) {
   return torch::empty_symint(qkv.sym_sizes(), qkv.options());
 }
 
@@ -232,7 +233,7 @@ TORCH_LIBRARY(zebra, m) {
   m.def(
       "packed_local_attention_backward(Tensor d_out, Tensor qkv, int query_heads, int window, "
       "Tensor? cos, Tensor? sin, Tensor? first_token, Tensor out, Tensor log_sum_exp, "
-      "Tensor saved) -> Tensor");
+      "Tensor saved, bool has_sink=False) -> Tensor");
 }
 
 void register_kernels(torch::Library& m) {

@@ -39,7 +39,8 @@ torch::Tensor packed_local_attention_operator(const torch::Tensor& qkv, std::int
                                               const OptionalTensor& first_token);
 
 /// The packed operator in two steps, for a caller that keeps the result: computing it, and giving a
-/// result of equal arguments, however old, its gradient in qkv.
+/// result of equal arguments, however old, its gradient in qkv, and in `sink` where the result was
+/// made with one (attention_sink.h).
 AttentionResult packed_local_attention_result(const torch::Tensor& qkv, std::int64_t query_heads,
                                               std::int64_t window, const OptionalTensor& cos,
                                               const OptionalTensor& sin,
@@ -48,6 +49,7 @@ torch::Tensor packed_local_attention_output(const torch::Tensor& qkv, std::int64
                                             std::int64_t window, const OptionalTensor& cos,
                                             const OptionalTensor& sin,
                                             const OptionalTensor& first_token,
-                                            const AttentionResult& result);
+                                            const AttentionResult& result,
+                                            const OptionalTensor& sink = std::nullopt);
 
 }  // namespace zebra

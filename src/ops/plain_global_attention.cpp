@@ -1,4 +1,5 @@
 #include "ops/attention.h"
+#include "ops/attention_sink.h"
 #include "ops/torch_attention_kernel.h"
 
 namespace zebra {
@@ -108,9 +109,24 @@ torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor
   return joined(out, q.sizes());
 }
 
+namespace {
+
+torch::Tensor cached_attention_with_sink(const torch::Tensor& q, const torch::Tensor& k,
+                                         const torch::Tensor& v, const torch::Tensor& sink) {
+  const auto key_heads = k.size(2), group = q.size(2) / key_heads;
+  const auto grouped = q.unflatten(2, {key_heads, group});
+  const auto scores = torch::einsum("bthgd,bshd->bthgs", {grouped, k}).to(torch::kFloat32) /
+                      std::sqrt(static_cast<double>(q.size(3)));
+  const auto weights = softmax_with_sink(scores, sink.view({1, 1, key_heads, group}));
+  return torch::einsum("bthgs,bshd->bthgd", {weights.to(q.scalar_type()), v}).flatten(2, 3);
+}
+
+}  // namespace
+
 torch::Tensor cached_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v) {
+                               const torch::Tensor& v, const torch::Tensor& sink) {
   TORCH_CHECK(q.size(1) == 1, "cached_attention takes one new token per sequence, got ", q.sizes());
+  if (sink.defined()) return cached_attention_with_sink(q, k, v, sink);
   return fused_attention(q, k, v, /*causal=*/false);
 }
 

@@ -1,4 +1,5 @@
 #include "ops/attention.h"
+#include "ops/attention_sink.h"
 
 #include <algorithm>
 #include <limits>
@@ -49,7 +50,8 @@ torch::Tensor hidden_keys(std::int64_t blocks, std::int64_t block, std::int64_t 
 
 torch::Tensor plain_local_attention(const torch::Tensor& q, const torch::Tensor& k,
                                     const torch::Tensor& v, std::int64_t window,
-                                    const RotaryFactors& rotary, const PackedDocuments& documents) {
+                                    const RotaryFactors& rotary, const PackedDocuments& documents,
+                                    const torch::Tensor& sink) {
   TORCH_CHECK(window >= 0, "a window cannot be negative, got ", window);
   const auto batch = q.size(0), length = q.size(1), query_heads = q.size(2), width = q.size(3),
              key_heads = k.size(2);
@@ -75,7 +77,10 @@ torch::Tensor plain_local_attention(const torch::Tensor& q, const torch::Tensor&
   scores =
       scores.view({batch, blocks, key_heads, group, block, keys})
           .masked_fill(hidden.unsqueeze(2).unsqueeze(2), -std::numeric_limits<float>::infinity());
-  const auto weights = torch::softmax(scores, -1).to(q.scalar_type());
+  const auto weights =
+      (sink.defined() ? softmax_with_sink(scores, sink.view({1, 1, key_heads, group, 1}))
+                      : torch::softmax(scores, -1))
+          .to(q.scalar_type());
 
   const auto out = torch::matmul(weights.view({batch, blocks, key_heads, group * block, keys}),
                                  v_blocks.permute({0, 1, 3, 2, 4}));

@@ -17,4 +17,8 @@ namespace zebra {
 double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
                             std::int64_t max_steps);
 
+/// Previous tokens that local layers see at `step` (from 1): with window_warmup_steps = N, `window`
+/// x step / N rounded down, at least 1 (0 where `window` is); all of `window` from step N on.
+std::int64_t window_at(const ScheduleSection& schedule, std::int64_t window, std::int64_t step);
+
 }  // namespace zebra

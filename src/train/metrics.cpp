@@ -67,12 +67,4 @@ std::optional<double> resident_memory_gib() {
   return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / (1024.0 * 1024.0 * 1024.0);
 }
 
-Json by_position_json(const Perplexity& perplexity) {
-  Json rows = Json::array();
-  for (const auto& bucket : perplexity.by_position) {
-    rows.push_back({{"begin", bucket.begin}, {"end", bucket.end}, {"loss", bucket.loss()}});
-  }
-  return rows;
-}
-
 }  // namespace zebra

@@ -41,7 +41,4 @@ class MetricsLog {
 /// Resident memory of this process in GiB, or nothing where the system does not tell.
 std::optional<double> resident_memory_gib();
 
-/// by_position as every JSON output spells it: [{"begin", "end", "loss"}].
-nlohmann::ordered_json by_position_json(const Perplexity& perplexity);
-
 }  // namespace zebra

@@ -108,6 +108,12 @@ Json time_json(const StepTime& time) {
 
 }  // namespace
 
+std::int64_t training_bytes_per_rank(const Config& config, std::int64_t ranks) {
+  const auto sharded = shard_model(config.model, config.train.precision, config.parallel, ranks);
+  const std::int64_t factor = config.train.precision == Precision::fp32 ? 2 : 1;
+  return memory_per_rank(sharded).total() + factor * activation_bytes(config).total();
+}
+
 nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks,
                                  const std::optional<Hardware>& hardware) {
   const auto count = count_parameters(config.model);

@@ -12,12 +12,17 @@ constexpr std::int64_t kNorms = 2;
 
 struct Widths {
   std::int64_t d, f, q, kv, heads;
+  bool qk_norm;
 };
 
 Widths widths_of(const ModelSection& model) {
   const auto head = model.head_dim.value();
-  return {model.hidden_size, model.intermediate_size, model.num_attention_heads * head,
-          model.num_key_value_heads.value() * head, model.num_attention_heads};
+  return {model.hidden_size,
+          model.intermediate_size,
+          model.num_attention_heads * head,
+          model.num_key_value_heads.value() * head,
+          model.num_attention_heads,
+          model.qk_norm};
 }
 
 std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
@@ -27,8 +32,9 @@ std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
 
 std::int64_t whole_block(const Widths& w, LayerKind kind) {
   const auto rotated = kind == LayerKind::global ? w.q + w.kv : 0;
-  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + rotated + 4 * w.f) + kFloatBytes * kNorms +
-         result_of_attention(w, kind);
+  const auto normalised = w.qk_norm ? w.q + 2 * w.kv : 0;
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 4 * w.f) +
+         kFloatBytes * kNorms + result_of_attention(w, kind);
 }
 
 std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {

@@ -25,6 +25,7 @@ struct ActivationBytes {
 ///   q + 2 kv + q   queries, keys, values, and what attention makes of them
 ///   kv             local layers: rotated keys
 ///   q + kv         global layers: rotated queries and keys
+///   q + 2 kv       with QK-norm: the packed projection once more, normalised
 ///   4 f            gate and up, silu(gate), and its product with up
 /// and in float32 one value a norm and one a query head. Of a block that is computed again the
 /// input alone is kept (d), with `selective` also attention's result (q, a float32 value a head,

@@ -139,6 +139,7 @@ bool Trainer::is_due(std::int64_t every_steps) const {
 StepMetrics Trainer::train_step(const StepBatch& batch) {
   const auto step = state_.step + 1;
   job_.set_step(step);
+  model_->set_window(window_of_step(step));
   const double loss_sum = accumulate_gradients(batch);
 
   const double loss = loss_sum / static_cast<double>(batch.counted_targets);
@@ -160,6 +161,10 @@ StepMetrics Trainer::train_step(const StepBatch& batch) {
   state_.skip = skip_rule_.state();
   state_.validation_loss.reset();
   return {step, loss, norm, lr, skipped, state_.tokens, 0.0, state_.seconds};
+}
+
+std::int64_t Trainer::window_of_step(std::int64_t step) const {
+  return window_at(config_.schedule, config_.model.window_size.value_or(0), step);
 }
 
 // The gradient of the mean over all counted targets of the step, whatever the ranks and

@@ -49,6 +49,7 @@ class Trainer {
 
  private:
   StepMetrics train_step(const StepBatch& batch);
+  std::int64_t window_of_step(std::int64_t step) const;
   double accumulate_gradients(const StepBatch& batch);
   int agreed_stop_signal();
 

@@ -39,7 +39,7 @@ constexpr Shape kReaders[] = {{1, Sharding::none, 1},
 torch::Tensor known_values(const ShardedUnit& unit, const std::string& group) {
   const auto flat = torch::zeros({unit.layout().size()});
   for (const auto& [tensor, deviation, begin] : unit.layout().tensors()) {
-    fill_initial_weights({group + " of " + tensor.name, tensor.shape}, /*deviation=*/1.0,
+    fill_initial_weights({group + " of " + tensor.name, tensor.shape}, InitialWeights{0.0, 1.0},
                          /*seed=*/5, 0, flat.narrow(0, begin, tensor.numel()));
   }
   return flat.narrow(0, unit.part_begin(), unit.weight_part().numel());

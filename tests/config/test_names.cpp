@@ -29,6 +29,8 @@ TEST_CASE("Every choice has the name that the run file uses") {
   check_table<Device>({"auto", "cpu", "cuda"});
   check_table<SelfAttention>({"mix", "full", "local"});
   check_table<GlobalLayer>({"first", "last"});
+  check_table<AlwaysGlobal>({"none", "first", "last", "both"});
+  check_table<ScaledLayers>({"all", "global"});
   check_table<RopeScaling>({"none", "linear", "dynamic", "yarn"});
   check_table<ScheduleType>({"cosine", "wsd", "constant"});
   check_table<Precision>({"fp32", "bf16"});

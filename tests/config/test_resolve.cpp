@@ -68,10 +68,22 @@ TEST_CASE("Patterns that mean nothing are refused") {
       Contains("model.attention_pattern: has 6 letters for 5 layers (model.num_hidden_layers)"));
 }
 
+TEST_CASE("Layers forced global are so in every layout") {
+  const std::string last = "model.always_global=last", both = "model.always_global=both";
+  CHECK(pattern_of(5, {"model.layer_group_size=3", "model.always_global=none"}) == "GLLGL");
+  CHECK(pattern_of(5, {"model.layer_group_size=3", last}) == "GLLGG");
+  CHECK(pattern_of(5, {"model.self_attn_type=local", "model.always_global=first"}) == "GLLLL");
+  CHECK(pattern_of(5, {"model.self_attn_type=local", both}) == "GLLLG");
+  CHECK(pattern_of(5, {"model.attention_pattern=LLG", both}) == "GLGLG");
+  CHECK(pattern_of(1, {"model.self_attn_type=local", last}) == "G");
+}
+
 TEST_CASE("Short forms and the preset are gone after resolution") {
   const ModelSection model = config_with({"model.preset=zebra-tiny", "model.self_attn_type=mix",
-                                          "model.layer_group_size=2", "model.global_layer=last"})
+                                          "model.layer_group_size=2", "model.global_layer=last",
+                                          "model.always_global=both"})
                                  .model;
+  CHECK_FALSE(model.always_global.has_value());
   CHECK_FALSE(model.preset.has_value());
   CHECK_FALSE(model.self_attn_type.has_value());
   CHECK_FALSE(model.layer_group_size.has_value());

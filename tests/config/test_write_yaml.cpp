@@ -21,7 +21,11 @@ Config unusual() {
                       "model.local_rope_theta=0.1",
                       "model.rope_scaling={type: yarn, factor: 1.1, "
                       "original_max_position_embeddings: 11, beta_fast: 31.5, "
-                      "beta_slow: 0.3}",
+                      "beta_slow: 0.3, layers: global}",
+                      "model.qk_norm=true",
+                      "model.attention_sink=true",
+                      "model.initializer_range=0.07",
+                      "schedule.window_warmup_steps=2",
                       "model.tie_word_embeddings=true",
                       "model.attention_pattern=LGL",
                       "data.train=[{path: 'a, b', weight: 0.1}, {path: c, weight: 1e-5}]",
@@ -64,15 +68,18 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "run:\n  name: odd\n  dir: /r/odd\n  seed: 1\n  device: auto\n"
       "model:\n  hidden_size: 48\n  intermediate_size: 80\n  num_hidden_layers: 5\n  "
       "num_attention_heads: 6\n"
-      "  num_key_value_heads: 6\n  head_dim: 8\n  rms_norm_eps: 1.0e-05\n  tie_word_embeddings: "
-      "false\n"
+      "  num_key_value_heads: 6\n  head_dim: 8\n  rms_norm_eps: 1.0e-05\n"
+      "  initializer_range: 0.02\n  tie_word_embeddings: false\n  qk_norm: false\n"
+      "  attention_sink: false\n"
       "  max_position_embeddings: 33\n  rope_theta: 10000.0\n"
-      "  rope_scaling:\n    type: none\n    factor: 1.0\n    beta_fast: 32.0\n    beta_slow: 1.0\n"
+      "  rope_scaling:\n    type: none\n    factor: 1.0\n    beta_fast: 32.0\n    beta_slow: 1.0\n "
+      "   layers: all\n"
       "  window_size: 7\n  attention_pattern: GLLLG\n"
       "data:\n  tokenizer: /t\n  train:\n    - {path: /a}\n    - {path: /b}\n"
       "  validation:\n    - {path: /v, weight: 2.0}\n  sequence_length: 33\n  document_mask: true\n"
       "optimizer:\n  lr: 0.002\n  weight_decay: 0.1\n  betas: [0.9, 0.95]\n  eps: 1.0e-08\n"
-      "schedule:\n  type: cosine\n  warmup_steps: 3\n  min_lr_ratio: 0.1\n"
+      "schedule:\n  type: cosine\n  warmup_steps: 3\n  min_lr_ratio: 0.1\n  window_warmup_steps: "
+      "0\n"
       "train:\n  max_steps: 21\n  global_batch_size: 12\n  micro_batch_size: 2\n  precision: "
       "fp32\n  activation_checkpointing: none\n  grad_clip: 1.0\n"
       "  skip_above: 0.0\n  z_loss: 0.0\n  deterministic: true\n"
@@ -113,8 +120,8 @@ TEST_CASE("Absent optional keys, short forms and the preset are not written") {
   const std::string yaml =
       to_yaml(config_with({"model.preset=zebra-tiny", "model.layer_group_size=2"}));
   for (const std::string key :
-       {"preset", "self_attn_type", "layer_group_size", "global_layer", "vocab_size",
-        "global_rope_theta", "decay_steps", "weight:", "original_max"}) {
+       {"preset", "self_attn_type", "layer_group_size", "global_layer", "always_global",
+        "vocab_size", "global_rope_theta", "decay_steps", "weight:", "original_max"}) {
     INFO(key);
     CHECK(yaml.find(key) == std::string::npos);
   }

@@ -57,7 +57,8 @@ TEST_CASE("a rank holds what the plan says, to a tenth") {
   constexpr int kRanks = 4;
   if (sharding == Sharding::none && replicas == 2) return;
 
-  const auto section = model_of(tied);
+  auto section = model_of(tied);
+  section.qk_norm = section.attention_sink = tied;
   const auto type = [](Precision p) {
     return p == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
   };

@@ -8,9 +8,11 @@ import torch
 from safetensors.torch import load_file
 
 
-def inverse_frequencies(config, theta, longest):
+def inverse_frequencies(config, theta, longest, local):
     dim = config["head_dim"]
     scaling = config["rope_scaling"] or {"rope_type": "default"}
+    if local and scaling.get("layers") == "global":
+        scaling = {"rope_type": "default"}
     kind = scaling["rope_type"]
     exponents = torch.arange(0, dim, 2, dtype=torch.float64) / dim
     if kind == "dynamic":
@@ -65,12 +67,14 @@ class ReferenceModel:
             return (x @ self.weights[prefix + name].T).view(batch, length, count, dim).transpose(1, 2)
 
         q, k, v = project("q_proj.weight", heads), project("k_proj.weight", key_heads), project("v_proj.weight", key_heads)
+        if config.get("qk_norm"):
+            q, k = self.norm(q, prefix + "q_norm.weight"), self.norm(k, prefix + "k_norm.weight")
         local = config["layer_types"][layer] == "sliding_attention"
         theta = config.get("local_rope_theta" if local else "global_rope_theta", config["rope_theta"])
         index = torch.arange(length)
         first = torch.stack([torch.stack([(row == row[t]).nonzero()[0, 0] for t in range(length)]) for row in document])
         if theta != 0:
-            frequencies, amplitude = inverse_frequencies(config, theta, length)
+            frequencies, amplitude = inverse_frequencies(config, theta, length, local)
             angles = (index[None] - first).to(torch.float64)[..., None] * frequencies
             q, k = rotate(q, angles, amplitude), rotate(k, angles, amplitude)
         k, v = (t.repeat_interleave(heads // key_heads, 1) for t in (k, v))
@@ -82,7 +86,12 @@ class ReferenceModel:
         visible = visible[None] & (document[:, :, None] == document[:, None, :])
         scores = (q @ k.transpose(-1, -2)) / math.sqrt(dim)
         scores = scores.masked_fill(~visible[:, None], float("-inf"))
-        out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, heads * dim)
+        if local and config.get("attention_sink"):
+            sinks = self.weights[prefix + "sinks"].view(1, -1, 1, 1).expand(batch, -1, length, 1)
+            weights = torch.cat([scores, sinks], -1).softmax(-1)[..., :-1]
+        else:
+            weights = scores.softmax(-1)
+        out = (weights @ v).transpose(1, 2).reshape(batch, length, heads * dim)
         return out @ self.weights[prefix + "o_proj.weight"].T
 
     def feed_forward(self, x, layer):

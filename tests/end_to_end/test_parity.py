@@ -19,6 +19,12 @@ LAYOUTS = {
     "linear": ["model.rope_scaling={type: linear, factor: 4}"],
     "dynamic": ["model.rope_scaling={type: dynamic, factor: 2, original_max_position_embeddings: 32}"],
     "yarn": ["model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 64}"],
+    "yarn on global layers": ["model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 64, layers: global}"],
+    "QK-norm": ["model.qk_norm=true"],
+    "sinks": ["model.attention_sink=true"],
+    "sinks, QK-norm, no rotation in global layers": ["model.attention_sink=true", "model.qk_norm=true",
+                                                     "model.global_rope_theta=0", "model.num_key_value_heads=1"],
+    "last layer forced global": ["model.always_global=last", "model.layer_group_size=9"],
     "theta by kind": ["model.global_rope_theta=0", "model.local_rope_theta=500"],
 }
 

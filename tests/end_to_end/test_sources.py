@@ -5,7 +5,8 @@ import subprocess
 
 from conftest import ROOT
 
-FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval", "train", "cli"]
+FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval",
+           "measurement", "train", "ablation", "cli"]
 # Only here may a device be named; everything else takes the device of its tensors, or one that it is given.
 MAY_NAME_DEVICES = {"src/model/placement.cpp"}
 

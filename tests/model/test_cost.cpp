@@ -51,6 +51,8 @@ TEST_CASE("the mean number of visible keys is the average over the tokens") {
 TEST_CASE("counted parameters are the model's") {
   auto section = small_model();
   section.tie_word_embeddings = GENERATE(true, false);
+  section.qk_norm = GENERATE(false, true);
+  section.attention_sink = GENERATE(false, true);
   ZebraModel model(section);
   std::int64_t total = 0;
   for (const auto& parameter : model->parameters()) total += parameter.numel();

@@ -10,8 +10,8 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("initial weights are a function of seed, name and index alone") {
-  ParameterUnit packed{"packed", {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, 0.02}}};
-  ParameterUnit alone{"alone", {{torch::empty({4, 4}), {{"b", {4, 4}}}, 0.02}}};
+  ParameterUnit packed{"packed", {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, {0.0, 0.02}}}};
+  ParameterUnit alone{"alone", {{torch::empty({4, 4}), {{"b", {4, 4}}}, {0.0, 0.02}}}};
   initialize_weights(packed, 7);
   initialize_weights(alone, 7);
   REQUIRE(same_bits(packed.parameters[0].tensor.slice(0, 2), alone.parameters[0].tensor));
@@ -25,24 +25,28 @@ TEST_CASE("initial weights have the deviations that the model asks for") {
   auto section = small_model("GLLLGLLL");
   section.hidden_size = 96;
   section.intermediate_size = 512;
+  section.qk_norm = true;
+  section.initializer_range = 0.03;
+  section.attention_sink = true;
   ZebraModel model(section);
   model->initialize(3);
   for (const auto& unit : model->units()) {
     for (const auto& parameter : unit.parameters) {
       const auto values = parameter.tensor.detach();
       if (!parameter.decayed()) {
-        REQUIRE((values == 1.0).all().item<bool>());
+        const bool is_sink = parameter.parts[0].name.ends_with("self_attn.sinks");
+        REQUIRE((values == (is_sink ? 0.0 : 1.0)).all().item<bool>());
         continue;
       }
       const auto count = static_cast<double>(values.numel());
       REQUIRE(values.std().item<double>() ==
-              Approx(parameter.initial_deviation).epsilon(5.0 / std::sqrt(count)));
+              Approx(parameter.initial.deviation).epsilon(5.0 / std::sqrt(count)));
       REQUIRE(std::abs(values.mean().item<double>()) <=
-              5.0 * parameter.initial_deviation / std::sqrt(count));
+              5.0 * parameter.initial.deviation / std::sqrt(count));
     }
   }
   const auto down = model->blocks[0]->unit().parameters[3];
-  REQUIRE(down.initial_deviation == Approx(0.02 / 4.0));  // 1 / sqrt(2 x 8 layers)
+  REQUIRE(down.initial.deviation == Approx(0.03 / 4.0));  // 1 / sqrt(2 x 8 layers)
 }
 
 TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
@@ -64,6 +68,26 @@ TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
   REQUIRE(std::count(names.begin(), names.end(), "lm_head.weight") ==
           (section.tie_word_embeddings ? 0 : 1));
   REQUIRE(names.size() == (section.tie_word_embeddings ? 2U : 3U) + 4 * 9);
+}
+
+TEST_CASE("QK-norms stand in every layer, sinks in local ones, neither is decayed") {
+  auto section = small_model("GLLG");
+  section.qk_norm = section.attention_sink = true;
+  std::vector<std::string> names;
+  for (const auto& unit : ZebraModel(section)->units()) {
+    for (const auto& parameter : unit.parameters) {
+      const auto& [name, shape] = parameter.parts[0];
+      if (parameter.decayed() || name.find("self_attn") == std::string::npos) continue;
+      names.push_back(name.substr(std::string("model.layers.").size()));
+      REQUIRE(shape == std::vector<std::int64_t>{name.ends_with("sinks") ? 4 : 6});
+    }
+  }
+  REQUIRE(names ==
+          std::vector<std::string>{"0.self_attn.q_norm.weight", "0.self_attn.k_norm.weight",
+                                   "1.self_attn.q_norm.weight", "1.self_attn.k_norm.weight",
+                                   "1.self_attn.sinks", "2.self_attn.q_norm.weight",
+                                   "2.self_attn.k_norm.weight", "2.self_attn.sinks",
+                                   "3.self_attn.q_norm.weight", "3.self_attn.k_norm.weight"});
 }
 
 }  // namespace

@@ -30,6 +30,19 @@ TEST_CASE("plain frequencies fall geometrically from 1") {
   REQUIRE(plain[8] / plain[7] == Approx(plain[24] / plain[23]));
 }
 
+TEST_CASE("scaling of global layers leaves local ones as they are") {
+  const auto type = GENERATE(RopeScaling::linear, RopeScaling::dynamic, RopeScaling::yarn);
+  auto model = with_scaling(type, 4, 16);
+  const auto everywhere = rotary_frequencies(model, LayerKind::global, 100);
+  const auto plain =
+      rotary_frequencies(with_scaling(RopeScaling::none, 1, 1), LayerKind::local, 100);
+  REQUIRE(rotary_frequencies(model, LayerKind::local, 100) == everywhere);
+  REQUIRE_FALSE(everywhere == plain);
+  model.rope_scaling.layers = ScaledLayers::global;
+  REQUIRE(rotary_frequencies(model, LayerKind::global, 100) == everywhere);
+  REQUIRE(rotary_frequencies(model, LayerKind::local, 100) == plain);
+}
+
 TEST_CASE("linear scaling stretches positions") {
   const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
   const auto linear = frequencies(with_scaling(RopeScaling::linear, 4, 1), 100);

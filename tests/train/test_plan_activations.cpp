@@ -52,6 +52,14 @@ TEST_CASE("everything that backward reads is kept, or again made from what is ke
   REQUIRE(every_2.total() == every_2.blocks + every_2.at_work);
 }
 
+TEST_CASE("QK-norm keeps the packed projection twice") {
+  auto normed = config(ActivationCheckpointing::none);
+  normed.model.qk_norm = true;
+  REQUIRE(activation_bytes(normed).blocks -
+              activation_bytes(config(ActivationCheckpointing::none)).blocks ==
+          kTokens * 4 * 2 * (24 + 12 + 12));
+}
+
 TEST_CASE("a block computed again counts with what the blocks before it keep") {
   auto wide = config(ActivationCheckpointing::every_2, "LLG");
   wide.model.vocab_size = 1;  // almost no head

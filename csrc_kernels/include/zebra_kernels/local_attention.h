@@ -84,8 +84,12 @@ struct LocalAttentionBackward {
   LocalAttentionInputs inputs;
   HeadArray out;                       // of the forward
   const float* log_sum_exp = nullptr;  // of the forward
-  HeadArray d_out;                     // [batch, length, query_heads, head_size]
-  MutableHeadArray dq, dk, dv;         // shaped as q, k and v
+  /// Whether log_sum_exp and out count an attention sink beside the keys: weights are
+  /// exp(score - log_sum_exp) and need not add up to 1. Without one the weight of a key that its
+  /// query sees alone is 1 whatever the score, and gives exactly no gradient.
+  bool has_sink = false;
+  HeadArray d_out;              // [batch, length, query_heads, head_size]
+  MutableHeadArray dq, dk, dv;  // shaped as q, k and v
   /// local_attention_backward_workspace_bytes(shape) bytes, aligned to 64; contents do not matter
   /// before or after. Null only where that number is 0.
   void* workspace = nullptr;

@@ -1,0 +1,43 @@
+"""Writes the report of a study of `zebra ablate`: index.html (one page that needs nothing else),
+report.md with its plots, and results.csv with one row per arm. The same results give the same
+bytes. Exit status 2 if the results cannot be read."""
+
+import argparse
+import pathlib
+import sys
+
+if not __package__:  # run as a folder: Python then looks in the folder, not for the package
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+
+from ablation_report import arms_table, contents, files, markdown, page, shapes, study  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="ablation_report", description=__doc__)
+    parser.add_argument("results", type=pathlib.Path, metavar="RESULTS.json",
+                        help="what `zebra ablate` has written")
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR",
+                        help="folder for the report; made where it is missing")
+    arguments = parser.parse_args()
+    try:
+        a_study = study.read(arguments.results)
+    except shapes.InvalidInput as invalid:
+        print(f"ablation_report: {invalid}", file=sys.stderr)
+        return 2
+    document = contents.report(a_study)
+    written = {"index.html": page.text(document), "report.md": markdown.text(document),
+               "results.csv": arms_table.text(a_study),
+               **{f"plots/{plot.name}.svg": plot.svg.file() for plot in document.plots()}}
+    try:
+        for name, text in written.items():
+            files.write(arguments.output / name, text)
+    except OSError as error:
+        print(f"ablation_report: {error.filename}: cannot be written: {error.strerror}",
+              file=sys.stderr)
+        return 1
+    print(arguments.output / "index.html")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""The report of a study as a document."""
+
+from . import (cost_plots, drawing, findings, headline, loss_plots, measures, quantities, reading,
+               recall_plots, tables)
+from .document import Document, Facts, Paragraph, Plot, Section
+
+
+def _plot(name, title, caption, draw, *arguments):
+    """A Plot in a tuple; an empty one where there is nothing to draw."""
+    svg = drawing.svg(name, draw, *arguments)
+    return (Plot(name, svg, title, caption),) if svg else ()
+
+
+def _facts(a_study):
+    return Facts(tuple((name, value) for name, value in (
+        ("machine", a_study.machine), ("zebra", a_study.zebra),
+        ("trained on", f"sequences of {a_study.sequence_length} tokens"),
+        ("budget", f"equal {a_study.budget}" if a_study.budget else ""),
+        ("control", quantities.band_range(a_study.bands, "control")),
+        ("relay", quantities.band_range(a_study.bands, "relay")),
+        ("beyond", quantities.band_range(a_study.bands, "beyond"))) if value))
+
+
+def _filled(groups):
+    if len(groups) <= drawing.MOST_FILLED:
+        return "Shaded: 95 % interval."
+    return "Intervals are left out for so many groups; the tables have them."
+
+
+def _compared(groups, field):
+    reference = loss_plots.reference(groups, field)
+    return (f" Right: difference from the mean of {reference.name}, which shows what the losses "
+            "themselves hide.") if reference else ""
+
+
+class _Report:
+    """The sections, and what they share."""
+
+    def __init__(self, a_study):
+        self._study = a_study
+        self._groups = measures.of_study(a_study)
+        self._verdicts = findings.verdicts(self._groups)
+        self._references = findings.reference_probes(a_study)
+        names = [group.name for group in self._groups]
+        self._layouts = cost_plots.names(a_study.cost, a_study.groups) if a_study.cost else {}
+        # Layouts of the cost that no group has come last: groups keep their colours.
+        self._styles = drawing.styles(dict.fromkeys([*names, *self._layouts.values()]))
+
+    def document(self):
+        sections = (self._summary(), self._overview(), self._losses(), self._recall(),
+                    self._natural_text(), self._frontier(), self._costs(), self._arms(),
+                    reading.section(self._study, self._groups))
+        return Document(f"Ablation {self._study.name}", "Local and global attention: what layouts "
+                        "cost, and what they recall", tuple(s for s in sections if s.parts))
+
+    def _summary(self):
+        return Section("Summary", (
+            *headline.parts(self._study, self._groups, self._verdicts), _facts(self._study),
+            Paragraph(headline.seeds_sentence(self._study))))
+
+    def _overview(self):
+        return Section("Groups", (
+            tables.qualities(self._groups, self._styles, self._verdicts, self._references),
+            tables.costs(self._groups, self._styles)), new_page=True)
+
+    def _losses(self):
+        groups, styles, length = self._groups, self._styles, self._study.sequence_length
+        curves = [group.curve.kind for group in groups if group.curve]
+        kind = "Validation" if "validation" in curves else "Training"
+        of_kind = "" if kind == "Validation" else \
+            " No validation curve was recorded; this is the smoothed loss of training."
+        return Section("Loss", (
+            *_plot("loss_by_flops", f"{kind} loss against training FLOPs",
+                   f"Mean over seeds. {_filled(groups)}{of_kind}",
+                   loss_plots.by_flops, groups, styles),
+            *_plot("loss_by_position", "Loss on natural text by position in the sequence",
+                   f"Mean over seeds. {_filled(groups)}{_compared(groups, 'by_position')}",
+                   loss_plots.by_position, groups, styles),
+            *_plot("loss_by_length", "Loss on natural text by length of the sequence",
+                   f"Mean over seeds. {_filled(groups)}{_compared(groups, 'by_length')} Hatched: "
+                   f"lengths beyond the training length of {length} tokens.",
+                   loss_plots.by_length, groups, styles, length)), new_page=True)
+
+    def _recall(self):
+        parts = []
+        for key in measures.probe_keys(self._study):
+            task, length = key
+            longer = (" This length is beyond the training length: extrapolation."
+                      if length > self._study.sequence_length else "")
+            parts.extend(_plot(
+                f"recall_{task}_{length}", f"{task} at length {length}: recall by distance",
+                "Each point is the mean over a bin of distances within one band; lines are band "
+                f"borders. {_filled(self._groups)} Dashed: chance.{longer}",
+                recall_plots.by_distance, self._groups, self._styles, key, self._study.bands))
+            parts.append(tables.task(self._groups, self._styles, self._verdicts, key,
+                                     self._study.bands))
+        return Section("Recall in probes", tuple(parts), new_page=True)
+
+    def _natural_text(self):
+        groups, styles, bands = self._groups, self._styles, self._study.bands
+        parts = [*_plot(
+            "bigram_loss", "Loss on tokens that complete a bigram from the context",
+            "By the distance to the bigram's last occurrence, and of all other tokens. Lower is "
+            "better; lines: 95 % intervals. Compare groups within a panel: panels differ in more "
+            "than distance.", loss_plots.by_class, groups, styles, bands)]
+        known = [group for group in groups if group.text.classes]
+        if known:
+            parts.append(tables.losses(
+                "Loss by class of token", "Nats per token.", known, styles,
+                [(kind, lambda group, kind=kind: group.text.classes.get(kind), quantities.loss)
+                 for kind in loss_plots.classes(known)]))
+        parts.extend(_plot(
+            "context_difference", "Loss with full context minus loss with the last W tokens",
+            "Of the same tokens. Left of zero: the model makes use of what is farther back than W. "
+            "Lines: 95 % intervals.", loss_plots.context_difference, groups, styles))
+        known = [group for group in groups if group.text.context]
+        if known:
+            forms = {"full": quantities.loss, "cut": quantities.loss,
+                     "difference": quantities.signed_loss}
+            parts.append(tables.losses(
+                "Loss with full and with cut context", "Nats per token.", known, styles,
+                [({"full": "full context", "cut": f"last {bands.window} tokens",
+                   "difference": "full minus cut"}[name],
+                  lambda group, name=name: group.text.context.get(name), form)
+                 for name, form in forms.items()]))
+        return Section("Recall in natural text", tuple(parts), new_page=True)
+
+    def _frontier(self):
+        return Section("Quality against cost", _plot(
+            "frontier", "Validation loss and recall beyond the reach, against training FLOPs",
+            "Mean and 95 % interval of every group. Grey: no group is better for fewer FLOPs. "
+            "Probes at the longest length that training has seen.", recall_plots.frontier,
+            self._groups, self._styles, self._references, self._study.bands), new_page=True)
+
+    def _costs(self):
+        cost = self._study.cost
+        if not cost:
+            return Section("Cost by sequence length", ())
+        where = cost_plots.conditions(cost)
+        return Section("Cost by sequence length", (
+            *_plot("cost_by_length", "Tokens per second and memory by sequence length",
+                   f"Measured{where}.", cost_plots.by_length, cost, self._layouts, self._styles),
+            *_plot("cost_predicted", "Measured and predicted cost by sequence length",
+                   f"Seconds of a phase{where}. Below: measured over predicted, 1 where the "
+                   "prediction is right.", cost_plots.measured_and_predicted, cost, self._layouts,
+                   self._styles)), new_page=True)
+
+    def _arms(self):
+        return Section("Arms", (tables.arms(self._study, self._styles),), new_page=True)
+
+
+def report(a_study):
+    return _Report(a_study).document()

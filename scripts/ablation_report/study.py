@@ -1,0 +1,296 @@
+"""What `zebra ablate` has written, as typed values."""
+
+import collections
+import dataclasses
+import functools
+import re
+
+import numpy as np
+
+from . import shapes
+
+CLASSES = ("control", "relay", "beyond", "rest")  # of the tokens of a text
+STATES = ("finished", "failed", "unfinished")
+_LAYER_KINDS = {"G", "L"}
+_TASK = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bands:
+    """A window of `window` tokens carries a fact that far in one layer, and through `layers` local
+    layers `window * layers` far."""
+    window: int
+    layers: int
+
+    @property
+    def reach(self):
+        return self.window * self.layers
+
+
+@dataclasses.dataclass(frozen=True)
+class CurvePoint:
+    step: int
+    tokens: float | None = None
+    training_flops: float | None = None
+    loss: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PositionLoss:
+    """Of the tokens at positions begin to end - 1."""
+    begin: int
+    end: int
+    loss: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LengthLoss:
+    length: int
+    loss: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassLoss:
+    """Summed loss and number of tokens of a class in every window of the text."""
+    kind: str = dataclasses.field(metadata={"key": "class"})
+    nats: np.ndarray
+    tokens: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ContextLoss:
+    """Losses of the same tokens with their full context and with the last W tokens of it."""
+    full: np.ndarray
+    cut: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class TextRecall:
+    loss: float | None = None
+    tokens: int | None = None
+    by_position: tuple[PositionLoss, ...] = ()
+    by_length: tuple[LengthLoss, ...] = ()
+    bigrams: tuple[ClassLoss, ...] = ()
+    context: ContextLoss | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Probe:
+    """Parallel arrays, one entry per answer token. `chance`: of an exact match by guessing, of what
+    is counted, which is an answer or a whole item (see recall.py)."""
+    task: str
+    length: int
+    chance: float
+    item: np.ndarray
+    distance: np.ndarray
+    log_likelihood: np.ndarray
+    exact: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Recall:
+    text: TextRecall | None = None
+    probes: tuple[Probe, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One training run."""
+    name: str
+    group: str
+    seed: int
+    state: str
+    reason: str = ""
+    settings: dict = dataclasses.field(default_factory=dict)
+    step: int | None = None
+    steps: int | None = None
+    layout: str = ""
+    window_size: int | None = None
+    parameters: int | None = None
+    training_flops: float | None = None
+    training_flops_per_token: float | None = None
+    tokens: int | None = None
+    key_value_cache_bytes: dict = dataclasses.field(default_factory=dict)
+    tokens_per_second: float | None = None
+    peak_memory_gib: float | None = None
+    seconds: float | None = None
+    curve: tuple[CurvePoint, ...] = ()
+    validation_curve: tuple[CurvePoint, ...] = ()
+    recall: Recall | None = None
+
+    @property
+    def finished(self):
+        return self.state == "finished"
+
+    @property
+    def probes(self):
+        return self.recall.probes if self.recall else ()
+
+    @property
+    def text(self):
+        return self.recall.text if self.recall else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The arms that differ in nothing but their seed."""
+    name: str
+    arms: tuple[Arm, ...]
+
+    @functools.cached_property
+    def finished(self):
+        return tuple(arm for arm in self.arms if arm.finished)
+
+    def common(self, field):
+        """A field that is the same for every seed, from the first arm that knows it."""
+        return next((value for arm in (*self.finished, *self.arms)
+                     if (value := getattr(arm, field))), None)
+
+    @property
+    def all_local(self):
+        return set(self.common("layout") or "") == {"L"}
+
+    @property
+    def reach(self):
+        """How far a layout without global layers can carry a fact; None for others."""
+        window = self.common("window_size")
+        return window * len(self.common("layout")) if self.all_local and window else None
+
+
+@dataclasses.dataclass(frozen=True)
+class CostRow:
+    layout: str
+    pattern: str
+    length: int
+    seconds: dict = dataclasses.field(default_factory=dict)
+    predicted_seconds: dict = dataclasses.field(default_factory=dict)
+    tokens_per_second: float | None = None
+    peak_memory_gib: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    rows: tuple[CostRow, ...]
+    device: str = ""
+    machine: str = ""
+    threads: int | None = None
+    precision: str = ""
+    rates: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    name: str
+    sequence_length: int
+    bands: Bands
+    arms: tuple[Arm, ...]
+    zebra: str = ""
+    machine: str = ""
+    budget: str = ""
+    cost: Cost | None = None
+
+    @functools.cached_property
+    def groups(self):
+        """In the order in which the study names them."""
+        found = {}
+        for arm in self.arms:
+            found.setdefault(arm.group, []).append(arm)
+        return tuple(Group(name, tuple(arms)) for name, arms in found.items())
+
+
+_WHOLE, _POSITIVE = shapes.whole(0), shapes.whole(1)
+_NUMBERS = shapes.mapping(shapes.number)
+_CURVE = shapes.sequence(shapes.record(
+    CurvePoint, step=_WHOLE, tokens=shapes.number, training_flops=shapes.number,
+    loss=shapes.number))
+_PROBE = shapes.record(
+    Probe, task=shapes.text, length=_POSITIVE, chance=shapes.number, item=shapes.whole_numbers(0),
+    distance=shapes.whole_numbers(0), log_likelihood=shapes.numbers,
+    exact=shapes.whole_numbers(0, 1))
+_TEXT = shapes.record(
+    TextRecall, loss=shapes.number, tokens=_WHOLE,
+    by_position=shapes.sequence(shapes.record(PositionLoss, begin=_WHOLE, end=_POSITIVE,
+                                              loss=shapes.number)),
+    by_length=shapes.sequence(shapes.record(LengthLoss, length=_POSITIVE, loss=shapes.number)),
+    bigrams=shapes.sequence(shapes.record(
+        ClassLoss, kind=shapes.choice(*CLASSES), nats=shapes.numbers,
+        tokens=shapes.whole_numbers(0))),
+    context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers))
+_ARM = shapes.record(
+    Arm, name=shapes.text, group=shapes.text, seed=_WHOLE, state=shapes.choice(*STATES),
+    reason=shapes.text, settings=shapes.mapping(shapes.anything), step=_WHOLE, steps=_WHOLE,
+    layout=shapes.text, window_size=_WHOLE, parameters=_WHOLE, training_flops=shapes.number,
+    training_flops_per_token=shapes.number, tokens=_WHOLE, key_value_cache_bytes=_NUMBERS,
+    tokens_per_second=shapes.number, peak_memory_gib=shapes.number, seconds=shapes.number,
+    curve=_CURVE, validation_curve=_CURVE,
+    recall=shapes.record(Recall, text=_TEXT, probes=shapes.sequence(_PROBE)))
+_COST = shapes.record(
+    Cost, device=shapes.text, machine=shapes.text, threads=_WHOLE, precision=shapes.text,
+    rates=_NUMBERS, rows=shapes.sequence(shapes.record(
+        CostRow, layout=shapes.text, pattern=shapes.text, length=_POSITIVE, seconds=_NUMBERS,
+        predicted_seconds=_NUMBERS, tokens_per_second=shapes.number,
+        peak_memory_gib=shapes.number)))
+_STUDY = shapes.record(
+    Study, name=shapes.text, zebra=shapes.text, machine=shapes.text, sequence_length=_POSITIVE,
+    budget=shapes.text, bands=shapes.record(Bands, window=_POSITIVE, layers=_POSITIVE),
+    arms=shapes.sequence(_ARM), cost=_COST)
+
+
+def _problems_of_probe(probe, place, chances):
+    lengths = {len(getattr(probe, name)) for name in ("item", "distance", "log_likelihood",
+                                                      "exact")}
+    if len(lengths) > 1:
+        yield f"{place}: item, distance, log_likelihood and exact differ in length"
+    if not _TASK.fullmatch(probe.task):  # files are named after it
+        yield f"{place}.task: {probe.task!r} has signs other than letters, digits, _ and -"
+    if probe.chance is None or not 0 <= probe.chance <= 1:
+        yield f"{place}.chance is not a number from 0 to 1"
+    elif chances.setdefault((probe.task, probe.length), probe.chance) != probe.chance:
+        yield f"{place}.chance differs from that of another arm for the same task and length"
+
+
+def _problems_of_text(text, place):
+    for index, loss in enumerate(text.bigrams):
+        if len(loss.nats) != len(loss.tokens):
+            yield f"{place}.bigrams[{index}]: nats and tokens differ in length"
+    kinds = [loss.kind for loss in text.bigrams]
+    if len(set(kinds)) < len(kinds):
+        yield f"{place}.bigrams has a class twice"
+    if text.context and len(text.context.full) != len(text.context.cut):
+        yield f"{place}.context: full and cut differ in length"
+
+
+def _problems_of(study):
+    if not study.arms:
+        yield "arms is empty: there is nothing to report"
+    for name, times in collections.Counter(arm.name for arm in study.arms).items():
+        if times > 1:
+            yield f"arms: {times} are named {name!r}"
+    chances = {}
+    for index, arm in enumerate(study.arms):
+        place = f"arms[{index}]"
+        if not set(arm.layout) <= _LAYER_KINDS:
+            yield f"{place}.layout: {arm.layout!r} has letters other than G and L"
+        if any(not key.isdecimal() for key in arm.key_value_cache_bytes):
+            yield f"{place}.key_value_cache_bytes: a key is not a number of tokens"
+        seen = collections.Counter((probe.task, probe.length) for probe in arm.probes)
+        for (task, length), times in seen.items():
+            if times > 1:
+                yield f"{place}.recall.probes: {task} at length {length} is there {times} times"
+        for number, probe in enumerate(arm.probes):
+            yield from _problems_of_probe(probe, f"{place}.recall.probes[{number}]", chances)
+        if arm.text:
+            yield from _problems_of_text(arm.text, f"{place}.recall.text")
+
+
+def read(path):
+    """Raises shapes.InvalidInput."""
+    return shapes.read_file(path, _STUDY, _problems_of)
+
+
+def read_cost(path):
+    """Raises shapes.InvalidInput."""
+    def problems(cost):
+        if not cost.rows:
+            yield "rows is empty: there is nothing to draw"
+    return shapes.read_file(path, _COST, problems)

@@ -1,0 +1,175 @@
+"""The tables of the report."""
+
+from . import findings, quantities, recall
+from .document import Column, FigureCell, GroupCell, LayoutCell, StateCell, Table
+from .quantities import NONE
+
+_NOT_ABOVE = "not above it"  # stands below chance
+
+
+def loss_cell(group, figure, form=quantities.loss):
+    if figure is None:
+        return NONE
+    fewer = ((f"of {quantities.count(figure.seeds, 'seed')}",)
+             if figure.seeds < len(group.group.finished) else ())
+    return FigureCell(form(figure.mean), quantities.interval(figure, form), fewer)
+
+
+def _seeds(group):
+    return f"{len(group.group.finished)} of {len(group.group.arms)}"
+
+
+def _lead(group, styles):
+    """The cells that every table of groups begins with."""
+    return (GroupCell(group.name, styles[group.name]),
+            LayoutCell(group.group.common("layout") or ""))
+
+
+_LEAD = (Column("group", numeric=False), Column("layout", numeric=False))
+
+
+def costs(groups, styles):
+    lengths = sorted({int(key) for group in groups for arm in group.group.arms
+                      for key in arm.key_value_cache_bytes})
+    columns = (*_LEAD, Column("window"), Column("parameters"), Column("training FLOPs"),
+               Column("FLOPs per token"), Column("tokens/s"), Column("peak memory"),
+               *(Column(quantities.length(length), "KV cache at") for length in lengths))
+    rows = []
+    for group in groups:
+        of_group = group.group
+        memory = group.mean("peak_memory_gib")
+        cache = of_group.common("key_value_cache_bytes") or {}
+        has_local = "L" in (of_group.common("layout") or "L")
+        rows.append((
+            *_lead(group, styles),
+            quantities.whole(of_group.common("window_size")) if has_local else NONE,
+            quantities.si(of_group.common("parameters")),
+            quantities.si(group.mean("training_flops")),
+            quantities.si(of_group.common("training_flops_per_token")),
+            quantities.whole(group.mean("tokens_per_second")),
+            NONE if memory is None else quantities.memory(memory * 2**30),
+            *(quantities.memory(cache.get(str(length))) for length in lengths)))
+    return Table("What the groups cost", columns, tuple(rows),
+                 "Dark layers are global, light ones local; the first layer is at the left. "
+                 "Training FLOPs, tokens per second and peak memory are means over finished "
+                 "seeds. The window is that of the local layers.")
+
+
+def recall_cell(figures, chance, verdict, conclusive, with_count=False):
+    """An exact match, with chance and what it says beside it."""
+    if figures is None or not figures.units:
+        return NONE
+    remarks = [f"chance {quantities.chance(chance)}"]
+    if with_count:
+        remarks[0] += f", n = {figures.units:,}"
+    if verdict == findings.NOT_ABOVE:
+        remarks.append(_NOT_ABOVE)
+    if not conclusive:
+        remarks.append("control failed")
+    return FigureCell(quantities.percent(figures.exact.mean),
+                      quantities.percent_interval(figures.exact), tuple(remarks),
+                      verdict != findings.ABOVE or not conclusive)
+
+
+def qualities(groups, styles, verdicts, references):
+    """Validation loss, and recall per band at the reference length of each task."""
+    columns = [*_LEAD, Column("seeds"), Column("validation loss")]
+    for task, (_, length) in references.items():
+        columns.extend(Column(band, f"{task}, length {length}: exact match")
+                       for band in recall.BANDS)
+    rows = []
+    for group in groups:
+        cells = [*_lead(group, styles), _seeds(group), loss_cell(group, group.validation_loss)]
+        for key in references.values():
+            figures, of_probe = group.probes.get(key), verdicts[group.name].get(key)
+            cells.extend(
+                recall_cell(figures.bands[band], figures.chance, of_probe.bands[band],
+                            of_probe.conclusive(band)) if figures else NONE
+                for band in recall.BANDS)
+        rows.append(tuple(cells))
+    return Table("What the groups learn", tuple(columns), tuple(rows),
+                 "Mean over finished seeds and its 95 % interval in brackets; no interval where "
+                 "there is one seed and nothing else to resample. Grey: nothing can be concluded "
+                 "from it, or it is not clearly above chance.")
+
+
+def task(groups, styles, verdicts, key, bands):
+    """Bands x groups of one probe."""
+    known = [group for group in groups if key in group.probes]
+    if not known:
+        return None
+    chance = known[0].probes[key].chance
+    ranges = {band: f"{band}, {quantities.band_range(bands, band)}" for band in recall.BANDS}
+    columns = (_LEAD[0], *(Column("exact match", ranges[band]) if kind == "exact" else
+                           Column("nats per token", ranges[band])
+                           for band in recall.BANDS for kind in ("exact", "log_likelihood")),
+               Column("verdict", numeric=False))
+    rows = []
+    for group in known:
+        figures, of_probe = group.probes[key], verdicts[group.name][key]
+        cells = [GroupCell(group.name, styles[group.name])]
+        for band in recall.BANDS:
+            of_band = figures.bands[band]
+            cells.append(recall_cell(of_band, chance, of_probe.bands[band],
+                                     of_probe.conclusive(band), with_count=True))
+            cells.append(_likelihood_cell(of_band))
+        cells.append(_verdict(of_probe))
+        rows.append(tuple(cells))
+    counted = "answer" if key[0] in recall.ANSWER_TASKS else "item"
+    return Table(f"{key[0]} at length {key[1]} (chance {quantities.chance(chance)})", columns,
+                 tuple(rows), f"An exact match is counted per {counted}; n: how many of all seeds. "
+                 "Nats per token: log-likelihood of the right answer tokens.")
+
+
+def _likelihood_cell(figures):
+    if figures.log_likelihood is None:
+        return NONE
+    form = quantities.signed_loss
+    left_out = ((f"{quantities.count(figures.not_finite, 'token')} not finite",)
+                if figures.not_finite else ())
+    return FigureCell(form(figures.log_likelihood.mean),
+                      quantities.interval(figures.log_likelihood, form), left_out)
+
+
+def _verdict(of_probe):
+    words = []
+    if of_probe.leak:
+        words.append("LEAK")
+    if of_probe.bands["control"] == findings.NOT_MEASURED:
+        words.append("control not measured")
+    elif of_probe.control_failed:
+        words.append("control failed")
+    else:
+        above = [band for band in recall.BANDS if of_probe.bands[band] == findings.ABOVE]
+        words.append("above chance: " + quantities.listed(above))
+    return "; ".join(words)
+
+
+def losses(title, caption, groups, styles, columns):
+    """`columns`: (heading, function of a group that gives a Figure or None, form)."""
+    rows = tuple((GroupCell(group.name, styles[group.name]),
+                  *(loss_cell(group, value(group), form) for _, value, form in columns))
+                 for group in groups)
+    return Table(title, (_LEAD[0], *(Column(name) for name, _, _ in columns)), rows, caption)
+
+
+def arms(a_study, styles):
+    columns = (Column("arm", numeric=False), Column("group", numeric=False), Column("seed"),
+               Column("state", numeric=False), Column("steps"), Column("tokens"),
+               Column("validation loss"), Column("time"), Column("settings", numeric=False))
+    rows = []
+    for arm in a_study.arms:
+        last = next((point.loss for point in reversed(arm.validation_curve)), None)
+        steps = quantities.whole(arm.step)
+        if arm.steps is not None and arm.step != arm.steps:
+            steps += f" of {quantities.whole(arm.steps)}"
+        rows.append((arm.name, GroupCell(arm.group, styles[arm.group]), str(arm.seed),
+                     StateCell(arm.state, arm.reason), steps, quantities.whole(arm.tokens),
+                     NONE if last is None else quantities.loss(last),
+                     quantities.seconds(arm.seconds), _settings(arm.settings)))
+    return Table("", columns, tuple(rows),
+                 "Arms that failed or are unfinished are left out of every mean.")
+
+
+def _settings(settings):
+    return ", ".join(f"{key} = {value}" for key, value in settings.items()) or NONE

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ablation/sweep_axes.h"
+#include "base/error.h"
+#include "data/recall_probes.h"
+
+namespace zebra {
+
+/// What the arms have in common: as many steps as their run files say, or as many tokens, or as
+/// many training FLOPs, as the base run.
+enum class Budget { steps, tokens, flops };
+
+template <>
+struct EnumNames<Budget> {
+  static constexpr NameTable<Budget, 3> kTable{
+      {{Budget::steps, "steps"}, {Budget::tokens, "tokens"}, {Budget::flops, "flops"}}};
+};
+
+/// Bands of distance of the recall measurements, as far as the sweep file gives them.
+struct CompareOptions {
+  std::optional<std::int64_t> window, layers;
+};
+
+struct ProbeOptions {
+  double training_share = 0.0;  ///< of the training samples, in [0, 1)
+  std::int64_t training_sequences = 20000;
+  std::vector<ProbeTask> tasks;           ///< in the file or all of them
+  std::vector<ProbeTask> training_tasks;  ///< in the file or `tasks`
+  std::int64_t items = 256;               ///< questions of each task and length
+  std::vector<std::int64_t> lengths;      ///< tokens; empty when the file gives none
+  ProbeVocabularySizes vocabulary;
+  std::int64_t seed = 1;
+};
+
+/// A sweep file (docs/ablations.md).
+struct Sweep {
+  std::string name;
+  std::filesystem::path dir;                ///< absolute
+  std::vector<std::filesystem::path> base;  ///< run files; later ones win
+  Grid grid;
+  Budget budget = Budget::steps;
+  bool equal_parameters = false;
+  CompareOptions compare;
+  ProbeOptions probes;
+  std::vector<std::int64_t> cost_lengths;  ///< tokens; empty: no measured cost
+};
+
+/// Reads the text of a sweep file, which messages call `source`. What is wrong goes to `problems`,
+/// each with file and line, and stays at its default: the grid has axes, and there are base files,
+/// only where nothing is wrong with them.
+Sweep read_sweep(const std::string& yaml, const std::string& source, Problems& problems);
+
+/// Where the training probes for runs of that sequence length lie: DIR/data/probes-LENGTH.
+std::filesystem::path probe_dataset_path(const Sweep& sweep, std::int64_t sequence_length);
+
+}  // namespace zebra

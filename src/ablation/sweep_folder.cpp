@@ -1,0 +1,88 @@
+#include "ablation/sweep_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/file.h"
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::json;
+
+// A row is a few hundred bytes; a validation row may be longer.
+constexpr std::streamoff kTailBytes = 1 << 16;
+
+Json parse_file(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  return Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+}
+
+std::string text_at(const Json& json, const char* key) {
+  return json.is_object() && json.contains(key) && json[key].is_string()
+             ? json[key].get<std::string>()
+             : "";
+}
+
+}  // namespace
+
+ArmPaths::ArmPaths(const std::filesystem::path& sweep, const std::string& arm)
+    : run_file(sweep / "arms" / (arm + ".yaml")),
+      run(sweep / "arms" / arm),
+      log(sweep / "arms" / (arm + ".log")),
+      lock(sweep / "arms" / (arm + ".lock")),
+      failure(sweep / "arms" / (arm + ".failure")) {}
+
+std::filesystem::path cost_file(const std::filesystem::path& sweep) { return sweep / "cost.json"; }
+
+ArmStatus read_arm_status(const ArmPaths& paths) {
+  ArmStatus status;
+  const auto run = parse_file(paths.run / "status.json");
+  if (std::filesystem::exists(paths.failure)) {
+    status.state = ArmState::failed;
+    status.reason = read_file(paths.failure);
+    while (status.reason.ends_with('\n')) status.reason.pop_back();
+    status.is_final =
+        text_at(run, "state") == "failed" && text_at(run, "reason").starts_with("diverged");
+  } else if (text_at(run, "state") == "finished" && parse_file(paths.recall()).is_object()) {
+    status.state = ArmState::finished;
+  }
+  return status;
+}
+
+ArmProgress read_arm_progress(const std::filesystem::path& metrics) {
+  ArmProgress progress;
+  std::ifstream file(metrics, std::ios::binary | std::ios::ate);
+  if (!file) return progress;
+  const auto size = static_cast<std::streamoff>(file.tellg());
+  file.seekg(std::max<std::streamoff>(0, size - kTailBytes));
+  for (std::string line; std::getline(file, line);) {
+    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object() || !row.contains("step") || !row.contains("loss")) continue;
+    progress.step = row["step"].get<std::int64_t>();
+    progress.loss = row["loss"].is_number() ? row["loss"].get<double>() : std::nan("");
+  }
+  return progress;
+}
+
+ArmLock::ArmLock(const std::filesystem::path& path) {
+  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) throw RunError(path.string() + ": cannot open it: " + std::strerror(errno));
+}
+
+ArmLock::~ArmLock() { ::close(descriptor_); }
+
+bool ArmLock::try_to_take() {
+  is_held_ = is_held_ || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  return is_held_;
+}
+
+}  // namespace zebra

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace zebra {
+
+/// Where one arm of a sweep keeps its things: below DIR/arms, its run file, its run folder (an
+/// ordinary one), its log, and why it failed if it did.
+struct ArmPaths {
+  ArmPaths(const std::filesystem::path& sweep, const std::string& arm);
+
+  std::filesystem::path run_file, run, log, lock, failure;
+
+  std::filesystem::path recall() const { return run / "recall.json"; }
+  std::filesystem::path metrics() const { return run / "metrics.jsonl"; }
+};
+
+/// Measured cost by length, where the sweep asks for it.
+std::filesystem::path cost_file(const std::filesystem::path& sweep);
+
+enum class ArmState { unfinished, finished, failed };
+
+struct ArmStatus {
+  ArmState state = ArmState::unfinished;
+  std::string reason;     ///< of a failure
+  bool is_final = false;  ///< whether another attempt would end alike to the bit
+};
+
+/// What became of an arm so far, from its files. One that trained to its end but was not measured
+/// is unfinished.
+ArmStatus read_arm_status(const ArmPaths& paths);
+
+/// The newest row of metrics.jsonl that tells of a step: 0 and no loss where there is none.
+struct ArmProgress {
+  std::int64_t step = 0;
+  double loss = 0;
+};
+ArmProgress read_arm_progress(const std::filesystem::path& metrics);
+
+/// One process at a time works on an arm, whoever started it: a lock that the kernel releases when
+/// the last holder of the descriptor has ended, so also when a sweep died and its children are
+/// still saving.
+class ArmLock {
+ public:
+  /// Opens it; does not take it yet. Throws RunError.
+  explicit ArmLock(const std::filesystem::path& path);
+  ~ArmLock();
+  ArmLock(const ArmLock&) = delete;
+  ArmLock& operator=(const ArmLock&) = delete;
+
+  /// Tries to take it unless it is held already.
+  bool try_to_take();
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+  bool is_held_ = false;
+};
+
+}  // namespace zebra

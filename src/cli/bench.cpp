@@ -1,0 +1,157 @@
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/model_vocabulary.h"
+#include "cli/run_file_options.h"
+#include "config/load.h"
+#include "config/names.h"
+#include "config/presets.h"
+#include "measurement/cost_by_length.h"
+#include "measurement/cost_report.h"
+
+namespace zebra {
+namespace {
+
+struct BenchOptions {
+  RunFileOptions run_files;
+  std::string preset, precision, device;
+  std::optional<std::int64_t> window;
+  std::vector<std::string> layouts = {"full", "mix:4", "local"};
+  std::vector<std::string> lengths = {"1024", "2048", "4096", "8192"};
+  CostOptions cost;
+  std::filesystem::path json;
+};
+
+constexpr std::int64_t kDefaultVocabulary = 8192;
+
+// What a run file must say, though a measurement does not need it.
+constexpr const char* kRunWithoutData =
+    "run: {dir: bench}\n"
+    "data: {tokenizer: tokenizer.model, train: [{path: data}], sequence_length: 1}\n"
+    "train: {max_steps: 1, global_batch_size: 1}\n";
+
+constexpr const char* kDefaultModel =
+    "model: {hidden_size: 256, intermediate_size: 704, num_hidden_layers: 6,\n"
+    "        num_attention_heads: 8, num_key_value_heads: 4, window_size: 256}\n";
+
+Config load(const BenchOptions& options) {
+  auto overrides = options.run_files.overrides;
+  if (options.window) overrides.push_back("model.window_size=" + std::to_string(*options.window));
+  if (!options.device.empty()) overrides.push_back("run.device=" + options.device);
+  if (!options.precision.empty()) overrides.push_back("train.precision=" + options.precision);
+
+  const auto& files = options.run_files.files;
+  if (!files.empty()) {
+    auto config = load_config({files.begin(), files.end()}, overrides);
+    if (!config.model.vocab_size) {
+      config.model.vocab_size = model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
+    }
+    return config;
+  }
+  const std::string model =
+      options.preset.empty() ? kDefaultModel : "model: {preset: " + options.preset + "}\n";
+  auto config = parse_config(kRunWithoutData + model, "the model of zebra bench", overrides);
+  if (!config.model.vocab_size) config.model.vocab_size = kDefaultVocabulary;
+  return config;
+}
+
+void check_json_path(const std::filesystem::path& path, Problems& problems) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code ignored;
+  if (!path.empty() && !std::filesystem::is_directory(folder, ignored)) {
+    problems.add("--json: the folder of " + path.string() + " does not exist; make it first");
+  }
+}
+
+void run_bench(BenchOptions options) {
+  const auto config = load(options);
+  Problems problems;
+  const auto layouts = named_layouts(options.layouts, config.model, problems);
+  const auto lengths = sequence_lengths(options.lengths, problems);
+  check_json_path(options.json, problems);
+  problems.throw_if_any();
+
+  options.cost.precision = config.train.precision;
+  options.cost.device = config.run.device;
+  options.cost.deterministic = config.train.deterministic;
+  options.cost.grad_clip = config.train.grad_clip;
+  options.cost.optimizer = config.optimizer;
+  const auto measurement = measure_cost(layouts, lengths, options.cost);
+  std::cout << cost_text(measurement);
+  if (!options.json.empty()) {
+    write_file_atomically(options.json, cost_json(measurement, config.model).dump(2) + "\n");
+  }
+}
+
+void add_model_options(CLI::App& command, BenchOptions& options) {
+  options.run_files.add_to(command);
+  command
+      .add_option("--preset", options.preset,
+                  "Shape of the model where no run file is given; default: 6 layers of width 256")
+      ->check(CLI::IsMember(preset_names()))
+      ->excludes(command.get_option("RUN.yaml"));
+  command.add_option("--window", options.window, "Previous tokens that a local layer sees")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N");
+  command.add_option("--precision", options.precision, "Default: the run file's, or fp32")
+      ->check(CLI::IsMember(names_of<Precision>()));
+  command.add_option("--device", options.device, "Default: the run file's, or auto")
+      ->check(CLI::IsMember(names_of<Device>()));
+}
+
+void add_sweep_options(CLI::App& command, BenchOptions& options) {
+  command
+      .add_option("--layouts", options.layouts,
+                  "full, local, mix:L (every L-th layer is global), or letters: GLLL")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("NAME,NAME,…")
+      ->capture_default_str();
+  command.add_option("--lengths", options.lengths, "Lengths of a sequence, in tokens")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("N,N,…")
+      ->capture_default_str();
+  command
+      .add_option("--tokens", options.cost.tokens,
+                  "Tokens of a training pass, where shorter sequences fit into it several times; "
+                  "default: one sequence")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command
+      .add_option("--new-tokens", options.cost.generated_tokens,
+                  "Tokens to generate behind each prompt")
+      ->check(CLI::Range(2, 1 << 20))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--repeats", options.cost.repeats, "Rounds that count; medians are reported")
+      ->check(CLI::Range(3, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "bench", "Measure what layouts of layers cost by length, beside what their FLOPs predict");
+  const auto options = std::make_shared<BenchOptions>();
+  add_model_options(*command, *options);
+  add_sweep_options(*command, *options);
+  command->add_option("--json", options->json, "Write the figures to this file too")
+      ->type_name("FILE");
+  command->footer(
+      "Examples: zebra bench --lengths 1024,4096 --layouts full,mix:4,local\n"
+      "          zebra bench configs/zebra-125m.yaml --precision bf16 --json cost.json");
+  command->callback([options] { run_bench(*options); });
+}
+
+}  // namespace zebra

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "data/token_dataset.h"
+
+namespace zebra {
+
+/// Enough that a rate of one in a million rests on twenty occurrences.
+inline constexpr std::int64_t kBigramTokens = 20'000'000;
+
+/// A pair of adjacent tokens counts as rare up to this rate.
+inline constexpr double kRareBigramRate = 1e-6;
+
+/// How often one token follows another in the same document of some datasets. Const member
+/// functions are thread-safe. Takes 12 bytes for each of up to 3 slots per distinct pair.
+class BigramCounts {
+ public:
+  /// Counts the pairs that begin at up to `max_tokens` positions (below 2^32). Where there are more
+  /// tokens, each dataset gives in proportion to its length, in stretches at even intervals.
+  /// Throws InputError like TokenDataset::copy_tokens.
+  explicit BigramCounts(const std::vector<std::unique_ptr<TokenDataset>>& datasets,
+                        std::int64_t max_tokens = kBigramTokens);
+
+  /// All that were counted; a document of n tokens has n - 1.
+  std::int64_t pairs() const { return pairs_; }
+
+  std::int64_t count(std::int32_t first, std::int32_t second) const;
+
+  /// Share of all pairs; 0 when none were counted.
+  double rate(std::int32_t first, std::int32_t second) const;
+
+  /// At most one in each million pairs counted, rounded down: among fewer than a million pairs a
+  /// rare one never occurs, because a single occurrence there shows a larger rate.
+  bool is_rare(std::int32_t first, std::int32_t second) const {
+    return rate(first, second) <= kRareBigramRate;
+  }
+
+ private:
+  struct Slot {
+    std::int32_t first, second;
+    std::uint32_t count;  // 0: free
+  };
+
+  void count_stretch(const TokenDataset& dataset, std::int64_t begin, std::int64_t end);
+  void add(std::int32_t first, std::int32_t second);
+  /// Index of the pair's slot, or of the free one where it belongs.
+  std::size_t slot_of(std::int32_t first, std::int32_t second) const;
+  void double_slots();
+
+  std::vector<Slot> slots_;  // open addressing, a power of two
+  std::size_t used_slots_ = 0;
+  std::int64_t pairs_ = 0;
+};
+
+}  // namespace zebra

@@ -1,0 +1,122 @@
+#include "data/probe_dataset.h"
+
+#include <memory>
+#include <set>
+#include <span>
+
+#include "base/progress.h"
+#include "base/text.h"
+#include "data/token_dataset_writer.h"
+#include "data/tokenizer.h"
+
+namespace zebra {
+namespace {
+
+/// What make() makes; null, with the reason among the problems, when that throws an InputError.
+template <class Make>
+auto made_or_problem(Make make, Problems& problems) -> decltype(make()) {
+  try {
+    return make();
+  } catch (const InputError& error) {
+    problems.add(error.what());
+    return nullptr;
+  }
+}
+
+void check_options(const ProbeDatasetOptions& options, Problems& problems) {
+  check_distance_bands(options.bands, problems);
+  for (const auto task : std::set(options.tasks.begin(), options.tasks.end())) {
+    check_probe_length(task, options.length, problems);
+  }
+  if (options.tasks.empty()) {
+    problems.add("no task is named: give one or more of " + join(names_of<ProbeTask>(), ", "));
+  }
+  if (options.sequences < 2) {
+    problems.add("the number of sequences is " + std::to_string(options.sequences) +
+                 ": give 2 or more; a run takes all but the last as samples");
+  }
+}
+
+/// What sequences are made with and go to.
+struct OpenedParts {
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ProbeVocabulary> vocabulary;
+  std::unique_ptr<TokenDatasetWriter> writer;
+};
+
+OpenedParts open_parts(const ProbeDatasetOptions& options) {
+  OpenedParts parts;
+  Problems problems;
+  check_options(options, problems);
+  parts.tokenizer =
+      made_or_problem([&] { return std::make_unique<Tokenizer>(options.tokenizer); }, problems);
+  if (parts.tokenizer == nullptr) {
+    check_probe_vocabulary_sizes(options.vocabulary, problems);
+    problems.throw_if_any();
+  }
+  parts.vocabulary = made_or_problem(
+      [&] { return std::make_unique<ProbeVocabulary>(*parts.tokenizer, options.vocabulary); },
+      problems);
+  // A writer makes folders: where something else is wrong it is asked only whether it may replace.
+  if (problems.empty() || std::filesystem::exists(options.output)) {
+    parts.writer = made_or_problem(
+        [&] {
+          return std::make_unique<TokenDatasetWriter>(
+              TokenDatasetWriterOptions{.output = options.output,
+                                        .tokenizer_hash = parts.tokenizer->hash(),
+                                        .vocab_size = parts.tokenizer->vocab_size(),
+                                        .overwrite = options.overwrite});
+        },
+        problems);
+  }
+  problems.throw_if_any();
+  return parts;
+}
+
+/// Appends the sequence as a document of which only the answers count as targets.
+void append_document(const ProbeSequence& sequence, const Tokenizer& tokenizer,
+                     TokenDatasetWriter& writer) {
+  writer.begin_document();
+  const std::span<const std::int32_t> tokens = sequence.tokens;
+  std::size_t begin = 0;
+  for (const auto& answer : sequence.answers) {
+    const auto position = static_cast<std::size_t>(answer.position);
+    writer.append(tokens.subspan(begin, position - begin), false);
+    writer.append(tokens.subspan(position, 1), true);
+    begin = position + 1;
+  }
+  writer.append(tokens.subspan(begin), false);
+  std::int64_t text_bytes = 0;
+  for (const auto token : tokens) text_bytes += tokenizer.text_bytes(token);
+  writer.add_text_bytes(text_bytes);
+}
+
+}  // namespace
+
+ProbeDatasetReport write_probe_dataset(const ProbeDatasetOptions& options) {
+  const OpenedParts opened = open_parts(options);
+  ProbeDatasetReport report;
+  ProgressBar progress("probes", static_cast<std::uint64_t>(options.sequences), "sequences");
+  for (std::int64_t i = 0; i < options.sequences; ++i) {
+    const auto index = static_cast<std::uint64_t>(i);
+    const ProbeSpec spec = {options.tasks[index % options.tasks.size()], options.bands,
+                            options.length};
+    const auto sequence =
+        make_probe(spec, *opened.vocabulary, {ProbeSplit::training, options.seed, index});
+    append_document(sequence, *opened.tokenizer, *opened.writer);
+    for (const auto& answer : sequence.answers) {
+      ++report.answers[static_cast<std::size_t>(options.bands.band_of(answer.distance))];
+    }
+    progress.update(index + 1);
+  }
+  opened.writer->finish();
+  opened.writer->publish();
+  progress.finish(static_cast<std::uint64_t>(options.sequences));
+  const auto& description = opened.writer->description();
+  report.sequences = description.documents;
+  report.tokens = description.tokens;
+  report.fingerprint = description.fingerprint();
+  return report;
+}
+
+}  // namespace zebra

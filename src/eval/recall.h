@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "data/recall_probes.h"
+#include "data/tokenizer.h"
+#include "data/training_data.h"
+#include "model/zebra_model.h"
+
+namespace zebra {
+
+/// What recall is measured on. Two evaluations with equal options and tokenizer ask the same
+/// questions, whatever the model's layout.
+struct RecallOptions {
+  DistanceBands bands;
+  std::vector<std::int64_t> lengths;  ///< tokens, ascending; those beyond the run's own extrapolate
+  std::vector<ProbeTask> tasks;       ///< may be empty: text only
+  std::int64_t items = 256;           ///< probes of each task and length
+  ProbeVocabularySizes vocabulary = {};
+  std::uint64_t seed = 1;
+  std::int64_t max_tokens = 0;  ///< predicted tokens of natural text; 0: all whole windows
+  std::function<void(const std::string& what, std::int64_t done, std::int64_t total)> progress = {};
+};
+
+/// The text that a model is judged on, and the one it learnt from (for what is rare in it). Without
+/// validation text there are probes only.
+struct RecallText {
+  const TokenDatasets& train;
+  const TokenDatasets& validation;
+  std::int64_t length;  ///< the run's sequence length
+  bool document_mask;
+};
+
+/// Recall by distance, in one document (docs/ablations.md): loss of natural text by position and by
+/// length, of its repeated pairs by band of distance, with and without the context beyond the
+/// window; and every answer of every probe. Throws InputError when a task does not fit a length,
+/// the tokenizer has too few tokens, or no target of the text counts.
+nlohmann::ordered_json evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer,
+                                       const RecallText& text, const RecallOptions& options);
+
+}  // namespace zebra

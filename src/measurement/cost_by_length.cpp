@@ -1,0 +1,237 @@
+#include "measurement/cost_by_length.h"
+
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/progress.h"
+#include "config/load.h"
+#include "measurement/device_meter.h"
+#include "measurement/flat_model.h"
+#include "measurement/median.h"
+#include "measurement/reference_timing.h"
+#include "model/cost.h"
+#include "model/placement.h"
+
+namespace zebra {
+namespace {
+
+constexpr std::int64_t kReferenceLength = 4096;
+
+void set_numerics(bool deterministic) {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
+  context.setDeterministicFillUninitializedMemory(false);
+  context.setFloat32MatmulPrecision("highest");
+}
+
+bool same_but_pattern(const ModelSection& a, const ModelSection& b) {
+  Config left, right;
+  left.model = a;
+  right.model = b;
+  right.model.attention_pattern = left.model.attention_pattern;
+  return differences(left, right).empty();
+}
+
+bool has_kind(const ModelSection& model, LayerKind kind) {
+  const auto kinds = layer_kinds(model);
+  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+}
+
+/// Layouts that differ in their patterns only, and so have the same rates.
+struct Shape {
+  ReferenceWork work;
+  std::vector<std::size_t> layouts;
+  std::vector<ReferenceSeconds> samples;
+};
+
+/// One layout at one length.
+struct Cell {
+  Workload work;
+  std::vector<CellSeconds> samples;
+  std::optional<PeakBytes> peak;
+  double warm_up = 0;
+};
+
+std::int64_t weight_bytes(const ModelSection& model, std::int64_t bytes_per_value) {
+  return count_parameters(model).total() * bytes_per_value;
+}
+
+class CostSweep {
+ public:
+  CostSweep(const std::vector<NamedLayout>& layouts, const std::vector<std::int64_t>& lengths,
+            const CostOptions& options)
+      : layouts_(layouts),
+        options_(options),
+        meter_(resolve_device(options.device)),
+        bytes_per_value_(
+            static_cast<std::int64_t>(c10::elementSize(weight_type(options.precision)))),
+        cells_(layouts.size()),
+        progress_("measuring", 0, "FLOP") {
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+      for (const auto length : lengths) {
+        const auto batch = std::max<std::int64_t>(1, options.tokens / length);
+        cells_[i].push_back({{length, batch, options.generated_tokens, bytes_per_value_}, {}, {}});
+      }
+      add_to_shape(i, lengths);
+    }
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+      for (const auto& cell : cells_[i]) {
+        total += static_cast<std::uint64_t>(options.repeats + 1) * flops(i, cell);
+      }
+    }
+    progress_ = ProgressBar("measuring", total, "FLOP");
+  }
+
+  CostMeasurement run() {
+    for (int round = 0; round <= options_.repeats; ++round) {
+      for (auto& shape : shapes_) {
+        shape.samples.push_back(
+            time_reference(shape.work, options_.precision, options_.optimizer, meter_));
+      }
+      for (std::size_t turn = 0; turn < layouts_.size(); ++turn) {
+        measure_layout((turn + static_cast<std::size_t>(round)) % layouts_.size(), round);
+      }
+    }
+    progress_.finish(done_);
+    return result();
+  }
+
+ private:
+  // Forward, twice as much backward, and the prompt.
+  std::uint64_t flops(std::size_t layout, const Cell& cell) const {
+    const auto& [length, batch, generated, bytes] = cell.work;
+    const auto per_token = forward_flops_per_token(layouts_[layout].model, length).total();
+    return static_cast<std::uint64_t>(per_token * static_cast<double>(length * (3 * batch + 1)));
+  }
+
+  void add_to_shape(std::size_t layout, const std::vector<std::int64_t>& lengths) {
+    const auto& model = layouts_[layout].model;
+    auto shape = std::find_if(shapes_.begin(), shapes_.end(), [&](const Shape& candidate) {
+      return same_but_pattern(candidate.work.shape, model);
+    });
+    if (shape == shapes_.end()) {
+      shapes_.emplace_back();
+      shape = shapes_.end() - 1;
+      shape->work.shape = model;
+    }
+    auto& work = shape->work;
+    shape->layouts.push_back(layout);
+    work.has_global = work.has_global || has_kind(model, LayerKind::global);
+    work.has_local = work.has_local || has_kind(model, LayerKind::local);
+    const auto letter = work.has_local ? 'L' : 'G';
+    work.shape.attention_pattern =
+        std::string(static_cast<std::size_t>(model.num_hidden_layers), letter);
+    work.length = reference_length(lengths);
+    work.batch = std::max<std::int64_t>(1, options_.tokens / work.length);
+    work.bytes_per_value = bytes_per_value_;
+
+    const auto longest = lengths.back() + options_.generated_tokens;
+    std::set<std::int64_t> keys = {1};
+    if (work.has_local) keys.insert(std::min(model.window_size.value() + 1, longest));
+    if (work.has_global) keys.insert({work.length, longest});
+    work.cached_keys = {keys.begin(), keys.end()};
+  }
+
+  void measure_layout(std::size_t layout, int round) {
+    const auto& section = layouts_[layout].model;
+    const auto before = round == 0 ? meter_.reset_peak_bytes() : std::nullopt;
+    FlatModel model(section, options_.precision, meter_.device());
+    AdamW optimizer(options_.optimizer, model.ranges);
+    for (auto& cell : cells_[layout]) {
+      const bool counts_already = cell.warm_up > kLongCell && round == options_.repeats;
+      if (!counts_already) measure_cell(model, optimizer, cell, round, before);
+      done_ += flops(layout, cell);
+      progress_.update(done_, layouts_[layout].label + " at " + std::to_string(cell.work.length));
+    }
+  }
+
+  void measure_cell(FlatModel& model, AdamW& optimizer, Cell& cell, int round,
+                    const std::optional<std::int64_t>& before) {
+    const bool warm_up = round == 0;
+    const double began = monotonic_seconds();
+    PeakBytes peak;
+    CellSeconds seconds;
+    if (warm_up) meter_.reset_peak_bytes();
+    time_training(model, optimizer, cell.work, seconds);
+    if (before) peak.training = meter_.peak_bytes().value() - *before;
+
+    // Generation needs the weights, and nothing of what training holds beside them.
+    const auto held = warm_up ? meter_.reset_peak_bytes() : std::nullopt;
+    const auto generation =
+        time_generation(model.model, cell.work.length, cell.work.generated_tokens, meter_);
+    if (held) {
+      peak.generation = meter_.peak_bytes().value() - *held +
+                        weight_bytes(model.model->config(), bytes_per_value_);
+    }
+    seconds.prefill = generation.prefill;
+    seconds.per_token = generation.per_token;
+
+    if (before && held) cell.peak = peak;
+    if (warm_up) cell.warm_up = monotonic_seconds() - began;
+    if (!warm_up || cell.warm_up > kLongCell) cell.samples.push_back(seconds);
+  }
+
+  void time_training(FlatModel& model, AdamW& optimizer, const Workload& work,
+                     CellSeconds& seconds) {
+    const auto vocabulary = model.model->config().vocab_size.value();
+    const auto on_device = [&](const char* purpose) {
+      return random_tokens(work.batch, work.length, vocabulary, purpose).to(meter_.device());
+    };
+    const auto passes = time_loss(model.model, on_device("tokens of a measurement"),
+                                  on_device("targets of a measurement"), meter_);
+    seconds.forward = passes.forward;
+    seconds.backward = passes.backward;
+    seconds.optimizer = time_update(optimizer, model.gradients(), options_.optimizer.lr,
+                                    options_.grad_clip, meter_);
+  }
+
+  CostMeasurement result() {
+    CostMeasurement measurement;
+    measurement.device = c10::DeviceTypeName(meter_.device().type(), /*lower_case=*/true);
+    measurement.machine = meter_.machine();
+    measurement.threads = at::get_num_threads();
+    measurement.precision = options_.precision;
+    measurement.rates.resize(layouts_.size());
+    for (const auto& shape : shapes_) {
+      const auto rates = rates_of(shape.work, median_figures(shape.samples));
+      for (const auto layout : shape.layouts) measurement.rates[layout] = rates;
+    }
+    for (std::size_t i = 0; i < layouts_.size(); ++i) {
+      const auto& [label, model] = layouts_[i];
+      for (auto& cell : cells_[i]) {
+        measurement.rows.push_back(
+            {label, model.attention_pattern.value(), cell.work, median_figures(cell.samples),
+             predicted_seconds(model, cell.work, measurement.rates[i]), cell.peak});
+      }
+    }
+    return measurement;
+  }
+
+  const std::vector<NamedLayout>& layouts_;
+  CostOptions options_;
+  DeviceMeter meter_;
+  std::int64_t bytes_per_value_;
+  std::vector<Shape> shapes_;
+  std::vector<std::vector<Cell>> cells_;  // of each layout
+  ProgressBar progress_;
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace
+
+std::int64_t reference_length(const std::vector<std::int64_t>& lengths) {
+  const auto first = std::lower_bound(lengths.begin(), lengths.end(), kReferenceLength);
+  return first == lengths.end() ? lengths.back() : *first;
+}
+
+CostMeasurement measure_cost(const std::vector<NamedLayout>& layouts,
+                             const std::vector<std::int64_t>& lengths, const CostOptions& options) {
+  set_numerics(options.deterministic);
+  return CostSweep(layouts, lengths, options).run();
+}
+
+}  // namespace zebra

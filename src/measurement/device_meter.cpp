@@ -1,0 +1,84 @@
+#include "measurement/device_meter.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <malloc.h>
+
+#include <fstream>
+
+#include "base/progress.h"
+#ifdef ZEBRA_WITH_CUDA
+#include <ATen/cuda/CUDAContextLight.h>
+#endif
+
+namespace zebra {
+namespace {
+
+// The text behind "KEY:" in a file of /proc; empty where there is none.
+std::string text_behind(const std::string& key, const std::string& path) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    const auto colon = line.find(':');
+    if (!line.starts_with(key) || colon == std::string::npos) continue;
+    const auto begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
+std::optional<std::int64_t> status_bytes(const std::string& key) {
+  const auto kibibytes = text_behind(key, "/proc/self/status");
+  if (kibibytes.empty()) return std::nullopt;
+  return 1024 * std::stoll(kibibytes);
+}
+
+c10::CachingAllocator::Stat allocated_bytes(torch::Device device) {
+  constexpr auto aggregate = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return at::accelerator::getDeviceStats(device.index()).allocated_bytes.at(aggregate);
+}
+
+}  // namespace
+
+DeviceMeter::DeviceMeter(torch::Device device) : device_(device) {
+  if (!device.is_cpu()) return;
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
+}
+
+std::string DeviceMeter::machine() const {
+#ifdef ZEBRA_WITH_CUDA
+  if (device_.is_cuda()) return at::cuda::getDeviceProperties(device_.index())->name;
+#endif
+  const auto name = text_behind("model name", "/proc/cpuinfo");
+  return name.empty() ? "unknown" : name;
+}
+
+void DeviceMeter::synchronize() const {
+  if (!device_.is_cpu()) at::accelerator::synchronizeDevice(device_.index());
+}
+
+double DeviceMeter::seconds(const std::function<void()>& work) const {
+  synchronize();
+  const double begin = monotonic_seconds();
+  work();
+  synchronize();
+  return monotonic_seconds() - begin;
+}
+
+std::optional<std::int64_t> DeviceMeter::reset_peak_bytes() const {
+  if (!device_.is_cpu()) {
+    synchronize();
+    at::accelerator::emptyCache();
+    at::accelerator::resetPeakStats(device_.index());
+    return allocated_bytes(device_).current;
+  }
+  malloc_trim(0);
+  std::ofstream file("/proc/self/clear_refs");
+  file << "5" << std::flush;  // sets the peak of the resident set back: proc(5)
+  return file ? status_bytes("VmRSS") : std::nullopt;
+}
+
+std::optional<std::int64_t> DeviceMeter::peak_bytes() const {
+  return device_.is_cpu() ? status_bytes("VmHWM") : allocated_bytes(device_).peak;
+}
+
+}  // namespace zebra

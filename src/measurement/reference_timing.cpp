@@ -1,0 +1,237 @@
+#include "measurement/reference_timing.h"
+
+#include <algorithm>
+
+#include "measurement/flat_model.h"
+#include "measurement/median.h"
+#include "model/placement.h"
+#include "ops/attention.h"
+
+namespace zebra {
+namespace {
+
+using Tensors = std::vector<torch::Tensor>;
+
+constexpr int kSamples = 3;
+constexpr int kCallsPerSample = 10;  // of what takes microseconds
+constexpr std::int64_t kShortCache = 64;
+constexpr std::int64_t kGeneratedTokens = 16;
+
+// More than caches hold: what a generated token reads was last read a whole model ago.
+constexpr double kBytesBeyondCaches = 128e6;
+
+struct Reference {
+  const ReferenceWork& work;
+  torch::ScalarType type;
+  const DeviceMeter& meter;
+
+  // Values as activations have them: of size one, no two neighbours alike.
+  torch::Tensor values(at::IntArrayRef sizes) const {
+    const torch::TensorOptions options(meter.device());
+    const auto numel = c10::multiply_integers(sizes);
+    return torch::sin(torch::arange(numel, options.dtype(torch::kFloat32))).view(sizes).to(type);
+  }
+
+  torch::Tensor activations(std::int64_t width) const {
+    return values({work.batch, work.length, width});
+  }
+
+  SequenceContext context(std::int64_t tokens, std::int64_t first = 0) const {
+    return make_sequence_context(work.shape, tokens, meter.device(), {}, first);
+  }
+
+  double per_call(const std::function<void()>& call) const {
+    call();
+    std::vector<double> samples;
+    for (int i = 0; i < kSamples; ++i) {
+      samples.push_back(meter.seconds([&] {
+        for (int calls = 0; calls < kCallsPerSample; ++calls) call();
+      }) / kCallsPerSample);
+    }
+    return median(std::move(samples));
+  }
+
+  // Forward and backward of `part` from `inputs` on, whose gradients flow but are not added up.
+  PassSeconds passes(const Tensors& inputs, const std::function<Tensors()>& part) const {
+    for (const auto& input : inputs) input.requires_grad_();
+    std::vector<double> forward, backward;
+    Tensors gradients;
+    for (int i = 0; i <= kSamples; ++i) {
+      Tensors outputs;
+      const double first = meter.seconds([&] { outputs = part(); });
+      if (gradients.empty()) {
+        for (const auto& output : outputs) gradients.push_back(values(output.sizes()));
+      }
+      const double second = meter.seconds([&] { torch::autograd::backward(outputs, gradients); });
+      for (const auto& input : inputs) input.mutable_grad() = torch::Tensor();
+      if (i == 0) continue;
+      forward.push_back(first);
+      backward.push_back(second);
+    }
+    return {median(std::move(forward)), median(std::move(backward))};
+  }
+};
+
+// The matrix products of a layer, each of an input of its own.
+Tensors products(const Block& block, const Tensors& inputs) {
+  return {torch::linear(inputs[0], block->attention->qkv_weight),
+          torch::linear(inputs[1], block->attention->output_weight),
+          torch::linear(inputs[2], block->feed_forward->gate_up_weight),
+          torch::linear(inputs[3], block->feed_forward->down_weight)};
+}
+
+Tensors product_inputs(const ModelSection& shape,
+                       const std::function<torch::Tensor(std::int64_t width)>& values) {
+  return {values(shape.hidden_size), values(shape.num_attention_heads * shape.head_dim.value()),
+          values(shape.hidden_size), values(shape.intermediate_size)};
+}
+
+PassSeconds time_attention(const Reference& reference, LayerKind kind) {
+  const auto& shape = reference.work.shape;
+  const auto context = reference.context(reference.work.length);
+  const PackedHeads packed = {reference.activations(packed_projection_width(shape))
+                                  .unflatten(-1, {-1, shape.head_dim.value()}),
+                              shape.num_attention_heads};
+  return reference.passes({packed.heads}, [&]() -> Tensors {
+    if (kind == LayerKind::global) return {global_attention(packed, context.global, {})};
+    return {local_attention(packed, shape.window_size.value(), context.local, {})};
+  });
+}
+
+double time_prefill(const Reference& reference, Block& block) {
+  const torch::NoGradGuard no_grad;
+  const auto x = reference.activations(reference.work.shape.hidden_size);
+  const auto context = reference.context(reference.work.length);
+  std::vector<double> samples;
+  for (int i = 0; i <= kSamples; ++i) {
+    const double seconds = reference.meter.seconds([&] {
+      KeyValueCache cache(reference.work.length);
+      block->forward_cached(x, context, cache);
+    });
+    if (i > 0) samples.push_back(seconds);
+  }
+  return median(std::move(samples));
+}
+
+// A layer's passes over a whole sequence.
+void time_layer(const Reference& reference, Block& block, ReferenceSeconds& seconds) {
+  const auto& work = reference.work;
+  const auto inputs =
+      product_inputs(work.shape, [&](std::int64_t width) { return reference.activations(width); });
+  seconds.layer_products = reference.passes(inputs, [&] { return products(block, inputs); });
+  if (work.has_global) seconds.global_attention = time_attention(reference, LayerKind::global);
+  if (work.has_local) seconds.local_attention = time_attention(reference, LayerKind::local);
+  const auto x = reference.activations(work.shape.hidden_size);
+  const auto context = reference.context(work.length);
+  seconds.block = reference.passes({x}, [&] { return Tensors{block->forward(x, context)}; });
+  seconds.block_prefill = time_prefill(reference, block);
+}
+
+// One token against `keys` cached ones, of as many layers as it takes to find them in no cache.
+double time_cache_read(const Reference& reference, std::int64_t keys) {
+  const auto& shape = reference.work.shape;
+  const auto key_heads = shape.num_key_value_heads.value(), size = shape.head_dim.value();
+  const auto kv = reference.values({1, keys, key_heads, size});
+  const auto q = reference.values({1, 1, shape.num_attention_heads, size});
+  const auto wanted =
+      static_cast<std::int64_t>(kBytesBeyondCaches / (2.0 * static_cast<double>(kv.nbytes())));
+  std::vector<KeyValueCache> caches;
+  for (auto left = std::clamp<std::int64_t>(wanted, 1, shape.num_hidden_layers); left > 0; --left) {
+    caches.emplace_back(keys).append(kv, kv);
+  }
+  return reference.per_call([&] {
+    for (const auto& cache : caches) cached_attention(q, cache.keys(), cache.values());
+  }) / static_cast<double>(caches.size());
+}
+
+// What a generated token costs.
+void time_token(const Reference& reference, ZebraModel& model, ReferenceSeconds& seconds) {
+  const torch::NoGradGuard no_grad;
+  const auto& shape = reference.work.shape;
+  auto& block = model->blocks.front();
+  const auto inputs = product_inputs(shape, [&](std::int64_t width) {
+    return reference.values({1, 1, width});
+  });
+  const auto hidden = inputs[0].flatten();
+  seconds.all_products = reference.per_call([&] {
+    for (const auto& layer : model->blocks) products(layer, inputs);
+    torch::linear(hidden, model->head_weight());
+  });
+
+  KeyValueCache cache(kShortCache);
+  block->forward_cached(reference.values({1, kShortCache, shape.hidden_size}),
+                        reference.context(kShortCache), cache);
+  const auto context = reference.context(1, kShortCache);
+  const auto q = reference.values({1, 1, shape.num_attention_heads, shape.head_dim.value()});
+  seconds.layer_token =
+      reference.per_call([&] { block->forward_cached(inputs[0], context, cache); });
+  seconds.layer_token_products = reference.per_call([&] { products(block, inputs); });
+  seconds.layer_token_attention =
+      reference.per_call([&] { cached_attention(q, cache.keys(), cache.values()); });
+  for (const auto keys : reference.work.cached_keys) {
+    seconds.cache_read.push_back(time_cache_read(reference, keys));
+  }
+}
+
+// A model without layers.
+void time_ends(const Reference& reference, Precision precision, ReferenceSeconds& seconds) {
+  const auto& work = reference.work;
+  auto section = work.shape;
+  section.num_hidden_layers = 0;
+  section.attention_pattern = "";
+  FlatModel ends(section, precision, reference.meter.device());
+  const auto vocabulary = section.vocab_size.value();
+  const auto on_device = [&](const char* purpose) {
+    return random_tokens(work.batch, work.length, vocabulary, purpose).to(reference.meter.device());
+  };
+  const auto tokens = on_device("tokens of a measurement"),
+             targets = on_device("targets of a measurement");
+  std::vector<double> forward, backward;
+  for (int i = 0; i <= kSamples; ++i) {
+    const auto sample = time_loss(ends.model, tokens, targets, reference.meter);
+    if (i == 0) continue;
+    forward.push_back(sample.forward);
+    backward.push_back(sample.backward);
+  }
+  seconds.ends = {median(std::move(forward)), median(std::move(backward))};
+
+  const torch::NoGradGuard no_grad;
+  seconds.ends_token =
+      time_generation(ends.model, kShortCache, kGeneratedTokens, reference.meter).per_token;
+  const auto hidden = reference.values({section.hidden_size});
+  seconds.ends_token_head =
+      reference.per_call([&] { torch::linear(hidden, ends.model->head_weight()); });
+}
+
+double time_reference_update(const Reference& reference, const OptimizerSection& settings) {
+  const torch::TensorOptions on_device(reference.meter.device());
+  const OptimizerRange range = {
+      torch::zeros({kOptimizerReference}, on_device.dtype(reference.type)),
+      torch::zeros({kOptimizerReference}, on_device.dtype(torch::kFloat32)), kOptimizerReference};
+  AdamW optimizer(settings, {range});
+  std::vector<double> samples;
+  for (int i = 0; i <= kSamples; ++i) {
+    const double seconds = time_update(optimizer, {range.gradients}, settings.lr,
+                                       /*grad_clip=*/1.0, reference.meter);
+    if (i > 0) samples.push_back(seconds);
+  }
+  return median(std::move(samples));
+}
+
+}  // namespace
+
+ReferenceSeconds time_reference(const ReferenceWork& work, Precision precision,
+                                const OptimizerSection& optimizer, const DeviceMeter& meter) {
+  const Reference reference = {work, weight_type(precision), meter};
+  ReferenceSeconds seconds;
+  {
+    FlatModel whole(work.shape, precision, meter.device());
+    time_layer(reference, whole.model->blocks.front(), seconds);
+    time_token(reference, whole.model, seconds);
+  }
+  time_ends(reference, precision, seconds);
+  seconds.optimizer_update = time_reference_update(reference, optimizer);
+  return seconds;
+}
+
+}  // namespace zebra

@@ -1,0 +1,98 @@
+#include "ablation/sweep_folder.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "base/file.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+
+struct ArmFolder {
+  ArmFolder() : paths(folder.path(), "one_seed-1") {
+    std::filesystem::create_directories(paths.run);
+  }
+  void write_status(const std::string& state, const std::string& reason) const {
+    write_text(paths.run / "status.json",
+               R"({"state": ")" + state + R"(", "reason": ")" + reason + R"("})");
+  }
+
+  TemporaryFolder folder;
+  ArmPaths paths;
+};
+
+TEST_CASE("an arm is finished when it is trained and measured") {
+  const ArmFolder arm;
+  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  arm.write_status("running", "");
+  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  arm.write_status("finished", "all steps done");
+  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  write_text(arm.paths.recall(), "{\"probes\": ");
+  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  write_text(arm.paths.recall(), "{\"probes\": []}");
+  REQUIRE(read_arm_status(arm.paths).state == ArmState::finished);
+}
+
+TEST_CASE("a failed arm says why, and a diverged one for good") {
+  const ArmFolder arm;
+  arm.write_status("running", "");
+  write_text(arm.paths.failure, "training ended with signal 9 (Killed)\n");
+  const auto killed = read_arm_status(arm.paths);
+  REQUIRE(killed.state == ArmState::failed);
+  REQUIRE(killed.reason == "training ended with signal 9 (Killed)");
+  REQUIRE_FALSE(killed.is_final);
+  arm.write_status("failed", "diverged: the loss was not finite");
+  REQUIRE(read_arm_status(arm.paths).is_final);
+  arm.write_status("failed", "no space left on device");
+  REQUIRE_FALSE(read_arm_status(arm.paths).is_final);
+}
+
+TEST_CASE("progress is the newest row of a step, whatever stands behind it") {
+  const TemporaryFolder folder;
+  const auto metrics = folder / "metrics.jsonl";
+  REQUIRE(read_arm_progress(metrics).step == 0);
+  write_text(metrics,
+             "{\"step\": 4, \"loss\": 3.5}\n{\"step\": 5, \"loss\": 2.25}\n"
+             "{\"step\": 5, \"validation_loss\": 9}\n{\"step\": 6, \"lo");
+  const auto progress = read_arm_progress(metrics);
+  REQUIRE(progress.step == 5);
+  REQUIRE(progress.loss == 2.25);
+  write_text(metrics, std::string(200000, ' ') + "\n{\"step\": 7, \"loss\": null}\n");
+  REQUIRE(read_arm_progress(metrics).step == 7);
+  REQUIRE(std::isnan(read_arm_progress(metrics).loss));
+}
+
+TEST_CASE("a lock is held until the last process that has its descriptor ends") {
+  const TemporaryFolder folder;
+  const auto path = folder / "lock";
+  int pipe[2];
+  REQUIRE(::pipe(pipe) == 0);
+  pid_t child = -1;
+  {
+    ArmLock lock(path);
+    REQUIRE(lock.try_to_take());
+    REQUIRE(lock.try_to_take());  // it is held already
+    child = ::fork();
+    if (child == 0) {
+      char byte;
+      ::close(pipe[1]);
+      ::_exit(::read(pipe[0], &byte, 1) == 0 ? 0 : 1);  // until the parent closes its end
+    }
+  }
+  ArmLock other(path);
+  REQUIRE_FALSE(other.try_to_take());
+  ::close(pipe[1]);
+  ::waitpid(child, nullptr, 0);
+  REQUIRE(other.try_to_take());
+  ::close(pipe[0]);
+}
+
+}  // namespace
+}  // namespace zebra

@@ -1,0 +1,55 @@
+#include "base/error.h"
+#include "cli/commands.h"
+#include "support/catch.h"
+
+namespace zebra {
+namespace {
+
+void run(std::vector<std::string> arguments) {
+  CLI::App app;
+  add_bench_command(app);
+  arguments.insert(arguments.begin(), "bench");
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  app.parse(arguments);
+}
+
+std::string input_error(const std::vector<std::string>& arguments) {
+  try {
+    run(arguments);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST_CASE("bench: bad layouts, lengths and paths are reported all at once") {
+  const auto message = input_error({"--layouts", "full,mix:x,GLLLLLLL", "--lengths", "512,long",
+                                    "--lengths=0", "--json", "no/such/folder/cost.json"});
+  INFO(message);
+  for (const char* expected :
+       {"\"mix:x\"", "\"GLLLLLLL\" has 8 letters for the model's 6 layers", "\"long\" is no length",
+        "\"0\" is no length", "the folder of no/such/folder/cost.json does not exist"}) {
+    CHECK(message.find(expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("bench: the shape comes from --preset and --set, and a bad one is named") {
+  // zebra-125m has 12 layers.
+  CHECK(input_error({"--preset", "zebra-125m", "--layouts", "GGGGGGGGGGGGG"})
+            .find("13 letters for the model's 12 layers") != std::string::npos);
+  CHECK(input_error({"--set", "model.num_hidden_layers=2", "--layouts", "GGG"})
+            .find("3 letters for the model's 2 layers") != std::string::npos);
+  CHECK(input_error({"--set", "model.num_key_value_heads=3"}).find("model.num_key_value_heads") !=
+        std::string::npos);
+}
+
+TEST_CASE("bench: words that the command line cannot mean are refused") {
+  CHECK_THROWS_AS(run({"--precision", "fp64"}), CLI::ParseError);
+  CHECK_THROWS_AS(run({"--preset", "no-such"}), CLI::ParseError);
+  CHECK_THROWS_AS(run({"--repeats", "2"}), CLI::ParseError);
+  CHECK_THROWS_AS(run({"--new-tokens", "1"}), CLI::ParseError);
+  CHECK_THROWS_AS(run({"run.yaml", "--preset", "zebra-125m"}), CLI::ParseError);
+}
+
+}  // namespace
+}  // namespace zebra

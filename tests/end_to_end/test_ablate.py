@@ -1,0 +1,234 @@
+"""`zebra ablate`: arms, the report, stopping anywhere, arms that fail, and what is refused before anything runs."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import LONG, RUN_FILE, ZEBRA, zebra
+
+STOPPED = 75
+DEADLINE = 600  # seconds
+SEED = random.randrange(1 << 32)  # shown with every failure, so that its moments can be had again
+moments = random.Random(SEED)
+
+SWEEP = """\
+name: tiny
+dir: {dir}
+base: {base}
+axes:
+  attention:
+    full: {{model.self_attn_type: full}}
+    mixed: {{model.layer_group_size: 2}}
+    local: {{model.self_attn_type: local}}
+  run.seed: [1, 2]
+probes: {{training_share: 0.5, training_sequences: 300, items: 6, lengths: [128], values: 16}}
+"""
+TIMED = {"tokens_per_second", "peak_memory_gib", "seconds"}
+
+
+@pytest.fixture
+def sweep_file(tmp_path, data):
+    """Writes a sweep file of its own for each call; returns its path. The dir is the file's name."""
+    base = tmp_path / "base.yaml"
+    text = RUN_FILE.format(dir=tmp_path / "unused", data=data).replace("num_hidden_layers: 4", "num_hidden_layers: 2")
+    base.write_text(text.replace("window_size: 16", "window_size: 8").replace("max_steps: 50", "max_steps: 12")
+                    .replace("every_steps: 10,", "every_steps: 3,").replace("every_steps: 25", "every_steps: 6"))
+
+    def write(name, text=SWEEP, **changes):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text.format(dir=tmp_path / name, base=changes.get("base", base)))
+        return path
+
+    return write
+
+
+def results(folder):
+    """What the report is made of, without what depends on the clock and the machine's state."""
+    content = json.loads((folder / "report/results.json").read_text())
+    for arm in content["arms"]:
+        for key in TIMED:
+            arm.pop(key)
+    return content
+
+
+def table(folder):
+    rows = list(csv.DictReader((folder / "report/results.csv").open()))
+    return [{key: value for key, value in row.items() if key not in TIMED} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return {"folder": tmp_path_factory.mktemp("ablate")}
+
+
+@pytest.fixture
+def whole(shared, sweep_file):
+    """An undisturbed sweep, run once for this file."""
+    if "results" not in shared:
+        path = sweep_file("whole")
+        zebra("ablate", path)
+        shared["results"], shared["table"] = results(path.with_suffix("")), table(path.with_suffix(""))
+        shared["report"] = (path.with_suffix("") / "report/index.html").read_text()
+        shared["arm"] = sorted(entry.name for entry in (path.with_suffix("") / "arms/mixed_seed-1").iterdir())
+    return shared
+
+
+def test_arms_are_runs_and_the_report_tells_of_all(whole):
+    arms = whole["results"]["arms"]
+    assert [arm["name"] for arm in arms] == [f"{group}_seed-{seed}" for group in ("full", "mixed", "local") for seed in (1, 2)]
+    assert all(arm["state"] == "finished" and arm["step"] == 12 for arm in arms)
+    assert [arm["layout"] for arm in arms] == ["GG", "GG", "GL", "GL", "LL", "LL"]
+    assert {"config.yaml", "checkpoints", "metrics.jsonl", "recall.json", "status.json"} <= set(whole["arm"])
+    assert whole["results"]["bands"] == {"window": 8, "layers": 2}
+    for arm in arms:
+        assert [probe["task"] for probe in arm["recall"]["probes"]] == [
+            "associative_recall", "passkey", "copying", "variable_tracking"]
+        distances = [d for probe in arm["recall"]["probes"] for d in probe["distance"]]
+        assert min(distances) <= 8 and max(distances) > 16
+        assert all(value < 0 for probe in arm["recall"]["probes"] for value in probe["log_likelihood"])
+    questions = [[(p["item"], p["distance"]) for p in arm["recall"]["probes"]] for arm in arms]
+    assert all(asked == questions[0] for asked in questions), "all arms are asked the same"
+    for name in ("full", "mixed", "local"):
+        assert name in whole["report"]
+    assert {row["name"] for row in whole["table"]} >= {arm["name"] for arm in arms}
+
+
+def test_local_arms_never_see_beyond_their_reach(whole):
+    """The same model weights give the same likelihood whatever stands beyond the reach: see test_recall_probes. Here the
+    all-local arm, which cannot know, must not be sure of any answer beyond it."""
+    for arm in whole["results"]["arms"]:
+        if arm["layout"] != "LL":
+            continue
+        for probe in arm["recall"]["probes"]:
+            beyond = [value for value, d in zip(probe["log_likelihood"], probe["distance"]) if d > 16]
+            assert beyond and sum(beyond) / len(beyond) < -1
+
+
+def wait_for_steps(process, folder, steps):
+    began = time.monotonic()
+
+    def logged():
+        return sum(path.read_text().count("\n") for path in folder.glob("arms/*/metrics.jsonl"))
+
+    while process.poll() is None and logged() < steps:
+        assert time.monotonic() - began < DEADLINE, "the sweep neither goes on nor ends"
+        time.sleep(0.02)
+
+
+def interrupted(path, stops, *arguments):
+    """Runs the sweep, disturbed at random moments by the given signals to its main process; returns its exit statuses."""
+    folder = path.with_suffix("")
+    statuses = []
+    for number, sent in enumerate(stops):
+        process = subprocess.Popen([ZEBRA, "ablate", path, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for_steps(process, folder, moments.randrange(1, 24 * (number + 1)))
+            time.sleep(moments.random() / 2)
+            process.send_signal(sent)
+            statuses.append(process.wait(timeout=DEADLINE))
+        finally:
+            process.kill()
+    return statuses
+
+
+def test_a_sweep_stopped_anywhere_comes_to_the_same_report(whole, sweep_file):
+    print(f"seed of the random moments: {SEED}")
+    path = sweep_file("broken")
+    stops = [signal.SIGTERM, signal.SIGKILL, signal.SIGINT] * (4 if LONG else 1)
+    statuses = interrupted(path, stops)
+    assert all(status in (0, STOPPED, -signal.SIGKILL) for status in statuses), statuses
+    zebra("ablate", path)
+    assert results(path.with_suffix("")) == whole["results"]
+    assert table(path.with_suffix("")) == whole["table"]
+
+
+def test_the_order_of_arms_and_of_starts_does_not_matter(whole, sweep_file, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(os.cpu_count()))  # the same bits need as many threads
+    path = sweep_file("parts")
+    zebra("ablate", path, "--arm", "local_seed-2", "--arm", "mixed_seed-1")
+    assert not (path.with_suffix("") / "report").exists()
+    zebra("ablate", path, "--report")
+    states = {arm["name"]: arm["state"] for arm in results(path.with_suffix(""))["arms"]}
+    assert states["local_seed-2"] == states["mixed_seed-1"] == "finished" and states["full_seed-1"] == "unfinished"
+    zebra("ablate", path, "--jobs", 2)
+    assert table(path.with_suffix("")) == whole["table"]
+
+
+def test_an_arm_that_diverges_is_marked_and_the_rest_is_intact(whole, sweep_file):
+    text = SWEEP.replace("    local:", "    wild: {{model.layer_group_size: 2, optimizer.lr: 1.0e+30, train.grad_clip: 0}}\n    local:")
+    path = sweep_file("wild", text)
+    _, errors = zebra("ablate", path, status=1)
+    assert "wild_seed-1: training ended with exit status 1: diverged" in errors
+    content = results(path.with_suffix(""))
+    wild = [arm for arm in content["arms"] if arm["group"] == "wild"]
+    assert [arm["state"] for arm in wild] == ["failed", "failed"] and all("diverged" in arm["reason"] for arm in wild)
+    assert [arm for arm in content["arms"] if arm["group"] != "wild"] == whole["results"]["arms"]
+    report = (path.with_suffix("") / "report/index.html").read_text()
+    assert "diverged" in report
+    before = (path.with_suffix("") / "arms/wild_seed-1.log").read_text()
+    zebra("ablate", path, status=1)  # it would diverge again to the bit: not tried
+    assert (path.with_suffix("") / "arms/wild_seed-1.log").read_text() == before
+
+
+REFUSED = {
+    "unknown axis": ("  run.seed: [1, 2]", "  model.layer_groupsize: [1, 2]", "did you mean model.layer_group_size"),
+    "empty grid": ("  run.seed: [1, 2]", "  run.seed: []", "run.seed"),
+    "contradiction": ("  run.seed: [1, 2]", "  model.attention_pattern: [GL, LG]", "model.attention_pattern"),
+    "the same run twice": ("  run.seed: [1, 2]", "  run.seed: [1, 1]", "run.seed"),
+    "an arm that is invalid": ("  run.seed: [1, 2]", "  model.num_attention_heads: [4, 7]", "arm full_num_attention_heads-7"),
+    "an arm that cannot fit": ("  run.seed: [1, 2]", "  model.intermediate_size: [176, 1000000000]",
+                               "arm full_intermediate_size-1000000000_seed-1: training takes some"),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_what_cannot_work_is_refused_before_anything_runs(sweep_file, mistake):
+    line, instead, message = REFUSED[mistake]
+    path = sweep_file("refused", SWEEP.replace(line, instead))
+    for arguments in ([], ["--dry-run"]):
+        _, errors = zebra("ablate", path, *arguments, status=2)
+        assert message in errors
+        assert not path.with_suffix("").exists()
+
+
+def test_a_changed_sweep_does_not_go_on_in_the_same_folder(sweep_file):
+    path = sweep_file("changed")
+    zebra("ablate", path, "--arm", "full_seed-1")
+    path.write_text(path.read_text().replace("probes:", "exclude: []\nprobes:").replace("values: 16", "values: 17"))
+    path.write_text(path.read_text().replace("exclude: []\n", ""))
+    _, errors = zebra("ablate", path, status=2)
+    assert "holds training probes of other settings" in errors
+    path.write_text(path.read_text().replace("values: 17", "values: 16").replace("model.self_attn_type: full",
+                                                                                 "model.self_attn_type: full, optimizer.lr: 0.5"))
+    _, errors = zebra("ablate", path, status=2)
+    assert "arm full_seed-1: was begun with other settings: optimizer.lr: 0.001 -> 0.5" in errors
+
+
+def test_dry_run_prints_the_arms_and_their_cost(sweep_file):
+    path = sweep_file("dry")
+    out, _ = zebra("ablate", path, "--dry-run")
+    assert "mixed_seed-2" in out and "nothing was written" in out
+    content = json.loads(zebra("ablate", path, "--dry-run", "--json")[0])
+    assert len(content["arms"]) == 6
+    assert not path.with_suffix("").exists()
+    _, errors = zebra("ablate", path, "--arm", "mixd_seed-2", status=2)
+    assert "did you mean mixed_seed-2?" in errors
+
+
+def test_slurm_array_has_a_job_for_each_arm(sweep_file, tmp_path):
+    path = sweep_file("array")
+    script = tmp_path / "array.sh"
+    zebra("ablate", path, "--emit-slurm", script)
+    text = script.read_text()
+    assert "#SBATCH --array=0-5" in text
+    subprocess.run(["bash", "-n", script], check=True)
+    subprocess.run(["bash", script], check=True, timeout=DEADLINE, env={**os.environ, "SLURM_ARRAY_TASK_ID": "4"},
+                   capture_output=True)
+    folder = path.with_suffix("")
+    assert json.loads((folder / "arms/local_seed-1/status.json").read_text())["state"] == "finished"
+    assert (folder / "arms/local_seed-1/recall.json").exists() and not (folder / "arms/full_seed-1").exists()
