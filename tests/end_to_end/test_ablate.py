@@ -176,7 +176,7 @@ def test_an_arm_that_diverges_is_marked_and_the_rest_is_intact(whole, sweep_file
 
 
 REFUSED = {
-    "unknown axis": ("  run.seed: [1, 2]", "  model.layer_groupsize: [1, 2]", "did you mean model.layer_group_size"),
+    "unknown axis": ("  run.seed: [1, 2]", "  model.layer_groupsize: [1, 2]", "did you mean layer_group_size?"),
     "empty grid": ("  run.seed: [1, 2]", "  run.seed: []", "run.seed"),
     "contradiction": ("  run.seed: [1, 2]", "  model.attention_pattern: [GL, LG]", "model.attention_pattern"),
     "the same run twice": ("  run.seed: [1, 2]", "  run.seed: [1, 1]", "run.seed"),
