@@ -45,17 +45,19 @@ class ArmQueue {
     if (total > 0) bar_ = std::make_unique<ProgressBar>("arms", total, "steps");
   }
 
-  int run() {
-    int signal = 0;
+  void run() {
+    bool is_stopping = false;
     while (!waiting_.empty() || !running_.empty()) {
-      if (signal == 0 && (signal = stop_signal()) != 0) stop(signal);
+      if (!is_stopping && stop_signal() != 0) {
+        is_stopping = true;
+        stop(stop_signal());
+      }
       start_waiting();
       collect();
       report();
       std::this_thread::sleep_for(kPollInterval);
     }
     if (bar_) bar_->finish(steps_done());
-    return signal;
   }
 
  private:
@@ -143,8 +145,8 @@ class ArmQueue {
 
 }  // namespace
 
-int run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots) {
-  return ArmQueue(arms, slots).run();
+void run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots) {
+  ArmQueue(arms, slots).run();
 }
 
 }  // namespace zebra

@@ -20,8 +20,8 @@ struct QueuedArm {
 using JobSlots = std::vector<ChildProcess::Variables>;
 
 /// Brings the arms to their end, in order, on as many slots as there are, with a progress bar.
-/// Those that are finished, or failed for good, are passed over. A failure stops no other arm.
-/// Returns the signal (see stop_signal.h) that asked all of them to save and end, or 0.
-int run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots);
+/// Those that are finished, or failed for good, are passed over. A failure stops no other arm. A
+/// stop signal (see stop_signal.h) asks all of them to save and end.
+void run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots);
 
 }  // namespace zebra

@@ -1,6 +1,7 @@
 #include "ablation/preparation.h"
 
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,6 +14,7 @@
 #include "config/names.h"
 #include "data/probe_dataset.h"
 #include "data/tokenizer.h"
+#include "train/stop_signal.h"
 
 namespace zebra {
 namespace {
@@ -169,8 +171,11 @@ void measure_cost(const Ablation& ablation, const std::filesystem::path& program
                       comma_separated(patterns, [](const std::string& pattern) { return pattern; }),
                       "--json", cost_file(sweep.dir)},
                      {}, log);
-  while (!bench.has_ended()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  if (!bench.report().is_done()) {
+  while (!bench.has_ended()) {
+    if (stop_signal() != 0) bench.send(SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  if (!bench.report().is_done() && stop_signal() == 0) {
     log_warning("cost by length could not be measured (" + bench.report().text() + "): see " +
                 log.string());
   }

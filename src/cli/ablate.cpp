@@ -95,14 +95,13 @@ int run_sweep(const Ablation& ablation, const Options& options) {
   auto arms = prepare(ablation, own_program());
   std::erase_if(arms, [&](const QueuedArm& arm) { return !is_chosen(options, arm.name); });
   watch_stop_signals();
-  if (run_arms(arms, job_slots(ablation, options.jobs)) != 0) {
+  run_arms(arms, job_slots(ablation, options.jobs));
+  if (options.arms.empty() && stop_signal() == 0) measure_cost(ablation, own_program());
+  if (stop_signal() != 0) {
     log_info("stopped; the same command goes on");
     return kExitStopped;
   }
-  if (options.arms.empty()) {
-    measure_cost(ablation, own_program());
-    report(ablation);
-  }
+  if (options.arms.empty()) report(ablation);
   return exit_status(arms);
 }
 

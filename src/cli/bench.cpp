@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/python_script.h"
 #include "cli/commands.h"
+#include "cli/json_file.h"
 #include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
 #include "config/load.h"
@@ -27,7 +28,7 @@ struct BenchOptions {
   std::vector<std::string> layouts = {"full", "mix:4", "local"};
   std::vector<std::string> lengths = {"1024", "2048", "4096", "8192"};
   CostOptions cost;
-  std::filesystem::path json;
+  std::filesystem::path json, plot;
 };
 
 constexpr std::int64_t kDefaultVocabulary = 8192;
@@ -63,21 +64,13 @@ Config load(const BenchOptions& options) {
   return config;
 }
 
-void check_json_path(const std::filesystem::path& path, Problems& problems) {
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  std::error_code ignored;
-  if (!path.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    problems.add("--json: the folder of " + path.string() + " does not exist; make it first");
-  }
-}
-
 void run_bench(BenchOptions options) {
   const auto config = load(options);
   Problems problems;
   const auto layouts = named_layouts(options.layouts, config.model, problems);
   const auto lengths = sequence_lengths(options.lengths, problems);
-  check_json_path(options.json, problems);
   problems.throw_if_any();
+  if (!options.json.empty()) check_json_path(options.json);
 
   options.cost.precision = config.train.precision;
   options.cost.device = config.run.device;
@@ -86,9 +79,8 @@ void run_bench(BenchOptions options) {
   options.cost.optimizer = config.optimizer;
   const auto measurement = measure_cost(layouts, lengths, options.cost);
   std::cout << cost_text(measurement);
-  if (!options.json.empty()) {
-    write_file_atomically(options.json, cost_json(measurement, config.model).dump(2) + "\n");
-  }
+  if (!options.json.empty()) write_json(options.json, cost_json(measurement, config.model));
+  if (!options.plot.empty()) run_python_script("plot_cost.py", {options.json, options.plot});
 }
 
 void add_model_options(CLI::App& command, BenchOptions& options) {
@@ -146,8 +138,11 @@ void add_bench_command(CLI::App& app) {
   const auto options = std::make_shared<BenchOptions>();
   add_model_options(*command, *options);
   add_sweep_options(*command, *options);
-  command->add_option("--json", options->json, "Write the figures to this file too")
-      ->type_name("FILE");
+  auto* json = command->add_option("--json", options->json, "Write the figures to this file too")
+                   ->type_name("FILE");
+  command->add_option("--plot", options->plot, "Draw them: measured against predicted")
+      ->type_name("FILE.svg")
+      ->needs(json);
   command->footer(
       "Examples: zebra bench --lengths 1024,4096 --layouts full,mix:4,local\n"
       "          zebra bench configs/zebra-125m.yaml --precision bf16 --json cost.json");

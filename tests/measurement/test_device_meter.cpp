@@ -1,5 +1,7 @@
 #include "measurement/device_meter.h"
 
+#include <malloc.h>
+
 #include <chrono>
 #include <thread>
 
@@ -28,8 +30,9 @@ TEST_CASE("the peak of memory counts from its reset and covers what is freed sin
     return;
   }
   torch::ones({16 * kMiB});  // 64 MiB
+  malloc_trim(0);            // no longer resident
   const auto peak = meter.peak_bytes().value() - *before;
-  REQUIRE(peak >= 64 * kMiB);
+  REQUIRE(peak >= 60 * kMiB);  // the kernel counts to some pages per processor
   REQUIRE(peak < 128 * kMiB);
   REQUIRE(meter.reset_peak_bytes().value() < *before + 32 * kMiB);
 }
