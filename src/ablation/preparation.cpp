@@ -52,7 +52,8 @@ ProbeDatasetOptions probe_dataset_options(const Ablation& ablation, const Config
           .sequences = probes.training_sequences,
           .tasks = probes.training_tasks,
           .seed = static_cast<std::uint64_t>(probes.seed),
-          .vocabulary = probes.vocabulary};
+          .vocabulary = probes.vocabulary,
+          .questions = probes.questions};
 }
 
 // The options that decide what is in the dataset.
@@ -67,7 +68,8 @@ std::string description(const ProbeDatasetOptions& options) {
       {"seed", options.seed},
       {"keys", options.vocabulary.keys},
       {"values", options.vocabulary.values},
-      {"fillers", options.vocabulary.fillers}};
+      {"fillers", options.vocabulary.fillers},
+      {"questions", options.questions}};
   return json.dump(2) + "\n";
 }
 
@@ -127,6 +129,8 @@ std::vector<std::string> recall_command(const Ablation& ablation, const ArmPaths
           number_text(probes.vocabulary.values),
           "--fillers",
           number_text(probes.vocabulary.fillers),
+          "--questions",
+          number_text(probes.questions),
           "--seed",
           number_text(probes.seed),
           "--max-tokens",

@@ -36,6 +36,7 @@ void read_probes(MapReader reader, ProbeOptions& probes) {
   reader.read("keys", probes.vocabulary.keys, at_least(kFewestProbeKeys));
   reader.read("values", probes.vocabulary.values, at_least(2));
   reader.read("fillers", probes.vocabulary.fillers, at_least(0));
+  reader.read("questions", probes.questions, at_least(0));
   reader.read("seed", probes.seed, at_least(0));
   reader.refuse_others();
   std::sort(probes.lengths.begin(), probes.lengths.end());

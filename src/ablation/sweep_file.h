@@ -35,6 +35,7 @@ struct ProbeOptions {
   std::int64_t items = 256;               ///< questions of each task and length
   std::vector<std::int64_t> lengths;      ///< tokens; empty when the file gives none
   ProbeVocabularySizes vocabulary;
+  std::int64_t questions = 0;  ///< see ProbeSpec
   std::int64_t seed = 1;
 };
 

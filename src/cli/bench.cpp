@@ -69,8 +69,8 @@ void run_bench(BenchOptions options) {
   Problems problems;
   const auto layouts = named_layouts(options.layouts, config.model, problems);
   const auto lengths = sequence_lengths(options.lengths, problems);
+  check_json_path(options.json, problems);
   problems.throw_if_any();
-  if (!options.json.empty()) check_json_path(options.json);
 
   options.cost.precision = config.train.precision;
   options.cost.device = config.run.device;

@@ -81,6 +81,12 @@ void add_content_options(CLI::App& command, ProbesCommand& probes) {
       ->type_name("N")
       ->capture_default_str();
   command
+      .add_option("--questions", options.questions,
+                  "Pairs and questions in a sequence of associative_recall; 0: length / 8")
+      ->check(CLI::NonNegativeNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command
       .add_option("--seed", options.seed,
                   "Chooses the sequences; those of an evaluation are others with any seed")
       ->type_name("N")

@@ -73,7 +73,9 @@ Json to_json(const std::vector<Perplexity>& results) {
 }
 
 void run_eval(EvalOptions options) {
-  if (!options.json.empty()) check_json_path(options.json);
+  Problems problems;
+  check_json_path(options.json, problems);
+  problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   std::vector<DataSource> sources = loaded.config.data.validation;
   if (!options.data.empty()) sources = {{options.data, std::nullopt}};

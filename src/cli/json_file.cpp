@@ -3,17 +3,17 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/file.h"
 
 namespace zebra {
 
-void check_json_path(const std::filesystem::path& path) {
+void check_json_path(const std::filesystem::path& path, Problems& problems) {
+  if (path.empty()) return;
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
-    throw InputError(path.string() +
-                     ": --json names a file in a folder that does not exist; make it first");
+    problems.add(path.string() +
+                 ": --json names a file in a folder that does not exist; make it first");
   }
 }
 

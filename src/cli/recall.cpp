@@ -131,7 +131,9 @@ class Bars {
 };
 
 void run_recall(Options options) {
-  if (!options.json.empty()) check_json_path(options.json);
+  Problems problems;
+  check_json_path(options.json, problems);
+  problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   const auto& data = loaded.config.data;
   const auto vocabulary = loaded.config.model.vocab_size.value();
@@ -201,6 +203,11 @@ void add_recall_command(CLI::App& app) {
   command
       ->add_option("--fillers", recall.vocabulary.fillers,
                    "Tokens that stand between; 0: all others")
+      ->capture_default_str();
+  command
+      ->add_option("--questions", recall.questions,
+                   "Pairs and questions in a sequence of associative_recall; 0: length / 8")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
   command

@@ -100,7 +100,7 @@ ProbeDatasetReport write_probe_dataset(const ProbeDatasetOptions& options) {
   for (std::int64_t i = 0; i < options.sequences; ++i) {
     const auto index = static_cast<std::uint64_t>(i);
     const ProbeSpec spec = {options.tasks[index % options.tasks.size()], options.bands,
-                            options.length};
+                            options.length, options.questions};
     const auto sequence =
         make_probe(spec, *opened.vocabulary, {ProbeSplit::training, options.seed, index});
     append_document(sequence, *opened.tokenizer, *opened.writer);

@@ -19,6 +19,7 @@ struct ProbeDatasetOptions {
   std::vector<ProbeTask> tasks;  ///< taken in turn; one that is named twice gets two turns
   std::uint64_t seed = 0;
   ProbeVocabularySizes vocabulary = {};
+  std::int64_t questions = 0;  ///< see ProbeSpec
   bool overwrite = false;
 };
 

@@ -39,7 +39,7 @@ ProbeDraft::ProbeDraft(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
       is_free_(static_cast<std::size_t>(spec.length), true) {
   sequence_.tokens.resize(is_free_.size());
   put(0, std::array{vocabulary.bos()});
-  put(length() - 1, std::array{vocabulary.eos()});
+  put(spec_.length - 1, std::array{vocabulary.eos()});
 }
 
 DistanceRange ProbeDraft::distances(DistanceBand band) const {
@@ -85,7 +85,7 @@ void ProbeDraft::expect_answers(std::int64_t begin, std::int64_t count, std::int
 
 ProbeSequence ProbeDraft::finish(std::span<const std::int32_t> text) && {
   std::size_t next = 0;
-  for (std::int64_t position = 0; position < length(); ++position) {
+  for (std::int64_t position = 0; position < spec_.length; ++position) {
     if (!is_free(position)) continue;
     auto& token = sequence_.tokens[static_cast<std::size_t>(position)];
     const bool has_text = !text.empty() && vocabulary_.may_fill(text[next]);

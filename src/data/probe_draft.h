@@ -41,7 +41,7 @@ class ProbeDraft {
  public:
   ProbeDraft(const ProbeSpec& spec, const ProbeVocabulary& vocabulary, RandomStream stream);
 
-  std::int64_t length() const { return spec_.length; }
+  const ProbeSpec& spec() const { return spec_; }
   const ProbeVocabulary& vocabulary() const { return vocabulary_; }
   RandomChoices& choices() { return choices_; }
 

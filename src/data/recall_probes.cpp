@@ -32,7 +32,7 @@ static_assert(kFewestProbeKeys >= kChains * kChainStatements && kFewestProbeKeys
 /// answer find room: one such position, or none.
 std::optional<std::int64_t> place_pair(ProbeDraft& draft, std::int64_t distance) {
   std::vector<std::int64_t> places;
-  for (std::int64_t source = 2; source + distance + 2 < draft.length(); ++source) {
+  for (std::int64_t source = 2; source + distance + 2 < draft.spec().length; ++source) {
     const auto question = source + distance;
     if (draft.is_free(source - 1) && draft.is_free(source) && draft.is_free(question) &&
         draft.is_free(question + 1)) {
@@ -57,8 +57,9 @@ void put_question(ProbeDraft& draft, DistanceBand band, std::int32_t key) {
 }
 
 void put_associative_recall(ProbeDraft& draft) {
-  const auto questions = std::clamp<std::int64_t>(draft.length() / kTokensPerQuestion, 1,
-                                                  std::ssize(draft.vocabulary().keys()));
+  const auto& spec = draft.spec();
+  const auto wanted = spec.questions > 0 ? spec.questions : spec.length / kTokensPerQuestion;
+  const auto questions = std::clamp<std::int64_t>(wanted, 1, std::ssize(draft.vocabulary().keys()));
   const auto keys = draft.choices().distinct(draft.vocabulary().keys(), questions);
   std::vector<DistanceBand> bands(keys.size());
   for (auto& band : bands) band = draft.draw_band();
@@ -74,7 +75,7 @@ std::vector<std::int32_t> make_needle(ProbeDraft& draft, std::int32_t key) {
 }
 
 void put_passkey(ProbeDraft& draft) {
-  const auto question = draft.length() - 2 - kNeedleValues;
+  const auto question = draft.spec().length - 2 - kNeedleValues;
   const auto distance = draft.draw_distance(draft.draw_band());
   const auto keys = draft.choices().distinct(draft.vocabulary().keys(), kNeedles);
   const auto asked = make_needle(draft, keys.front());
@@ -92,7 +93,7 @@ void put_copying(ProbeDraft& draft) {
   auto text = draft.choices().independent(draft.vocabulary().values(), kStringTokens);
   text.insert(text.begin(), draft.vocabulary().copy_marker());
   const auto apart = distance + 1;  // the first token is predicted by the marker, not by itself
-  const auto first = draft.choices().between(1, draft.length() - 1 - std::ssize(text) - apart);
+  const auto first = draft.choices().between(1, draft.spec().length - 1 - std::ssize(text) - apart);
   draft.put(first, text);
   draft.put(first + apart, text);
   draft.expect_answers(first + apart + 1, kStringTokens, distance);
@@ -132,7 +133,7 @@ void put_chain(ProbeDraft& draft, std::span<const std::int64_t> places,
 }
 
 void put_variable_tracking(ProbeDraft& draft) {
-  const auto question = draft.length() - 1 - kStatementTokens;
+  const auto question = draft.spec().length - 1 - kStatementTokens;
   const auto predicting = question + 1;  // the name, before the value
   const auto distance = draft.draw_distance(draft.draw_band());
   const auto names =

@@ -15,8 +15,7 @@ namespace zebra {
 /// apart, with fillers between; the tokens in brackets are the answers.
 ///
 ///   associative_recall  K V | K V | … K [V] | K [V]: pairs of distinct keys, each asked for once,
-///                       pairs and questions mixed; a question for each 8 tokens of the sequence,
-///                       as far as the keys go
+///                       pairs and questions mixed (see ProbeSpec::questions)
 ///   passkey             K V V V V | … K [V V V V]: four needles, one asked for at the end
 ///   copying             M V V V V V V V V | M [V V V V V V V V]: a string behind a marker, twice
 ///   variable_tracking   = A V | = B A | = C B | ? C [V]: assignments (marker, name, what it
@@ -39,7 +38,8 @@ struct EnumNames<ProbeTask> {
 struct ProbeSpec {
   ProbeTask task;
   DistanceBands bands;
-  std::int64_t length;  ///< tokens, BOS and EOS included
+  std::int64_t length;         ///< tokens, BOS and EOS included
+  std::int64_t questions = 0;  ///< of associative recall, as far as the keys go; 0: length / 8
 };
 
 /// Tokens of the shortest sequence that has room for the task at each distance.

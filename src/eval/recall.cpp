@@ -65,7 +65,7 @@ class RecallEvaluation {
         const auto report = reporting(name_of(task) + " at " + std::to_string(length));
         const auto scores =
             score_probes(model_, vocabulary,
-                         {.spec = {task, options_.bands, length},
+                         {.spec = {task, options_.bands, length, options_.questions},
                           .items = options_.items,
                           .seed = options_.seed,
                           .progress = [&](std::int64_t done) { report(done, options_.items); }});

@@ -21,6 +21,7 @@ struct RecallOptions {
   std::vector<ProbeTask> tasks;       ///< may be empty: text only
   std::int64_t items = 256;           ///< probes of each task and length
   ProbeVocabularySizes vocabulary = {};
+  std::int64_t questions = 0;  ///< see ProbeSpec
   std::uint64_t seed = 1;
   std::int64_t max_tokens = 0;  ///< predicted tokens of natural text; 0: all whole windows
   std::function<void(const std::string& what, std::int64_t done, std::int64_t total)> progress = {};

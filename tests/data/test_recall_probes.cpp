@@ -103,6 +103,17 @@ TEST_CASE("A probe depends on its arguments only", "[data][probes]") {
   }
 }
 
+TEST_CASE("Associative recall asks as often as it is told, as far as the keys go",
+          "[data][probes]") {
+  const auto answers = [](std::int64_t questions) {
+    return probe({ProbeTask::associative_recall, {8, 4}, 256, questions}, 0).answers.size();
+  };
+  CHECK(answers(0) == 32);
+  CHECK(answers(1) == 1);
+  CHECK(answers(5) == 5);
+  CHECK(answers(1000) == 32);  // keys
+}
+
 TEST_CASE("Tasks draw from streams of their own", "[data][probes]") {
   const DistanceBands bands = {16, 6};
   std::set<std::vector<DistanceBand>> drawn;
