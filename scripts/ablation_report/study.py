@@ -175,7 +175,6 @@ class Cost:
     machine: str = ""
     threads: int | None = None
     precision: str = ""
-    rates: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,7 +225,7 @@ _ARM = shapes.record(
     recall=shapes.record(Recall, text=_TEXT, probes=shapes.sequence(_PROBE)))
 _COST = shapes.record(
     Cost, device=shapes.text, machine=shapes.text, threads=_WHOLE, precision=shapes.text,
-    rates=_NUMBERS, rows=shapes.sequence(shapes.record(
+    rows=shapes.sequence(shapes.record(
         CostRow, layout=shapes.text, pattern=shapes.text, length=_POSITIVE, seconds=_NUMBERS,
         predicted_seconds=_NUMBERS, tokens_per_second=shapes.number,
         peak_memory_gib=shapes.number)))

@@ -144,30 +144,40 @@ double time_cache_read(const Reference& reference, std::int64_t keys) {
   }) / static_cast<double>(caches.size());
 }
 
-// What a generated token costs.
+// What a generated token costs. All layers take part, one behind the other, so that each finds its
+// weights as far away as in a model at work.
 void time_token(const Reference& reference, ZebraModel& model, ReferenceSeconds& seconds) {
   const torch::NoGradGuard no_grad;
   const auto& shape = reference.work.shape;
-  auto& block = model->blocks.front();
   const auto inputs = product_inputs(shape, [&](std::int64_t width) {
     return reference.values({1, 1, width});
   });
-  const auto hidden = inputs[0].flatten();
-  seconds.all_products = reference.per_call([&] {
-    for (const auto& layer : model->blocks) products(layer, inputs);
-    torch::linear(hidden, model->head_weight());
+  std::vector<KeyValueCache> caches(model->blocks.size(), KeyValueCache(kShortCache));
+  const auto prompt = reference.values({1, kShortCache, shape.hidden_size});
+  for (std::size_t i = 0; i < caches.size(); ++i) {
+    model->blocks[i]->forward_cached(prompt, reference.context(kShortCache), caches[i]);
+  }
+  const auto q = reference.values({1, 1, shape.num_attention_heads, shape.head_dim.value()});
+  const auto context = reference.context(1, kShortCache);
+  const auto per_layer = [&](const std::function<void(Block&, KeyValueCache&)>& part) {
+    return reference.per_call([&] {
+      for (std::size_t i = 0; i < caches.size(); ++i) part(model->blocks[i], caches[i]);
+    }) / static_cast<double>(caches.size());
+  };
+  seconds.layer_token = per_layer([&](Block& block, KeyValueCache& cache) {
+    block->forward_cached(inputs[0], context, cache);
+  });
+  seconds.layer_token_products =
+      per_layer([&](const Block& block, const KeyValueCache&) { products(block, inputs); });
+  seconds.layer_token_attention = per_layer([&](const Block&, const KeyValueCache& cache) {
+    cached_attention(q, cache.keys(), cache.values());
   });
 
-  KeyValueCache cache(kShortCache);
-  block->forward_cached(reference.values({1, kShortCache, shape.hidden_size}),
-                        reference.context(kShortCache), cache);
-  const auto context = reference.context(1, kShortCache);
-  const auto q = reference.values({1, 1, shape.num_attention_heads, shape.head_dim.value()});
-  seconds.layer_token =
-      reference.per_call([&] { block->forward_cached(inputs[0], context, cache); });
-  seconds.layer_token_products = reference.per_call([&] { products(block, inputs); });
-  seconds.layer_token_attention =
-      reference.per_call([&] { cached_attention(q, cache.keys(), cache.values()); });
+  const auto hidden = inputs[0].flatten();
+  seconds.all_products = reference.per_call([&] {
+    for (const auto& block : model->blocks) products(block, inputs);
+    torch::linear(hidden, model->head_weight());
+  });
   for (const auto keys : reference.work.cached_keys) {
     seconds.cache_read.push_back(time_cache_read(reference, keys));
   }

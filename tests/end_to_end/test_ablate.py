@@ -27,6 +27,7 @@ axes:
     local: {{model.self_attn_type: local}}
   run.seed: [1, 2]
 probes: {{training_share: 0.5, training_sequences: 300, items: 6, lengths: [128], values: 16}}
+cost_lengths: [32, 64]
 """
 TIMED = {"tokens_per_second", "peak_memory_gib", "seconds"}
 
@@ -53,6 +54,9 @@ def results(folder):
     for arm in content["arms"]:
         for key in TIMED:
             arm.pop(key)
+    cost = content.pop("cost")
+    if cost is not None:
+        content["cost_cells"] = [(row["pattern"], row["length"]) for row in cost["rows"]]
     return content
 
 
@@ -93,6 +97,7 @@ def test_arms_are_runs_and_the_report_tells_of_all(whole):
         assert all(value < 0 for probe in arm["recall"]["probes"] for value in probe["log_likelihood"])
     questions = [[(p["item"], p["distance"]) for p in arm["recall"]["probes"]] for arm in arms]
     assert all(asked == questions[0] for asked in questions), "all arms are asked the same"
+    assert whole["results"]["cost_cells"] == [(p, n) for p in ("GG", "GL", "LL") for n in (32, 64)]
     for name in ("full", "mixed", "local"):
         assert name in whole["report"]
     assert {row["name"] for row in whole["table"]} >= {arm["name"] for arm in arms}
