@@ -51,13 +51,11 @@ std::vector<double*> ReferenceSeconds::figures() {
                               &ends.forward,
                               &ends.backward,
                               &optimizer_update,
-                              &all_products,
                               &layer_token,
-                              &layer_token_products,
-                              &layer_token_attention,
+                              &layer_token_reads,
                               &ends_token,
                               &ends_token_head};
-  for (auto& seconds : cache_read) all.push_back(&seconds);
+  for (auto& seconds : token_reads) all.push_back(&seconds);
   return all;
 }
 
@@ -86,23 +84,23 @@ Rates rates_of(const ReferenceWork& work, const ReferenceSeconds& seconds) {
       beyond(seconds.block.backward, seconds.layer_products.backward + attention.backward) / tokens,
       beyond(seconds.block_prefill, inner_forward) / tokens};
   rates.optimizer = seconds.optimizer_update / static_cast<double>(kOptimizerReference);
-  rates.weights_read = weight_bytes(shape, work.bytes_per_value) / seconds.all_products;
-  rates.layer_call =
-      beyond(seconds.layer_token, seconds.layer_token_products + seconds.layer_token_attention);
+  rates.weights_read = weight_bytes(shape, work.bytes_per_value) / seconds.token_reads.front();
+  rates.layer_call = beyond(seconds.layer_token, seconds.layer_token_reads);
   rates.token_call = beyond(seconds.ends_token, seconds.ends_token_head);
   rates.cached_keys = work.cached_keys;
-  rates.cache_read = seconds.cache_read;
+  rates.token_reads = seconds.token_reads;
   return rates;
 }
 
-double cache_read_seconds(const Rates& rates, std::int64_t keys) {
+double token_read_seconds(const Rates& rates, std::int64_t keys) {
   const auto& at = rates.cached_keys;
-  if (at.size() < 2) return rates.cache_read.front();
+  const auto& seconds = rates.token_reads;
+  if (at.size() < 2) return seconds.front();
   // The piece that holds `keys`; beyond the ends the nearest piece goes on.
   const auto above = std::upper_bound(at.begin() + 1, at.end() - 1, keys);
   const auto i = static_cast<std::size_t>(above - at.begin());
   const auto share = static_cast<double>(keys - at[i - 1]) / static_cast<double>(at[i] - at[i - 1]);
-  return rates.cache_read[i - 1] + share * (rates.cache_read[i] - rates.cache_read[i - 1]);
+  return seconds[i - 1] + share * (seconds[i] - seconds[i - 1]);
 }
 
 CellSeconds predicted_seconds(const ModelSection& model, const Workload& work, const Rates& rates) {
@@ -128,14 +126,13 @@ CellSeconds predicted_seconds(const ModelSection& model, const Workload& work, c
   seconds.optimizer = rates.optimizer * static_cast<double>(count_parameters(model).total());
   seconds.prefill = length * (layers_forward + layers * rates.layer_passes.prefill);
 
-  seconds.per_token = weight_bytes(model, work.bytes_per_value) / rates.weights_read +
-                      layers * rates.layer_call + rates.token_call;
-  // Generated tokens are cached too: on average half of them.
+  // Each layer's share of what is read. Generated tokens are cached too: on average half of them.
+  seconds.per_token = layers * rates.layer_call + rates.token_call;
   const auto seen = work.length + work.generated_tokens / 2;
   for (const auto kind : layer_kinds(model)) {
     const auto keys =
         kind == LayerKind::global ? seen : std::min(seen, model.window_size.value() + 1);
-    seconds.per_token += cache_read_seconds(rates, keys);
+    seconds.per_token += token_read_seconds(rates, keys) / layers;
   }
   return seconds;
 }

@@ -26,12 +26,14 @@ struct ReferenceSeconds {
   PassSeconds ends;             ///< a model without layers: embedding, final norm, head, loss
   double optimizer_update = 0;  ///< of kOptimizerReference parameters
   // One new token of one sequence:
-  double all_products = 0;  ///< of all layers and the head, each with weights of its own
-  double layer_token = 0;   ///< a layer as it is, its cache nearly empty
-  double layer_token_products = 0, layer_token_attention = 0;
-  double ends_token = 0;           ///< a model without layers, with the choice of the token
-  double ends_token_head = 0;      ///< the product of its head
-  std::vector<double> cache_read;  ///< attention of one layer to ReferenceWork::cached_keys
+  double layer_token = 0;        ///< a layer as it is, its cache nearly empty
+  double layer_token_reads = 0;  ///< its matrix products and attention alone
+  double ends_token = 0;         ///< a model without layers, with the choice of the token
+  double ends_token_head = 0;    ///< the product of its head
+  /// All that a token reads: the products of all layers and the head, and attention to
+  /// ReferenceWork::cached_keys in each layer. In turn as in a model, because what caches of the
+  /// processor hold of weights depends on how many keys come between.
+  std::vector<double> token_reads;
 
   std::vector<double*> figures();
 };
@@ -68,17 +70,17 @@ struct Rates {
   LayerPasses layer_passes;
   double optimizer = 0;     ///< seconds per parameter
   double weights_read = 0;  ///< bytes per second of matrix-vector products
-  double layer_call = 0;  ///< seconds per generated token and layer beside weights and cached keys
-  double token_call = 0;  ///< seconds per generated token beside layers and weights
-  std::vector<std::int64_t> cached_keys;  ///< at which `cache_read` was measured
-  std::vector<double> cache_read;         ///< seconds of one token's attention in one layer; linear
-                                   ///< between the measured numbers of keys
+  double layer_call = 0;    ///< seconds per generated token and layer beside all reading
+  double token_call = 0;    ///< seconds per generated token beside layers and reading
+  std::vector<std::int64_t> cached_keys;  ///< per layer, at which `token_reads` was measured
+  std::vector<double> token_reads;  ///< seconds in which one token's weights and keys are read
 };
 
 Rates rates_of(const ReferenceWork& work, const ReferenceSeconds& seconds);
 
-/// Seconds of one layer's attention of one new token to `keys` cached ones.
-double cache_read_seconds(const Rates& rates, std::int64_t keys);
+/// Seconds in which a token's weights and `keys` cached ones of each layer are read: linear between
+/// the measured numbers of keys and beyond.
+double token_read_seconds(const Rates& rates, std::int64_t keys);
 
 /// One cell of the table: training on `batch` sequences of `length` tokens; generation after one
 /// prompt of `length` tokens.

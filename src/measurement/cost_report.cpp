@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <tuple>
+#include <vector>
 
 #include "base/text.h"
 #include "config/names.h"
@@ -123,10 +127,10 @@ Json rates_json(const Rates& rates) {
   json["weights_read_bytes"] = rates.weights_read;
   json["seconds_per_generated_token_and_layer"] = rates.layer_call;
   json["seconds_per_generated_token"] = rates.token_call;
-  json["cache_read"] = Json::array();
+  json["token_reads"] = Json::array();
   for (std::size_t i = 0; i < rates.cached_keys.size(); ++i) {
-    json["cache_read"].push_back(
-        {{"keys", rates.cached_keys[i]}, {"seconds", rates.cache_read[i]}});
+    json["token_reads"].push_back(
+        {{"keys_per_layer", rates.cached_keys[i]}, {"seconds", rates.token_reads[i]}});
   }
   return json;
 }

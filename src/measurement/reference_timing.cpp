@@ -1,6 +1,7 @@
 #include "measurement/reference_timing.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "measurement/flat_model.h"
 #include "measurement/median.h"
@@ -16,9 +17,6 @@ constexpr int kSamples = 3;
 constexpr int kCallsPerSample = 10;  // of what takes microseconds
 constexpr std::int64_t kShortCache = 64;
 constexpr std::int64_t kGeneratedTokens = 16;
-
-// More than caches hold: what a generated token reads was last read a whole model ago.
-constexpr double kBytesBeyondCaches = 128e6;
 
 struct Reference {
   const ReferenceWork& work;
@@ -127,59 +125,76 @@ void time_layer(const Reference& reference, Block& block, ReferenceSeconds& seco
   seconds.block_prefill = time_prefill(reference, block);
 }
 
-// One token against `keys` cached ones, of as many layers as it takes to find them in no cache.
-double time_cache_read(const Reference& reference, std::int64_t keys) {
-  const auto& shape = reference.work.shape;
-  const auto key_heads = shape.num_key_value_heads.value(), size = shape.head_dim.value();
-  const auto kv = reference.values({1, keys, key_heads, size});
-  const auto q = reference.values({1, 1, shape.num_attention_heads, size});
-  const auto wanted =
-      static_cast<std::int64_t>(kBytesBeyondCaches / (2.0 * static_cast<double>(kv.nbytes())));
-  std::vector<KeyValueCache> caches;
-  for (auto left = std::clamp<std::int64_t>(wanted, 1, shape.num_hidden_layers); left > 0; --left) {
-    caches.emplace_back(keys).append(kv, kv);
-  }
-  return reference.per_call([&] {
-    for (const auto& cache : caches) cached_attention(q, cache.keys(), cache.values());
-  }) / static_cast<double>(caches.size());
-}
-
 // What a generated token costs. All layers take part, one behind the other, so that each finds its
-// weights as far away as in a model at work.
+// weights and keys as far away as in a model at work.
+class TokenTiming {
+ public:
+  TokenTiming(const Reference& reference, ZebraModel& model)
+      : reference_(reference),
+        model_(model),
+        inputs_(product_inputs(reference.work.shape,
+                               [&](std::int64_t width) {
+                                 return reference.values({1, 1, width});
+                               })),
+        q_(reference.values({1, 1, reference.work.shape.num_attention_heads,
+                             reference.work.shape.head_dim.value()})) {}
+
+  // All products, the head's too, and attention to `keys` cached ones in each layer.
+  double reads(std::int64_t keys) const {
+    const auto& shape = reference_.work.shape;
+    const auto kv =
+        reference_.values({1, keys, shape.num_key_value_heads.value(), shape.head_dim.value()});
+    auto caches = empty_caches(keys);
+    for (auto& cache : caches) cache.append(kv, kv);
+    const auto hidden = inputs_[0].flatten();
+    return reference_.per_call([&] {
+      for (std::size_t i = 0; i < caches.size(); ++i) read_layer(i, caches[i]);
+      torch::linear(hidden, model_->head_weight());
+    });
+  }
+
+  // Per layer, with nearly empty caches.
+  void time_layers(ReferenceSeconds& seconds) const {
+    auto caches = empty_caches(kShortCache);
+    const auto prompt = reference_.values({1, kShortCache, reference_.work.shape.hidden_size});
+    const auto of_prompt = reference_.context(kShortCache),
+               of_token = reference_.context(1, kShortCache);
+    for (std::size_t i = 0; i < caches.size(); ++i) {
+      model_->blocks[i]->forward_cached(prompt, of_prompt, caches[i]);
+    }
+    const auto layers = static_cast<double>(caches.size());
+    seconds.layer_token = reference_.per_call([&] {
+      for (std::size_t i = 0; i < caches.size(); ++i) {
+        model_->blocks[i]->forward_cached(inputs_[0], of_token, caches[i]);
+      }
+    }) / layers;
+    seconds.layer_token_reads = reference_.per_call([&] {
+      for (std::size_t i = 0; i < caches.size(); ++i) read_layer(i, caches[i]);
+    }) / layers;
+  }
+
+ private:
+  std::vector<KeyValueCache> empty_caches(std::int64_t capacity) const {
+    return std::vector<KeyValueCache>(model_->blocks.size(), KeyValueCache(capacity));
+  }
+
+  void read_layer(std::size_t layer, const KeyValueCache& cache) const {
+    products(model_->blocks[layer], inputs_);
+    cached_attention(q_, cache.keys(), cache.values());
+  }
+
+  const Reference& reference_;
+  ZebraModel& model_;
+  Tensors inputs_;
+  torch::Tensor q_;
+};
+
 void time_token(const Reference& reference, ZebraModel& model, ReferenceSeconds& seconds) {
   const torch::NoGradGuard no_grad;
-  const auto& shape = reference.work.shape;
-  const auto inputs = product_inputs(shape, [&](std::int64_t width) {
-    return reference.values({1, 1, width});
-  });
-  std::vector<KeyValueCache> caches(model->blocks.size(), KeyValueCache(kShortCache));
-  const auto prompt = reference.values({1, kShortCache, shape.hidden_size});
-  for (std::size_t i = 0; i < caches.size(); ++i) {
-    model->blocks[i]->forward_cached(prompt, reference.context(kShortCache), caches[i]);
-  }
-  const auto q = reference.values({1, 1, shape.num_attention_heads, shape.head_dim.value()});
-  const auto context = reference.context(1, kShortCache);
-  const auto per_layer = [&](const std::function<void(Block&, KeyValueCache&)>& part) {
-    return reference.per_call([&] {
-      for (std::size_t i = 0; i < caches.size(); ++i) part(model->blocks[i], caches[i]);
-    }) / static_cast<double>(caches.size());
-  };
-  seconds.layer_token = per_layer([&](Block& block, KeyValueCache& cache) {
-    block->forward_cached(inputs[0], context, cache);
-  });
-  seconds.layer_token_products =
-      per_layer([&](const Block& block, const KeyValueCache&) { products(block, inputs); });
-  seconds.layer_token_attention = per_layer([&](const Block&, const KeyValueCache& cache) {
-    cached_attention(q, cache.keys(), cache.values());
-  });
-
-  const auto hidden = inputs[0].flatten();
-  seconds.all_products = reference.per_call([&] {
-    for (const auto& block : model->blocks) products(block, inputs);
-    torch::linear(hidden, model->head_weight());
-  });
+  const TokenTiming timing(reference, model);
+  timing.time_layers(seconds);
   for (const auto keys : reference.work.cached_keys) {
-    seconds.cache_read.push_back(time_cache_read(reference, keys));
+    seconds.token_reads.push_back(timing.reads(keys));
   }
 }
 

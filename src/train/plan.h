@@ -22,8 +22,8 @@ nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks = 1,
 std::string plan_text(const Config& config, std::int64_t ranks = 1,
                       const std::optional<Hardware>& hardware = std::nullopt);
 
-/// Bytes that a rank's training takes at its peak, without libraries and their workspaces: state and
-/// activations (train/plan_activations.h, twice as much in fp32).
+/// Bytes that a rank's training takes at its peak, without libraries and their workspaces: state
+/// and activations (train/plan_activations.h, twice as much in fp32).
 std::int64_t training_bytes_per_rank(const Config& config, std::int64_t ranks = 1);
 
 }  // namespace zebra

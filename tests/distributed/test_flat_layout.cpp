@@ -63,9 +63,10 @@ TEST_CASE("the size has an equal aligned part for every rank") {
 TEST_CASE("every named tensor lies where the layout says") {
   ZebraModel model(small_model());
   auto units = adopt(model, torch::kFloat32, 9);
-  ParameterUnit alone{
-      "q",
-      {{torch::empty({24, 24}), {{"model.layers.0.self_attn.q_proj.weight", {24, 24}}}, {0.0, 0.02}}}};
+  ParameterUnit alone{"q",
+                      {{torch::empty({24, 24}),
+                        {{"model.layers.0.self_attn.q_proj.weight", {24, 24}}},
+                        {0.0, 0.02}}}};
   initialize_weights(alone, 9);
   bool found = false;
   for (const auto& [tensor, deviation, begin] : units[1].layout.tensors()) {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <cmath>
+#include <tuple>
 
 #include "support/catch.h"
 #include "support/model_sections.h"

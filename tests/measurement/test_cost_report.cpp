@@ -1,5 +1,6 @@
 #include "measurement/cost_report.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -31,7 +32,7 @@ CostMeasurement two_layouts() {
   rates.global_attention = {5e10, 4e10};
   rates.head = 3e10;
   rates.cached_keys = {1, 6};
-  rates.cache_read = {0.5, 0.75};
+  rates.token_reads = {0.5, 0.75};
   measurement.rates = {rates, rates};
   return measurement;
 }
@@ -95,8 +96,8 @@ TEST_CASE("the JSON has the schema that scripts read") {
   REQUIRE(json["rates"]["matrix_products"] == 2e11);
   REQUIRE(json["rates"]["matrix_products_backward"] == 1e11);
   REQUIRE_FALSE(json["rates"].contains("local_attention"));
-  REQUIRE(json["rates"]["cache_read"][1]["keys"] == 6);
-  REQUIRE(json["rates"]["cache_read"][1]["seconds"] == 0.75);
+  REQUIRE(json["rates"]["token_reads"][1]["keys_per_layer"] == 6);
+  REQUIRE(json["rates"]["token_reads"][1]["seconds"] == 0.75);
 
   REQUIRE(json["rows"].size() == 3);
   const auto& row = json["rows"][0];

@@ -1,5 +1,7 @@
 #include "measurement/layout_list.h"
 
+#include <algorithm>
+
 #include "support/catch.h"
 #include "support/model_sections.h"
 

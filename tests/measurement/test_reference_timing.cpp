@@ -22,7 +22,7 @@ ReferenceWork small_work(const std::string& pattern, bool has_global, bool has_l
 TEST_CASE("every part of a reference is timed") {
   const auto precision = GENERATE(Precision::fp32, Precision::bf16);
   auto seconds = time_reference(small_work("LLL", true, true), precision, {}, one_thread());
-  REQUIRE(seconds.cache_read.size() == 3);
+  REQUIRE(seconds.token_reads.size() == 3);
   for (const auto* figure : seconds.figures()) REQUIRE(*figure > 0.0);
 }
 

@@ -10,7 +10,8 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("initial weights are a function of seed, name and index alone") {
-  ParameterUnit packed{"packed", {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, {0.0, 0.02}}}};
+  ParameterUnit packed{"packed",
+                       {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, {0.0, 0.02}}}};
   ParameterUnit alone{"alone", {{torch::empty({4, 4}), {{"b", {4, 4}}}, {0.0, 0.02}}}};
   initialize_weights(packed, 7);
   initialize_weights(alone, 7);
