@@ -17,10 +17,17 @@ class Verdicts:
 
     @property
     def control_failed(self):
-        return self.bands["control"] != ABOVE
+        return self.bands["control"] == NOT_ABOVE
+
+    @property
+    def has_control(self):
+        return self.bands["control"] != NOT_MEASURED
 
     def conclusive(self, band):
-        return band == "control" or not self.control_failed
+        """Being above chance needs no control; not being so says something only beside one."""
+        if band == "control":
+            return True
+        return not self.control_failed if self.has_control else self.bands[band] == ABOVE
 
 
 def _ranges(figures):
@@ -85,11 +92,11 @@ def best_by_validation_loss(groups):
 
 
 def by_verdict(groups, all_verdicts, key, band):
-    """Names of the groups of each verdict on a band; "control failed" for those without one."""
-    result = {ABOVE: [], NOT_ABOVE: [], NOT_MEASURED: [], "control failed": []}
+    """Names of the groups of each verdict on a band; "inconclusive" for those without one."""
+    result = {ABOVE: [], NOT_ABOVE: [], NOT_MEASURED: [], "inconclusive": []}
     for group in groups:
         verdict = all_verdicts[group.name].get(key)
         if verdict:
-            kind = verdict.bands[band] if verdict.conclusive(band) else "control failed"
+            kind = verdict.bands[band] if verdict.conclusive(band) else "inconclusive"
             result[kind].append(group.name)
     return result

@@ -34,17 +34,16 @@ def alerts(a_study, groups, verdicts):
                 "doubt.")))
     for group in groups:
         of_group = verdicts[group.name]
-        missing = [key for key, of_probe in of_group.items()
-                   if of_probe.bands["control"] == findings.NOT_MEASURED]
-        failed = [key for key, of_probe in of_group.items()
-                  if of_probe.control_failed and key not in missing]
+        failed = [key for key, of_probe in of_group.items() if of_probe.control_failed]
         if failed:
             result.append(Alert("Control", (
                 f"{group.name}, {listed(map(_probe, failed))}: {findings.CONTROL_FAILED}.")))
-        if missing:
-            result.append(Alert("Control", (
-                f"{group.name}, {listed(map(_probe, missing))}: the control band has no answers, "
-                "so nothing can be concluded from the other bands.")))
+    missing = dict.fromkeys(key for of_group in verdicts.values()
+                            for key, of_probe in of_group.items() if not of_probe.has_control)
+    if missing:
+        result.append(Alert("No control", (
+            f"{listed(map(_probe, missing))}: the control band has no answers. What is above chance "
+            "counts; of what is not, nothing can be concluded.")))
     return [*result, *_missing_arms(a_study)]
 
 
@@ -102,9 +101,11 @@ def _recall_sentences(groups, verdicts, bands):
             if names[findings.ABOVE] or names[findings.NOT_ABOVE]:
                 parts.append(f"{band} ({quantities.band_range(bands, band)}): "
                              f"{_named(names[findings.ABOVE], everyone)}")
-        text = ("clearly above chance in " + "; ".join(parts)) if parts else "nothing was measured"
-        failed = findings.by_verdict(groups, verdicts, key, "relay")["control failed"]
-        if failed:
+        measured = any(figures.units for group in known
+                       for figures in group.probes[key].bands.values())
+        text = ("clearly above chance in " + "; ".join(parts) if parts else
+                "nowhere clearly above chance" if measured else "nothing was measured")
+        if failed := [group.name for group in known if verdicts[group.name][key].control_failed]:
             text += f". Not judged beyond the control: {_named(failed, everyone)}"
         chance = quantities.chance(known[0].probes[key].chance)
         outcomes.setdefault(text, []).append(f"{_probe(key)} (chance {chance})")

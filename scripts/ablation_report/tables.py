@@ -65,7 +65,7 @@ def recall_cell(figures, chance, verdict, conclusive, with_count=False):
     if verdict == findings.NOT_ABOVE:
         remarks.append(_NOT_ABOVE)
     if not conclusive:
-        remarks.append("control failed")
+        remarks.append("inconclusive")
     return FigureCell(quantities.percent(figures.exact.mean),
                       quantities.percent_interval(figures.exact), tuple(remarks),
                       verdict != findings.ABOVE or not conclusive)
@@ -135,13 +135,13 @@ def _verdict(of_probe):
     words = []
     if of_probe.leak:
         words.append("LEAK")
-    if of_probe.bands["control"] == findings.NOT_MEASURED:
-        words.append("control not measured")
-    elif of_probe.control_failed:
+    if not of_probe.has_control:
+        words.append("no control")
+    if of_probe.control_failed:
         words.append("control failed")
     else:
         above = [band for band in recall.BANDS if of_probe.bands[band] == findings.ABOVE]
-        words.append("above chance: " + quantities.listed(above))
+        words.append("above chance: " + (quantities.listed(above) if above else "none"))
     return "; ".join(words)
 
 

@@ -4,12 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/exit_status.h"
 #include "base/file.h"
 
 namespace zebra {
 namespace {
-
-constexpr int kExitStopped = 75;
 
 std::string last_line(const std::filesystem::path& path) {
   std::ifstream file(path);

@@ -12,7 +12,7 @@ namespace zebra {
 
 /// What it takes to bring one arm to its end. Commands are programs with their arguments.
 struct ArmCommands {
-  std::vector<std::string> train;   ///< 0 done, 75 stopped by a signal, else failed
+  std::vector<std::string> train;   ///< done, stopped, or failed: base/exit_status.h
   std::vector<std::string> recall;  ///< writes ArmPaths::recall()
   ChildProcess::Variables variables;
 };

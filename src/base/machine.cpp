@@ -7,16 +7,18 @@
 
 namespace zebra {
 
-std::string machine_name() {
+std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
-  std::string name = "unknown processor";
   for (std::string line; std::getline(file, line);) {
     const auto colon = line.find(": ");
     if (!line.starts_with("model name") || colon == std::string::npos) continue;
-    name = line.substr(colon + 2);
-    break;
+    return line.substr(colon + 2);
   }
-  return std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " x " + name;
+  return "unknown processor";
+}
+
+std::string machine_name() {
+  return std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " x " + processor_name();
 }
 
 std::int64_t memory_of_machine() {

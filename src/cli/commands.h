@@ -2,17 +2,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/exit_status.h"
 #include "cli/config_command.h"
 #include "cli/data_command.h"
 
 namespace zebra {
-
-// Exit statuses of the command.
-inline constexpr int kExitDone = 0;
-inline constexpr int kExitFailed = 1;    ///< failed while running
-inline constexpr int kExitBadInput = 2;  ///< bad usage, configuration or input
-inline constexpr int kExitStopped =
-    75;  ///< stopped by a signal after saving: start it again to go on
 
 // Each adds one subcommand, whose work is done in a callback while the command line is parsed;
 // errors are exceptions.

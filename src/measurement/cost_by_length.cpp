@@ -1,6 +1,5 @@
 #include "measurement/cost_by_length.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -13,19 +12,13 @@
 #include "measurement/median.h"
 #include "measurement/reference_timing.h"
 #include "model/cost.h"
+#include "model/numerics.h"
 #include "model/placement.h"
 
 namespace zebra {
 namespace {
 
 constexpr std::int64_t kReferenceLength = 4096;
-
-void set_numerics(bool deterministic) {
-  auto& context = at::globalContext();
-  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
-  context.setDeterministicFillUninitializedMemory(false);
-  context.setFloat32MatmulPrecision("highest");
-}
 
 bool same_but_pattern(const ModelSection& a, const ModelSection& b) {
   Config left, right;

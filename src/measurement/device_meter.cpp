@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "base/machine.h"
 #include "base/progress.h"
 #ifdef ZEBRA_WITH_CUDA
 #include <ATen/cuda/CUDAContextLight.h>
@@ -13,22 +14,13 @@
 namespace zebra {
 namespace {
 
-// The text behind "KEY:" in a file of /proc; empty where there is none.
-std::string text_behind(const std::string& key, const std::string& path) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    const auto colon = line.find(':');
-    if (!line.starts_with(key) || colon == std::string::npos) continue;
-    const auto begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "";
-}
-
+// Of this process; nothing where the system does not say.
 std::optional<std::int64_t> status_bytes(const std::string& key) {
-  const auto kibibytes = text_behind(key, "/proc/self/status");
-  if (kibibytes.empty()) return std::nullopt;
-  return 1024 * std::stoll(kibibytes);
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key + ":")) return 1024 * std::stoll(line.substr(key.size() + 1));
+  }
+  return std::nullopt;
 }
 
 c10::CachingAllocator::Stat allocated_bytes(torch::Device device) {
@@ -48,8 +40,7 @@ std::string DeviceMeter::machine() const {
 #ifdef ZEBRA_WITH_CUDA
   if (device_.is_cuda()) return at::cuda::getDeviceProperties(device_.index())->name;
 #endif
-  const auto name = text_behind("model name", "/proc/cpuinfo");
-  return name.empty() ? "unknown" : name;
+  return processor_name();
 }
 
 void DeviceMeter::synchronize() const {

@@ -1,7 +1,5 @@
 #include "train/trainer.h"
 
-#include <ATen/Context.h>
-
 #include <cmath>
 
 #include "base/error.h"
@@ -15,6 +13,7 @@
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/cost.h"
+#include "model/numerics.h"
 #include "model/placement.h"
 #include "optim/schedule.h"
 #include "train/stop_signal.h"
@@ -23,14 +22,6 @@ namespace zebra {
 namespace {
 
 constexpr std::int64_t kSampleTokens = 64;
-
-void set_numerics(const TrainSection& train) {
-  auto& context = at::globalContext();
-  context.setDeterministicAlgorithms(train.deterministic, /*warn_only=*/true);
-  context.setDeterministicFillUninitializedMemory(
-      false);  // a debugging aid that writes every new tensor twice
-  context.setFloat32MatmulPrecision("highest");  // no TF32
-}
 
 // "cuda:0", "8 ranks (cuda)".
 std::string ranks_text(int ranks, torch::Device device) {
@@ -62,7 +53,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above) {
-  set_numerics(config.train);
+  set_numerics(config.train.deterministic);
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   for (const auto& source : data_.sources())
     state_.dataset_fingerprints.push_back(source->fingerprint());

@@ -119,6 +119,26 @@ def test_a_probe_without_answers(read):
     assert "the control band has no answers" in text and "nothing was measured" in text
 
 
+def test_without_a_control_what_is_above_chance_counts(read):
+    results = two_groups()
+    for arm in results["arms"]:
+        probe = arm["recall"]["probes"][0]
+        beyond = [i for i, distance in enumerate(probe["distance"]) if distance > 16]
+        for key in ("item", "distance", "log_likelihood", "exact"):
+            probe[key] = [probe[key][i] for i in beyond]
+        if arm["group"] == results["arms"][0]["group"]:
+            probe["exact"] = [0] * len(beyond)
+        else:
+            probe["exact"] = [1] * len(beyond)
+    text = report(read, results)[1].replace("\\", "")
+    assert text.count("**No control.**") == 1
+    able, unable = results["arms"][-1]["group"], results["arms"][0]["group"]
+    assert f"beyond (d > 96): {able}." in text
+    assert f"{unable} and" not in text[text.index("beyond (d > 96):"):][:60]
+    assert "no control; above chance: relay and beyond" in text
+    assert "no control; above chance: none" in text and "control failed" not in text
+
+
 @pytest.mark.parametrize("lengths", [(512, 128), (512, 1024)])
 def test_the_reference_length_is_one_that_training_has_seen(read, lengths):
     results = two_groups()

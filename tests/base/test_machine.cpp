@@ -10,6 +10,8 @@ namespace {
 TEST_CASE("the machine has a name with the number of its processors") {
   const auto name = machine_name();
   REQUIRE(name.starts_with(std::to_string(std::thread::hardware_concurrency()) + " x "));
+  REQUIRE(name.ends_with(processor_name()));
+  REQUIRE_FALSE(processor_name().empty());
   REQUIRE(name.find('\n') == std::string::npos);
 }
 

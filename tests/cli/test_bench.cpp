@@ -1,10 +1,11 @@
-#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "cli/commands.h"
 #include "support/catch.h"
+#include "support/command_line.h"
 
 namespace zebra {
 namespace {
@@ -13,8 +14,7 @@ void run(std::vector<std::string> arguments) {
   CLI::App app;
   add_bench_command(app);
   arguments.insert(arguments.begin(), "bench");
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  app.parse(arguments);
+  testing::printed_by(app, std::move(arguments));
 }
 
 std::string input_error(const std::vector<std::string>& arguments) {

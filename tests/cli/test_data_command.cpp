@@ -1,14 +1,14 @@
 #include "cli/data_command.h"
 
-#include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "data/data_support.h"
 #include "data/tokenizer.h"
+#include "support/command_line.h"
 
 using namespace zebra;
 using namespace zebra::test;
@@ -20,17 +20,7 @@ std::string run(std::vector<std::string> arguments) {
   CLI::App app("zebra");
   add_data_command(app);
   app.require_subcommand(1);
-  std::ostringstream printed;
-  auto* const saved = std::cout.rdbuf(printed.rdbuf());
-  std::reverse(arguments.begin(), arguments.end());
-  try {
-    app.parse(arguments);
-  } catch (...) {
-    std::cout.rdbuf(saved);
-    throw;
-  }
-  std::cout.rdbuf(saved);
-  return printed.str();
+  return zebra::testing::printed_by(app, std::move(arguments));
 }
 
 }  // namespace

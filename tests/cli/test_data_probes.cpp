@@ -1,13 +1,13 @@
 #include "cli/data_probes.h"
 
-#include <iostream>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "data/data_support.h"
 #include "data/probe_dataset.h"
+#include "support/command_line.h"
 
 using namespace zebra;
 using namespace zebra::test;
@@ -21,17 +21,7 @@ std::string run(std::vector<std::string> arguments) {
   add_data_probes_command(*data);
   data->require_subcommand(1);
   arguments.insert(arguments.begin(), {"data", "probes"});
-  std::ranges::reverse(arguments);
-  std::ostringstream printed;
-  auto* const saved = std::cout.rdbuf(printed.rdbuf());
-  try {
-    app.parse(arguments);
-  } catch (...) {
-    std::cout.rdbuf(saved);
-    throw;
-  }
-  std::cout.rdbuf(saved);
-  return printed.str();
+  return zebra::testing::printed_by(app, std::move(arguments));
 }
 
 std::vector<std::string> arguments_for(const std::filesystem::path& output,

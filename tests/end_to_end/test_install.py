@@ -1,6 +1,7 @@
 """`cmake --install` and `find_package(Zebra)`: the example trains one block alone."""
 
 import subprocess
+import sys
 
 from conftest import BUILD, ROOT
 
@@ -14,6 +15,8 @@ def run(*command):
 def test_the_example_builds_against_the_installed_package_and_trains(tmp_path):
     run("cmake", "--install", BUILD, "--prefix", tmp_path / "prefix")
     assert "zebra 0." in run(tmp_path / "prefix/bin/zebra", "--version")
+    for script in ("ablation_report", "plot_cost.py"):
+        assert "usage:" in run(sys.executable, tmp_path / "prefix/share/zebra/scripts" / script, "--help")
     run("cmake", "-S", ROOT / "examples/train_block", "-B", tmp_path / "build", "-G", "Ninja",
         f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}", "-DCMAKE_BUILD_TYPE=Release")
     run("cmake", "--build", tmp_path / "build")
