@@ -21,6 +21,15 @@ std::string shortest(Number value) {
 std::string round_trip(double value) { return shortest(value); }
 std::string round_trip(float value) { return shortest(value); }
 
+std::vector<std::string> split(const std::string& text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
+    end = text.find(separator, begin);
+    parts.push_back(text.substr(begin, end - begin));
+  }
+  return parts;
+}
+
 std::string fixed(double value, int decimals) {
   std::array<char, 400> text;
   const int length = std::snprintf(text.data(), text.size(), "%.*f", decimals, value);

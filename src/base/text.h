@@ -2,12 +2,16 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace zebra {
 
 /// Shortest decimal text that reads back as the same value; "null" when it is not finite.
 std::string round_trip(double value);
 std::string round_trip(float value);
+
+/// The parts between the separators, at least one.
+std::vector<std::string> split(const std::string& text, char separator);
 
 /// Fixed decimals: `fixed(3.14159, 2)` is "3.14".
 std::string fixed(double value, int decimals);

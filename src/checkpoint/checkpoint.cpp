@@ -24,8 +24,8 @@ FileRecord write_text(const std::filesystem::path& path, const std::string& text
 }
 
 // This rank's part of every group, as a manifest that names nothing else.
-Manifest write_part(const std::filesystem::path& folder, const CheckpointContent& content,
-                    int part) {
+Manifest write_part(const std::filesystem::path& folder, const CheckpointContent& content, int part,
+                    const std::function<void()>& progress) {
   Manifest manifest;
   for (const auto& [group, tensors] : content.groups) {
     if (tensors.empty()) continue;
@@ -37,6 +37,7 @@ Manifest write_part(const std::filesystem::path& folder, const CheckpointContent
     }
     const std::string file = part_file_name(group, part);
     manifest.files[file] = write_safetensors(folder / file, fragments);
+    if (progress) progress();
   }
   return manifest;
 }
@@ -67,20 +68,30 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
   flush_to_disk(folder.parent_path());
 }
 
+// Texts among ranks: where that fails, another rank is gone.
+template <class Share>
+auto among_ranks(const std::string& what, const Share& share) {
+  try {
+    return share();
+  } catch (const std::exception& error) {
+    throw CollectiveError(what, without_backtrace(error.what()));
+  }
+}
+
 // Runs one stage of a save on every rank. Throws on all ranks what went wrong on any.
-void stage(Job& job, const std::string& what, const std::function<void()>& work) {
+void stage(TextExchange& texts, const std::string& what, const std::function<void()>& work) {
   std::string failure;
   try {
     work();
   } catch (const std::exception& error) {
     failure = without_backtrace(error.what());
   }
-  const auto failed_with = job.exchange(failure, what);
+  const auto failed_with = among_ranks(what, [&] { return texts.exchange(failure); });
   Problems failures;
-  for (int rank = 0; rank < job.ranks(); ++rank) {
+  for (int rank = 0; rank < texts.ranks(); ++rank) {
     const auto& text = failed_with[static_cast<std::size_t>(rank)];
     if (text.empty()) continue;
-    failures.add((job.ranks() > 1 ? "rank " + std::to_string(rank) + ": " : "") + text);
+    failures.add((texts.ranks() > 1 ? "rank " + std::to_string(rank) + ": " : "") + text);
   }
   if (!failures.empty()) throw RunError(join(failures.all(), "; "));
 }
@@ -88,27 +99,29 @@ void stage(Job& job, const std::string& what, const std::function<void()>& work)
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
-                      Job& job) {
-  const bool is_first = job.is_first();
+                      TextExchange& texts, const std::function<void()>& progress) {
+  const bool is_first = texts.is_first();
   std::filesystem::path beside;
   try {
     // The folder's name is the first rank's: another start of the job must not meet it.
-    beside = job.from_first(folder.string() + ".partial-" + std::to_string(::getpid()),
-                            "the name of a checkpoint");
-    stage(job, "the folder of a checkpoint", [&] {
+    beside = among_ranks("the name of a checkpoint", [&] {
+      return texts.from_first(folder.string() + ".partial-" + std::to_string(::getpid()));
+    });
+    stage(texts, "the folder of a checkpoint", [&] {
       if (!is_first) return;
       std::filesystem::remove_all(beside);
       std::filesystem::create_directories(beside);
     });
     std::string part;
-    stage(job, "the parts of a checkpoint",
-          [&] { part = write_part(beside, content, job.rank()).to_text(); });
-    const auto parts = job.gather(part, "what the parts of a checkpoint hold");
-    stage(job, "the manifest of a checkpoint", [&] {
+    stage(texts, "the parts of a checkpoint",
+          [&] { part = write_part(beside, content, texts.rank(), progress).to_text(); });
+    const auto parts =
+        among_ranks("what the parts of a checkpoint hold", [&] { return texts.gather(part); });
+    stage(texts, "the manifest of a checkpoint", [&] {
       if (is_first) complete(beside, folder, content, parts);
     });
   } catch (const CollectiveError&) {
-    throw;  // a rank is gone
+    throw;
   } catch (const std::exception& error) {
     std::error_code ignored;
     if (is_first && !beside.empty()) std::filesystem::remove_all(beside, ignored);

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,7 +12,7 @@
 
 #include "checkpoint/manifest.h"
 #include "config/config.h"
-#include "distributed/job.h"
+#include "distributed/text_exchange.h"
 #include "model/parameter.h"
 
 namespace zebra {
@@ -20,7 +21,7 @@ namespace zebra {
 struct CheckpointTensor {
   NamedTensor tensor;
   std::int64_t begin;
-  torch::Tensor values;  ///< 1-D float32
+  torch::Tensor values;  ///< 1-D; float32, or the type in which an imported weight came
 };
 
 /// What one rank writes; step, config and training are the same on all.
@@ -34,10 +35,13 @@ struct CheckpointContent {
 
 /// Writes the checkpoint beside `folder`: every rank its own part, all at once; then the first rank
 /// the manifest, and it renames the whole into place. All files are flushed before. Nothing
-/// half-written is ever taken for whole. Returns, or throws RunError, on all ranks alike; after a
-/// RunError `folder` does not exist. All ranks of the job call it, on one shared file system.
+/// half-written is ever taken for whole. All ranks call it, on one shared file system; `progress`
+/// is called after each tensor of this rank.
+///
+/// Returns, or throws RunError, on all ranks alike; after a RunError `folder` does not exist.
+/// Throws CollectiveError when another rank is gone.
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
-                      Job& job);
+                      TextExchange& texts, const std::function<void()>& progress = {});
 
 /// A whole checkpoint, for reading. Each file is checked against the manifest's hash before its
 /// first use.

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
+#include <set>
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/manifest.h"
 
 namespace zebra {
 namespace {
@@ -56,27 +58,37 @@ std::string steps_text(const std::vector<CheckpointPlace>& places) {
   return join(steps, ", ");
 }
 
+struct ScoredCheckpoint {
+  double validation_loss;
+  CheckpointPlace place;
+};
+
+// Those that were saved at a step with a validation, the lowest loss first, the oldest of equals.
+std::vector<ScoredCheckpoint> best_first(const std::vector<CheckpointPlace>& places) {
+  std::vector<ScoredCheckpoint> scored;
+  for (const auto& place : places) {
+    const auto path = place.folder / Manifest::kFileName;
+    const auto training = Manifest::from_text(read_file(path), path).training;
+    const auto loss = training.find("validation_loss");
+    if (loss != training.end() && loss->is_number()) scored.push_back({loss->get<double>(), place});
+  }
+  std::stable_sort(scored.begin(), scored.end(), [](const auto& a, const auto& b) {
+    return a.validation_loss < b.validation_loss;
+  });
+  return scored;
+}
+
 std::filesystem::path best_checkpoint(const std::string& run,
                                       const std::vector<CheckpointPlace>& places) {
-  std::optional<double> best_loss;
-  std::filesystem::path best;
-  for (const auto& place : places) {
-    const auto training = Checkpoint(place.folder).training();
-    if (!training.contains("validation_loss") || !training["validation_loss"].is_number()) continue;
-    const double loss = training["validation_loss"].get<double>();
-    if (!best_loss || loss < *best_loss) {
-      best_loss = loss;
-      best = place.folder;
-    }
-  }
-  if (!best_loss) {
+  const auto scored = best_first(places);
+  if (scored.empty()) {
     throw InputError(run +
                      "@best: none of its checkpoints was saved at a step with a validation; set "
                      "eval.every_steps so "
                      "that it falls on checkpoint.every_steps, or name a step: " +
                      steps_text(places));
   }
-  return best;
+  return scored.front().place.folder;
 }
 
 }  // namespace
@@ -98,14 +110,46 @@ std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run) 
   return places;
 }
 
-void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last) {
+std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path& run,
+                                                     const Retention& retention) {
   const auto places = list_checkpoints(run);
-  const auto keep = static_cast<std::size_t>(std::max<std::int64_t>(keep_last, 1));
-  for (std::size_t i = 0; i + keep < places.size(); ++i) {
-    std::filesystem::remove(places[i].folder / Manifest::kFileName);
-    flush_to_disk(places[i].folder);
-    std::filesystem::remove_all(places[i].folder);
+  std::set<std::int64_t> kept;
+  const auto last = static_cast<std::size_t>(std::max<std::int64_t>(retention.keep_last, 1));
+  for (std::size_t i = places.size() - std::min(last, places.size()); i < places.size(); ++i)
+    kept.insert(places[i].step);
+  if (retention.keep_every > 0) {
+    for (const auto& place : places)
+      if (place.step % retention.keep_every == 0) kept.insert(place.step);
   }
+  if (retention.keep_best > 0) {
+    const auto scored = best_first(places);
+    const auto best = std::min(static_cast<std::size_t>(retention.keep_best), scored.size());
+    for (std::size_t i = 0; i < best; ++i) kept.insert(scored[i].place.step);
+  }
+  std::vector<CheckpointPlace> superfluous;
+  std::ranges::copy_if(places, std::back_inserter(superfluous),
+                       [&](const auto& place) { return !kept.contains(place.step); });
+  return superfluous;
+}
+
+void delete_checkpoint(const std::filesystem::path& folder) {
+  std::filesystem::remove(folder / Manifest::kFileName);
+  flush_to_disk(folder);
+  std::filesystem::remove_all(folder);
+}
+
+void prune_checkpoints(const std::filesystem::path& run, const Retention& retention) {
+  for (const auto& place : superfluous_checkpoints(run, retention)) delete_checkpoint(place.folder);
+}
+
+std::filesystem::path set_aside(const std::filesystem::path& checkpoint) {
+  std::filesystem::path aside;
+  for (int attempt = 1; aside.empty() || std::filesystem::exists(aside); ++attempt) {
+    aside = checkpoint.string() + ".corrupt" + (attempt > 1 ? "-" + std::to_string(attempt) : "");
+  }
+  std::filesystem::rename(checkpoint, aside);
+  flush_to_disk(aside.parent_path());
+  return aside;
 }
 
 void remove_partial_checkpoints(const std::filesystem::path& run) {

@@ -20,9 +20,26 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& run, std::i
 /// All whole checkpoints (those with a manifest) of a run, the oldest first.
 std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run);
 
-/// Deletes all but the newest `keep_last` whole checkpoints (at least one stays), each manifest
-/// first: a deletion that is interrupted leaves nothing that could be taken for whole.
-void prune_checkpoints(const std::filesystem::path& run, std::int64_t keep_last);
+/// Which checkpoints of a run stay.
+struct Retention {
+  std::int64_t keep_last;       ///< so many of the newest, at least one
+  std::int64_t keep_every = 0;  ///< those of steps that are a multiple of it; 0: none
+  std::int64_t keep_best = 0;   ///< so many of those with the lowest validation loss; 0: none
+};
+
+/// The whole checkpoints that `retention` does not ask for, the oldest first.
+std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path& run,
+                                                     const Retention& retention);
+
+/// Deletes a checkpoint, its manifest first: a deletion that is interrupted leaves nothing that
+/// could be taken for whole.
+void delete_checkpoint(const std::filesystem::path& folder);
+
+void prune_checkpoints(const std::filesystem::path& run, const Retention& retention);
+
+/// Renames a damaged checkpoint to step-00000200.corrupt, out of the way of the run, which will
+/// come to that step again. Returns its new path.
+std::filesystem::path set_aside(const std::filesystem::path& checkpoint);
 
 /// Deletes what an interrupted save or deletion left behind. Only for the process that owns the run
 /// folder.

@@ -10,9 +10,9 @@ struct Group {
   const torch::Tensor& (AdamW::*values)(std::size_t) const;
 };
 
-constexpr Group kGroups[] = {{"weights", &AdamW::masters},
-                             {"exp_avg", &AdamW::first_moments},
-                             {"exp_avg_sq", &AdamW::second_moments}};
+constexpr Group kWeights = {"weights", &AdamW::masters};
+constexpr Group kGroups[] = {
+    kWeights, {"exp_avg", &AdamW::first_moments}, {"exp_avg_sq", &AdamW::second_moments}};
 
 /// Elements [begin, end) of a unit's flat buffer.
 struct FlatRange {
@@ -40,6 +40,15 @@ void add_tensors(const ShardedUnit& unit, const FlatRange& range, const torch::T
   }
 }
 
+void load_group(Checkpoint& checkpoint, const Group& group, const std::vector<ShardedUnit>& units,
+                const AdamW& optimizer) {
+  std::vector<CheckpointTensor> tensors;
+  for (std::size_t i = 0; i < units.size(); ++i)
+    add_tensors(units[i], part_of(units[i]), (optimizer.*group.values)(i), tensors);
+  for (const auto& [tensor, begin, values] : tensors)
+    checkpoint.read(group.name, tensor, begin, values);
+}
+
 }  // namespace
 
 std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tensors(
@@ -58,13 +67,13 @@ std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tens
 
 void load_training_tensors(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
                            AdamW& optimizer) {
-  for (const auto& group : kGroups) {
-    std::vector<CheckpointTensor> tensors;
-    for (std::size_t i = 0; i < units.size(); ++i)
-      add_tensors(units[i], part_of(units[i]), (optimizer.*group.values)(i), tensors);
-    for (const auto& [tensor, begin, values] : tensors)
-      checkpoint.read(group.name, tensor, begin, values);
-  }
+  for (const auto& group : kGroups) load_group(checkpoint, group, units, optimizer);
+  optimizer.publish_masters();
+}
+
+void load_initial_weights(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
+                          AdamW& optimizer) {
+  load_group(checkpoint, kWeights, units, optimizer);
   optimizer.publish_masters();
 }
 

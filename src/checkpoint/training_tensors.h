@@ -21,6 +21,11 @@ std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tens
 void load_training_tensors(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
                            AdamW& optimizer);
 
+/// Fills the masters and weights of this rank's parts from the weights of any checkpoint, for
+/// training that starts from a model: moments stay as they are.
+void load_initial_weights(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
+                          AdamW& optimizer);
+
 /// Fills the weights of one unit of a model that is not trained, in whatever type it has.
 void load_weights(Checkpoint& checkpoint, const ParameterUnit& unit);
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/exit_status.h"
+#include "cli/checkpoint_command.h"
 #include "cli/config_command.h"
 #include "cli/data_command.h"
 
@@ -19,6 +20,7 @@ void add_bench_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
 void add_recall_command(CLI::App& app);
+void add_import_command(CLI::App& app);
 void add_export_command(CLI::App& app);
 
 }  // namespace zebra

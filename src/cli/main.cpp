@@ -34,6 +34,8 @@ int main(int argc, char** argv) {
   zebra::add_data_command(app);
   zebra::add_ablate_command(app, status);
   zebra::add_bench_command(app);
+  zebra::add_checkpoint_command(app, status);
+  zebra::add_import_command(app);
   zebra::add_export_command(app);
   try {
     app.parse(argc, argv);

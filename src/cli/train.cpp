@@ -42,12 +42,19 @@ struct Start {
   TokenDatasets validation;
   std::optional<Checkpoint> checkpoint;
   std::vector<std::string> changes;  // of the configuration since the checkpoint
+  std::vector<DamagedCheckpoint> passed_over;
+  std::optional<Checkpoint> origin;  // of the first weights: model.init_from
 };
 
 Start prepare(const TrainOptions& options, const Job& job) {
   Start start;
   start.config = options.run_files.load(job.ranks());
   auto& config = start.config;
+  if (config.train.max_steps == 0) {
+    throw InputError(
+        "train.max_steps is 0 and data.train is empty: this configuration describes a model that "
+        "is not trained; to train it, give both, and its folder as model.init_from");
+  }
   start.tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
   config.model.vocab_size = model_vocabulary(config.model, *start.tokenizer);
   ranks_per_replica(config.parallel, job.ranks());
@@ -59,19 +66,17 @@ Start prepare(const TrainOptions& options, const Job& job) {
   return start;
 }
 
-// Where to go on from is for one rank to find: another might see a shared folder a moment later.
 void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& job) {
-  std::string found;
-  job.together("looking for a checkpoint", [&] {
-    if (!job.is_first()) return;
-    found = checkpoint_to_resume(start.config, options.resume).value_or("").string();
-  });
-  const auto folder = job.from_first(found, "the checkpoint to go on from");
-  if (folder.empty()) return;
+  auto point = find_resume_point(start.config, options.resume, job);
+  start.passed_over = std::move(point.passed_over);
   job.together("opening the checkpoint", [&] {
-    start.checkpoint.emplace(folder);
-    start.changes = check_resumable(start.checkpoint->config(), start.config,
-                                    /*same_run=*/options.resume == "auto");
+    if (point.checkpoint) {
+      start.checkpoint.emplace(*point.checkpoint);
+      start.changes = check_resumable(start.checkpoint->config(), start.config,
+                                      /*same_run=*/options.resume == "auto");
+    } else if (const auto& origin = start.config.model.init_from) {
+      start.origin.emplace(find_checkpoint(origin->string()));
+    }
   });
 }
 
@@ -82,6 +87,13 @@ RunFacts facts_of(const Start& start) {
   for (const auto& dataset : start.validation)
     facts.emplace_back("dataset " + dataset->path().string(), dataset->fingerprint());
   return facts;
+}
+
+std::string beginning(const Start& start) {
+  if (start.checkpoint) return "go on from " + start.checkpoint->folder().string();
+  const std::string where = " in " + start.config.run.dir.string();
+  if (start.origin) return "start from the weights of " + start.origin->folder().string() + where;
+  return "start from scratch" + where;
 }
 
 void print_dry_run(const Start& start, int ranks) {
@@ -98,10 +110,8 @@ void print_dry_run(const Start& start, int ranks) {
                           config.data.sequence_length) /
       static_cast<double>(data.tokens());
   std::cout << "  the run reads " << epochs << " times as many tokens as there are\n";
-  std::cout << "\nDry run: nothing was written. It would "
-            << (start.checkpoint ? "go on from " + start.checkpoint->folder().string()
-                                 : "start from scratch in " + config.run.dir.string())
-            << ".\n";
+  for (const auto& [folder, faults] : start.passed_over) std::cout << join(faults, "\n") << "\n";
+  std::cout << "\nDry run: nothing was written. It would " << beginning(start) << ".\n";
 }
 
 // Whatever ended the run, its own error is what the user must see.
@@ -123,7 +133,13 @@ void record_failure(const RunFolder& folder, const std::string& reason) {
 // From here on nothing refuses the run: it may write.
 void open_run_folder(const RunFolder& folder, const Start& start) {
   open_log_file(folder.path() / "train.log");
+  for (const auto& [damaged, faults] : start.passed_over) {
+    for (const auto& fault : faults) log_error(fault);
+    log_error("set aside as " + set_aside(damaged).string() +
+              ": it is damaged; remove it when it is of no use any more");
+  }
   if (start.checkpoint) log_info("going on from " + start.checkpoint->folder().string());
+  if (start.origin) log_info("starting from the weights of " + start.origin->folder().string());
   for (const auto& change : start.changes) log_info("changed since the checkpoint: " + change);
   folder.remove_partial_files();
   remove_partial_checkpoints(folder.path());
@@ -159,6 +175,7 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
                     std::move(start.validation), *folder, job);
     job.together("loading the checkpoint", [&] {
       if (start.checkpoint) trainer->resume(*start.checkpoint);
+      if (start.origin) trainer->start_from(*start.origin);
     });
     if (job.is_first()) open_run_folder(*folder, start);
     job.set_failure_record(folder->path(), [&folder](const std::string& message) {

@@ -22,6 +22,7 @@ enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
 enum class ActivationCheckpointing { none, full, selective, every_2 };
 enum class Sharding { none, optimizer, gradients, full };
+enum class WhenBusy { wait, skip };
 
 struct RunSection {
   std::string name;
@@ -44,6 +45,7 @@ struct RopeScalingSection {
 /// always_global, preset) are empty, and attention_pattern has one letter per layer.
 struct ModelSection {
   std::optional<std::string> preset;
+  std::optional<std::filesystem::path> init_from;  // a run or checkpoint; training starts from it
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;
   std::int64_t num_hidden_layers = 0;
@@ -98,7 +100,7 @@ struct ScheduleSection {
 };
 
 struct TrainSection {
-  std::int64_t max_steps = 0;
+  std::int64_t max_steps = 0;  // 0: not trained here (an imported model)
   std::int64_t global_batch_size = 0;
   std::int64_t micro_batch_size = 0;
   Precision precision = Precision::fp32;
@@ -121,6 +123,10 @@ struct ParallelSection {
 struct CheckpointSection {
   std::int64_t every_steps = 1000;
   std::int64_t keep_last = 3;
+  std::int64_t keep_every = 0;  // steps; 0: none
+  std::int64_t keep_best = 0;
+  bool asynchronous = true;
+  WhenBusy when_busy = WhenBusy::wait;
 };
 
 struct EvalSection {

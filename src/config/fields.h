@@ -54,14 +54,18 @@ void describe(V& v, RopeScalingSection& s) {
 
 template <class V>
 void describe_shape(V& v, ModelSection& s) {
-  const Rules size = at_least(1).required("or choose a model.preset");
+  const Rules size = at_least(1).required("or choose a model.preset or model.init_from");
   v.field("preset", s.preset, one_of(preset_names()).defaults_to("none"),
           "A named shape to start from; keys given beside it win.");
+  v.field("init_from", s.init_from, anything().defaults_to("none; weights start at random"),
+          "A run (`RUN`, `RUN@step`, `RUN@best`) or checkpoint folder, such as `zebra import` "
+          "writes, whose weights training starts from, with a fresh optimizer. Its shape, layout "
+          "and positions apply unless keys given beside it say otherwise.");
   v.field("hidden_size", s.hidden_size, size, "Width of the residual stream.");
   v.field("intermediate_size", s.intermediate_size, size,
           "Width inside the SwiGLU feed-forward layer, commonly 8/3 of `hidden_size`.");
   v.field("num_hidden_layers", s.num_hidden_layers,
-          between(1, kMostLayers).required("or choose a model.preset"),
+          between(1, kMostLayers).required("or choose a model.preset or model.init_from"),
           "Number of blocks (attention and feed-forward).");
   v.field("num_attention_heads", s.num_attention_heads, size, "Query heads per layer.");
   v.field("num_key_value_heads", s.num_key_value_heads,
@@ -146,7 +150,7 @@ template <class V>
 void describe(V& v, DataSection& s) {
   v.field("tokenizer", s.tokenizer, anything().required(),
           "SentencePiece model file; the one with which the datasets were packed.");
-  v.list("train", s.train, at_least(1).required(), "Token datasets to train on.");
+  v.list("train", s.train, anything(), "Token datasets to train on; required where steps are.");
   v.list("validation", s.validation, anything(), "Token datasets to validate on.");
   v.field("sequence_length", s.sequence_length, at_least(1).required(),
           "Tokens per training sequence.");
@@ -185,8 +189,9 @@ void describe(V& v, ScheduleSection& s) {
 
 template <class V>
 void describe(V& v, TrainSection& s) {
-  v.field("max_steps", s.max_steps, at_least(1).required().may_change_on_resume(),
-          "Optimizer steps in all.");
+  v.field("max_steps", s.max_steps, at_least(0).required().may_change_on_resume(),
+          "Optimizer steps in all; 0 only in what `zebra import` writes, which has no "
+          "`data.train`.");
   v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
           "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
   v.field(
@@ -238,6 +243,16 @@ void describe(V& v, CheckpointSection& s) {
   v.field("every_steps", s.every_steps, at_least(1),
           "Steps between checkpoints; the last step and a signal save one too.");
   v.field("keep_last", s.keep_last, at_least(1), "How many of the newest checkpoints stay.");
+  v.field("keep_every", s.keep_every, at_least(0),
+          "Checkpoints of steps that are a multiple of this stay for good; 0 for none.");
+  v.field("keep_best", s.keep_best, at_least(0),
+          "How many of those with the lowest validation loss at their own step stay as well.");
+  v.field("asynchronous", s.asynchronous, anything(),
+          "Whether training goes on while a checkpoint is written: it waits only for a copy of the "
+          "state in host memory, which then holds it twice.");
+  v.field("when_busy", s.when_busy, anything(),
+          "What becomes of a checkpoint that is due while the one before is still being written: "
+          "training waits for it (`wait`), or this one is left out (`skip`).");
 }
 
 template <class V>

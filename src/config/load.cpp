@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "config/catalogue.h"
 #include "config/environment.h"
+#include "config/initial_model.h"
 #include "config/presets.h"
 #include "config/read_fields.h"
 #include "config/read_yaml.h"
@@ -70,7 +71,7 @@ Config load_sources(const std::vector<Source>& sources, const std::vector<std::s
 
   Report report(names);
   Config config;
-  const Value merged = on_top_of_preset(given, report);
+  const Value merged = on_top_of_initial_model(on_top_of_preset(given, report), report);
   check_keys(merged, report);
   read_fields(merged, config, report);
   resolve(config, ranks, report);

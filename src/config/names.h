@@ -90,6 +90,12 @@ struct EnumNames<Sharding> {
                                                   {Sharding::full, "full"}}};
 };
 
+template <>
+struct EnumNames<WhenBusy> {
+  static constexpr NameTable<WhenBusy, 2> kTable{
+      {{WhenBusy::wait, "wait"}, {WhenBusy::skip, "skip"}}};
+};
+
 template <class E>
 concept NamedEnum = requires {
   EnumNames<E>::kTable;

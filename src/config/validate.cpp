@@ -75,6 +75,18 @@ void check_positions(const Config& config, Report& report) {
   }
 }
 
+// A model that is not trained here, such as an imported one, has neither steps nor data.
+void check_training_data(const Config& config, Report& report) {
+  if (!report.sound({"data.train"})) return;
+  const bool not_trained = report.sound({"train.max_steps"}) && config.train.max_steps == 0;
+  if (!config.data.train.empty() && not_trained) {
+    report.problem("train.max_steps", "must be at least 1, not 0");
+  } else if (config.data.train.empty() && !not_trained) {
+    report.problem("data.train",
+                   "missing: give the datasets to train on, such as [{path: FOLDER}]");
+  }
+}
+
 void check_weights(const std::vector<DataSource>& sources, const std::string& key, Report& report) {
   if (!report.sound({key})) return;
   const auto has_weight = [](const DataSource& source) { return source.weight.has_value(); };
@@ -184,6 +196,7 @@ void validate(const Config& config, int ranks, Report& report) {
   check_heads(config.model, report);
   check_window(config.model, report);
   check_positions(config, report);
+  check_training_data(config, report);
   check_weights(config.data.train, "data.train", report);
   check_weights(config.data.validation, "data.validation", report);
   check_batch(config.train, ranks, report);

@@ -85,6 +85,7 @@ std::string ranks_text(const std::vector<int>& ranks) {
 }  // namespace
 
 Job::Job(Launch launch) : launch_(std::move(launch)) {
+  texts_ = std::make_unique<TextExchange>(nullptr, 0, 1);
   if (ranks() == 1) return;
   std::signal(SIGPIPE, SIG_IGN);  // Gloo writes to peers that may be gone
   // LibTorch's warnings about a lost store or peer would bury the one message that says which rank
@@ -94,6 +95,7 @@ Job::Job(Launch launch) : launch_(std::move(launch)) {
   join();
   start_watchdog();
   store_->setTimeout(kWatchedTimeout);
+  texts_ = std::make_unique<TextExchange>(store_, rank(), ranks());
 }
 
 Job::~Job() = default;
@@ -135,30 +137,6 @@ c10::intrusive_ptr<c10d::Store> Job::store(const std::string& name) const {
   return c10::make_intrusive<c10d::PrefixStore>(name, store_);
 }
 
-std::string Job::shared_key(int rank) const {
-  return "shared/" + std::to_string(shares_) + "/" + std::to_string(rank);
-}
-
-void Job::show(const std::string& text) {
-  shown_.push_back(shared_key(rank()));
-  store_->set(shown_.back(), std::vector<std::uint8_t>(text.begin(), text.end()));
-}
-
-// The texts of the first `ranks` ranks.
-std::vector<std::string> Job::read_shared(int ranks) {
-  std::vector<std::string> keys, texts;
-  for (int other = 0; other < ranks; ++other) keys.push_back(shared_key(other));
-  store_->wait(keys);
-  for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
-  return texts;
-}
-
-// After an exchange: whoever has shown a text in it has read all that came before.
-void Job::forget_shared() {
-  for (std::size_t i = 0; i + 1 < shown_.size(); ++i) store_->deleteKey(shown_[i]);
-  shown_.erase(shown_.begin(), shown_.end() - 1);
-}
-
 void Job::as_collective(const std::string& name, const std::function<void()>& work) {
   begin_collective(name);
   try {
@@ -166,39 +144,32 @@ void Job::as_collective(const std::string& name, const std::function<void()>& wo
   } catch (const std::exception& error) {
     throw CollectiveError(name, without_backtrace(error.what()));
   }
-  ++shares_;
   end_collective();
 }
 
 std::vector<std::string> Job::exchange(const std::string& text, const std::string& what) {
-  if (ranks() == 1) return {text};
   std::vector<std::string> texts;
-  as_collective("exchange of " + what, [&] {
-    show(text);
-    texts = read_shared(ranks());
-    forget_shared();
-  });
+  as_collective("exchange of " + what, [&] { texts = texts_->exchange(text); });
   return texts;
 }
 
 std::vector<std::string> Job::gather(const std::string& text, const std::string& what) {
-  if (ranks() == 1) return {text};
   std::vector<std::string> texts;
-  as_collective("gathering of " + what, [&] {
-    show(text);
-    if (is_first()) texts = read_shared(ranks());
-  });
+  as_collective("gathering of " + what, [&] { texts = texts_->gather(text); });
   return texts;
 }
 
 std::string Job::from_first(const std::string& text, const std::string& what) {
-  if (ranks() == 1) return text;
   std::string received;
-  as_collective("sharing of " + what, [&] {
-    if (is_first()) show(text);
-    received = read_shared(1).front();
-  });
+  as_collective("sharing of " + what, [&] { received = texts_->from_first(text); });
   return received;
+}
+
+TextExchange Job::text_exchange(const std::string& name) const {
+  if (ranks() == 1) return {nullptr, 0, 1};
+  auto store = store_->clone();
+  store->setTimeout(kWatchedTimeout);
+  return {c10::make_intrusive<c10d::PrefixStore>("texts/" + name, store), rank(), ranks()};
 }
 
 void Job::together(const std::string& what, const std::function<void()>& work) {

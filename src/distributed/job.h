@@ -13,6 +13,7 @@
 #include "distributed/collective_error.h"
 #include "distributed/launch.h"
 #include "distributed/reported_by_first_rank.h"
+#include "distributed/text_exchange.h"
 #include "distributed/watchdog.h"
 
 namespace zebra {
@@ -41,6 +42,10 @@ class Job {
   std::vector<std::string> gather(const std::string& text, const std::string& what);
   /// The first rank's text, on every rank.
   std::string from_first(const std::string& text, const std::string& what);
+
+  /// For another thread than the main one, which must not wait behind it: an exchange over a
+  /// connection of its own, the same on all ranks by `name`.
+  TextExchange text_exchange(const std::string& name) const;
 
   /// Runs `work`, which is `what` ("reading the run file"), on every rank. Where it throws an
   /// InputError on some, all ranks end with status 2: the first throws an InputError with the
@@ -75,19 +80,14 @@ class Job {
  private:
   void join();
   void as_collective(const std::string& name, const std::function<void()>& work);
-  std::string shared_key(int rank) const;
-  void show(const std::string& text);
-  std::vector<std::string> read_shared(int ranks);
-  void forget_shared();
   void start_watchdog();
   void report(const std::string& verdict);
   bool claim();
 
   const Launch launch_;
   c10::intrusive_ptr<c10d::Store> store_;
-  std::string attempt_;             // names this start of the job
-  std::int64_t shares_ = 0;         // texts shared so far, in any of the three ways
-  std::vector<std::string> shown_;  // keys of this rank's own
+  std::string attempt_;  // names this start of the job
+  std::unique_ptr<TextExchange> texts_;
   std::mutex mutex_;
   std::filesystem::path shared_folder_;
   std::function<void(const std::string&)> record_;

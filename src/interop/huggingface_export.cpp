@@ -2,77 +2,27 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/python_script.h"
 #include "checkpoint/safetensors.h"
-#include "model/layout.h"
+#include "interop/exported_config.h"
+#include "interop/tokenizer_json.h"
 
 namespace zebra {
 namespace {
 
+namespace fs = std::filesystem;
+
 using Json = nlohmann::ordered_json;
 
-const char* rope_type(RopeScaling type) {
-  switch (type) {
-    case RopeScaling::linear:
-      return "linear";
-    case RopeScaling::dynamic:
-      return "dynamic";
-    case RopeScaling::yarn:
-      return "yarn";
-    case RopeScaling::none:
-      break;
-  }
-  return "default";
-}
-
-// The scaling's own values, under the names that both spellings share.
-Json rope_values(const RopeScalingSection& scaling) {
-  Json values = {{"rope_type", rope_type(scaling.type)}};
-  if (scaling.type == RopeScaling::none) return values;
-  values["factor"] = scaling.factor;
-  if (scaling.original_max_position_embeddings) {
-    values["original_max_position_embeddings"] = *scaling.original_max_position_embeddings;
-  }
-  if (scaling.type == RopeScaling::yarn) {
-    values["beta_fast"] = scaling.beta_fast;
-    values["beta_slow"] = scaling.beta_slow;
-  }
-  if (scaling.layers == ScaledLayers::global) values["layers"] = "global";
-  return values;
-}
-
-void add_rope(Json& json, const ModelSection& model) {
-  json["rope_theta"] = model.rope_theta;
-  json["rope_scaling"] = nullptr;
-  if (model.rope_scaling.type != RopeScaling::none) {
-    json["rope_scaling"] = rope_values(model.rope_scaling);
-    json["rope_scaling"]["type"] =
-        rope_type(model.rope_scaling.type);  // the key before transformers 4.43
-  }
-  json["rope_parameters"] = rope_values(model.rope_scaling);
-  json["rope_parameters"]["rope_theta"] = model.rope_theta;
-}
-
-void add_layers(Json& json, const ModelSection& model) {
-  Json types = Json::array();
-  bool any_local = false;
-  for (const auto kind : layer_kinds(model)) {
-    any_local = any_local || kind == LayerKind::local;
-    types.push_back(kind == LayerKind::global ? "full_attention" : "sliding_attention");
-  }
-  json["layer_types"] = types;
-  if (any_local) json["sliding_window"] = model.window_size.value() + 1;
-  json["attention_pattern"] = model.attention_pattern.value();
-  if (any_local) json["window_size"] = model.window_size.value();
-  if (model.global_rope_theta) json["global_rope_theta"] = *model.global_rope_theta;
-  if (model.local_rope_theta) json["local_rope_theta"] = *model.local_rope_theta;
-  if (model.qk_norm) json["qk_norm"] = true;
-  if (model.attention_sink) json["attention_sink"] = true;
-}
-
+// Views of the model's memory: HuggingFace names what we keep packed one by one.
 std::vector<NamedValues> exported_tensors(ZebraModel& model) {
   std::vector<NamedValues> tensors;
   for (const auto& unit : model->units()) {
@@ -88,52 +38,96 @@ std::vector<NamedValues> exported_tensors(ZebraModel& model) {
   return tensors;
 }
 
-}  // namespace
-
-std::string huggingface_config(const Config& config, const Tokenizer& tokenizer) {
-  const auto& model = config.model;
-  Json json = {{"architectures", {"ZebraForCausalLM"}},
-               {"model_type", "zebra"},
-               {"hidden_act", "silu"},
-               {"hidden_size", model.hidden_size},
-               {"intermediate_size", model.intermediate_size},
-               {"num_hidden_layers", model.num_hidden_layers},
-               {"num_attention_heads", model.num_attention_heads},
-               {"num_key_value_heads", model.num_key_value_heads.value()},
-               {"head_dim", model.head_dim.value()},
-               {"vocab_size", model.vocab_size.value()},
-               {"max_position_embeddings", model.max_position_embeddings.value()},
-               {"rms_norm_eps", model.rms_norm_eps},
-               {"initializer_range", model.initializer_range},
-               {"attention_bias", false},
-               {"mlp_bias", false},
-               {"attention_dropout", 0.0},
-               {"tie_word_embeddings", model.tie_word_embeddings},
-               {"bos_token_id", tokenizer.bos()},
-               {"eos_token_id", tokenizer.eos()},
-               {"torch_dtype", config.train.precision == Precision::bf16 ? "bfloat16" : "float32"},
-               {"use_cache", true}};
-  add_rope(json, model);
-  add_layers(json, model);
-  return json.dump(2) + "\n";
+std::vector<std::vector<NamedValues>> in_shards(const std::vector<NamedValues>& tensors,
+                                                std::int64_t shard_bytes) {
+  std::vector<std::vector<NamedValues>> shards(1);
+  std::int64_t bytes = 0;
+  for (const auto& tensor : tensors) {
+    const auto own = static_cast<std::int64_t>(tensor.values.nbytes());
+    if (bytes + own > shard_bytes && !shards.back().empty()) {
+      shards.emplace_back();
+      bytes = 0;
+    }
+    shards.back().push_back(tensor);
+    bytes += own;
+  }
+  return shards;
 }
 
+std::string shard_name(std::size_t number, std::size_t count) {
+  char name[64];
+  std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", number, count);
+  return name;
+}
+
+void write_weights(const fs::path& folder, ZebraModel& model, std::int64_t shard_bytes) {
+  const auto shards = in_shards(exported_tensors(model), shard_bytes);
+  if (shards.size() == 1) {
+    write_safetensors(folder / "model.safetensors", shards.front());
+    return;
+  }
+  std::uint64_t total = 0;
+  Json file_of = Json::object();
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    const std::string name = shard_name(i + 1, shards.size());
+    write_safetensors(folder / name, shards[i]);
+    for (const auto& tensor : shards[i]) {
+      file_of[tensor.name] = name;
+      total += tensor.values.nbytes();
+    }
+  }
+  const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", file_of}};
+  write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
+}
+
+void write_tokenizer(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
+                     DocumentTokens tokens) {
+  write_file_atomically(folder / "tokenizer.model", read_file(tokenizer.path()));
+  const auto model = read_sentencepiece_model(tokenizer.path());
+  const auto longest = config.model.max_position_embeddings.value();
+  write_file_atomically(folder / "tokenizer_config.json",
+                        tokenizer_config_json(model, tokens, longest));
+  const std::string obstacle = obstacle_to_tokenizer_json(model);
+  if (obstacle.empty()) {
+    write_file_atomically(folder / "tokenizer.json", tokenizer_json(model, tokens));
+  } else {
+    log_warning("no tokenizer.json is written, because " + obstacle +
+                "; programs that need one must convert tokenizer.model by themselves");
+  }
+}
+
+void write_export(const fs::path& folder, const Config& config, ZebraModel& model,
+                  const Tokenizer& tokenizer, std::int64_t shard_bytes) {
+  const DocumentTokens tokens = {tokenizer.bos(), tokenizer.eos()};
+  write_file_atomically(folder / "config.json", exported_config(config, tokens));
+  write_file_atomically(folder / "generation_config.json", exported_generation_config(tokens));
+  if (exported_architecture(config.model) == ExportedArchitecture::zebra) {
+    // The last word of the command that would run it is its path.
+    const auto script = python_command("huggingface/modeling_zebra.py", {}).back();
+    write_file_atomically(folder / "modeling_zebra.py", read_file(script));
+  }
+  write_tokenizer(folder, config, tokenizer, tokens);
+  write_weights(folder, model, shard_bytes);
+  flush_to_disk(folder);
+}
+
+}  // namespace
+
 void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
-                        const std::filesystem::path& output) {
+                        const fs::path& output, std::int64_t shard_bytes) {
   const auto folder = folder_path(output);
-  if (std::filesystem::exists(folder)) {
+  if (fs::exists(folder)) {
     throw InputError(folder.string() + ": exists already; name a new folder or remove it first");
   }
-  const std::filesystem::path beside = folder.string() + ".partial-" + std::to_string(::getpid());
+  const fs::path beside = folder.string() + ".partial-" + std::to_string(::getpid());
   try {
-    std::filesystem::create_directories(beside);
-    write_file_atomically(beside / "config.json", huggingface_config(config, tokenizer));
-    write_safetensors(beside / "model.safetensors", exported_tensors(model));
-    write_file_atomically(beside / "tokenizer.model", read_file(tokenizer.path()));
-    std::filesystem::rename(beside, folder);
+    fs::create_directories(beside);
+    write_export(beside, config, model, tokenizer, shard_bytes);
+    fs::rename(beside, folder);
+    flush_to_disk(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
   } catch (const std::exception& error) {
     std::error_code ignored;
-    std::filesystem::remove_all(beside, ignored);
+    fs::remove_all(beside, ignored);
     throw RunError(folder.string() + ": cannot write the export: " + error.what());
   }
 }

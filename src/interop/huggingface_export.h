@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <string>
 
 #include "config/config.h"
 #include "data/tokenizer.h"
@@ -9,16 +9,20 @@
 
 namespace zebra {
 
-/// Writes `folder` with config.json, model.safetensors (HuggingFace's Llama names and shapes, in
-/// the model's own type) and tokenizer.model, beside and renamed. An existing folder is refused.
-/// Throws InputError or RunError.
-void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
-                        const std::filesystem::path& folder);
+/// Bytes of tensors that one safetensors file of an export holds at most (a tensor is never split).
+inline constexpr std::int64_t kDefaultShardBytes = 5'000'000'000;
 
-/// The text of config.json: Llama's keys with `rope_theta` and `rope_scaling` as yesterday's
-/// transformers read them and `rope_parameters` as today's do, `layer_types` and `sliding_window`
-/// (window_size + 1) for local layers, and Zebra's own keys, so that a model section can be made
-/// from it again.
-std::string huggingface_config(const Config& config, const Tokenizer& tokenizer);
+/// Writes `folder` as transformers opens it: config.json (see exported_config.h), the weights in
+/// the model's own type under HuggingFace's Llama names, tokenizer.json where it is exact (see
+/// tokenizer_json.h; else the reason is logged), tokenizer_config.json, tokenizer.model,
+/// generation_config.json, and modeling_zebra.py where no stock architecture holds the model.
+/// Weights of more than `shard_bytes` become model-00001-of-0000N.safetensors with
+/// model.safetensors.index.json. Each tensor is copied to the host only while it is written.
+///
+/// Everything is written beside `folder`, flushed to the disk and renamed. An existing folder is
+/// refused. Throws InputError or RunError.
+void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
+                        const std::filesystem::path& folder,
+                        std::int64_t shard_bytes = kDefaultShardBytes);
 
 }  // namespace zebra

@@ -44,6 +44,8 @@ void MetricsLog::add(const StepMetrics& metrics) {
   row["tokens"] = metrics.tokens;
   row["tokens_per_second"] = metrics.tokens_per_second;
   row["seconds"] = metrics.seconds;
+  if (metrics.checkpoint_seconds_lost > 0.0)
+    row["checkpoint_seconds_lost"] = metrics.checkpoint_seconds_lost;
   if (const auto memory = resident_memory_gib()) row["memory_gib"] = *memory;
   write(row);
 }

@@ -18,6 +18,7 @@ struct StepMetrics {
   bool skipped;
   std::int64_t tokens;  ///< read by the model so far, in the whole run
   double tokens_per_second, seconds;
+  double checkpoint_seconds_lost = 0.0;  ///< for which training stood still since the row before
 };
 
 /// metrics.jsonl: one object per logged step or validation. Numbers read back as the same values,

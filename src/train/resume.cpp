@@ -1,21 +1,30 @@
 #include "train/resume.h"
 
+#include <ranges>
+
 #include "base/error.h"
+#include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/verification.h"
 #include "config/load.h"
 
 namespace zebra {
+namespace {
 
-std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
-                                                          const std::string& resume) {
+constexpr const char* kSeparator = "\n";
+
+// The newest first, or the one that was asked for.
+std::vector<std::string> candidates(const Config& config, const std::string& resume) {
   const auto places = list_checkpoints(config.run.dir);
   if (resume == "auto") {
-    if (places.empty()) return std::nullopt;
-    return places.back().folder;
+    std::vector<std::string> newest_first;
+    for (const auto& place : std::views::reverse(places))
+      newest_first.push_back(place.folder.string());
+    return newest_first;
   }
   if (resume == "never") {
-    if (places.empty()) return std::nullopt;
+    if (places.empty()) return {};
     throw InputError(config.run.dir.string() +
                      ": --resume never, but this run.dir holds checkpoints up to step " +
                      std::to_string(places.back().step) +
@@ -29,7 +38,68 @@ std::optional<std::filesystem::path> checkpoint_to_resume(const Config& config,
                      std::to_string(step) + " of --resume " + resume +
                      "; leave out --resume to go on from the newest, or set another run.dir");
   }
-  return folder;
+  return {folder.string()};
+}
+
+// Where to go on from is for one rank to find: another might see a shared folder a moment later.
+std::vector<std::string> agreed_candidates(const Config& config, const std::string& resume,
+                                           Job& job) {
+  std::string found;
+  job.together("looking for a checkpoint", [&] {
+    if (job.is_first()) found = join(candidates(config, resume), kSeparator);
+  });
+  const auto agreed = job.from_first(found, "the checkpoints to go on from");
+  return agreed.empty() ? std::vector<std::string>{} : split(agreed, kSeparator[0]);
+}
+
+std::vector<std::string> faults_of(const std::filesystem::path& checkpoint, Job& job) {
+  std::vector<std::string> own;
+  job.together("verifying the checkpoint", [&] {
+    own = checkpoint_faults(checkpoint, {job.rank(), job.ranks()},
+                            [&](std::uint64_t, std::uint64_t) { job.begin("verifying"); });
+  });
+  std::vector<std::string> faults;
+  for (const auto& text : job.exchange(join(own, kSeparator), "the checkpoint's faults")) {
+    if (text.empty()) continue;
+    for (const auto& fault : split(text, kSeparator[0]))
+      if (std::ranges::find(faults, fault) == faults.end()) faults.push_back(fault);
+  }
+  return faults;
+}
+
+void refuse_damaged(const std::vector<DamagedCheckpoint>& damaged,
+                    const std::string& how_to_go_on) {
+  Problems problems;
+  for (const auto& [folder, faults] : damaged)
+    for (const auto& fault : faults) problems.add(fault);
+  problems.add(how_to_go_on);
+  problems.throw_if_any();
+}
+
+}  // namespace
+
+ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job) {
+  ResumePoint point;
+  for (const auto& candidate : agreed_candidates(config, resume, job)) {
+    auto faults = faults_of(candidate, job);
+    if (faults.empty()) {
+      point.checkpoint = candidate;
+      return point;
+    }
+    point.passed_over.push_back({candidate, std::move(faults)});
+  }
+  if (point.passed_over.empty()) return point;
+  job.together("choosing a checkpoint", [&] {
+    refuse_damaged(point.passed_over,
+                   resume == "auto"
+                       ? config.run.dir.string() +
+                             ": no undamaged checkpoint is left to go on from; restore one from a "
+                             "copy, or set another run.dir to start a new run"
+                       : "--resume " + resume +
+                             ": is damaged; name another checkpoint, or leave out --resume to go "
+                             "on from the newest undamaged one in run.dir");
+  });
+  return point;
 }
 
 std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run) {

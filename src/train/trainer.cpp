@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -9,6 +10,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/names.h"
+#include "distributed/collective_error.h"
 #include "distributed/replica_check.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
@@ -52,7 +54,8 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
-      skip_rule_(config.train.skip_above) {
+      skip_rule_(config.train.skip_above),
+      writer_(job.text_exchange("checkpoint"), [this] { prune(); }) {
   set_numerics(config.train.deterministic);
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   for (const auto& source : data_.sources())
@@ -72,6 +75,10 @@ void Trainer::resume(Checkpoint& checkpoint) {
   skip_rule_.set_state(state.skip);
   state_ = std::move(state);
   newest_checkpoint_ = checkpoint.folder();
+}
+
+void Trainer::start_from(Checkpoint& checkpoint) {
+  load_initial_weights(checkpoint, parallel_.units(), optimizer_);
 }
 
 TrainOutcome Trainer::run(std::int64_t stop_after) {
@@ -94,8 +101,9 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
     const auto metrics = train_step(prefetch.next());
     job_.set_timeout(config_.parallel.timeout);
     if (is_due(config_.logging.every_steps) || metrics.skipped) log_step(metrics);
+    note_saved(writer_.poll(), /*must_succeed=*/false);
     if (skip_rule_.diverged()) {
-      save();
+      save_now();
       return stop(TrainOutcome::diverged, RunState::failed,
                   "diverged: the loss or gradient norm was not finite in " +
                       std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
@@ -106,7 +114,11 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
     }
     if (is_due(config_.eval.every_steps)) validate();
     const int signal = agreed_stop_signal();
-    if (is_due(config_.checkpoint.every_steps) || state_.step == last_step || signal != 0) save();
+    if (state_.step == last_step || signal != 0) {
+      save_now();
+    } else if (is_due(config_.checkpoint.every_steps)) {
+      save_when_due();
+    }
     if (signal != 0 && state_.step < last_step) {
       return stop(TrainOutcome::stopped, RunState::stopped,
                   "stopped by " + stop_signal_name(signal));
@@ -125,6 +137,11 @@ TrainOutcome Trainer::finish() {
 bool Trainer::is_due(std::int64_t every_steps) const {
   return every_steps > 0 &&
          (state_.step % every_steps == 0 || state_.step == config_.train.max_steps);
+}
+
+// The step after this one at which something of that period is due.
+std::int64_t Trainer::next_due(std::int64_t every_steps) const {
+  return std::min((state_.step / every_steps + 1) * every_steps, config_.train.max_steps);
 }
 
 StepMetrics Trainer::train_step(const StepBatch& batch) {
@@ -211,6 +228,7 @@ void Trainer::log_step(const StepMetrics& metrics) {
   StepMetrics row = metrics;
   row.tokens_per_second =
       static_cast<double>(state_.tokens - tokens_last_logged_) / std::max(now - last_logged_, 1e-9);
+  row.checkpoint_seconds_lost = std::exchange(checkpoint_seconds_lost_, 0.0);
   last_logged_ = now;
   tokens_last_logged_ = state_.tokens;
   if (metrics_) metrics_->add(row);
@@ -263,30 +281,76 @@ void Trainer::write_sample() {
                         tokenizer_.decode(tokens) + "\n");
 }
 
-void Trainer::save() {
-  const auto folder = checkpoint_folder(folder_.path(), state_.step);
+void Trainer::save_when_due() {
   const double began = monotonic_seconds();
+  if (config_.checkpoint.when_busy == WhenBusy::skip && is_saving()) {
+    log_warning("step " + std::to_string(state_.step) +
+                "  no checkpoint: the one before is still being written");
+    return;
+  }
+  finish_saving(/*must_succeed=*/false);
+  start_saving();
+  if (!config_.checkpoint.asynchronous) finish_saving(/*must_succeed=*/false);
+  const double lost = monotonic_seconds() - began;
+  last_logged_ += lost;  // the rate is that of training
+  checkpoint_seconds_lost_ += lost;
+}
+
+// A checkpoint that is whole on return, for the end of a run.
+void Trainer::save_now() {
+  finish_saving(/*must_succeed=*/false);
+  start_saving();
+  finish_saving(/*must_succeed=*/true);
+}
+
+// Whether any rank is still at the checkpoint before.
+bool Trainer::is_saving() const {
+  const auto ranks =
+      job_.exchange(writer_.is_busy() ? "busy" : "", "whether a checkpoint is being written");
+  return std::ranges::any_of(ranks, [](const auto& answer) { return !answer.empty(); });
+}
+
+void Trainer::start_saving() {
   TrainingState state = state_;
   state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
-  job_.begin("saving a checkpoint");
+  job_.begin("copying the state for a checkpoint");
   parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
-  write_checkpoint(folder,
-                   {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
-                    training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)},
-                   job_);
-  newest_checkpoint_ = folder;
-  prune();
-  set_status(RunState::running, "");
-  const double took = monotonic_seconds() - began;
-  last_logged_ += took;
-  log_info("step " + std::to_string(state_.step) + "  saved " + folder.string() + " in " +
-           fixed(took, 1) + " s");
+  writer_.start(checkpoint_folder(folder_.path(), state_.step),
+                {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
+                 training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)});
+}
+
+void Trainer::finish_saving(bool must_succeed) {
+  job_.begin("saving a checkpoint");
+  note_saved(writer_.wait([this] { job_.begin("saving a checkpoint"); }), must_succeed);
+}
+
+// Tells what became of a save. A lost rank is an error at once.
+void Trainer::note_saved(const std::optional<CheckpointWriter::Outcome>& saved, bool must_succeed) {
+  if (!saved) return;
+  const std::string step = "step " + std::to_string(saved->step);
+  try {
+    if (saved->error) std::rethrow_exception(saved->error);
+    newest_checkpoint_ = saved->folder;
+    set_status(RunState::running, "");
+    log_info(step + "  saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
+  } catch (const CollectiveError&) {
+    throw;
+  } catch (const RunError& error) {
+    if (must_succeed) throw;
+    set_status(RunState::running, error.what());
+    if (job_.is_first()) {
+      log_error(step + "  " + error.what() + "; training goes on, and the next checkpoint is due " +
+                "at step " + std::to_string(next_due(config_.checkpoint.every_steps)));
+    }
+  }
 }
 
 void Trainer::prune() const {
   if (!job_.is_first()) return;
   try {
-    prune_checkpoints(folder_.path(), config_.checkpoint.keep_last);
+    const auto& keep = config_.checkpoint;
+    prune_checkpoints(folder_.path(), {keep.keep_last, keep.keep_every, keep.keep_best});
   } catch (const std::exception& error) {
     log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "config/config.h"
 #include "data/prefetch.h"
 #include "data/training_data.h"
@@ -32,6 +33,9 @@ enum class TrainOutcome {
 /// A step: gradients of all micro-batches and ranks add up; loss, norm and skip rule decide; AdamW
 /// updates. Then metrics, validation and checkpoint, each when its turn has come. All ranks of the
 /// job do the same and come to the same decisions; the first writes what is for people.
+///
+/// A checkpoint is written while training goes on. One that cannot be saved (a full disk) is
+/// reported, and the next is tried when it is due; only the last one of a run must succeed.
 class Trainer {
  public:
   /// `config` is resolved and has model.vocab_size. Connects the ranks and builds the model with
@@ -43,6 +47,9 @@ class Trainer {
   /// Takes over weights, optimizer, statistics and position. Throws InputError when the checkpoint
   /// does not fit.
   void resume(Checkpoint& checkpoint);
+
+  /// Takes over the weights alone (model.init_from). Throws InputError when they do not fit.
+  void start_from(Checkpoint& checkpoint);
 
   /// Trains up to max_steps, or up to and including `stop_after` where that is not 0.
   TrainOutcome run(std::int64_t stop_after);
@@ -57,12 +64,18 @@ class Trainer {
   void log_step(const StepMetrics& metrics);
   void validate();
   void write_sample();
-  void save();
+  void save_when_due();
+  void save_now();
+  bool is_saving() const;
+  void start_saving();
+  void note_saved(const std::optional<CheckpointWriter::Outcome>& saved, bool must_succeed);
+  void finish_saving(bool must_succeed);
   void prune() const;
   TrainOutcome finish();
   TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
 
   bool is_due(std::int64_t every_steps) const;
+  std::int64_t next_due(std::int64_t every_steps) const;
   void set_status(RunState state, const std::string& reason) const;
 
   Config config_;
@@ -80,9 +93,11 @@ class Trainer {
   TrainingState state_;
   std::filesystem::path newest_checkpoint_;
   std::unique_ptr<MetricsLog> metrics_;  // on the first rank
+  CheckpointWriter writer_;
 
   double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
   double last_logged_ = 0.0;
+  double checkpoint_seconds_lost_ = 0.0;  // since the last logged step
   std::int64_t tokens_last_logged_ = 0;
 };
 

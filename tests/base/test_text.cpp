@@ -9,6 +9,13 @@
 namespace zebra {
 namespace {
 
+TEST_CASE("splitting") {
+  using Parts = std::vector<std::string>;
+  CHECK(split("a,b", ',') == Parts{"a", "b"});
+  CHECK(split("", ',') == Parts{""});
+  CHECK(split(",a,,", ',') == Parts{"", "a", "", ""});
+}
+
 TEST_CASE("numbers read back as the same value") {
   for (const double value : {0.1, 1.0 / 3.0, 1e-300, 12345678.9, -0.0, 5e-324}) {
     REQUIRE(std::strtod(round_trip(value).c_str(), nullptr) == value);

@@ -30,7 +30,7 @@ struct State {
   TestRank rank;
   std::unique_ptr<ShardedDataParallel> parallel;
   std::unique_ptr<AdamW> optimizer;
-  Job job{Launch{}};
+  TextExchange texts{nullptr, 0, 1};
 
   explicit State(std::int64_t seed, torch::ScalarType type) {
     const ShardingOptions options = {Sharding::none, type, torch::kFloat32};
@@ -50,7 +50,7 @@ struct State {
             nlohmann::ordered_json training = {{"key", 1.5}}) {
     write_text(folder / "tok.model", "stands for a tokenizer");
     write_checkpoint(checkpoint_folder(folder.path() / "run", step),
-                     {step, config_for(folder), folder / "tok.model", training, tensors()}, job);
+                     {step, config_for(folder), folder / "tok.model", training, tensors()}, texts);
   }
 };
 
@@ -149,7 +149,7 @@ TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
   const auto at = checkpoint_folder(folder.path() / "run", 7);
   const CheckpointContent content = {
       7, config_for(folder), folder / "no such tokenizer", {}, state.tensors()};
-  REQUIRE_THROWS_AS(write_checkpoint(at, content, state.job), RunError);
+  REQUIRE_THROWS_AS(write_checkpoint(at, content, state.texts), RunError);
   REQUIRE(std::filesystem::is_empty(at.parent_path()));
 }
 

@@ -44,10 +44,49 @@ TEST_CASE("only whole checkpoints are listed, in order of their steps") {
 TEST_CASE("pruning keeps the newest, and never removes the only one") {
   const TemporaryFolder run;
   for (const std::int64_t step : {1, 2, 3, 4}) make_checkpoint(run.path(), step);
-  prune_checkpoints(run.path(), 2);
+  prune_checkpoints(run.path(), {.keep_last = 2});
   REQUIRE(steps(run.path()) == std::vector<std::int64_t>{3, 4});
-  prune_checkpoints(run.path(), 0);
+  prune_checkpoints(run.path(), {.keep_last = 0});
   REQUIRE(steps(run.path()) == std::vector<std::int64_t>{4});
+}
+
+TEST_CASE("multiples and the best stay too") {
+  const TemporaryFolder run;
+  const std::map<std::int64_t, double> losses = {{10, 3.0}, {20, 1.0}, {40, 2.0}, {50, 2.0}};
+  for (const std::int64_t step : {10, 20, 30, 40, 50, 60}) {
+    const auto loss = losses.find(step);
+    make_checkpoint(run.path(), step,
+                    loss == losses.end()
+                        ? nlohmann::ordered_json::object()
+                        : nlohmann::ordered_json{{"validation_loss", loss->second}});
+  }
+  const auto superfluous = [&](const Retention& retention) {
+    std::vector<std::int64_t> steps;
+    for (const auto& place : superfluous_checkpoints(run.path(), retention))
+      steps.push_back(place.step);
+    return steps;
+  };
+  using Steps = std::vector<std::int64_t>;
+  REQUIRE(superfluous({.keep_last = 2}) == Steps{10, 20, 30, 40});
+  REQUIRE(superfluous({.keep_last = 1, .keep_every = 30}) == Steps{10, 20, 40, 50});
+  REQUIRE(superfluous({.keep_last = 1, .keep_best = 2}) == Steps{10, 30, 50});
+  REQUIRE(superfluous({.keep_last = 1, .keep_every = 20, .keep_best = 1}) == Steps{10, 30, 50});
+  REQUIRE(superfluous({.keep_last = 9}).empty());
+  REQUIRE(superfluous({.keep_last = 1, .keep_best = 9}) == Steps{30});
+  REQUIRE(superfluous_checkpoints(run / "nothing", {.keep_last = 1}).empty());
+}
+
+TEST_CASE("a damaged checkpoint is set aside under a name that is free") {
+  const TemporaryFolder run;
+  for (const auto* name : {"step-00000007.corrupt", "step-00000007.corrupt-2"}) {
+    make_checkpoint(run.path(), 7);
+    const auto aside = set_aside(checkpoint_folder(run.path(), 7));
+    REQUIRE(aside == run / "checkpoints" / name);
+    REQUIRE(std::filesystem::exists(aside / Manifest::kFileName));
+    REQUIRE(steps(run.path()).empty());
+  }
+  remove_partial_checkpoints(run.path());
+  REQUIRE(std::filesystem::exists(run / "checkpoints/step-00000007.corrupt"));
 }
 
 TEST_CASE("RUN_OR_CHECKPOINT") {

@@ -106,7 +106,8 @@ void save(const Shape& shape, const TemporaryFolder& folder) {
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
     State state(shape, own);
     state.set_known();
-    write_checkpoint(folder / "checkpoint", content_of(state, own, folder), job);
+    auto texts = job.text_exchange("checkpoint");
+    write_checkpoint(folder / "checkpoint", content_of(state, own, folder), texts);
   });
 }
 
@@ -182,6 +183,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
     State state(shape, own);
     state.set_known();
+    auto texts = job.text_exchange("checkpoint");
     auto content = content_of(state, own, folder);
     if (own.rank == faulty) {
       if (in_manifest)
@@ -190,14 +192,14 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
         content.groups[1].first = "missing/exp_avg";  // a folder that is not there
     }
     try {
-      write_checkpoint(run / "checkpoint", content, job);
+      write_checkpoint(run / "checkpoint", content, texts);
     } catch (const RunError& error) {
       messages[static_cast<std::size_t>(own.rank)] = error.what();
     }
     job.exchange("", "the end of the first save");
     if (own.rank == 0) nothing_left = std::filesystem::is_empty(run);
     // The ranks are still in step.
-    write_checkpoint(run / "checkpoint", content_of(state, own, folder), job);
+    write_checkpoint(run / "checkpoint", content_of(state, own, folder), texts);
   });
   REQUIRE(nothing_left);
   REQUIRE_NOTHROW(Checkpoint(run / "checkpoint"));

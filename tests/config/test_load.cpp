@@ -185,16 +185,17 @@ TEST_CASE("A mistake behind an anchor is told where it was written") {
 TEST_CASE("A resumed run may change what does not change the result of a step") {
   for (const std::string key :
        {"parallel.sharding", "parallel.replicas", "train.activation_checkpointing",
-        "checkpoint.every_steps", "checkpoint.keep_last", "eval.every_steps", "eval.max_tokens",
-        "logging.every_steps", "run.device", "train.micro_batch_size", "train.max_steps"}) {
+        "checkpoint.every_steps", "checkpoint.keep_last", "checkpoint.asynchronous",
+        "eval.every_steps", "eval.max_tokens", "logging.every_steps", "run.device",
+        "train.micro_batch_size", "train.max_steps"}) {
     INFO(key);
     CHECK(may_change_on_resume(key));
   }
   for (const std::string key :
-       {"run.seed", "run.dir", "run.name", "model.hidden_size", "model.rope_scaling.factor",
-        "data.train", "data.sequence_length", "optimizer.lr", "schedule.warmup_steps",
-        "train.global_batch_size", "train.precision", "train.grad_clip", "train", "max_steps", "",
-        "no.such_key"}) {
+       {"run.seed", "run.dir", "run.name", "model.init_from", "model.hidden_size",
+        "model.rope_scaling.factor", "data.train", "data.sequence_length", "optimizer.lr",
+        "schedule.warmup_steps", "train.global_batch_size", "train.precision", "train.grad_clip",
+        "train", "max_steps", "", "no.such_key"}) {
     INFO(key);
     CHECK_FALSE(may_change_on_resume(key));
   }

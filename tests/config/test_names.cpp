@@ -36,6 +36,7 @@ TEST_CASE("Every choice has the name that the run file uses") {
   check_table<Precision>({"fp32", "bf16"});
   check_table<ActivationCheckpointing>({"none", "full", "selective", "every_2"});
   check_table<Sharding>({"none", "optimizer", "gradients", "full"});
+  check_table<WhenBusy>({"wait", "skip"});
   CHECK(value_named<RopeScaling>("yarn") == RopeScaling::yarn);
   CHECK(value_named<Device>("auto") == Device::automatic);
 }

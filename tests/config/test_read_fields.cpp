@@ -119,7 +119,8 @@ TEST_CASE("Lists of sources are read, and refused element by element") {
   CHECK(config.data.train[0].weight == 3.0);
   CHECK(config.data.train[1].weight == 0.25);
   CHECK(config.data.validation.empty());
-  CHECK(complaint("data.train=[]") == "data.train: must not be an empty list");
+  CHECK(complaint("data.train=[]") ==
+        "data.train: missing: give the datasets to train on, such as [{path: FOLDER}]");
   CHECK(complaint("data.train=a") ==
         "data.train: must be a list of maps, such as [{path: FOLDER}], not \"a\"");
   CHECK(complaint("data.train=[a]") ==
@@ -154,18 +155,18 @@ TEST_CASE("Missing required keys are named where their section stands") {
   CHECK(refusal_of("") ==
         "run.yaml: run.dir: missing, and it has no default; give it\n"
         "run.yaml: model.hidden_size: missing, and it has no default; give it, or choose a "
-        "model.preset\n"
+        "model.preset or model.init_from\n"
         "run.yaml: model.intermediate_size: missing, and it has no default; give it, or choose a "
-        "model.preset\n"
+        "model.preset or model.init_from\n"
         "run.yaml: model.num_hidden_layers: missing, and it has no default; give it, or choose a "
-        "model.preset\n"
+        "model.preset or model.init_from\n"
         "run.yaml: model.num_attention_heads: missing, and it has no default; give it, or choose a "
-        "model.preset\n"
+        "model.preset or model.init_from\n"
         "run.yaml: data.tokenizer: missing, and it has no default; give it\n"
-        "run.yaml: data.train: missing, and it has no default; give it\n"
         "run.yaml: data.sequence_length: missing, and it has no default; give it\n"
         "run.yaml: train.max_steps: missing, and it has no default; give it\n"
-        "run.yaml: train.global_batch_size: missing, and it has no default; give it");
+        "run.yaml: train.global_batch_size: missing, and it has no default; give it\n"
+        "run.yaml: data.train: missing: give the datasets to train on, such as [{path: FOLDER}]");
   std::string yaml = kRunFile;
   yaml.erase(yaml.find("max_steps: 21, "), 15);
   CHECK(refusal_of(yaml) == "run.yaml:6: train.max_steps: missing, and it has no default; give it");

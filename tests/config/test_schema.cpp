@@ -61,7 +61,6 @@ TEST_CASE("The schema states types, bounds, choices and defaults") {
   CHECK(type.at("default") == "cosine");
   CHECK(property(schema, "model.preset").at("enum").size() == 5);
   CHECK(property(schema, "data.document_mask").at("default") == true);
-  CHECK(property(schema, "data.train").at("minItems") == 1);
   CHECK(property(schema, "data.train[]").at("required") == Json::parse(R"(["path"])"));
   CHECK_FALSE(property(schema, "model.head_dim").contains("default"));
   CHECK(property(schema, "model.head_dim").at("maximum") == 256);

@@ -168,6 +168,19 @@ TEST_CASE("Skipping ordinary steps is refused") {
   CHECK(config_with({"train.skip_above=0"}).train.skip_above == 0.0);
 }
 
+TEST_CASE("Only a model that is not trained here has neither steps nor data") {
+  const std::vector<std::string> imported = {"train.max_steps=0", "schedule.warmup_steps=0"};
+  const auto with_data = [&](const std::string& data) {
+    auto overrides = imported;
+    overrides.push_back(data);
+    return refusal_with(overrides);
+  };
+  CHECK(with_data("data.train=[]") == "accepted");
+  CHECK_THAT(with_data("data.train=[{path: d}]"),
+             Contains("train.max_steps: must be at least 1, not 0"));
+  CHECK_THAT(refusal_with({"data.train=[]"}), Contains("data.train: missing"));
+}
+
 TEST_CASE("One mistake is not reported by every check that depends on it") {
   for (const std::string bad : {"model.hidden_size=0",
                                 "model.num_attention_heads=x",

@@ -45,6 +45,11 @@ Config unusual() {
                       "train.deterministic=false",
                       "checkpoint.every_steps=7",
                       "checkpoint.keep_last=2",
+                      "checkpoint.keep_every=50",
+                      "checkpoint.keep_best=4",
+                      "checkpoint.asynchronous=false",
+                      "checkpoint.when_busy=skip",
+                      "model.init_from=/origin@best",
                       "eval.every_steps=4",
                       "eval.max_tokens=66",
                       "logging.every_steps=3"});
@@ -85,7 +90,8 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "  skip_above: 0.0\n  z_loss: 0.0\n  deterministic: true\n"
       "parallel:\n  sharding: none\n  replicas: 1\n  reduce_precision: fp32\n"
       "  first_step_timeout: 1800.0\n  timeout: 300.0\n  check_replicas_every: 0\n"
-      "checkpoint:\n  every_steps: 1000\n  keep_last: 3\n"
+      "checkpoint:\n  every_steps: 1000\n  keep_last: 3\n  keep_every: 0\n  keep_best: 0\n"
+      "  asynchronous: true\n  when_busy: wait\n"
       "eval:\n  every_steps: 0\n  max_tokens: 1048576\n"
       "logging:\n  every_steps: 1\n");
 }

@@ -1,0 +1,261 @@
+#include "checkpoint/fork.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/verification.h"
+#include "config/read_yaml.h"
+#include "data/training_data.h"
+
+namespace zebra {
+namespace {
+
+constexpr const char* kConfigFile = "config.yaml";
+constexpr const char* kTokenizerFile = "tokenizer.model";
+
+/// Keys on which the names or shapes of a model's tensors depend.
+constexpr std::array<std::string_view, 10> kShapeKeys = {
+    "hidden_size",         "intermediate_size",   "num_hidden_layers",
+    "num_attention_heads", "num_key_value_heads", "head_dim",
+    "vocab_size",          "tie_word_embeddings", "qk_norm",
+    "attention_sink"};
+
+/// Keys that say what a resolved attention_pattern says already.
+constexpr std::array kShortForms = {"self_attn_type", "layer_group_size", "global_layer"};
+
+struct SettledKey {
+  const char *section, *key, *why;
+};
+constexpr SettledKey kSettledKeys[] = {
+    {"run", "dir", "is what --output says; leave it out"},
+    {"run", "name", "is what --name says; leave it out"},
+    {"data", "tokenizer",
+     "must stay the checkpoint's, whose tokens its weights know; leave it out"},
+    {"model", "preset", "changes nothing, the checkpoint's own shape wins; leave it out"},
+    {"model", "init_from", "cannot be, the weights are the checkpoint's; leave it out"}};
+
+/// What the overrides give, laid over one another. Throws InputError when one does not parse.
+Value merged(const std::vector<std::string>& overrides) {
+  Value all;
+  all.kind = Value::Kind::map;
+  Problems problems;
+  for (const auto& text : overrides) {
+    try {
+      merge(all, parse_override(text));
+    } catch (const InputError& error) {
+      problems.add(error.what());
+    }
+  }
+  problems.throw_if_any();
+  return all;
+}
+
+bool gives(const Value& overrides, const std::string& section, const std::string& key) {
+  const Entry* entry = overrides.find(section);
+  return entry != nullptr && entry->value.find(key) != nullptr;
+}
+
+void check_output(const std::filesystem::path& output, Problems& problems) {
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(output, error);
+  if (status.type() == std::filesystem::file_type::not_found) return;
+  problems.add(output.string() + (std::filesystem::exists(status)
+                                      ? ": exists already; name a new folder with --output"
+                                      : ": cannot be looked at: " + error.message()));
+}
+
+/// The checkpoint's configuration with the overrides. A short form of the layout gets its way over
+/// the resolved pattern; shape and weights come from the checkpoint, whatever its run took them
+/// from.
+Config load_with(const std::filesystem::path& file, const Value& given,
+                 const std::vector<std::string>& overrides) {
+  std::vector<std::string> all = overrides;
+  const bool has_short_form =
+      std::ranges::any_of(kShortForms, [&](const char* key) { return gives(given, "model", key); });
+  if (has_short_form && !gives(given, "model", "attention_pattern"))
+    all.emplace_back("model.attention_pattern=");
+  all.emplace_back("model.preset=");
+  all.emplace_back("model.init_from=");
+  return load_config({file}, all);
+}
+
+/// Adds what would give the model other tensors than the checkpoint holds.
+void check_shapes(const Config& saved, const std::vector<ConfigDifference>& changes,
+                  Problems& problems) {
+  constexpr std::string_view kSection = "model.";
+  for (const auto& [key, before, after] : changes) {
+    if (!key.starts_with(kSection)) continue;
+    const std::string_view name = std::string_view(key).substr(kSection.size());
+    const std::string change = key + ": " + before + " -> " + after + ": ";
+    if (std::ranges::find(kShapeKeys, name) != kShapeKeys.end()) {
+      problems.add(change + "would change the shapes of tensors, which a fork takes as they are");
+    } else if (name == "attention_pattern" && saved.model.attention_sink) {
+      problems.add(change +
+                   "only local layers have an attention sink (model.attention_sink), so "
+                   "the checkpoint lacks some or has too many");
+    }
+  }
+}
+
+bool is_in(const std::string& key, const std::string& section) {
+  return key.starts_with(section + ".");
+}
+
+bool any_changed(const std::vector<ConfigDifference>& changes,
+                 const std::function<bool(const std::string&)>& matches) {
+  return std::ranges::any_of(changes, [&](const auto& change) { return matches(change.key); });
+}
+
+/// Whether the model, judged anew, might get another validation loss.
+bool changes_validation(const std::vector<ConfigDifference>& changes) {
+  return any_changed(changes, [](const std::string& key) {
+    const bool trains_only = key == "data.train" || key == "model.initializer_range";
+    return !trains_only && (is_in(key, "model") || is_in(key, "data") || key == "train.precision" ||
+                            key == "eval.max_tokens");
+  });
+}
+
+/// The training state from which the fork goes on.
+nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fork) {
+  auto training = checkpoint.training();
+  const bool other_data =
+      any_changed(fork.changes, [](const std::string& key) { return key == "data.train"; });
+  if (other_data) {
+    const Tokenizer tokenizer(checkpoint.tokenizer_path());
+    training["dataset_fingerprints"] = nlohmann::ordered_json::array();
+    for (const auto& dataset :
+         open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size.value()))
+      training["dataset_fingerprints"].push_back(dataset->fingerprint());
+  }
+  if (changes_validation(fork.changes)) training.erase("validation_loss");
+  training["forked_from"] = {{"checkpoint", std::filesystem::absolute(fork.origin).string()},
+                             {"step", checkpoint.step()}};
+  return training;
+}
+
+FileRecord write_text(const std::filesystem::path& path, const std::string& text) {
+  FileWriter writer(path);
+  writer.write(text);
+  writer.commit();
+  return {text.size(), hash_of(text)};
+}
+
+/// Writes the run folder of a fork under another name.
+class ForkWriter {
+ public:
+  ForkWriter(const Fork& fork, std::filesystem::path run,
+             const std::function<void(std::uint64_t, std::uint64_t)>& progress)
+      : fork_(fork), run_(std::move(run)), progress_(progress) {
+    for (const auto& [name, record] : fork.manifest.files) bytes_ += record.size;
+  }
+
+  void write() {
+    const auto folder = checkpoint_folder(run_, fork_.manifest.step);
+    std::filesystem::create_directories(folder);
+    Manifest manifest = fork_.manifest;
+    const std::string config = to_yaml(fork_.config);
+    for (const auto& [name, record] : fork_.manifest.files)
+      if (name != kConfigFile) copy(name, folder);
+    manifest.files[kConfigFile] = write_text(folder / kConfigFile, config);
+    write_text(folder / Manifest::kFileName, manifest.to_text());
+    copy(kTokenizerFile, run_);
+    write_text(run_ / kConfigFile, config);
+    for (const auto& path : {folder, folder.parent_path(), run_}) flush_to_disk(path);
+  }
+
+ private:
+  void copy(const std::string& name, const std::filesystem::path& to) {
+    const auto from = fork_.origin / name;
+    FileWriter writer(to / name);
+    const auto hash = hash_in_blocks(from, [&](std::string_view block) {
+      writer.write(block);
+      bytes_done_ = std::min(bytes_done_ + block.size(), bytes_);
+      if (progress_) progress_(bytes_done_, bytes_);
+    });
+    if (hash != fork_.manifest.files.at(name).hash) {
+      throw InputError(from.string() +
+                       ": is corrupt: its content does not match the manifest's hash; fork another "
+                       "checkpoint");
+    }
+    writer.commit();
+  }
+
+  const Fork& fork_;
+  std::filesystem::path run_;
+  const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
+  std::uint64_t bytes_ = 0, bytes_done_ = 0;
+};
+
+}  // namespace
+
+Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) {
+  Checkpoint checkpoint(origin);
+  const auto manifest_path = origin / Manifest::kFileName;
+  auto manifest = Manifest::from_text(read_file(manifest_path), manifest_path);
+  if (!parts_by_group(manifest).contains("exp_avg")) {
+    throw InputError(origin.string() +
+                     ": holds weights and no training state to go on from; name it as "
+                     "model.init_from in a run file to start a run from its weights");
+  }
+  const Config saved = checkpoint.config();
+  const Value given = merged(options.overrides);
+  const auto run = folder_path(std::filesystem::absolute(options.output).lexically_normal());
+  Problems problems;
+  check_output(run, problems);
+  for (const auto& [section, key, why] : kSettledKeys) {
+    if (gives(given, section, key))
+      problems.add("--set " + std::string(section) + "." + key + ": " + why);
+  }
+  Fork fork{origin, {}, {}, std::move(manifest)};
+  try {
+    fork.config = load_with(origin / kConfigFile, given, options.overrides);
+  } catch (const InputError& error) {
+    problems.add(error.what());
+    problems.throw_if_any();
+  }
+  fork.config.run.dir = run;
+  fork.config.run.name = options.name.empty() ? run.filename().string() : options.name;
+  fork.config.data.tokenizer = run / kTokenizerFile;
+  fork.changes = differences(saved, fork.config);
+  std::erase_if(fork.changes, [](const ConfigDifference& change) {
+    return change.key == "run.dir" || change.key == "run.name" || change.key == "data.tokenizer";
+  });
+  check_shapes(saved, fork.changes, problems);
+  problems.throw_if_any();
+  fork.manifest.training = forked_state(checkpoint, fork);
+  return fork;
+}
+
+void write_fork(
+    const Fork& fork,
+    const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress) {
+  const auto& run = fork.config.run.dir;
+  const std::filesystem::path beside = run.string() + ".partial-" + std::to_string(::getpid());
+  const auto remove_beside = [&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(beside, ignored);
+  };
+  try {
+    std::filesystem::remove_all(beside);
+    ForkWriter(fork, beside, progress).write();
+    if (std::filesystem::exists(run)) throw RunError("it exists already");
+    std::filesystem::rename(beside, run);
+    flush_to_disk(run.parent_path());
+  } catch (const InputError&) {
+    remove_beside();
+    throw;
+  } catch (const std::exception& error) {
+    remove_beside();
+    throw RunError(run.string() + ": cannot be written: " + error.what());
+  }
+}
+
+}  // namespace zebra

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace zebra {
+
+/// What a folder within a run's `checkpoints` is.
+enum class EntryState {
+  whole,        ///< as far as its manifest and the sizes of its files tell
+  damaged,      ///< it has a manifest, which does not describe its files
+  unreadable,   ///< it has a manifest, of a newer format or that cannot be read
+  no_manifest,  ///< named like a checkpoint: an interrupted deletion, or the manifest was lost
+  interrupted,  ///< step-00000200.partial-77: a save that was not completed
+  set_aside,    ///< step-00000200.corrupt: found damaged when a run went on
+  unknown,      ///< none of these
+};
+
+struct CheckpointEntry {
+  std::filesystem::path folder;
+  EntryState state = EntryState::unknown;
+  std::int64_t step = -1;           ///< -1: unknown
+  std::vector<std::string> faults;  ///< of damaged and unreadable ones
+  std::uint64_t bytes = 0, files = 0;
+  std::string written;  ///< "2026-01-31T12:00:00Z"
+  std::optional<double> validation_loss;
+  std::optional<std::int64_t> tokens;
+
+  bool has_manifest() const;
+  /// What an interrupted save or deletion, or a damaged checkpoint, left behind.
+  bool is_leftover() const;
+};
+
+/// "whole", "interrupted save", …
+std::string name_of(EntryState state);
+
+/// Everything in a run's folder `checkpoints`, by step. Reads manifests and sizes only. Throws
+/// InputError when the folder cannot be read; one that does not exist is empty.
+std::vector<CheckpointEntry> checkpoint_entries(const std::filesystem::path& run);
+
+/// The run that `path` means: a run folder, or the folder `checkpoints` in it. Throws InputError
+/// when there is no such folder or it is neither.
+std::filesystem::path run_of(const std::string& path);
+
+/// When a file or folder was last written, UTC: "2026-01-31T12:00:00Z"; empty when that is unknown.
+std::string written_text(const std::filesystem::path& path);
+
+}  // namespace zebra

@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "config/load.h"
+#include "interop/huggingface_import.h"
+#include "model/layout.h"
+
+namespace zebra {
+namespace {
+
+struct ImportOptions {
+  std::string folder, output, tokenizer;
+  bool dry_run = false;
+};
+
+// The section of the resolved file, its own line included.
+std::string model_section(const Config& config) {
+  const std::string yaml = to_yaml(config);
+  const std::size_t begin = yaml.find("\nmodel:\n") + 1;
+  std::size_t end = yaml.find('\n', begin) + 1;
+  while (end < yaml.size() && yaml[end] == ' ') end = yaml.find('\n', end) + 1;
+  return yaml.substr(begin, end - begin);
+}
+
+std::string layout_text(const ModelSection& model) {
+  const auto kinds = layer_kinds(model);
+  const auto globals = std::count(kinds.begin(), kinds.end(), LayerKind::global);
+  const std::string layers = std::to_string(kinds.size()) + " layers, ";
+  if (globals == model.num_hidden_layers) return layers + "all global";
+  const std::string window = "window " + window_in_words(*model.window_size);
+  if (globals == 0) return layers + "all local, " + window;
+  return layers + std::to_string(globals) + " global (" + *model.attention_pattern + "), " + window;
+}
+
+std::string types_text(const std::vector<torch::ScalarType>& types) {
+  std::vector<std::string> names;
+  for (const auto type : types) {
+    names.push_back(type == torch::kFloat32    ? "float32"
+                    : type == torch::kBFloat16 ? "bfloat16"
+                                               : "float16");
+  }
+  return join(names, " and ");
+}
+
+void print_summary(const HuggingFaceImport& imported) {
+  const auto& config = imported.config;
+  std::cout << config.run.name << " (" << imported.model_type << ")\n"
+            << "  layout      " << layout_text(config.model) << "\n"
+            << "  parameters  " << with_commas(imported.parameters) << ", stored as "
+            << types_text(imported.stored_types) << " ("
+            << with_byte_unit(static_cast<double>(imported.bytes)) << "), computed in "
+            << (config.train.precision == Precision::bf16 ? "bfloat16" : "float32") << "\n"
+            << "  positions   up to " << with_commas(*config.model.max_position_embeddings) << "\n";
+  if (config.model.rope_scaling.type == RopeScaling::dynamic) {
+    std::cout << "              dynamic scaling is that of the whole text, prompt and new tokens; "
+                 "transformers lets it grow while it generates\n";
+  }
+}
+
+void run_import(const ImportOptions& options) {
+  std::optional<std::filesystem::path> tokenizer;
+  if (!options.tokenizer.empty()) tokenizer = options.tokenizer;
+  const auto imported = read_huggingface_folder(options.folder, tokenizer, options.output);
+  if (options.dry_run) {
+    std::cout << model_section(imported.config) << std::flush;
+    return;
+  }
+  write_imported_checkpoint(imported);
+  print_summary(imported);
+  std::cout << "written to " << imported.output.string() << "\n"
+            << "next:\n"
+            << "  zebra generate " << options.output << " --prompt TEXT\n"
+            << "  zebra eval " << options.output << " --data DATASET\n"
+            << "  model.init_from: " << options.output << "   in a run file, to train it further"
+            << std::endl;
+}
+
+}  // namespace
+
+void add_import_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "import", "Make a checkpoint of a HuggingFace folder (Llama, Mistral, CWM, or our export)");
+  const auto options = std::make_shared<ImportOptions>();
+  command
+      ->add_option("HF_DIR", options->folder,
+                   "Folder with config.json, model.safetensors (or its shards with their index) "
+                   "and tokenizer.model")
+      ->required();
+  command->add_option("--output", options->output, "New checkpoint folder")
+      ->required()
+      ->type_name("DIR");
+  command
+      ->add_option("--tokenizer", options->tokenizer,
+                   "SentencePiece model, where HF_DIR has no tokenizer.model")
+      ->type_name("FILE");
+  command->add_flag("--dry-run", options->dry_run,
+                    "Check everything and print the model section of a run file; write nothing");
+  command->footer("Example: zebra import Mistral-7B-v0.1 --output imported");
+  command->callback([options] { run_import(*options); });
+}
+
+}  // namespace zebra

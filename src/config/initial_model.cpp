@@ -1,0 +1,112 @@
+#include "config/initial_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "config/catalogue.h"
+#include "config/environment.h"
+#include "config/read_yaml.h"
+
+namespace zebra {
+namespace {
+
+constexpr const char* kKey = "model.init_from";
+
+bool is_given(const Value& map, const char* key) {
+  const Entry* entry = map.find(key);
+  return entry != nullptr && entry->value.kind != Value::Kind::null;
+}
+
+void remove(Value& map, const std::string& key) {
+  std::erase_if(map.entries, [&](const Entry& entry) { return entry.key == key; });
+}
+
+// Every key that a resolved file always holds.
+bool spells_out_everything(const Value& model) {
+  if (!is_given(model, "attention_pattern")) return false;
+  const KeyInfo& section = *catalogue().find("model");
+  return std::ranges::all_of(section.children, [&](const KeyInfo& key) {
+    const bool always_written = key.rules.default_note.empty();
+    return !always_written || model.find(key.name) != nullptr;
+  });
+}
+
+// The run's or checkpoint's config.yaml: RUN, RUN@200 and a checkpoint's folder all have one.
+std::filesystem::path config_of(const std::string& path) {
+  const auto file_in = [](const std::string& folder) {
+    return std::filesystem::path(folder) / "config.yaml";
+  };
+  std::error_code ignored;
+  if (const auto at = path.rfind('@');
+      at != std::string::npos && !std::filesystem::is_directory(path, ignored)) {
+    return file_in(path.substr(0, at));
+  }
+  return file_in(path);
+}
+
+std::string unreadable(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(config_of(path).parent_path(), ignored))
+    return "\"" + path + "\" does not exist; give a run or checkpoint folder";
+  if (std::filesystem::exists(std::filesystem::path(path) / "config.json", ignored)) {
+    return "\"" + path +
+           "\" is a HuggingFace folder; make a checkpoint of it first: zebra import " + path +
+           " --output DIR";
+  }
+  return "\"" + path + "\" is no run or checkpoint folder: it has no config.yaml";
+}
+
+// What of the origin's model section the new run takes over.
+Value inherited(Value base, const Value& given) {
+  remove(base, "init_from");
+  for (const auto* key :
+       {"attention_pattern", "self_attn_type", "layer_group_size", "global_layer"})
+    if (is_given(given, key)) remove(base, "attention_pattern");
+
+  const Entry* scaling = given.find("rope_scaling");
+  const Entry* longest = base.find("max_position_embeddings");
+  if (scaling == nullptr || scaling->value.kind != Value::Kind::map || longest == nullptr)
+    return base;
+  Entry* base_scaling = base.find("rope_scaling");
+  if (base_scaling != nullptr && !is_given(base_scaling->value, "original_max_position_embeddings"))
+    base_scaling->value.entries.push_back(
+        {"original_max_position_embeddings", longest->origin, longest->value});
+  remove(base, "max_position_embeddings");
+  return base;
+}
+
+}  // namespace
+
+Value on_top_of_initial_model(const Value& given, Report& report) {
+  const Entry* model = given.find("model");
+  if (model == nullptr || !is_given(model->value, "init_from")) return given;
+  report.locate(kKey, model->value.find("init_from")->origin);
+  if (is_given(model->value, "preset")) {
+    report.problem(kKey, "and model.preset both give the model's shape; remove one of them");
+    return given;
+  }
+  if (spells_out_everything(model->value)) return given;
+
+  std::string path = model->value.find("init_from")->value.scalar;
+  Value root;
+  try {
+    path = expand_variables(path);
+    root = parse_yaml(read_file(config_of(path)), "model of " + path, false);
+  } catch (const InputError&) {
+    report.problem(kKey, unreadable(path));
+    report.mark_unsound("model");
+    return given;
+  }
+  Value base;
+  base.kind = Value::Kind::map;
+  if (const Entry* section = root.find("model"); section != nullptr)
+    base.entries.push_back({"model", section->origin, inherited(section->value, model->value)});
+  merge(base, given);
+  return base;
+}
+
+}  // namespace zebra

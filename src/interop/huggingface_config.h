@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "config/config.h"
+
+namespace zebra {
+
+/// What a config.json says: the model, and the tokens that begin and end its documents.
+struct HuggingFaceConfig {
+  std::string model_type;
+  ModelSection model;  ///< attention_pattern has one letter per layer, every size is there
+  std::optional<std::int64_t> bos_token_id;
+  std::vector<std::int64_t> eos_token_ids;  ///< empty: not given
+};
+
+/// Reads the text of a config.json of architecture llama, mistral, cwm or our own, zebra. Absent
+/// keys take the values that transformers 5.24 gives them, except sizes, which must be there. Keys
+/// that would change the mathematics are accepted only where they are neutral; those known to be
+/// bookkeeping are ignored; any other is a problem. Every problem is added to `problems`, as
+/// "ORIGIN: KEY: WHAT"; then there is no result.
+std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text,
+                                                         const std::string& origin,
+                                                         Problems& problems);
+
+}  // namespace zebra

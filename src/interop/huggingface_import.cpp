@@ -1,0 +1,323 @@
+#include "interop/huggingface_import.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/progress.h"
+#include "config/load.h"
+#include "data/tokenizer.h"
+#include "interop/huggingface_config.h"
+#include "model/zebra_model.h"
+
+namespace zebra {
+namespace {
+
+constexpr const char* kWeightsFile = "model.safetensors";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
+constexpr const char* kTokenizerFile = "tokenizer.model";
+constexpr const char* kEmbedding = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head.weight";
+constexpr std::size_t kMostNamed = 8;
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
+// "2 tensors (a, b)", at most kMostNamed by name.
+std::string counted(const std::vector<std::string>& names) {
+  const std::size_t named = std::min(names.size(), kMostNamed);
+  std::string text =
+      join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(named)}, ", ");
+  if (named < names.size()) text += ", and " + std::to_string(names.size() - named) + " more";
+  return std::to_string(names.size()) + (names.size() == 1 ? " tensor (" : " tensors (") + text +
+         ")";
+}
+
+std::string shape_text(at::IntArrayRef shape) {
+  std::vector<std::string> sizes;
+  for (const auto size : shape) sizes.push_back(std::to_string(size));
+  return "[" + join(sizes, ", ") + "]";
+}
+
+// Runs `read`; what it refuses becomes a problem.
+template <class Read>
+void collect(Problems& problems, const Read& read) {
+  try {
+    read();
+  } catch (const InputError& error) {
+    problems.add(error.what());
+  }
+}
+
+// The tensors of a folder, over all its files.
+class StoredTensors {
+ public:
+  StoredTensors(const std::filesystem::path& folder, Problems& problems)
+      : folder_(folder), problems_(problems) {
+    const bool one_file = is_there(folder / kWeightsFile), index = is_there(folder / kIndexFile);
+    if (one_file && index) {
+      problems.add(folder.string() + ": holds both " + kWeightsFile + " and " + kIndexFile +
+                   "; remove the one that is not meant");
+    } else if (index) {
+      collect(problems, [&] { open_index(); });
+    } else if (one_file) {
+      collect(problems, [&] { open(kWeightsFile); });
+    } else {
+      problems.add(folder.string() + ": holds neither " + kWeightsFile + " nor " + kIndexFile +
+                   "; weights in another format (pytorch_model.bin, consolidated.safetensors) are "
+                   "converted by transformers' save_pretrained");
+    }
+  }
+
+  const std::map<std::string, torch::Tensor>& tensors() const { return tensors_; }
+  std::vector<std::unique_ptr<SafetensorsFile>> take_files() { return std::move(files_); }
+
+ private:
+  void open(const std::string& name) {
+    files_.push_back(std::make_unique<SafetensorsFile>(folder_ / name));
+    for (const auto& tensor : files_.back()->names()) {
+      const bool is_first = tensors_.emplace(tensor, files_.back()->tensor(tensor)).second;
+      if (!is_first)
+        problems_.add((folder_ / name).string() + ": tensor " + tensor + " is in another file too");
+    }
+  }
+
+  // Opens each file once, and holds what is in them against what the index says.
+  void open_index() {
+    const auto path = folder_ / kIndexFile;
+    const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+    std::map<std::string, std::set<std::string>> named;
+    try {
+      for (const auto& [tensor, file] : json.at("weight_map").items())
+        named[file.get<std::string>()].insert(tensor);
+    } catch (const nlohmann::json::exception&) {
+      throw InputError(path.string() +
+                       ": is not an index: weight_map must name the file of each tensor");
+    }
+    for (const auto& [file, tensors] : named) {
+      if (std::filesystem::path(file).filename() != file) {
+        problems_.add(path.string() + ": weight_map: \"" + file + "\" is not a file's name");
+        continue;
+      }
+      collect(problems_, [&, &file = file, &tensors = tensors] {
+        open(file);
+        compare(path, file, tensors);
+      });
+    }
+  }
+
+  void compare(const std::filesystem::path& index, const std::string& file,
+               const std::set<std::string>& named) {
+    std::vector<std::string> missing, unnamed;
+    const auto held = files_.back()->names();
+    const std::set<std::string> in_file(held.begin(), held.end());
+    std::set_difference(named.begin(), named.end(), in_file.begin(), in_file.end(),
+                        std::back_inserter(missing));
+    std::set_difference(in_file.begin(), in_file.end(), named.begin(), named.end(),
+                        std::back_inserter(unnamed));
+    if (!missing.empty())
+      problems_.add(index.string() + ": " + file + " lacks " + counted(missing) + " of weight_map");
+    if (!unnamed.empty())
+      problems_.add(index.string() + ": weight_map does not name " + counted(unnamed) + " of " +
+                    file);
+  }
+
+  std::filesystem::path folder_;
+  Problems& problems_;
+  std::vector<std::unique_ptr<SafetensorsFile>> files_;
+  std::map<std::string, torch::Tensor> tensors_;
+};
+
+bool same_bytes(const torch::Tensor& a, const torch::Tensor& b) {
+  return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
+         std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
+}
+
+// Names that are no weights of the model: tables that old checkpoints stored, and a head that is
+// the embedding.
+bool may_be_left(const std::string& name, const std::map<std::string, torch::Tensor>& stored,
+                 const ModelSection& model, const std::string& folder, Problems& problems) {
+  if (name.ends_with("rotary_emb.inv_freq")) return true;
+  if (name != kHead || !model.tie_word_embeddings) return false;
+  const auto embedding = stored.find(kEmbedding);
+  if (embedding != stored.end() && !same_bytes(embedding->second, stored.at(kHead))) {
+    problems.add(folder + ": tensor " + kHead + " differs from " + kEmbedding +
+                 ", but config.json says tie_word_embeddings; which is right?");
+  }
+  return true;
+}
+
+bool is_type_of_weights(torch::ScalarType type) {
+  return type == torch::kFloat32 || type == torch::kBFloat16 || type == torch::kFloat16;
+}
+
+// Takes the tensors of the model from those that are stored.
+void match_tensors(const std::map<std::string, torch::Tensor>& stored, const std::string& folder,
+                   HuggingFaceImport& imported, Problems& problems) {
+  const auto& model = imported.config.model;
+  std::set<std::string> expected;
+  std::vector<std::string> missing, superfluous;
+  for (const auto& unit : ZebraModel(model, ParameterMemory::placeholder)->units()) {
+    for (const auto& parameter : unit.parameters) {
+      for (const auto& part : parameter.parts) {
+        expected.insert(part.name);
+        const auto found = stored.find(part.name);
+        if (found == stored.end()) {
+          missing.push_back(part.name);
+        } else if (found->second.sizes() != part.shape) {
+          problems.add(folder + ": tensor " + part.name + " has the shape " +
+                       shape_text(found->second.sizes()) + "; by config.json it is " +
+                       shape_text(part.shape));
+        } else if (!is_type_of_weights(found->second.scalar_type())) {
+          problems.add(folder + ": tensor " + part.name + " is stored as " +
+                       c10::toString(found->second.scalar_type()) +
+                       "; Zebra reads F32, BF16 and F16");
+        } else {
+          imported.tensors.push_back({part, 0, found->second.view({-1})});
+        }
+      }
+    }
+  }
+  for (const auto& [name, tensor] : stored) {
+    if (!expected.contains(name) && !may_be_left(name, stored, model, folder, problems))
+      superfluous.push_back(name);
+  }
+  if (!missing.empty())
+    problems.add(folder + ": lacks " + counted(missing) +
+                 " of the model that config.json describes");
+  if (!superfluous.empty())
+    problems.add(folder + ": holds " + counted(superfluous) +
+                 ", which the model that config.json describes does not have");
+}
+
+void count(HuggingFaceImport& imported) {
+  for (const auto& tensor : imported.tensors) {
+    const auto type = tensor.values.scalar_type();
+    auto& types = imported.stored_types;
+    if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+    imported.parameters += tensor.values.numel();
+    imported.bytes += tensor.values.nbytes();
+  }
+}
+
+void check_tokenizer(const Tokenizer& tokenizer, const HuggingFaceConfig& read,
+                     const std::string& config_file, Problems& problems) {
+  const std::string path = tokenizer.path().string();
+  if (*read.model.vocab_size < tokenizer.vocab_size()) {
+    problems.add(config_file + ": vocab_size: " + std::to_string(*read.model.vocab_size) +
+                 " is less than the " + std::to_string(tokenizer.vocab_size()) + " pieces of " +
+                 path + "; is this the model's tokenizer?");
+  }
+  if (read.bos_token_id && *read.bos_token_id != tokenizer.bos()) {
+    problems.add(config_file + ": bos_token_id: " + std::to_string(*read.bos_token_id) +
+                 " contradicts " + path + ", whose BOS is " + std::to_string(tokenizer.bos()));
+  }
+  const auto& eos = read.eos_token_ids;
+  if (!eos.empty() && std::find(eos.begin(), eos.end(), tokenizer.eos()) == eos.end()) {
+    problems.add(config_file + ": eos_token_id: does not name the EOS of " + path + ", " +
+                 std::to_string(tokenizer.eos()));
+  }
+}
+
+std::string name_of_folder(const std::filesystem::path& folder) {
+  return folder_path(std::filesystem::absolute(folder).lexically_normal()).filename().string();
+}
+
+// A run file for the model: what its author trained with is not in the folder.
+Config config_of(const ModelSection& model, const std::filesystem::path& folder,
+                 const std::filesystem::path& output) {
+  Config config;
+  config.run.name = name_of_folder(folder);
+  config.run.dir = output;
+  config.model = model;
+  config.data.tokenizer = output / kTokenizerFile;
+  config.data.sequence_length = *model.max_position_embeddings;
+  config.train.global_batch_size = config.train.micro_batch_size = 1;
+  return parse_config(to_yaml(config),
+                      "the run file made from " + (folder / "config.json").string());
+}
+
+// bfloat16 where nothing is stored more exactly.
+Precision precision_of(const std::vector<torch::ScalarType>& stored_types) {
+  const bool any_float =
+      std::find(stored_types.begin(), stored_types.end(), torch::kFloat32) != stored_types.end();
+  return any_float ? Precision::fp32 : Precision::bf16;
+}
+
+}  // namespace
+
+HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
+                                          const std::optional<std::filesystem::path>& tokenizer,
+                                          const std::filesystem::path& output) {
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
+    throw InputError(folder.string() +
+                     ": no such folder; give one with config.json, model.safetensors and "
+                     "tokenizer.model");
+  }
+  HuggingFaceImport imported;
+  Problems problems;
+  imported.output = folder_path(std::filesystem::absolute(output).lexically_normal());
+  imported.tokenizer = tokenizer.value_or(folder / kTokenizerFile);
+  if (is_there(imported.output))
+    problems.add(imported.output.string() +
+                 ": exists already; name a new folder or remove it first");
+
+  const auto config_file = folder / "config.json";
+  std::optional<HuggingFaceConfig> read;
+  collect(problems, [&] {
+    read = read_huggingface_config(read_file(config_file), config_file.string(), problems);
+    if (!read) return;
+    imported.model_type = read->model_type;
+    imported.config = config_of(read->model, folder, imported.output);
+  });
+  const bool has_config = imported.config.model.attention_pattern.has_value();
+
+  if (!is_there(imported.tokenizer)) {
+    problems.add(imported.tokenizer.string() +
+                 ": there is no such SentencePiece model; name the model's own with --tokenizer "
+                 "FILE (a tokenizer.json cannot be read)");
+  } else {
+    collect(problems, [&] {
+      const Tokenizer pieces(imported.tokenizer);
+      if (read) check_tokenizer(pieces, *read, config_file.string(), problems);
+    });
+  }
+
+  StoredTensors stored(folder, problems);
+  if (has_config && !stored.tensors().empty())
+    match_tensors(stored.tensors(), folder.string(), imported, problems);
+  problems.throw_if_any();
+  imported.files = stored.take_files();
+  count(imported);
+  imported.config.train.precision = precision_of(imported.stored_types);
+  return imported;
+}
+
+void write_imported_checkpoint(const HuggingFaceImport& imported) {
+  ProgressBar bar("importing", imported.bytes, "bytes");
+  std::uint64_t written = 0;
+  auto tensor = imported.tensors.begin();
+  const auto progress = [&] {
+    if (tensor == imported.tensors.end()) return;
+    written += tensor++->values.nbytes();
+    bar.update(written);
+  };
+  const CheckpointContent content = {
+      .step = 0,
+      .config = imported.config,
+      .tokenizer = imported.tokenizer,
+      // No optimizer and no place in the data: training cannot be resumed from it.
+      .training = {{"imported_from", imported.config.run.name}, {"step", 0}},
+      .groups = {{"weights", imported.tensors}}};
+  TextExchange alone(nullptr, 0, 1);
+  write_checkpoint(imported.output, content, alone, progress);
+  bar.finish(imported.bytes);
+}
+
+}  // namespace zebra

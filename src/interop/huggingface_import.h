@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/safetensors.h"
+#include "config/config.h"
+
+namespace zebra {
+
+/// A HuggingFace folder that fits a Zebra model, as it will be written. No weight is in memory
+/// twice: tensors are views of the mapped files, in the type in which they are stored.
+struct HuggingFaceImport {
+  std::string model_type;           ///< llama, mistral, cwm or zebra
+  std::filesystem::path output;     ///< absolute
+  std::filesystem::path tokenizer;  ///< a SentencePiece model
+  Config config;                    ///< resolved; train.max_steps is 0
+  std::vector<std::unique_ptr<SafetensorsFile>> files;
+  std::vector<CheckpointTensor> tensors;  ///< of the model, in the order of its units
+  std::int64_t parameters = 0;
+  std::uint64_t bytes = 0;                      ///< of all tensors as stored
+  std::vector<torch::ScalarType> stored_types;  ///< each once
+};
+
+/// Reads and checks `folder`: config.json; model.safetensors, or model.safetensors.index.json and
+/// the files that it names; tokenizer.model, or `tokenizer` instead. Throws one InputError with
+/// every problem: keys that are unknown, contradictory or change the mathematics, tensors that are
+/// missing, superfluous or of another shape or type, a tokenizer that does not fit, an `output`
+/// that exists.
+HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
+                                          const std::optional<std::filesystem::path>& tokenizer,
+                                          const std::filesystem::path& output);
+
+/// Writes the checkpoint folder, one tensor at a time, with a line of progress on standard error.
+/// Throws RunError; then the folder does not exist.
+void write_imported_checkpoint(const HuggingFaceImport& imported);
+
+}  // namespace zebra

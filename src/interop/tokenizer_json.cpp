@@ -1,0 +1,206 @@
+#include "interop/tokenizer_json.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Algorithm = SentencePieceModel::Algorithm;
+using Piece = SentencePieceModel::Piece;
+using PieceType = SentencePieceModel::PieceType;
+
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+
+bool has_type(const SentencePieceModel& model, PieceType type) {
+  return std::ranges::any_of(model.pieces, [&](const Piece& p) { return p.type == type; });
+}
+
+// Where each character of `text` but the first begins.
+std::vector<std::size_t> inner_boundaries(std::string_view text) {
+  std::vector<std::size_t> boundaries;
+  for (std::size_t i = 1; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U) boundaries.push_back(i);
+  }
+  return boundaries;
+}
+
+// Ids of the pieces that merging makes and uses.
+std::unordered_map<std::string_view, std::size_t> normal_pieces(const SentencePieceModel& model) {
+  std::unordered_map<std::string_view, std::size_t> ids;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    const auto& piece = model.pieces[id];
+    if (piece.type == PieceType::normal) ids.emplace(piece.text, id);
+  }
+  return ids;
+}
+
+// A character without a piece of its own may join its neighbours in SentencePiece; in tokenizers it
+// becomes bytes at once.
+bool has_unknown_characters(const SentencePieceModel& model) {
+  const auto ids = normal_pieces(model);
+  return std::ranges::any_of(model.pieces, [&](const Piece& piece) {
+    if (piece.type != PieceType::normal) return false;
+    auto ends = inner_boundaries(piece.text);
+    ends.push_back(piece.text.size());
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+      if (!ids.contains(std::string_view(piece.text).substr(begin, end - begin))) return true;
+      begin = end;
+    }
+    return false;
+  });
+}
+
+// Every pair of pieces that makes a piece, in the order of merging.
+Json merges(const SentencePieceModel& model) {
+  const auto ids = normal_pieces(model);
+  std::vector<std::size_t> made;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    if (model.pieces[id].type == PieceType::normal) made.push_back(id);
+  }
+  std::ranges::stable_sort(made, [&](std::size_t a, std::size_t b) {
+    return model.pieces[a].score > model.pieces[b].score;
+  });
+  Json pairs = Json::array();
+  for (const std::size_t id : made) {
+    const std::string_view text = model.pieces[id].text;
+    for (const std::size_t cut : inner_boundaries(text)) {
+      const auto left = text.substr(0, cut), right = text.substr(cut);
+      if (ids.contains(left) && ids.contains(right)) pairs.push_back({left, right});
+    }
+  }
+  return pairs;
+}
+
+Json vocabulary(const SentencePieceModel& model) {
+  Json::object_t ids;
+  // Pieces differ, and looking for an equal one would take a search of all before.
+  auto& entries = static_cast<Json::object_t::Container&>(ids);
+  for (std::size_t id = 0; id < model.pieces.size(); ++id)
+    entries.emplace_back(model.pieces[id].text, id);
+  return ids;
+}
+
+// Found in the text before anything else: user-defined pieces always, the others on request.
+Json added_tokens(const SentencePieceModel& model) {
+  Json tokens = Json::array();
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    const auto& piece = model.pieces[id];
+    const bool is_text = piece.type == PieceType::user_defined;
+    if (!is_text && piece.type != PieceType::control && piece.type != PieceType::unknown) continue;
+    tokens.push_back({{"id", id},
+                      {"content", piece.text},
+                      {"single_word", false},
+                      {"lstrip", false},
+                      {"rstrip", false},
+                      {"normalized", false},
+                      {"special", !is_text}});
+  }
+  return tokens;
+}
+
+Json replacement(Json pattern, std::string_view content) {
+  return {{"type", "Replace"}, {"pattern", std::move(pattern)}, {"content", content}};
+}
+
+Json normalizer(const SentencePieceModel& model) {
+  Json steps = Json::array();
+  if (model.remove_extra_whitespaces) {
+    steps.push_back(replacement({{"Regex", "\\A +|[ \u2581]+\\z"}}, ""));
+    steps.push_back(replacement({{"Regex", " {2,}"}}, " "));
+  }
+  if (model.add_dummy_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", kSpaceMark}});
+  steps.push_back(replacement({{"String", " "}}, kSpaceMark));
+  return {{"type", "Sequence"}, {"normalizers", steps}};
+}
+
+Json decoder(const SentencePieceModel& model) {
+  Json steps = {
+      replacement({{"String", kSpaceMark}}, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}};
+  if (model.add_dummy_prefix)
+    steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return {{"type", "Sequence"}, {"decoders", steps}};
+}
+
+const std::string& text_of(const SentencePieceModel& model, std::int32_t id) {
+  return model.pieces.at(static_cast<std::size_t>(id)).text;
+}
+
+// BOS before each text; none of it is in what tokens count as text.
+Json post_processor(const std::string& bos, std::int32_t bos_id) {
+  const auto special = [&](int type) -> Json {
+    return {{"SpecialToken", {{"id", bos}, {"type_id", type}}}};
+  };
+  const auto sequence = [](const char* name, int type) -> Json {
+    return {{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  return {{"type", "TemplateProcessing"},
+          {"single", {special(0), sequence("A", 0)}},
+          {"pair", {special(0), sequence("A", 0), special(1), sequence("B", 1)}},
+          {"special_tokens", {{bos, {{"id", bos}, {"ids", {bos_id}}, {"tokens", {bos}}}}}}};
+}
+
+const std::string& unknown_piece(const SentencePieceModel& model) {
+  return std::ranges::find(model.pieces, PieceType::unknown, &Piece::type)->text;
+}
+
+}  // namespace
+
+std::string obstacle_to_tokenizer_json(const SentencePieceModel& model) {
+  if (model.algorithm != Algorithm::bpe) return "the tokenizer is not BPE";
+  if (!model.character_map.empty()) return "the tokenizer normalises characters";
+  if (!model.escape_whitespaces || model.space_after_word)
+    return "the tokenizer treats spaces in an unusual way";
+  if (has_type(model, PieceType::unused)) return "the tokenizer has unused pieces";
+  if (!has_type(model, PieceType::unknown)) return "the tokenizer has no unknown piece";
+  if (has_type(model, PieceType::user_defined) &&
+      (model.add_dummy_prefix || model.remove_extra_whitespaces)) {
+    return "the tokenizer changes spaces beside user-defined pieces";
+  }
+  if (has_unknown_characters(model)) return "the tokenizer has characters within pieces only";
+  return "";
+}
+
+std::string tokenizer_json(const SentencePieceModel& model, DocumentTokens tokens) {
+  const Json json = {{"version", "1.0"},
+                     {"truncation", nullptr},
+                     {"padding", nullptr},
+                     {"added_tokens", added_tokens(model)},
+                     {"normalizer", normalizer(model)},
+                     {"pre_tokenizer", nullptr},
+                     {"post_processor", post_processor(text_of(model, tokens.bos), tokens.bos)},
+                     {"decoder", decoder(model)},
+                     {"model",
+                      {{"type", "BPE"},
+                       {"dropout", nullptr},
+                       {"unk_token", unknown_piece(model)},
+                       {"continuing_subword_prefix", nullptr},
+                       {"end_of_word_suffix", nullptr},
+                       {"fuse_unk", true},
+                       {"byte_fallback", model.byte_fallback},
+                       {"ignore_merges", false},
+                       {"vocab", vocabulary(model)},
+                       {"merges", merges(model)}}}};
+  return json.dump(1) + "\n";
+}
+
+std::string tokenizer_config_json(const SentencePieceModel& model, DocumentTokens tokens,
+                                  std::int64_t longest) {
+  Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+               {"bos_token", text_of(model, tokens.bos)},
+               {"eos_token", text_of(model, tokens.eos)},
+               {"add_bos_token", true},
+               {"add_eos_token", false},
+               {"clean_up_tokenization_spaces", false},
+               {"split_special_tokens", true},
+               {"model_max_length", longest}};
+  if (has_type(model, PieceType::unknown)) json["unk_token"] = unknown_piece(model);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace zebra
