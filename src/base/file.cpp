@@ -15,6 +15,9 @@ namespace zebra {
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
+// Data is flushed every so many bytes: the last flush is then short, and other programs' pages stay
+// in memory.
+constexpr std::uint64_t kFlushBytes = std::uint64_t{256} << 20;
 
 std::string reason() { return std::strerror(errno); }
 
@@ -99,7 +102,12 @@ void FileWriter::drain() {
     if (count < 0) throw RunError(path_.string() + ": cannot write it: " + reason());
     done += static_cast<std::size_t>(count);
   }
+  unflushed_bytes_ += buffer_.size();
   buffer_.clear();
+  if (unflushed_bytes_ < kFlushBytes) return;
+  if (::fdatasync(descriptor_) != 0)
+    throw RunError(path_.string() + ": cannot flush it to the disk: " + reason());
+  unflushed_bytes_ = 0;
 }
 
 void FileWriter::commit() {

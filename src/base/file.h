@@ -47,7 +47,7 @@ class FileWriter {
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::string buffer_;
-  std::uint64_t bytes_written_ = 0;
+  std::uint64_t bytes_written_ = 0, unflushed_bytes_ = 0;
 };
 
 /// A file mapped read-only into memory for as long as this object lives.

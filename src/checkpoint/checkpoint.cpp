@@ -36,8 +36,7 @@ Manifest write_part(const std::filesystem::path& folder, const CheckpointContent
       manifest.tensors[tensor.name] = {tensor.shape, {{part, begin, end}}};
     }
     const std::string file = part_file_name(group, part);
-    manifest.files[file] = write_safetensors(folder / file, fragments);
-    if (progress) progress();
+    manifest.files[file] = write_safetensors(folder / file, fragments, progress);
   }
   return manifest;
 }
@@ -56,7 +55,7 @@ void add_part(Manifest& whole, const Manifest& part) {
 void complete(const std::filesystem::path& beside, const std::filesystem::path& folder,
               const CheckpointContent& content, const std::vector<std::string>& parts) {
   Manifest manifest;
-  for (const auto& part : parts) add_part(manifest, Manifest::from_text(part, beside));
+  for (const auto& part : parts) add_part(manifest, Manifest::from_text_of_part(part, beside));
   manifest.step = content.step;
   manifest.training = content.training;
   manifest.files[kConfigFile] = write_text(beside / kConfigFile, to_yaml(content.config));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "checkpoint/manifest.h"
+#include "checkpoint/safetensors.h"
 #include "config/config.h"
 #include "distributed/text_exchange.h"
 #include "model/parameter.h"

@@ -226,7 +226,9 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   fork.config.data.tokenizer = run / kTokenizerFile;
   fork.changes = differences(saved, fork.config);
   std::erase_if(fork.changes, [](const ConfigDifference& change) {
-    return change.key == "run.dir" || change.key == "run.name" || change.key == "data.tokenizer";
+    return std::ranges::any_of(kSettledKeys, [&](const SettledKey& settled) {
+      return change.key == std::string(settled.section) + "." + settled.key;
+    });
   });
   check_shapes(saved, fork.changes, problems);
   problems.throw_if_any();

@@ -23,7 +23,7 @@ struct ForkOptions {
 struct Fork {
   std::filesystem::path origin;           ///< the checkpoint's folder
   Config config;                          ///< of the new run
-  std::vector<ConfigDifference> changes;  ///< without run.dir, run.name and data.tokenizer
+  std::vector<ConfigDifference> changes;  ///< without what is the fork's own: run.dir, run.name, …
   Manifest manifest;                      ///< of the new checkpoint, still with the old config.yaml
 };
 

@@ -1,9 +1,15 @@
 #include "checkpoint/manifest.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstdio>
+#include <limits>
+#include <optional>
+#include <string_view>
 
-#include "base/error.h"
 #include "base/hash.h"
+#include "checkpoint/damage.h"
+#include "checkpoint/json_fault.h"
 
 namespace zebra {
 namespace {
@@ -11,9 +17,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "zebra-checkpoint";
-constexpr const char* kHashKey = "\"hash\": \"";
+constexpr std::string_view kHashKey = "\"hash\": \"";
 constexpr std::size_t kHashDigits = 32;
-constexpr const char* kEnding = "\"\n}\n";
+constexpr std::string_view kEnding = "\"\n}\n";
+constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
 Json to_json(const TensorRecord& record) {
   Json fragments = Json::array();
@@ -22,28 +29,197 @@ Json to_json(const TensorRecord& record) {
   return {{"shape", record.shape}, {"fragments", fragments}};
 }
 
-TensorRecord tensor_record(const Json& json) {
-  TensorRecord record;
-  record.shape = json.at("shape").get<std::vector<std::int64_t>>();
-  for (const auto& fragment : json.at("fragments")) {
-    record.fragments.push_back({fragment.at(0).get<std::int64_t>(),
-                                fragment.at(1).get<std::int64_t>(),
-                                fragment.at(2).get<std::int64_t>()});
-  }
-  return record;
-}
-
 // Checks the self-hash; the reason why the text is not whole, or nothing.
-std::string fault_of(const std::string& text) {
-  const std::size_t tail = kHashDigits + std::string(kEnding).size();
-  const std::string key = kHashKey;
-  if (text.size() < tail + key.size() || !text.ends_with(kEnding) ||
-      text.compare(text.size() - tail - key.size(), key.size(), key) != 0) {
+std::string hash_fault(const std::string& text) {
+  constexpr std::size_t kTail = kHashDigits + kEnding.size();
+  if (text.size() < kTail + kHashKey.size() || !text.ends_with(kEnding) ||
+      text.compare(text.size() - kTail - kHashKey.size(), kHashKey.size(), kHashKey) != 0) {
     return "it does not end with its hash (cut off?)";
   }
-  const std::string digest = text.substr(text.size() - tail, kHashDigits);
-  const std::string rest = text.substr(0, text.size() - tail) + kEnding;
+  const std::string digest = text.substr(text.size() - kTail, kHashDigits);
+  std::string rest = text.substr(0, text.size() - kTail);
+  rest += kEnding;
   return hash_of(rest) == digest ? "" : "its content does not match its hash";
+}
+
+// A value that must be an integer from 0 that fits into 63 bits; nothing for any other.
+std::optional<std::int64_t> count_of(const Json& value) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::uint64_t{kLargest})
+    return std::nullopt;
+  return value.get<std::int64_t>();
+}
+
+std::optional<std::vector<std::int64_t>> counts_of(const Json& list) {
+  if (!list.is_array()) return std::nullopt;
+  std::vector<std::int64_t> counts;
+  for (const auto& value : list) {
+    const auto count = count_of(value);
+    if (!count) return std::nullopt;
+    counts.push_back(*count);
+  }
+  return counts;
+}
+
+std::optional<std::int64_t> elements_of(const std::vector<std::int64_t>& shape) {
+  std::int64_t elements = 1;
+  bool is_empty = false;
+  for (const auto size : shape) {
+    if (size == 0) {
+      is_empty = true;
+    } else {
+      if (elements > kLargest / size) return std::nullopt;
+      elements *= size;
+    }
+  }
+  return is_empty ? 0 : elements;
+}
+
+bool is_file_name(const std::string& name) {
+  const auto is_odd = [](char c) { return c == '/' || static_cast<unsigned char>(c) < 0x20; };
+  return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+         name != Manifest::kFileName && std::none_of(name.begin(), name.end(), is_odd);
+}
+
+bool is_hash(const std::string& text) {
+  const auto is_digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  return text.size() == kHashDigits && std::all_of(text.begin(), text.end(), is_digit);
+}
+
+enum class Extent { whole, part };
+
+/// Reads the members of version 1 and collects what is wrong with them.
+class Reader {
+ public:
+  Reader(const Json& json, Extent extent) : json_(json), extent_(extent) {}
+
+  Manifest read() {
+    Manifest manifest;
+    if (const auto* step = member("step")) {
+      const auto count = count_of(*step);
+      if (!count) problems_.add("step is not an integer from 0");
+      manifest.step = count.value_or(0);
+    }
+    if (const auto* training = member("training")) {
+      if (!training->is_object() && !training->is_null())
+        problems_.add("training is neither an object nor null");
+      manifest.training = *training;
+    }
+    if (const auto* files = object("files")) {
+      for (const auto& [name, record] : files->items()) read_file(name, record, manifest);
+    }
+    if (const auto* tensors = object("tensors")) {
+      for (const auto& [name, record] : tensors->items()) read_tensor(name, record, manifest);
+    }
+    if (problems_.empty()) check_parts(manifest);
+    return manifest;
+  }
+
+  const std::vector<std::string>& problems() const { return problems_.all(); }
+
+ private:
+  const Json* member(const char* name) {
+    const auto found = json_.find(name);
+    if (found != json_.end()) return &*found;
+    problems_.add(std::string("it has no ") + name);
+    return nullptr;
+  }
+
+  const Json* object(const char* name) {
+    const auto* value = member(name);
+    if (value == nullptr || value->is_object()) return value;
+    problems_.add(std::string(name) + " is not an object");
+    return nullptr;
+  }
+
+  void read_file(const std::string& name, const Json& record, Manifest& manifest) {
+    const std::string file = "file " + quoted_text(name);
+    if (!is_file_name(name)) problems_.add(file + " is not the name of a file in the folder");
+    const auto size = record.is_object() ? record.find("size") : record.end();
+    const auto hash = record.is_object() ? record.find("hash") : record.end();
+    if (size == record.end() || !count_of(*size))
+      return problems_.add(file + " has no size that is an integer from 0");
+    if (hash == record.end() || !hash->is_string() || !is_hash(hash->get<std::string>()))
+      return problems_.add(file + " has no hash of 32 hexadecimal digits");
+    manifest.files[name] = {size->get<std::uint64_t>(), hash->get<std::string>()};
+  }
+
+  void read_tensor(const std::string& name, const Json& json, Manifest& manifest) {
+    const std::string tensor = "tensor " + quoted_text(name);
+    const auto shape = json.is_object() ? json.find("shape") : json.end();
+    const auto fragments = json.is_object() ? json.find("fragments") : json.end();
+    TensorRecord record;
+    const auto sizes = shape == json.end() ? std::nullopt : counts_of(*shape);
+    const auto elements = sizes ? elements_of(*sizes) : std::nullopt;
+    if (!elements) return problems_.add(tensor + " has no shape of sizes from 0 that fit");
+    record.shape = *sizes;
+    if (fragments == json.end() || !fragments->is_array())
+      return problems_.add(tensor + " has no list of fragments");
+    for (const auto& fragment : *fragments) {
+      const auto numbers = counts_of(fragment);
+      if (!numbers || numbers->size() != 3)
+        return problems_.add(tensor + " has a fragment that is not [part, begin, end]");
+      record.fragments.push_back({numbers->at(0), numbers->at(1), numbers->at(2)});
+    }
+    if (!fit(record.fragments, *elements)) {
+      return problems_.add(tensor + " has fragments that do not tile its " +
+                           std::to_string(*elements) + " elements");
+    }
+    manifest.tensors[name] = std::move(record);
+  }
+
+  bool fit(const std::vector<Fragment>& fragments, std::int64_t elements) const {
+    std::int64_t filled = 0;
+    for (const auto& fragment : fragments) {
+      const bool follows =
+          fragment.begin == filled || (extent_ == Extent::part && fragment.begin > filled);
+      if (!follows || fragment.end <= fragment.begin || fragment.end > elements) return false;
+      filled = fragment.end;
+    }
+    return filled == elements || extent_ == Extent::part;
+  }
+
+  void check_parts(const Manifest& manifest) {
+    std::set<std::int64_t> parts;
+    for (const auto& [name, record] : manifest.tensors) {
+      for (const auto& fragment : record.fragments) parts.insert(fragment.part);
+    }
+    auto groups = parts_by_group(manifest);
+    groups["weights"];  // a model is never without
+    for (const auto& [group, stored] : groups) {
+      for (const auto part : parts) {
+        if (!stored.contains(part)) {
+          problems_.add("it does not name " + part_file_name(group, part) +
+                        ", where fragments of its tensors lie");
+        }
+      }
+    }
+  }
+
+  const Json& json_;
+  Extent extent_;
+  Problems problems_;
+};
+
+Manifest parse(const std::string& text, const std::filesystem::path& path, Extent extent) {
+  const auto damaged = [&](const std::string& what) {
+    return CheckpointDamage(path.string() + ": is damaged: " + what);
+  };
+  if (const auto fault = hash_fault(text); !fault.empty()) throw damaged(fault);
+  if (const auto fault = json_object_fault(text); !fault.empty()) throw damaged(fault);
+  const auto json = Json::parse(text);
+  if (json.value("format", Json()) != kFormat)
+    throw InputError(path.string() + ": is not the manifest of a Zebra checkpoint");
+  const auto version = count_of(json.value("format_version", Json()));
+  if (!version || *version < 1) throw damaged("format_version is not an integer from 1");
+  if (*version > Manifest::kFormatVersion) {
+    throw InputError(path.string() + ": has format version " + std::to_string(*version) +
+                     ", this build reads up to " + std::to_string(Manifest::kFormatVersion) +
+                     "; use a newer build");
+  }
+  Reader reader(json, extent);
+  auto manifest = reader.read();
+  if (!reader.problems().empty()) throw damaged(join(reader.problems(), "; "));
+  return manifest;
 }
 
 }  // namespace
@@ -58,6 +234,19 @@ std::string fragment_key(const std::string& name, std::int64_t begin, std::int64
   return name + "@" + std::to_string(begin) + ":" + std::to_string(end);
 }
 
+std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest) {
+  std::map<std::string, std::set<std::int64_t>> groups;
+  for (const auto& [file, record] : manifest.files) {
+    const auto dash = file.rfind('-');
+    if (dash == std::string::npos) continue;
+    const std::string group = file.substr(0, dash);
+    std::int64_t part = 0;
+    std::from_chars(file.data() + dash + 1, file.data() + file.size(), part);
+    if (part_file_name(group, part) == file) groups[group].insert(part);
+  }
+  return groups;
+}
+
 std::string Manifest::to_text() const {
   Json json = {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}};
   json["training"] = training;
@@ -69,36 +258,17 @@ std::string Manifest::to_text() const {
 
   std::string text = json.dump(1);
   text.erase(text.size() - 2);  // "\n}": the hash becomes the last member
-  text += ",\n " + std::string(kHashKey);
-  return text + hash_of(text + kEnding) + kEnding;
+  text.append(",\n ").append(kHashKey);
+  const std::string digest = hash_of(text + std::string(kEnding));
+  return text.append(digest).append(kEnding);
 }
 
 Manifest Manifest::from_text(const std::string& text, const std::filesystem::path& path) {
-  if (const std::string fault = fault_of(text); !fault.empty())
-    throw InputError(path.string() + ": " + fault);
-  try {
-    const auto json = Json::parse(text);
-    if (json.at("format") != kFormat)
-      throw InputError(path.string() + ": is not the manifest of a Zebra checkpoint");
-    const int version = json.at("format_version").get<int>();
-    if (version > kFormatVersion) {
-      throw InputError(path.string() + ": has format version " + std::to_string(version) +
-                       ", this build reads up to " + std::to_string(kFormatVersion) +
-                       "; use a newer build");
-    }
-    Manifest manifest;
-    manifest.step = json.at("step").get<std::int64_t>();
-    manifest.training = json.at("training");
-    for (const auto& [name, record] : json.at("files").items()) {
-      manifest.files[name] = {record.at("size").get<std::uint64_t>(),
-                              record.at("hash").get<std::string>()};
-    }
-    for (const auto& [name, record] : json.at("tensors").items())
-      manifest.tensors[name] = tensor_record(record);
-    return manifest;
-  } catch (const nlohmann::json::exception& error) {
-    throw InputError(path.string() + ": is not a checkpoint manifest: " + error.what());
-  }
+  return parse(text, path, Extent::whole);
+}
+
+Manifest Manifest::from_text_of_part(const std::string& text, const std::filesystem::path& path) {
+  return parse(text, path, Extent::part);
 }
 
 }  // namespace zebra

@@ -4,10 +4,11 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "checkpoint/safetensors.h"
+#include "checkpoint/file_record.h"
 
 namespace zebra {
 
@@ -19,11 +20,12 @@ struct Fragment {
 };
 
 struct TensorRecord {
-  std::vector<std::int64_t> shape;
-  std::vector<Fragment> fragments;  ///< ascending, without gaps
+  std::vector<std::int64_t> shape;  ///< sizes from 0, their product fits
+  std::vector<Fragment> fragments;  ///< ascending, none empty
 };
 
 /// What a checkpoint holds. A checkpoint is whole when, and only when, its manifest.json is there.
+/// docs/checkpoint-format.md says what may change without a new version.
 struct Manifest {
   static constexpr int kFormatVersion = 1;
   static constexpr const char* kFileName = "manifest.json";
@@ -31,17 +33,27 @@ struct Manifest {
   std::int64_t step = 0;
   std::map<std::string, FileRecord> files;
   std::map<std::string, TensorRecord> tensors;
-  nlohmann::ordered_json training;  ///< the trainer's own state
+  nlohmann::ordered_json training;  ///< the trainer's own state: an object or null
 
   /// JSON that ends with a hash of all its bytes but the hash's own 32 digits.
   std::string to_text() const;
 
-  /// Throws InputError when the text is not a whole manifest of a known version; `path` is for the
-  /// message.
+  /// The manifest of a whole checkpoint: the fragments of every tensor tile it without gap or
+  /// overlap, every part that they name is in `files` for "weights" and for each other group that
+  /// is stored, and names of files lead nowhere but into the folder. Members that it does not know
+  /// are ignored. Throws CheckpointDamage with all that is wrong, or a plain InputError when the
+  /// manifest is whole but of a newer format version or of another format. Messages begin with
+  /// `path`.
   static Manifest from_text(const std::string& text, const std::filesystem::path& path);
+
+  /// The same for what one rank wrote: fragments need not tile their tensors.
+  static Manifest from_text_of_part(const std::string& text, const std::filesystem::path& path);
 };
 
 std::string part_file_name(const std::string& group, std::int64_t part);
 std::string fragment_key(const std::string& name, std::int64_t begin, std::int64_t end);
+
+/// The numbers of the parts that each group of tensors ("weights", "exp_avg", …) consists of.
+std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest);
 
 }  // namespace zebra

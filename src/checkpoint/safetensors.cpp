@@ -1,42 +1,48 @@
 #include "checkpoint/safetensors.h"
 
 #include <cstring>
-#include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "checkpoint/json_fault.h"
 
 namespace zebra {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::size_t kHeaderAlignment = 8;
 
-struct TypeName {
-  torch::ScalarType type;
-  const char* name;
+struct TypePair {
+  torch::ScalarType torch;
+  SafetensorsType stored;
 };
-constexpr TypeName kTypeNames[] = {{torch::kFloat32, "F32"},
-                                   {torch::kBFloat16, "BF16"},
-                                   {torch::kInt64, "I64"},
-                                   {torch::kInt32, "I32"}};
+// Those that are written come first. BOOL is left out: in a bool of C++ a byte other than 0 and 1
+// is undefined.
+constexpr TypePair kTypes[] = {
+    {torch::kFloat32, SafetensorsType::f32}, {torch::kBFloat16, SafetensorsType::bf16},
+    {torch::kHalf, SafetensorsType::f16},    {torch::kInt64, SafetensorsType::i64},
+    {torch::kInt32, SafetensorsType::i32},   {torch::kFloat64, SafetensorsType::f64},
+    {torch::kInt16, SafetensorsType::i16},   {torch::kInt8, SafetensorsType::i8},
+    {torch::kUInt8, SafetensorsType::u8}};
 
-const char* name_of(torch::ScalarType type) {
-  for (const auto& known : kTypeNames) {
-    if (known.type == type) return known.name;
+SafetensorsType stored_type(torch::ScalarType type) {
+  for (const auto& pair : kTypes) {
+    if (pair.torch == type) return pair.stored;
   }
   throw std::invalid_argument("a safetensors file of this type of tensor is never written");
 }
 
-std::optional<torch::ScalarType> type_of(const std::string& name) {
-  for (const auto& known : kTypeNames) {
-    if (name == known.name) return known.type;
+torch::ScalarType torch_type(SafetensorsType type, const std::string& tensor,
+                             const std::filesystem::path& path) {
+  for (const auto& pair : kTypes) {
+    if (pair.stored == type) return pair.torch;
   }
-  return std::nullopt;
+  throw InputError(path.string() + ": tensor " + quoted_text(tensor) + " is of type " +
+                   name_of(type) +
+                   ", which Zebra does not compute with; convert it to F32, BF16 or F16");
 }
 
 std::string header_of(const std::vector<NamedValues>& tensors) {
@@ -44,7 +50,7 @@ std::string header_of(const std::vector<NamedValues>& tensors) {
   std::uint64_t begin = 0;
   for (const auto& [name, values] : tensors) {
     const std::uint64_t end = begin + values.nbytes();
-    header[name] = {{"dtype", name_of(values.scalar_type())},
+    header[name] = {{"dtype", name_of(stored_type(values.scalar_type()))},
                     {"shape", values.sizes().vec()},
                     {"data_offsets", {begin, end}}};
     begin = end;
@@ -54,25 +60,11 @@ std::string header_of(const std::vector<NamedValues>& tensors) {
   return text;
 }
 
-// Product of the sizes times the bytes of an element; nothing when a size is negative or the
-// product overflows.
-std::optional<std::uint64_t> bytes_of(const std::vector<std::int64_t>& shape,
-                                      torch::ScalarType type) {
-  std::uint64_t bytes = c10::elementSize(type);
-  for (const auto size : shape) {
-    if (size < 0) return std::nullopt;
-    if (size != 0 &&
-        bytes > std::numeric_limits<std::uint64_t>::max() / static_cast<std::uint64_t>(size))
-      return std::nullopt;
-    bytes *= static_cast<std::uint64_t>(size);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 FileRecord write_safetensors(const std::filesystem::path& path,
-                             const std::vector<NamedValues>& tensors) {
+                             const std::vector<NamedValues>& tensors,
+                             const std::function<void()>& progress) {
   FileWriter writer(path);
   Hasher hasher;
   const auto write = [&](const void* data, std::size_t bytes) {
@@ -86,45 +78,16 @@ FileRecord write_safetensors(const std::filesystem::path& path,
   for (const auto& [name, values] : tensors) {
     const auto host = values.detach().to(torch::kCPU).contiguous();
     write(host.const_data_ptr(), host.nbytes());
+    if (progress) progress();
   }
   writer.commit();
   return {writer.bytes_written(), hasher.digest()};
 }
 
-SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path), file_(path) {
-  const auto refuse = [&](const std::string& what) -> InputError {
-    return InputError(path.string() + ": not a whole safetensors file: " + what);
-  };
-  if (file_.size() < kLengthBytes) throw refuse("it is shorter than its header");
-  std::uint64_t length = 0;
-  std::memcpy(&length, file_.data(), kLengthBytes);
-  if (length > file_.size() - kLengthBytes) throw refuse("its header reaches beyond its end");
-
-  const auto* text = reinterpret_cast<const char*>(file_.data()) + kLengthBytes;
-  const auto header =
-      nlohmann::json::parse(text, text + length, nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object()) throw refuse("its header is not a JSON object");
-  const std::uint64_t data_begin = kLengthBytes + length;
-  const std::uint64_t data_bytes = file_.size() - data_begin;
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") continue;
-    try {
-      const auto type = type_of(entry.at("dtype").get<std::string>());
-      if (!type)
-        throw refuse("tensor " + name + " has the unknown type " + entry.at("dtype").dump());
-      const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-      const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-      const auto bytes = bytes_of(shape, *type);
-      if (offsets.size() != 2 || offsets[1] > data_bytes || offsets[0] > offsets[1] ||
-          bytes != offsets[1] - offsets[0]) {
-        throw refuse("the offsets of tensor " + name + " do not fit its shape or the file");
-      }
-      entries_[name] = {*type, shape, data_begin + offsets[0]};
-    } catch (const nlohmann::json::exception&) {
-      throw refuse("the header's entry of tensor " + name + " lacks dtype, shape or data_offsets");
-    }
-  }
-}
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
+    : path_(path),
+      file_(std::make_shared<const MappedFile>(path)),
+      entries_(safetensors_entries(file_->bytes(), path)) {}
 
 std::vector<std::string> SafetensorsFile::names() const {
   std::vector<std::string> names;
@@ -134,19 +97,22 @@ std::vector<std::string> SafetensorsFile::names() const {
 
 torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) throw InputError(path_.string() + ": holds no tensor " + name);
+  if (found == entries_.end())
+    throw InputError(path_.string() + ": holds no tensor " + quoted_text(name));
   const auto& entry = found->second;
-  const auto options = torch::TensorOptions().dtype(entry.type);
-  const std::byte* data = file_.data() + entry.begin;
-  if (entry.begin % c10::elementSize(entry.type) != 0) {
+  const auto type = torch_type(entry.type, name, path_);
+  const auto options = torch::TensorOptions().dtype(type);
+  const std::byte* data = file_->data() + entry.begin;
+  if (entry.begin % c10::elementSize(type) != 0) {
     auto copy = torch::empty(entry.shape, options);
     // An empty tensor has no memory, and memcpy takes no null pointer.
     if (copy.nbytes() > 0) std::memcpy(copy.mutable_data_ptr(), data, copy.nbytes());
     return copy;
   }
   // from_blob wants a mutable pointer; the mapping is read-only, so a write would end the program,
-  // not harm the file.
-  return torch::from_blob(const_cast<std::byte*>(data), entry.shape, options);
+  // not harm the file. The deleter holds the mapping.
+  return torch::from_blob(
+      const_cast<std::byte*>(data), entry.shape, [file = file_](void*) {}, options);
 }
 
 }  // namespace zebra

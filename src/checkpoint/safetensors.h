@@ -2,54 +2,49 @@
 
 #include <torch/torch.h>
 
-#include <cstdint>
 #include <filesystem>
-#include <map>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/file.h"
+#include "checkpoint/file_record.h"
+#include "checkpoint/safetensors_header.h"
 
 namespace zebra {
 
-/// Size and hash of a file as a manifest records them.
-struct FileRecord {
-  std::uint64_t size = 0;
-  std::string hash;
-};
-
 struct NamedValues {
   std::string name;
-  torch::Tensor values;  ///< float32, bfloat16 or int64, any device
+  torch::Tensor values;  ///< float32, bfloat16, float16, int64 or int32, any device
 };
 
 /// Writes a safetensors file (https://github.com/huggingface/safetensors: little-endian header
 /// length, JSON header, data) with the tensors in the given order, and flushes it to the disk.
-/// Tensors are copied to the host one at a time. Throws RunError when it cannot be written.
+/// Tensors are copied to the host one at a time; `progress` is called after each. Throws RunError
+/// when it cannot be written.
 FileRecord write_safetensors(const std::filesystem::path& path,
-                             const std::vector<NamedValues>& tensors);
+                             const std::vector<NamedValues>& tensors,
+                             const std::function<void()>& progress = {});
 
-/// A safetensors file, mapped. Throws InputError when its header does not describe its bytes.
+/// A safetensors file, mapped. Throws CheckpointDamage when its header does not describe its bytes
+/// exactly. Whoever shortens the file while it is mapped ends the program (SIGBUS).
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   std::vector<std::string> names() const;
 
-  /// The tensor on the CPU: a view of the mapped file where it lies aligned, else a copy. Valid
-  /// while this object lives and never to be written to.
+  /// The tensor on the CPU: a view of the mapping where it lies aligned, else a copy. Never to be
+  /// written to. A view keeps the mapping alive, so it outlives this object; it holds no memory but
+  /// what of the file was touched. Throws InputError when there is no such tensor, or one of a type
+  /// that LibTorch has not.
   torch::Tensor tensor(const std::string& name) const;
 
  private:
-  struct Entry {
-    torch::ScalarType type;
-    std::vector<std::int64_t> shape;
-    std::uint64_t begin;  // in the file
-  };
-
   std::filesystem::path path_;
-  MappedFile file_;
-  std::map<std::string, Entry> entries_;
+  std::shared_ptr<const MappedFile> file_;
+  SafetensorsEntries entries_;
 };
 
 }  // namespace zebra

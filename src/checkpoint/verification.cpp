@@ -5,14 +5,14 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "checkpoint/damage.h"
+#include "checkpoint/safetensors.h"
 
 namespace zebra {
 namespace {
@@ -31,18 +31,6 @@ std::optional<std::filesystem::file_status> status_of(const std::filesystem::pat
   return status;
 }
 
-// from_text refuses damage and a newer format with the same kind of error. Only a text whose hash
-// is right speaks of a newer format: else a flipped bit in the version would stop everything.
-bool is_of_newer_format(const std::string& text) {
-  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("format_version") || !json.contains("hash")) return false;
-  const auto& version = json["format_version"];
-  if (!version.is_number_integer() || version <= Manifest::kFormatVersion) return false;
-  const std::string hash = json["hash"].is_string() ? json["hash"].get<std::string>() : "";
-  const auto at = text.rfind(hash);
-  return !hash.empty() && hash_of(text.substr(0, at) + text.substr(at + hash.size())) == hash;
-}
-
 /// Nothing, with a fault added, where the manifest is missing or damaged.
 std::optional<Manifest> read_manifest(const std::filesystem::path& folder,
                                       std::vector<std::string>& faults) {
@@ -54,12 +42,10 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder,
                      "interrupted, or the file was lost");
     return std::nullopt;
   }
-  const std::string text = read_file(path);
   try {
-    return Manifest::from_text(text, path);
-  } catch (const InputError& error) {
-    if (is_of_newer_format(text)) throw;
-    faults.emplace_back(error.what());
+    return Manifest::from_text(read_file(path), path);
+  } catch (const CheckpointDamage& damage) {
+    faults.emplace_back(damage.what());
     return std::nullopt;
   }
 }
@@ -77,44 +63,7 @@ std::string size_fault(const std::filesystem::path& path, const FileRecord& reco
          std::to_string(record.size);
 }
 
-struct PartName {
-  std::string group;
-  std::int64_t part;
-};
-
-/// The inverse of part_file_name; nothing for other names.
-std::optional<PartName> part_name(const std::string& file) {
-  const auto dash = file.rfind('-');
-  if (dash == std::string::npos) return std::nullopt;
-  PartName name{file.substr(0, dash), 0};
-  std::from_chars(file.data() + dash + 1, file.data() + file.size(), name.part);
-  if (part_file_name(name.group, name.part) != file) return std::nullopt;
-  return name;
-}
-
 bool is_part(const std::string& file) { return file.ends_with(kPartEnding); }
-
-/// Elements of a tensor; nothing for a shape that cannot be.
-std::optional<std::int64_t> elements_of(const std::vector<std::int64_t>& shape) {
-  std::int64_t elements = 1;
-  for (const auto size : shape) {
-    if (size < 0) return std::nullopt;
-    if (size > 0 && elements > std::numeric_limits<std::int64_t>::max() / size) return std::nullopt;
-    elements *= size;
-  }
-  return elements;
-}
-
-bool is_tiled(const TensorRecord& tensor) {
-  const auto elements = elements_of(tensor.shape);
-  if (!elements) return false;
-  std::int64_t end = 0;
-  for (const auto& fragment : tensor.fragments) {
-    if (fragment.part < 0 || fragment.begin != end || fragment.end <= fragment.begin) return false;
-    end = fragment.end;
-  }
-  return end == *elements;
-}
 
 using Fragments = std::map<std::string, std::int64_t>;  // elements by key
 
@@ -146,30 +95,13 @@ std::optional<std::int64_t> step_in_name(const std::filesystem::path& folder) {
   return step;
 }
 
-/// Contradictions within the manifest; each sentence names it.
-void add_manifest_faults(const std::filesystem::path& folder, const Manifest& manifest,
-                         std::vector<std::string>& faults) {
-  const std::string manifest_path = (folder / Manifest::kFileName).string();
+/// A contradiction of the manifest with the folder's name.
+void add_step_fault(const std::filesystem::path& folder, const Manifest& manifest,
+                    std::vector<std::string>& faults) {
   if (const auto step = step_in_name(folder); step && *step != manifest.step) {
-    faults.push_back(manifest_path + ": is of step " + std::to_string(manifest.step) +
-                     ", the folder's name says step " + std::to_string(*step));
-  }
-  std::vector<std::string> gaping;
-  for (const auto& [name, tensor] : manifest.tensors)
-    if (!is_tiled(tensor)) gaping.push_back(name);
-  if (!gaping.empty())
-    faults.push_back(manifest_path + ": its fragments do not make up tensor " + first_of(gaping));
-
-  const auto groups = parts_by_group(manifest);
-  std::vector<std::string> unnamed;
-  for (const auto& [part, fragments] : fragments_by_part(manifest)) {
-    for (const auto& [group, parts] : groups)
-      if (!parts.contains(part)) unnamed.push_back(part_file_name(group, part));
-  }
-  if (groups.empty() && !manifest.tensors.empty()) unnamed.emplace_back("any file with tensors");
-  if (!unnamed.empty()) {
-    faults.push_back(manifest_path + ": does not name " + first_of(unnamed) +
-                     ", where fragments of its tensors lie");
+    faults.push_back((folder / Manifest::kFileName).string() + ": is of step " +
+                     std::to_string(manifest.step) + ", the folder's name says step " +
+                     std::to_string(*step));
   }
 }
 
@@ -215,6 +147,8 @@ class ShareCheck {
   ShareCheck(const std::filesystem::path& folder, const Manifest& manifest,
              const std::vector<std::string>& files, std::vector<std::string>& faults)
       : folder_(folder), manifest_(manifest), faults_(faults), parts_(fragments_by_part(manifest)) {
+    for (const auto& [group, parts] : parts_by_group(manifest))
+      for (const auto part : parts) part_of_file_[part_file_name(group, part)] = part;
     for (const auto& name : files) {
       const auto& record = manifest.files.at(name);
       const auto fault = size_fault(folder / name, record);
@@ -254,8 +188,8 @@ class ShareCheck {
       return true;
     }
     if (!is_part(name)) return false;
-    const auto part = part_name(name);
-    const auto expected = part ? parts_.find(part->part) : parts_.end();
+    const auto part = part_of_file_.find(name);
+    const auto expected = part == part_of_file_.end() ? parts_.end() : parts_.find(part->second);
     const auto fault = part_fault(path, expected == parts_.end() ? Fragments{} : expected->second);
     if (!fault.empty()) faults_.push_back(fault);
     return false;
@@ -265,6 +199,7 @@ class ShareCheck {
   const Manifest& manifest_;
   std::vector<std::string>& faults_;
   std::map<std::int64_t, Fragments> parts_;
+  std::map<std::string, std::int64_t> part_of_file_;
   std::vector<std::string> files_;  // those of the right size
   std::uint64_t bytes_ = 0, bytes_done_ = 0;
 };
@@ -277,7 +212,7 @@ std::vector<std::string> checkpoint_faults(
   std::vector<std::string> faults;
   const auto manifest = read_manifest(folder, faults);
   if (!manifest) return faults;
-  if (share.rank == 0) add_manifest_faults(folder, *manifest, faults);
+  if (share.rank == 0) add_step_fault(folder, *manifest, faults);
   ShareCheck(folder, *manifest, files_of(*manifest, share), faults).run(progress);
   return faults;
 }
@@ -286,19 +221,12 @@ std::vector<std::string> checkpoint_size_faults(const std::filesystem::path& fol
   std::vector<std::string> faults;
   const auto manifest = read_manifest(folder, faults);
   if (!manifest) return faults;
-  add_manifest_faults(folder, *manifest, faults);
+  add_step_fault(folder, *manifest, faults);
   for (const auto& [name, record] : manifest->files) {
     const auto fault = size_fault(folder / name, record);
     if (!fault.empty()) faults.push_back(fault);
   }
   return faults;
-}
-
-std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest) {
-  std::map<std::string, std::set<std::int64_t>> groups;
-  for (const auto& [file, record] : manifest.files)
-    if (const auto name = part_name(file)) groups[name->group].insert(name->part);
-  return groups;
 }
 
 std::string hash_in_blocks(const std::filesystem::path& path,

@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,9 +31,6 @@ std::vector<std::string> checkpoint_faults(
 
 /// Those faults that the manifest and the sizes of the files show, without reading any other file.
 std::vector<std::string> checkpoint_size_faults(const std::filesystem::path& folder);
-
-/// The numbers of the parts that each group of tensors ("weights", "exp_avg", …) consists of.
-std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest);
 
 /// Hash of a file's content, as hash_of, which `each_block` sees on the way; never more than a
 /// block of it is in memory. Throws InputError when it cannot be read.

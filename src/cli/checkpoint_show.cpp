@@ -76,6 +76,13 @@ std::string groups_text(const Manifest& manifest) {
   return join(groups, ", ");
 }
 
+// An imported model has no steps to come.
+std::string step_text(const Contents& contents) {
+  const auto max_steps = contents.config.train.max_steps;
+  return with_commas(contents.manifest.step) +
+         (max_steps > 0 ? " of " + with_commas(max_steps) : "");
+}
+
 void add_training_rows(const Json& training, Rows& rows) {
   for (const auto& [key, value] : training.items()) {
     if (key == "step" || key == "recent_norms") continue;
@@ -98,7 +105,7 @@ void print(const Contents& contents, bool tensors) {
   const auto& [folder, config, manifest, format_version, written] = contents;
   const auto& model = config.model;
   Rows rows = {{"checkpoint", folder.string()},
-               {"step", with_commas(manifest.step)},
+               {"step", step_text(contents)},
                {"written", written},
                {"format version", std::to_string(format_version)},
                {"run", config.run.name + " in " + config.run.dir.string()},

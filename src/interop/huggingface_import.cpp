@@ -81,10 +81,14 @@ class StoredTensors {
  private:
   void open(const std::string& name) {
     files_.push_back(std::make_unique<SafetensorsFile>(folder_ / name));
-    for (const auto& tensor : files_.back()->names()) {
-      const bool is_first = tensors_.emplace(tensor, files_.back()->tensor(tensor)).second;
-      if (!is_first)
-        problems_.add((folder_ / name).string() + ": tensor " + tensor + " is in another file too");
+    const SafetensorsFile& file = *files_.back();
+    for (const auto& tensor : file.names()) {
+      collect(problems_, [&] {
+        const bool is_first = tensors_.emplace(tensor, file.tensor(tensor)).second;
+        if (!is_first)
+          problems_.add((folder_ / name).string() + ": tensor " + tensor +
+                        " is in another file too");
+      });
     }
   }
 
@@ -289,8 +293,10 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
     });
   }
 
+  const std::size_t before = problems.all().size();
   StoredTensors stored(folder, problems);
-  if (has_config && !stored.tensors().empty())
+  // Tensors of a file that cannot be read would only be missing besides.
+  if (has_config && problems.all().size() == before)
     match_tensors(stored.tensors(), folder.string(), imported, problems);
   problems.throw_if_any();
   imported.files = stored.take_files();

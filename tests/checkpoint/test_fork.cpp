@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -32,8 +33,11 @@ struct Origin {
   std::filesystem::path checkpoint = checkpoint_folder(run, kStep);
 
   explicit Origin(const std::vector<std::string>& overrides = {},
-                  const std::vector<std::string>& groups = {"weights", "exp_avg", "exp_avg_sq"}) {
+                  const std::vector<std::string>& groups = {"weights", "exp_avg", "exp_avg_sq"},
+                  const std::optional<std::filesystem::path>& init_from = std::nullopt) {
     make_data();
+    Config config = tiny_run(folder, overrides);
+    config.model.init_from = init_from;
     std::filesystem::create_directories(checkpoint);
     Manifest manifest;
     manifest.step = kStep;
@@ -48,7 +52,7 @@ struct Origin {
       manifest.files[file] =
           write_safetensors(checkpoint / file, {{"t@0:3", torch::arange(3, torch::kFloat32)}});
     }
-    record(manifest, "config.yaml", to_yaml(tiny_run(folder, overrides)));
+    record(manifest, "config.yaml", to_yaml(config));
     record(manifest, "tokenizer.model", read_file(folder / "tok.model"));
     write_text(checkpoint / Manifest::kFileName, manifest.to_text());
   }
@@ -305,6 +309,13 @@ TEST_CASE("a run that appears while it is written is not overwritten") {
   std::filesystem::create_directories(origin.folder / "fork");
   REQUIRE_THROWS_AS(write_fork(fork), RunError);
   REQUIRE(std::filesystem::is_empty(origin.folder / "fork"));
+}
+
+TEST_CASE("where the weights of the original once came from is no matter") {
+  const Origin origin({}, {"weights", "exp_avg", "exp_avg_sq"}, "/long/gone");
+  const auto fork = origin.plan({"model.layer_group_size=3"});
+  REQUIRE_FALSE(fork.config.model.init_from.has_value());
+  REQUIRE(keys_of(fork.changes) == std::vector<std::string>{"model.attention_pattern"});
 }
 
 TEST_CASE("weights alone are nothing to go on from") {

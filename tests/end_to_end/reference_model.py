@@ -47,9 +47,18 @@ def rotate(x, angles, amplitude):
     return x * cos.to(x.dtype) + torch.cat([-second, first], -1) * sin.to(x.dtype)
 
 
+def read_config(folder):
+    """config.json, with the kind of each layer also where the architecture says it: llama global, mistral local."""
+    config = json.loads((folder / "config.json").read_text())
+    kind = {"llama": "full_attention", "mistral": "sliding_attention"}.get(config["model_type"])
+    if kind:
+        config["layer_types"] = [kind] * config["num_hidden_layers"]
+    return config
+
+
 class ReferenceModel:
     def __init__(self, folder, dtype):
-        self.config = json.loads((folder / "config.json").read_text())
+        self.config = read_config(folder)
         tensors = load_file(folder / "model.safetensors")
         self.weights = {name: value.to(dtype).requires_grad_(True) for name, value in tensors.items()}
 

@@ -27,7 +27,7 @@ MODELS = {
     "llama, dynamic": (transformers.LlamaConfig, {
         "rope_parameters": {"rope_type": "dynamic", "factor": 2.0, **THETA}, "max_position_embeddings": 32}),
     "llama, yarn": (transformers.LlamaConfig, {
-        "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "beta_fast": 8.0,
+        "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 2.0,
                             **THETA}}),
     "mistral": (transformers.MistralConfig, {"sliding_window": WINDOW}),
     "mistral, no window": (transformers.MistralConfig, {"sliding_window": None}),
