@@ -3,6 +3,7 @@
 # torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
 #
 #   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start
+#   bash scripts/setup.sh --long        and the compiler that the fuzzers are built with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,8 @@ packages=(
 case "${1:-}" in
   "") ;;
   --tests) packages+=(openmpi-bin slurm-wlm munge) ;;
-  *) echo "usage: bash scripts/setup.sh [--tests]" >&2; exit 2 ;;
+  --long) packages+=(openmpi-bin slurm-wlm munge clang libclang-rt-14-dev) ;;
+  *) echo "usage: bash scripts/setup.sh [--tests | --long]" >&2; exit 2 ;;
 esac
 
 missing=()

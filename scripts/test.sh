@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test. With --long also what takes longer: all C++ tests under AddressSanitizer and
 # UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16, the CUDA kernels on all combinations
-# of their sizes.
+# of their sizes, the readers of foreign files fuzzed for ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ for argument in "$@"; do
   esac
 done
 
-bash scripts/setup.sh --tests
+if [ -n "$long" ]; then bash scripts/setup.sh --long; else bash scripts/setup.sh --tests; fi
 
 cmake --preset release
 cmake --build --preset release
@@ -36,5 +36,6 @@ if [ -n "$long" ]; then
   cmake --preset sanitize
   cmake --build --preset sanitize
   ctest --preset sanitize --parallel "$(nproc)"
+  bash tests/fuzz/run.sh 600
 fi
 echo "All tests passed."

@@ -18,9 +18,9 @@ CACHE = "cache" if "cache" in CausalLMOutputWithPast.__dataclass_fields__ else "
 
 
 class ZebraConfig(PretrainedConfig):
-    """The keys of an exported config.json. `attention_pattern` has a letter for each layer, G (global) or L (local); local layers
-    see `window_size` previous tokens and the token itself. `global_rope_theta` and `local_rope_theta` replace the theta of one
-    kind of layer, 0 leaves it without rotary embedding. Rope scaling with `layers: global` leaves local layers alone."""
+    """The keys of an exported config.json. `attention_pattern` has a letter for each layer, G (global) or L (local); local
+    layers see `window_size` previous tokens and the token itself. `global_rope_theta` and `local_rope_theta` replace the theta
+    of one kind of layer, 0 leaves it without rotary embedding. Rope scaling with `layers: global` leaves local layers alone."""
 
     model_type = "zebra"
 
@@ -62,8 +62,8 @@ class ZebraConfig(PretrainedConfig):
 
 
 def inverse_frequencies(config, local, longest):
-    """Radians per token of each pair of dimensions, float64 [head_dim / 2], and the factor of cosines and sines; nothing in layers
-    without rotary embedding. Dynamic scaling depends on the longest length of the call."""
+    """Radians per token of each pair of dimensions, float64 [head_dim / 2], and the factor of cosines and sines; nothing in
+    layers without rotary embedding. Dynamic scaling depends on the longest length of the call."""
     rope = config.rope_parameters
     theta = config.local_rope_theta if local else config.global_rope_theta
     theta = rope["rope_theta"] if theta is None else theta
@@ -196,7 +196,7 @@ class ZebraModel(ZebraPreTrainedModel):
         self.post_init()
 
     def forward(self, input_ids=None, attention_mask=None, position_ids=None, cache=None, inputs_embeds=None, longest=None):
-        """Final hidden states [B, T, hidden_size] of the next T tokens. `attention_mask` [B, earlier tokens + T] is 0 at padding."""
+        """Final hidden states [B, T, hidden_size] of the next T tokens; `attention_mask` [B, all tokens] is 0 at padding."""
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
         total = length + (0 if cache is None else cache.get_seq_length())

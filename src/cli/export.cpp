@@ -31,6 +31,7 @@ ZebraModel load_weights_in(Checkpoint& checkpoint, const Config& config) {
 }
 
 void run_export(const ExportOptions& options) {
+  require_new_export(options.output);  // before all weights are read
   Checkpoint checkpoint(find_checkpoint(options.run_or_checkpoint));
   Config config = checkpoint.config();
   if (!options.type.empty()) config.train.precision = *value_named<Precision>(options.type);

@@ -7,8 +7,8 @@
 
 namespace zebra {
 
-/// Which architecture of transformers an export names. `zebra` is our own, scripts/huggingface
-/// /modeling_zebra.py, which travels with the weights and needs trust_remote_code.
+/// Which architecture of transformers an export names. `zebra` is our own: modeling_zebra.py, of
+/// the folder scripts/huggingface, travels with the weights and needs trust_remote_code.
 enum class ExportedArchitecture { llama, mistral, cwm, zebra };
 
 /// A stock architecture wherever one computes exactly what the model does, generation included:

@@ -113,12 +113,15 @@ void write_export(const fs::path& folder, const Config& config, ZebraModel& mode
 
 }  // namespace
 
+void require_new_export(const fs::path& folder) {
+  if (!fs::exists(folder)) return;
+  throw InputError(folder.string() + ": exists already; name a new folder or remove it first");
+}
+
 void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
                         const fs::path& output, std::int64_t shard_bytes) {
   const auto folder = folder_path(output);
-  if (fs::exists(folder)) {
-    throw InputError(folder.string() + ": exists already; name a new folder or remove it first");
-  }
+  require_new_export(folder);
   const fs::path beside = folder.string() + ".partial-" + std::to_string(::getpid());
   try {
     fs::create_directories(beside);

@@ -12,6 +12,9 @@ namespace zebra {
 /// Bytes of tensors that one safetensors file of an export holds at most (a tensor is never split).
 inline constexpr std::int64_t kDefaultShardBytes = 5'000'000'000;
 
+/// Throws InputError when the folder exists: an export replaces nothing.
+void require_new_export(const std::filesystem::path& folder);
+
 /// Writes `folder` as transformers opens it: config.json (see exported_config.h), the weights in
 /// the model's own type under HuggingFace's Llama names, tokenizer.json where it is exact (see
 /// tokenizer_json.h; else the reason is logged), tokenizer_config.json, tokenizer.model,

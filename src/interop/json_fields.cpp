@@ -16,6 +16,9 @@ constexpr std::size_t kLongestShown = 60;
 }  // namespace
 
 std::string shown(const Json& value) {
+  const auto count = std::to_string(value.size());
+  if (value.is_object()) return "a map of " + count + " keys";
+  if (value.is_array()) return "a list of " + count;
   const std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true);
   return text.size() <= kLongestShown ? text : text.substr(0, kLongestShown) + "…";
 }

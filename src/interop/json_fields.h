@@ -12,7 +12,7 @@
 
 namespace zebra {
 
-/// A value as messages show it: cut off where it is long.
+/// A value as messages show it: cut off where it is long, lists and maps by their length.
 std::string shown(const nlohmann::json& value);
 
 /// A JSON object whose keys are asked for one by one. Each problem is added as "WHERE: KEY: WHAT";

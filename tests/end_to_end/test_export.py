@@ -131,7 +131,8 @@ def greedy(model, tokenizer, prompt):
     """Prompt and new tokens, the end of the document excluded."""
     tokens = tokenizer(prompt, return_tensors="pt").input_ids
     assert tokens.shape[1] > WINDOW
-    new = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=NEW_TOKENS)[0, tokens.shape[1]:].tolist()
+    text = model.generate(tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=NEW_TOKENS)
+    new = text[0, tokens.shape[1]:].tolist()
     return tokens[0].tolist(), new[:new.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in new else new
 
 
@@ -194,7 +195,8 @@ def test_our_own_architecture_in_batches_as_a_loss_and_saved_again(export, tmp_p
     _, folder = export(LAYOUTS["sinks, theta by kind"][1])
     model, tokenizer = opened(folder), AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     prompts = [PROMPTS[0], "x"]
-    alone = [model.generate(**tokenizer(prompt, return_tensors="pt"), max_new_tokens=20)[0, -20:].tolist() for prompt in prompts]
+    alone = [model.generate(**tokenizer(prompt, return_tensors="pt"), max_new_tokens=20)[0, -20:].tolist()
+             for prompt in prompts]
     tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"
     batch = tokenizer(prompts, return_tensors="pt", padding=True)
     assert batch.attention_mask.min() == 0
@@ -243,10 +245,11 @@ def test_bad_options_are_refused(export, tmp_path):
 
 TEXTS = [
     "def f(x):\n\treturn x + 1\n", "    two  words\n\n\n   and \t\t a  line \n ", " ", "\n", "0123 45.6e-7  789",
-    "naïve 中文 🦓 👩‍👩‍👧 e\u0301 \u00a0 \r\n ﬁ", "<s> </s> <unk> <0x41> \x01\x7f\x00", "a" * 200, " " * 75 + "x", "=" * 33,
+    "naïve 中文 🦓 👩‍👩‍👧 e\u0301 \u00a0 \r\n ﬁ", "<s> </s> <unk> <0x41> \x01\x7f\x00", "a" * 200,
+    " " * 75 + "x", "=" * 33,
 ]
-BITS = [" ", "  ", "    ", "\n", "\t", "self", "def ", "return", "in", "t", "h", "e", ".", "(", ")", "_", "0", "42", "é", "→", "中",
-        "😀", "\u0301", "\u00a0", "\r", "<s>", "</s>", "#", "--", "\"\"\""]
+BITS = [" ", "  ", "    ", "\n", "\t", "self", "def ", "return", "in", "t", "h", "e", ".", "(", ")", "_", "0", "42", "é", "→",
+        "中", "😀", "\u0301", "\u00a0", "\r", "<s>", "</s>", "#", "--", "\"\"\""]
 
 
 def test_the_tokenizer_gives_our_tokens_and_the_text_back(export, tmp_path, data):
@@ -256,7 +259,8 @@ def test_the_tokenizer_gives_our_tokens_and_the_text_back(export, tmp_path, data
     texts = TEXTS + ["".join(generator.choices(BITS, k=generator.randint(1, 60))) for _ in range(300)] + \
         [code[cut:cut + generator.choice([5, 50, 2000])] for cut in cuts]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    zebra("data", "pack", "--input", tmp_path / "texts.jsonl", "--tokenizer", data / "tok.model", "--output", tmp_path / "packed")
+    zebra("data", "pack", "--input", tmp_path / "texts.jsonl", "--tokenizer", data / "tok.model",
+          "--output", tmp_path / "packed")
     ours = numpy.fromfile(tmp_path / "packed/tokens.bin", numpy.uint16)
     bounds = numpy.fromfile(tmp_path / "packed/documents.bin", numpy.uint64)
     assert len(bounds) == len(texts) + 1

@@ -103,7 +103,8 @@ def relative_error(actual, expected):
 
 
 def our_logits(checkpoint, tokens, folder):
-    save_file({"tokens": tokens, "targets": tokens.clone(), "document_begins": torch.zeros_like(tokens)}, folder / "input.safetensors")
+    save_file({"tokens": tokens, "targets": tokens.clone(), "document_begins": torch.zeros_like(tokens)},
+              folder / "input.safetensors")
     subprocess.run([BUILD / "tests/zebra_dump_gradients", checkpoint, folder / "input.safetensors",
                     folder / "output.safetensors"], check=True, timeout=300)
     return load_file(folder / "output.safetensors")["logits"]
@@ -186,7 +187,8 @@ def test_an_export_comes_back(tmp_path, data, overrides):
 
 def test_an_import_is_evaluated(sources, data, tmp_path):
     _, checkpoint = sources["mistral"]
-    zebra("eval", checkpoint, "--data", data / "valid", "--lengths", "64", "--max-tokens", 640, "--json", tmp_path / "eval.json")
+    zebra("eval", checkpoint, "--data", data / "valid", "--lengths", "64", "--max-tokens", 640,
+          "--json", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["tokens"] == 640
 
 

@@ -20,7 +20,7 @@ mkdir -p $build/findings
 if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { return 0; }' |
   clang++ -x c++ - "${flags[@]}" -o $build/smoke 2>$build/smoke.log; then
   cat $build/smoke.log >&2
-  echo "clang++ cannot build fuzz targets: run scripts/setup.sh --fuzz" >&2
+  echo "clang++ cannot build fuzz targets: run scripts/setup.sh --long" >&2
   exit 2
 fi
 

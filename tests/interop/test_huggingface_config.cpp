@@ -268,6 +268,10 @@ TEST_CASE("values of another type or out of range are refused") {
                Catch::Matchers::Contains("tie_word_embeddings: must be true or false"));
   REQUIRE_THAT(problem_of(with(llama(), {{"head_dim", nullptr}, {"hidden_size", 50}})),
                Catch::Matchers::Contains("hidden_size: 50 is not a multiple of the 4"));
+  const std::string deep(200000, '[');
+  REQUIRE_THAT(
+      problems_of_text("{\"model_type\": " + deep + std::string(deep.size(), ']') + "}").front(),
+      Catch::Matchers::Contains("model_type: a list of 1 cannot be imported"));
   REQUIRE(problems_of_text("{\"hidden_size\": ") ==
           std::vector<std::string>{"config.json: is not a JSON object"});
   REQUIRE(problems_of_text("[1]") == std::vector<std::string>{"config.json: is not a JSON object"});
