@@ -70,6 +70,8 @@ TEST_CASE("tensors that are not aligned, and types that are only read") {
   REQUIRE(file.tensor("f64").item<double>() == 0.1);
   REQUIRE(file.tensor("i16").item<int>() == 0x201);
   REQUIRE(file.tensor("i8")[0].item<int>() == -1);
+  REQUIRE(reinterpret_cast<std::uintptr_t>(file.tensor("f64").const_data_ptr()) % 8 == 0);
+  REQUIRE(reinterpret_cast<std::uintptr_t>(file.tensor("i16").const_data_ptr()) % 2 == 0);
 }
 
 TEST_CASE("a file with types that LibTorch lacks opens; only asking for such a tensor fails") {

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ZEBRA, zebra
 
-SUBCOMMANDS = ["train", "config", "plan", "eval", "generate", "data", "export"]
+SUBCOMMANDS = ["train", "config", "plan", "eval", "generate", "recall", "ablate", "bench", "data", "checkpoint", "import", "export"]
 
 
 def test_help_everywhere():
@@ -14,8 +14,10 @@ def test_help_everywhere():
         assert name in output
         text, _ = zebra(name, "--help")
         assert "--help" in text
-    for name in ("tokenizer", "pack"):
+    for name in ("tokenizer", "pack", "probes"):
         zebra("data", name, "--help")
+    for name in ("list", "verify", "show", "prune", "fork"):
+        zebra("checkpoint", name, "--help")
 
 
 def test_version_names_the_build():
@@ -134,6 +136,7 @@ def test_outside_of_the_prompts_terminal_newlines(trained):
 
 def test_export_refuses_an_existing_folder(trained, tmp_path):
     zebra("export", trained, "--output", tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "model.safetensors", "tokenizer.model"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
     _, error = zebra("export", trained, "--output", tmp_path / "out", status=2)
     assert "exists already" in error
