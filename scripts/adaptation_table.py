@@ -14,10 +14,11 @@ RUNS = {
     "before-full": "before: global layers, scaled positions",
     "before-zebra": "before: Zebra layers, scaled positions",
     "before-local": "before: local layers, scaled positions",
-    "short": "after: global layers, at the original length",
+    "short": "after: global layers, trained at the original length",
     "full": "after: global layers",
     "zebra": "after: Zebra layers",
     "local": "after: local layers",
+    "linear": "after: Zebra layers, linear scaling",
 }
 COSTED = ["full", "zebra", "local"]  # those of one length
 

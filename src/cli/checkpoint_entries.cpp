@@ -46,7 +46,7 @@ void read_name(CheckpointEntry& entry) {
   if (rest.empty()) {
     entry.state = EntryState::no_manifest;
   } else if (rest.starts_with(".partial-")) {
-    entry.state = EntryState::interrupted;
+    entry.state = EntryState::unfinished;
   } else if (rest.starts_with(".corrupt")) {
     entry.state = EntryState::set_aside;
   } else {
@@ -93,7 +93,7 @@ bool CheckpointEntry::has_manifest() const {
 }
 
 bool CheckpointEntry::is_leftover() const {
-  return state == EntryState::no_manifest || state == EntryState::interrupted ||
+  return state == EntryState::no_manifest || state == EntryState::unfinished ||
          state == EntryState::set_aside;
 }
 
@@ -107,8 +107,8 @@ std::string name_of(EntryState state) {
       return "unreadable";
     case EntryState::no_manifest:
       return "no manifest";
-    case EntryState::interrupted:
-      return "interrupted save";
+    case EntryState::unfinished:
+      return "unfinished save";
     case EntryState::set_aside:
       return "set aside as corrupt";
     case EntryState::unknown:
@@ -149,7 +149,10 @@ std::filesystem::path run_of(const std::string& path) {
   if (std::filesystem::exists(folder / "config.yaml", ignored) &&
       !std::filesystem::exists(folder / Manifest::kFileName, ignored))
     return folder;  // a run that has saved nothing yet
-  throw InputError(path + ": is no run folder, which has a folder checkpoints in it");
+  throw InputError(
+      path +
+      ": is no run folder, which has a folder checkpoints in it; for a single checkpoint there are "
+      "`zebra checkpoint show` and `verify`");
 }
 
 std::string written_text(const std::filesystem::path& path) {

@@ -14,7 +14,7 @@ enum class EntryState {
   damaged,      ///< it has a manifest, which does not describe its files
   unreadable,   ///< it has a manifest, of a newer format or that cannot be read
   no_manifest,  ///< named like a checkpoint: an interrupted deletion, or the manifest was lost
-  interrupted,  ///< step-00000200.partial-77: a save that was not completed
+  unfinished,   ///< step-00000200.partial-77: a save on its way, or one that was interrupted
   set_aside,    ///< step-00000200.corrupt: found damaged when a run went on
   unknown,      ///< none of these
 };
@@ -30,11 +30,11 @@ struct CheckpointEntry {
   std::optional<std::int64_t> tokens;
 
   bool has_manifest() const;
-  /// What an interrupted save or deletion, or a damaged checkpoint, left behind.
+  /// What a save or deletion, unless it is on its way, or a damaged checkpoint left behind.
   bool is_leftover() const;
 };
 
-/// "whole", "interrupted save", …
+/// "whole", "unfinished save", …
 std::string name_of(EntryState state);
 
 /// Everything in a run's folder `checkpoints`, by step. Reads manifests and sizes only. Throws

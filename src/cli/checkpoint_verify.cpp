@@ -27,15 +27,31 @@ struct VerifyOptions {
   bool json = false;
 };
 
+enum class Outcome {
+  whole,
+  broken,
+  unknown,  ///< it cannot be read
+  deleted,  ///< meanwhile, by the run, which trains on
+};
+
 struct Verdict {
   std::filesystem::path folder;
-  std::vector<std::string> faults;
-  std::string obstacle;  ///< why it cannot be verified; empty: it was
+  Outcome outcome = Outcome::whole;
+  std::vector<std::string> reasons;  ///< of broken and unknown
   std::uint64_t bytes = 0;
   double seconds = 0;
-
-  bool is_whole() const { return faults.empty() && obstacle.empty(); }
 };
+
+/// A checkpoint to verify, as it was found.
+struct Subject {
+  std::filesystem::path folder;
+  bool had_manifest;
+};
+
+bool has_manifest(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder / Manifest::kFileName, ignored);
+}
 
 /// A folder that was meant to be a checkpoint, whole or not.
 bool looks_like_checkpoint(const std::filesystem::path& folder) {
@@ -67,79 +83,104 @@ std::vector<std::filesystem::path> folders_of(const std::string& path) {
   return folders;
 }
 
-Verdict verify(const std::filesystem::path& folder) {
-  Verdict verdict{folder, {}, "", 0, 0.0};
+Verdict verify(const Subject& subject) {
+  const auto& folder = subject.folder;
+  Verdict verdict;
+  verdict.folder = folder;
   std::optional<ProgressBar> bar;
   const double began = monotonic_seconds();
   try {
-    verdict.faults = checkpoint_faults(folder, {}, [&](std::uint64_t done, std::uint64_t bytes) {
+    verdict.reasons = checkpoint_faults(folder, {}, [&](std::uint64_t done, std::uint64_t bytes) {
       verdict.bytes = done;
       if (bytes < kLongBytes) return;
       if (!bar) bar.emplace("verifying " + folder.string(), bytes, "bytes");
       bar->update(done);
     });
+    verdict.outcome = verdict.reasons.empty() ? Outcome::whole : Outcome::broken;
   } catch (const InputError& error) {
-    verdict.obstacle = error.what();
+    verdict.reasons = {error.what()};
+    verdict.outcome = Outcome::unknown;
   }
   if (bar) bar->finish(verdict.bytes);
   verdict.seconds = monotonic_seconds() - began;
+  // A run's deletion begins with the manifest.
+  if (verdict.outcome != Outcome::whole && subject.had_manifest && !has_manifest(folder)) {
+    verdict.outcome = Outcome::deleted;
+    verdict.reasons.clear();
+  }
   return verdict;
 }
 
+const char* name_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::whole:
+      return "OK";
+    case Outcome::broken:
+      return "BROKEN";
+    case Outcome::unknown:
+      return "UNKNOWN";
+    case Outcome::deleted:
+      break;
+  }
+  return "DELETED";
+}
+
 void print(const Verdict& verdict) {
-  const char* words = verdict.is_whole() ? "OK" : verdict.faults.empty() ? "UNKNOWN" : "BROKEN";
-  std::printf("%-7s  %s", words, verdict.folder.c_str());
-  if (verdict.is_whole()) {
+  std::printf("%-7s  %s", name_of(verdict.outcome), verdict.folder.c_str());
+  if (verdict.outcome == Outcome::whole) {
     std::printf("  %s in %s s", with_byte_unit(static_cast<double>(verdict.bytes)).c_str(),
                 fixed(verdict.seconds, 1).c_str());
   }
   std::printf("\n");
-  for (const auto& fault : verdict.faults) std::printf("         %s\n", fault.c_str());
+  for (const auto& reason : verdict.reasons) std::printf("         %s\n", reason.c_str());
   std::fflush(stdout);
 }
 
 Json to_json(const Verdict& verdict) {
-  Json json = {{"checkpoint", verdict.folder.string()},
-               {"whole", verdict.obstacle.empty() ? Json(verdict.faults.empty()) : Json(nullptr)},
-               {"bytes", verdict.bytes},
-               {"seconds", verdict.seconds},
-               {"faults", verdict.faults}};
-  if (!verdict.obstacle.empty()) json["obstacle"] = verdict.obstacle;
-  return json;
+  return {{"checkpoint", verdict.folder.string()},
+          {"outcome", name_of(verdict.outcome)},
+          {"bytes", verdict.bytes},
+          {"seconds", verdict.seconds},
+          {"reasons", verdict.reasons}};
 }
 
-int run_verify(const VerifyOptions& options) {
+std::vector<Subject> subjects_of(const std::vector<std::string>& paths) {
   Problems problems;
-  std::vector<std::filesystem::path> folders;
-  for (const auto& path : options.paths) {
+  std::vector<Subject> subjects;
+  for (const auto& path : paths) {
     try {
-      for (const auto& folder : folders_of(path)) folders.push_back(folder);
+      for (const auto& folder : folders_of(path))
+        subjects.push_back({folder, has_manifest(folder)});
     } catch (const InputError& error) {
       problems.add(error.what());
     }
   }
   problems.throw_if_any();
+  return subjects;
+}
 
+int run_verify(const VerifyOptions& options) {
+  const auto subjects = subjects_of(options.paths);
   Json json = Json::array();
   std::size_t broken = 0;
-  bool any_unknown = false;
-  for (const auto& folder : folders) {
-    const auto verdict = verify(folder);
-    broken += verdict.faults.empty() ? 0 : 1;
-    any_unknown = any_unknown || !verdict.obstacle.empty();
+  Problems unknown;
+  for (const auto& subject : subjects) {
+    const auto verdict = verify(subject);
+    if (verdict.outcome == Outcome::broken) ++broken;
+    if (verdict.outcome == Outcome::unknown) unknown.add(verdict.reasons.front());
     if (options.json) {
       json.push_back(to_json(verdict));
     } else {
       print(verdict);
     }
-    if (!verdict.obstacle.empty()) std::cerr << verdict.obstacle << std::endl;
   }
   if (options.json) std::cout << json.dump(2) << "\n";
   if (broken > 0) {
-    std::cerr << "broken: " << broken << " of " << folders.size() << " checkpoints" << std::endl;
+    std::cerr << "broken: " << broken << " of " << subjects.size() << " checkpoints" << std::endl;
     return kExitFailed;
   }
-  return any_unknown ? kExitBadInput : kExitDone;
+  unknown.throw_if_any();
+  return kExitDone;
 }
 
 }  // namespace

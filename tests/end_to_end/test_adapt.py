@@ -214,15 +214,15 @@ def test_the_tiny_adaptation_comes_to_its_table_and_goes_on_where_it_stopped(che
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     by_name = {row[0]: row[1:] for row in rows}
     assert rows[0][1:4] == ["128", "256", "512"]
-    assert len(rows) == 2 + 8 + 2 + 3
-    origin, scaled = (by_name[name] for name in by_name if name.startswith("before: ") and "global layers" in name)
+    assert len(rows) == 2 + 9 + 2 + 3
+    origin, scaled = (by_name[f"before: {name}"] for name in ("the origin itself, global layers", "global layers, scaled positions"))
     assert origin != scaled, "scaled positions change the model"
     assert by_name["global layers"][1] == "1.000" and float(by_name["Zebra layers"][1]) < 1
     assert pathlib.Path(checkout / "runs/adapt/zebra/config.yaml").read_text().count("attention_pattern: GLL") == 1
 
     (checkout / "runs/adapt/evaluation/zebra.json").unlink()
     before = {path: path.read_bytes() for path in checkout.glob("runs/adapt/*/metrics.jsonl")}
-    assert len(before) == 8
+    assert len(before) == 9
     second = run()
     assert second.returncode == 0, second.stdout + second.stderr
     assert (checkout / "runs/adapt/table.md").read_text() == table

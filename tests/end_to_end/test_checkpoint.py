@@ -66,7 +66,7 @@ def test_list_tells_apart_what_is_no_whole_checkpoint(run):
     place(run, 50).rename(folder / "step-00000050.corrupt-2")
     (folder / "mine").mkdir()
     assert [(row["step"], row["state"]) for row in listed(run)] == [
-        (None, "no checkpoint"), (30, "damaged"), (40, "no manifest"), (50, "set aside as corrupt"), (60, "interrupted save")]
+        (None, "no checkpoint"), (30, "damaged"), (40, "no manifest"), (50, "set aside as corrupt"), (60, "unfinished save")]
     output, _ = zebra("checkpoint", "list", run)
     assert "exp_avg-00000.safetensors: missing" in output and "step-00000060.partial-77" in output
 
@@ -86,7 +86,7 @@ def test_verify_names_what_is_broken(run, name):
     assert f"{place(run, 40) / name}: " in output and "broken: 1 of 3" in error
     zebra("checkpoint", "verify", f"{run}@30", place(run, 50))
     report = json.loads(zebra("checkpoint", "verify", place(run, 40), "--json", status=1)[0])
-    assert [row["whole"] for row in report] == [False] and name in report[0]["faults"][0]
+    assert [row["outcome"] for row in report] == ["BROKEN"] and name in report[0]["reasons"][0]
 
 
 def test_verify_what_has_no_manifest(run, tmp_path):
