@@ -25,7 +25,9 @@ void check_fit(const std::vector<Arm>& arms, int jobs) {
   std::int64_t memory_of_cpu = 0;
   for (const auto& arm : arms) {
     const auto device = resolve_device(arm.config.run.device);
-    const auto needed = training_bytes_per_rank(arm.config), there = device_memory_bytes(device);
+    auto needed = training_bytes_per_rank(arm.config);
+    if (device.is_cpu()) needed += host_copy_bytes_per_rank(arm.config);
+    const auto there = device_memory_bytes(device);
     if (needed > there) {
       problems.add("arm " + arm.name + ": training takes some " + bytes_text(needed) + ", but " +
                    device.str() + " has " + bytes_text(there) + kLess);

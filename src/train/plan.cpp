@@ -16,6 +16,11 @@ using Json = nlohmann::ordered_json;
 constexpr std::int64_t kFloatBytes = 4;
 constexpr double kTrainingPasses = 3.0;  // backward costs twice the forward
 
+/// Master weights and both moments in float32.
+std::int64_t checkpoint_bytes(const ParameterCount& count) {
+  return 3 * kFloatBytes * count.total();
+}
+
 Json parameters_json(const ParameterCount& count) {
   return {{"embedding", count.embedding},
           {"attention", count.attention},
@@ -114,6 +119,10 @@ std::int64_t training_bytes_per_rank(const Config& config, std::int64_t ranks) {
   return memory_per_rank(sharded).total() + factor * activation_bytes(config).total();
 }
 
+std::int64_t host_copy_bytes_per_rank(const Config& config, std::int64_t ranks) {
+  return (checkpoint_bytes(count_parameters(config.model)) + ranks - 1) / ranks;
+}
+
 nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks,
                                  const std::optional<Hardware>& hardware) {
   const auto count = count_parameters(config.model);
@@ -140,7 +149,8 @@ nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks,
     plan["activation_bytes_per_rank"] = activations_json(activation_bytes(config));
   }
   plan["bytes_sent_per_rank_and_step"] = traffic_json(traffic_per_step(sharded, micro_batches));
-  plan["checkpoint_bytes"] = 3 * kFloatBytes * count.total();
+  plan["checkpoint_bytes"] = checkpoint_bytes(count);
+  plan["host_copy_bytes_per_rank"] = host_copy_bytes_per_rank(config, ranks);
   plan["key_value_cache"] = cache_json(config);
   plan["steps"] = config.train.max_steps;
   plan["tokens_per_step"] = tokens_per_step;

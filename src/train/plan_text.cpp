@@ -105,7 +105,9 @@ std::string memory_table(const Json& plan, const Config& config) {
     text += row("ranks", with_commas(ranks["count"].get<std::int64_t>()), sharing(ranks));
   }
   text += byte_rows(plan["state_bytes_per_rank"]);
-  text += row("checkpoint", bytes_text(plan["checkpoint_bytes"]));
+  text += row("checkpoint", bytes_text(plan["checkpoint_bytes"]),
+              bytes_text(plan["host_copy_bytes_per_rank"]) +
+                  " of it copied into the host's memory while it is written");
   if (plan.contains("activation_bytes_per_rank")) {
     text += "\nActivations per rank at their peak: estimate for CUDA, a micro-batch of " +
             std::to_string(config.train.micro_batch_size) + " x " +

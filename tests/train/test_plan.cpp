@@ -27,6 +27,7 @@ TEST_CASE("the plan counts parameters, bytes, tokens and FLOPs") {
   REQUIRE(plan["state_bytes_per_rank"]["total"] == (total + norms) * (2 + 4 + 4 + 8));
   REQUIRE(plan["bytes_sent_per_rank_and_step"]["total"] == 0.0);
   REQUIRE(plan["checkpoint_bytes"] == 12 * total);
+  REQUIRE(plan["host_copy_bytes_per_rank"] == 12 * total);
   REQUIRE(plan["tokens"] == 12 * 4 * 48);
   const double per_token = 2.0 * (attention + feed_forward + embedding) + 2 * 4 * 32 * 24.5 +
                            4 * 32 * (36.0 + 40 * 8) / 48;
@@ -52,6 +53,7 @@ TEST_CASE("the parts of the state add up, whatever the ranks share") {
     REQUIRE(sum > 0);
   }
   REQUIRE(plan["ranks"]["count"] == 4);
+  REQUIRE(4 * plan["host_copy_bytes_per_rank"].get<std::int64_t>() == plan["checkpoint_bytes"]);
   REQUIRE(plan["ranks"]["shards"] == (mode == "none" ? 1 : 4));
   REQUIRE(plan["ranks"]["micro_batches_per_step"] == 1);
 }
