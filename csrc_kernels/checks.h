@@ -7,8 +7,13 @@
 
 namespace zebra::kernels {
 
+inline void require(bool condition, const char* kernel, const std::string& message) {
+  if (!condition) throw std::invalid_argument(std::string(kernel) + ": " + message);
+}
+
+/// Of local attention.
 inline void require(bool condition, const std::string& message) {
-  if (!condition) throw std::invalid_argument("local attention: " + message);
+  require(condition, "local attention", message);
 }
 
 /// What every kernel asks of a shape.

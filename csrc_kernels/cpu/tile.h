@@ -12,15 +12,6 @@ namespace {
 
 constexpr int kRowBlocks = kTile / kBlockRows;
 
-template <class T>
-inline T smaller(T a, T b) {
-  return b < a ? b : a;
-}
-template <class T>
-inline T larger(T a, T b) {
-  return a < b ? b : a;
-}
-
 /// Cache-aligned scratch of one task, handed out piece by piece.
 class Scratch {
  public:
@@ -47,40 +38,6 @@ class Scratch {
   char* begin_;
   char* next_;
 };
-
-// Elements of the caller's arrays.
-inline float to_float(float x) { return x; }
-inline float to_float(std::uint16_t x) {
-  const std::uint32_t bits = static_cast<std::uint32_t>(x) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-inline void from_float(float x, float& to) { to = x; }
-inline void from_float(float x, std::uint16_t& to) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  const std::uint32_t nearest = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  const std::uint32_t nan = (bits >> 16) | 0x40U;
-  to = static_cast<std::uint16_t>((bits & 0x7fffffffU) > 0x7f800000U ? nan : nearest);
-}
-
-inline Vector load_elements(const float* from) { return load(from); }
-inline Vector load_elements(const std::uint16_t* from) {
-  std::uint16_t __attribute__((vector_size(kVectorBytes / 2))) x;
-  std::memcpy(&x, from, sizeof x);
-  return reinterpret_cast<Vector>(__builtin_convertvector(x, BitVector) << 16);
-}
-inline void store_elements(float* to, Vector x) { store(to, x); }
-inline void store_elements(std::uint16_t* to, Vector x) {
-  using HalfVector = std::uint16_t __attribute__((vector_size(kVectorBytes / 2)));
-  const auto bits = reinterpret_cast<BitVector>(x);
-  const BitVector nearest = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
-  const BitVector nan = (bits >> 16) | 0x40U;
-  const BitVector rounded = (bits & 0x7fffffffU) > 0x7f800000U ? nan : nearest;
-  const HalfVector half = __builtin_convertvector(rounded, HalfVector);
-  std::memcpy(to, &half, sizeof half);
-}
 
 /// Turns x [2 half] by the angles, or back with direction -1.
 inline void rotate(float* __restrict x, const float* __restrict cos, const float* __restrict sin,

@@ -48,6 +48,14 @@
 //       To 2^-22, relative outside of (0.5, 2); log2(0) = -inf.
 //   float reciprocal(float x)
 //       1 ulp; subnormals are 0; reciprocal(0) = inf.
+//   float square_root(float x)
+//       To nearest, subnormals too.
+//   float natural_log(float x)
+//       2 ulp, subnormals too; natural_log(0) = -inf. Slow: for once a row, not once an element.
+//   float fused_multiply_add(float a, float b, float c)
+//       a b + c, rounded once. (Plain a * b + c may be.)
+//   float from_bits(std::uint32_t), std::uint32_t to_bits(float)
+//       The same 32 bits.
 //   std::uint32_t pack_bfloat16(float low, float high)
 //       To nearest even.
 //   float low_bfloat16(std::uint32_t), high_bfloat16(std::uint32_t)

@@ -88,6 +88,21 @@ ZEBRA_DEVICE float reciprocal(float x) {
   return result;
 }
 
+ZEBRA_DEVICE float square_root(float x) {
+  float result;
+  asm("sqrt.rn.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+ZEBRA_DEVICE float natural_log(float x) { return ::logf(x); }
+ZEBRA_DEVICE float fused_multiply_add(float a, float b, float c) {
+  float result;
+  asm("fma.rn.f32 %0, %1, %2, %3;" : "=f"(result) : "f"(a), "f"(b), "f"(c));
+  return result;
+}
+
+ZEBRA_DEVICE float from_bits(std::uint32_t bits) { return __uint_as_float(bits); }
+ZEBRA_DEVICE std::uint32_t to_bits(float x) { return __float_as_uint(x); }
+
 ZEBRA_DEVICE std::uint32_t pack_bfloat16(float low, float high) {
   std::uint32_t result;
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
@@ -109,7 +124,7 @@ using Stream = cudaStream_t;
 
 inline void check_cuda(cudaError_t status, const char* what) {
   if (status != cudaSuccess) {
-    throw std::runtime_error(std::string("local attention: ") + what + ": " +
+    throw std::runtime_error(std::string("a CUDA kernel: ") + what + ": " +
                              cudaGetErrorString(status));
   }
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/python_script.h"
+#include "cli/bench_step.h"
 #include "cli/commands.h"
 #include "cli/json_file.h"
 #include "cli/model_vocabulary.h"
@@ -28,6 +29,8 @@ struct BenchOptions {
   std::vector<std::string> layouts = {"full", "mix:4", "local"};
   std::vector<std::string> lengths = {"1024", "2048", "4096", "8192"};
   CostOptions cost;
+  StepMeasurementOptions step;
+  bool sweeps = false;  // over lengths and layouts, or one step of a run file
   std::filesystem::path json, plot;
 };
 
@@ -43,13 +46,18 @@ constexpr const char* kDefaultModel =
     "model: {hidden_size: 256, intermediate_size: 704, num_hidden_layers: 6,\n"
     "        num_attention_heads: 8, num_key_value_heads: 4, window_size: 256}\n";
 
-Config load(const BenchOptions& options) {
-  auto overrides = options.run_files.overrides;
-  if (options.window) overrides.push_back("model.window_size=" + std::to_string(*options.window));
-  if (!options.device.empty()) overrides.push_back("run.device=" + options.device);
-  if (!options.precision.empty()) overrides.push_back("train.precision=" + options.precision);
+// The run file and what --set and the options for single keys say.
+RunFileOptions run_files_of(const BenchOptions& options) {
+  auto run_files = options.run_files;
+  const auto set = [&](const std::string& text) { run_files.overrides.push_back(text); };
+  if (options.window) set("model.window_size=" + std::to_string(*options.window));
+  if (!options.device.empty()) set("run.device=" + options.device);
+  if (!options.precision.empty()) set("train.precision=" + options.precision);
+  return run_files;
+}
 
-  const auto& files = options.run_files.files;
+Config load(const BenchOptions& options) {
+  const auto [files, overrides] = run_files_of(options);
   if (!files.empty()) {
     auto config = load_config({files.begin(), files.end()}, overrides);
     if (!config.model.vocab_size) {
@@ -64,12 +72,12 @@ Config load(const BenchOptions& options) {
   return config;
 }
 
-void run_bench(BenchOptions options) {
+void bench_cost_by_length(BenchOptions options) {
   const auto config = load(options);
   Problems problems;
   const auto layouts = named_layouts(options.layouts, config.model, problems);
   const auto lengths = sequence_lengths(options.lengths, problems);
-  check_json_path(options.json, problems);
+  check_output_path(options.json, problems);
   problems.throw_if_any();
 
   options.cost.precision = config.train.precision;
@@ -81,6 +89,15 @@ void run_bench(BenchOptions options) {
   std::cout << cost_text(measurement);
   if (!options.json.empty()) write_json(options.json, cost_json(measurement, config.model));
   if (!options.plot.empty()) run_python_script("plot_cost.py", {options.json, options.plot});
+}
+
+void run_bench(const BenchOptions& options) {
+  if (options.sweeps || options.run_files.files.empty()) return bench_cost_by_length(options);
+  Problems problems;
+  check_output_path(options.json, problems);
+  check_output_path(options.step.profile, problems);
+  problems.throw_if_any();
+  bench_step(run_files_of(options), options.step, options.json);
 }
 
 void add_model_options(CLI::App& command, BenchOptions& options) {
@@ -97,6 +114,23 @@ void add_model_options(CLI::App& command, BenchOptions& options) {
       ->check(CLI::IsMember(names_of<Precision>()));
   command.add_option("--device", options.device, "Default: the run file's, or auto")
       ->check(CLI::IsMember(names_of<Device>()));
+}
+
+void add_step_options(CLI::App& command, BenchOptions& options) {
+  command
+      .add_option("--steps", options.step.steps,
+                  "Of a run file's step: steps that count, and as many again by part")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--warm-up", options.step.warm_up, "Of a run file's step: steps that do not")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--profile", options.step.profile,
+                  "Of a run file's step: write a trace of three more steps, for ui.perfetto.dev")
+      ->type_name("FILE.json");
 }
 
 void add_sweep_options(CLI::App& command, BenchOptions& options) {
@@ -134,9 +168,12 @@ void add_sweep_options(CLI::App& command, BenchOptions& options) {
 
 void add_bench_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "bench", "Measure what layouts of layers cost by length, beside what their FLOPs predict");
+      "bench",
+      "Measure a run file's training step by part, or, with --layouts or --lengths or without a "
+      "run file, what layouts of layers cost by length beside what their FLOPs predict");
   const auto options = std::make_shared<BenchOptions>();
   add_model_options(*command, *options);
+  add_step_options(*command, *options);
   add_sweep_options(*command, *options);
   auto* json = command->add_option("--json", options->json, "Write the figures to this file too")
                    ->type_name("FILE");
@@ -144,9 +181,13 @@ void add_bench_command(CLI::App& app) {
       ->type_name("FILE.svg")
       ->needs(json);
   command->footer(
-      "Examples: zebra bench --lengths 1024,4096 --layouts full,mix:4,local\n"
-      "          zebra bench configs/zebra-125m.yaml --precision bf16 --json cost.json");
-  command->callback([options] { run_bench(*options); });
+      "Examples: zebra bench run.yaml --precision bf16 --profile trace.json\n"
+      "          zebra bench --lengths 1024,4096 --layouts full,mix:4,local\n"
+      "          zebra bench configs/zebra-125m.yaml --lengths 4096 --json cost.json");
+  command->callback([options, command] {
+    options->sweeps = command->count("--lengths") + command->count("--layouts") > 0;
+    run_bench(*options);
+  });
 }
 
 }  // namespace zebra

@@ -74,7 +74,7 @@ Json to_json(const std::vector<Perplexity>& results) {
 
 void run_eval(EvalOptions options) {
   Problems problems;
-  check_json_path(options.json, problems);
+  check_output_path(options.json, problems);
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   std::vector<DataSource> sources = loaded.config.data.validation;

@@ -7,13 +7,13 @@
 
 namespace zebra {
 
-void check_json_path(const std::filesystem::path& path, Problems& problems) {
+void check_output_path(const std::filesystem::path& path, Problems& problems) {
   if (path.empty()) return;
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
     problems.add(path.string() +
-                 ": --json names a file in a folder that does not exist; make it first");
+                 ": is to be written into a folder that does not exist; make it first");
   }
 }
 

@@ -132,7 +132,7 @@ class Bars {
 
 void run_recall(Options options) {
   Problems problems;
-  check_json_path(options.json, problems);
+  check_output_path(options.json, problems);
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   const auto& data = loaded.config.data;

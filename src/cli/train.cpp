@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -8,12 +7,12 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
+#include "cli/end_job.h"
 #include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
 #include "distributed/agreement.h"
-#include "distributed/collective_error.h"
 #include "distributed/job.h"
 #include "distributed/launch.h"
 #include "distributed/sharding_cost.h"
@@ -146,20 +145,6 @@ void open_run_folder(const RunFolder& folder, const Start& start) {
   folder.describe(start.config);
 }
 
-// For handlers. One of several ranks ends with the job, at once: unwinding would wait for
-// collectives that never end. A process on its own, or one whose job has ended, goes on to throw.
-void end_job_or_throw(Job& job) {
-  if (job.ranks() == 1 || job.is_finished()) throw;
-  try {
-    throw;
-  } catch (const CollectiveError& error) {
-    job.collective_failed(error);
-  } catch (const std::exception& error) {
-    job.fail(without_backtrace(error.what()));
-  }
-  std::_Exit(kExitFailed);
-}
-
 TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   std::optional<RunFolder> folder;
   job.together("locking the run folder", [&] {
@@ -188,7 +173,6 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   } catch (const std::exception& error) {
     if (is_running && job.ranks() == 1) record_failure(*folder, without_backtrace(error.what()));
     end_job_or_throw(job);
-    throw;
   }
 }
 
@@ -221,7 +205,6 @@ int run_train(const TrainOptions& options) {
     return exit_status(train(start, options, job));
   } catch (...) {
     end_job_or_throw(job);
-    throw;
   }
 }
 

@@ -1,6 +1,7 @@
 #include "distributed/communicator.h"
 
 #include "base/error.h"
+#include "ops/part_scope.h"
 
 namespace zebra {
 namespace {
@@ -23,6 +24,7 @@ void PendingCollective::wait() {
   const auto work = std::move(work_);
   if (listener_->waiting) listener_->waiting(name_);
   try {
+    ZEBRA_PART("collectives");
     work->wait();
   } catch (const std::exception& error) {
     throw CollectiveError(name_, without_backtrace(error.what()));

@@ -1,7 +1,6 @@
 #include "distributed/sharded_data_parallel.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace zebra {
 
@@ -74,11 +73,11 @@ void ShardedDataParallel::finish_step() {
   for (auto& unit : units_) unit.finish_step();
 }
 
-double ShardedDataParallel::gradient_norm() const {
+torch::Tensor ShardedDataParallel::gradient_norm() const {
   const auto sum_of_squares = squared_norm(gradient_parts());
   if (options_.sharding != Sharding::none)
     groups_.shards->all_reduce(sum_of_squares, "the gradient norm").wait();
-  return std::sqrt(sum_of_squares.item<double>());
+  return sum_of_squares.sqrt();
 }
 
 std::vector<torch::Tensor> ShardedDataParallel::gradient_parts() const {

@@ -37,8 +37,9 @@ class ShardedDataParallel : public UnitObserver {
   /// Now the parts hold the gradients of all ranks and micro-batches.
   void finish_step();
 
-  /// Euclidean norm of the gradients of the whole model: the same bits on every rank.
-  double gradient_norm() const;
+  /// Euclidean norm of the gradients of the whole model, a float64 scalar on the device: the same
+  /// bits on every rank.
+  torch::Tensor gradient_norm() const;
   /// This rank's parts, one for each unit.
   std::vector<torch::Tensor> gradient_parts() const;
   std::vector<OptimizerRange> optimizer_ranges() const;

@@ -31,9 +31,7 @@ c10::CachingAllocator::Stat allocated_bytes(torch::Device device) {
 }  // namespace
 
 DeviceMeter::DeviceMeter(torch::Device device) : device_(device) {
-  if (!device.is_cpu()) return;
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, -1);
+  if (device.is_cpu()) keep_freed_memory();
 }
 
 std::string DeviceMeter::machine() const {

@@ -12,10 +12,8 @@ namespace zebra {
 /// Measures time and memory of work on one device.
 ///
 /// On the CPU memory is the resident set of the process, whose peak the kernel keeps. From the
-/// first meter on malloc keeps what is freed for the rest of the process: else every tensor above
-/// some megabytes would come as fresh pages, and their faults make long sequences slower per token
-/// than short ones (a block of 32,768 tokens takes up to 1.4 times as long). On a GPU memory is
-/// what LibTorch's allocator has handed out.
+/// first meter on malloc keeps what is freed, as it does while training (keep_freed_memory). On a
+/// GPU memory is what LibTorch's allocator has handed out.
 class DeviceMeter {
  public:
   explicit DeviceMeter(torch::Device device);

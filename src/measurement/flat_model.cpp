@@ -8,6 +8,7 @@
 #include "eval/generate.h"
 #include "measurement/median.h"
 #include "model/placement.h"
+#include "optim/update_decision.h"
 
 namespace zebra {
 namespace {
@@ -62,8 +63,7 @@ double time_update(AdamW& optimizer, const std::vector<torch::Tensor>& gradients
                    double grad_clip, const DeviceMeter& meter) {
   return meter.seconds([&] {
     const double norm = std::sqrt(squared_norm(gradients).item<double>());
-    clip_gradients(gradients, norm, grad_clip);
-    optimizer.step(lr);
+    optimizer.step(lr, clip_scale(norm, grad_clip));
     for (const auto& gradient : gradients) gradient.zero_();
   });
 }

@@ -1,5 +1,7 @@
 #include "model/attention.h"
 
+#include "ops/linear.h"
+
 namespace zebra {
 
 AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind, ParameterMemory memory)
@@ -31,7 +33,7 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
   const auto query_heads = model_.num_attention_heads,
              key_heads = model_.num_key_value_heads.value();
   const PackedHeads packed = {
-      torch::linear(x, qkv_weight)
+      linear_projection(x, qkv_weight)
           .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()}),
       query_heads};
   if (!model_.qk_norm) return packed;
@@ -49,7 +51,7 @@ torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceCon
 }
 
 torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
-  return torch::linear(attended.flatten(2), output_weight);
+  return linear_projection(attended.flatten(2), output_weight);
 }
 
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context,

@@ -23,8 +23,10 @@ void BlockImpl::reset() {
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
                                  AttentionResult* kept) {
-  const auto h = x + attention->forward(attention_norm->forward(x), context, kept);
-  return h + feed_forward->forward(feed_forward_norm->forward(h));
+  const auto before = attention_norm->forward(x, {});
+  const auto attended = attention->forward(before.normed, context, kept);
+  const auto between = feed_forward_norm->forward(before.sum, attended);
+  return between.sum + feed_forward->forward(between.normed);
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
@@ -33,8 +35,9 @@ torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
 
 torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                         KeyValueCache& cache) {
-  const auto h = x + attention->forward_cached(attention_norm->forward(x), context, cache);
-  return h + feed_forward->forward(feed_forward_norm->forward(h));
+  const auto attended = attention->forward_cached(attention_norm->forward(x), context, cache);
+  const auto between = feed_forward_norm->forward(x, attended);
+  return between.sum + feed_forward->forward(between.normed);
 }
 
 ParameterUnit BlockImpl::unit() const {

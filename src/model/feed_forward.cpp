@@ -1,5 +1,8 @@
 #include "model/feed_forward.h"
 
+#include "ops/linear.h"
+#include "ops/swiglu.h"
+
 namespace zebra {
 
 FeedForwardImpl::FeedForwardImpl(const ModelSection& model, ParameterMemory memory)
@@ -17,8 +20,7 @@ void FeedForwardImpl::reset() {
 }
 
 torch::Tensor FeedForwardImpl::forward(const torch::Tensor& x) {
-  const auto gate_up = torch::linear(x, gate_up_weight).chunk(2, -1);
-  return torch::linear(torch::silu(gate_up[0]) * gate_up[1], down_weight);
+  return swiglu_linear(linear_projection(x, gate_up_weight), down_weight);
 }
 
 }  // namespace zebra

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "model/parameter.h"
+#include "ops/rms_norm.h"
 
 namespace zebra {
 
@@ -21,7 +22,12 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
   }
 
   /// x [..., width] -> the same shape and type.
-  torch::Tensor forward(const torch::Tensor& x) { return at::rms_norm(x, {width_}, weight, eps_); }
+  torch::Tensor forward(const torch::Tensor& x) { return rms_norm(x, weight, eps_); }
+
+  /// x + added (x where `added` is undefined) and its norm: see residual_rms_norm.
+  NormedResidual forward(const torch::Tensor& x, const torch::Tensor& added) {
+    return residual_rms_norm(x, added, weight, eps_);
+  }
 
   torch::Tensor weight;  ///< [width]
 

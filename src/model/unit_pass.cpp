@@ -3,6 +3,9 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
+#include "ops/accumulated_gradient.h"
+#include "ops/part_scope.h"
+
 namespace zebra {
 namespace {
 
@@ -32,13 +35,17 @@ class UnitBackward : public torch::autograd::Node {
   std::string name() const override { return "UnitBackward"; }
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
+    ZEBRA_PART("backward, ", pass_.part);
     if (pass_.observer) pass_.observer->before_backward(pass_.unit, pass_.backward_reads_weights);
     if (pass_.recompute) {
       const torch::AutoGradMode with_gradients(true);
       output_ = body_(input_);
     }
     const auto input = input_;
-    torch::autograd::backward({output_}, {gradients[0]});
+    {
+      const GradientAccumulation accumulation;
+      torch::autograd::backward({output_}, {gradients[0]});
+    }
     release_variables();
     if (pass_.observer) pass_.observer->after_backward(pass_.unit);
     if (!input.defined()) return {};
@@ -60,6 +67,7 @@ class UnitBackward : public torch::autograd::Node {
 }  // namespace
 
 torch::Tensor run_unit(const UnitPass& pass, const torch::Tensor& input, const Body& body) {
+  ZEBRA_PART("forward, ", pass.part);
   if (pass.observer) pass.observer->before_forward(pass.unit);
   torch::Tensor output;
   if (torch::GradMode::is_enabled() && (pass.observer != nullptr || pass.recompute)) {

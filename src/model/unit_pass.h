@@ -12,6 +12,7 @@ namespace zebra {
 /// One use of a unit in a pass through the model.
 struct UnitPass {
   std::size_t unit;
+  const char* part = "unit";         ///< what it is called where time is measured
   UnitObserver* observer = nullptr;  ///< may be absent; outlives the backward pass
   bool recompute = false;            ///< keep the input only, and compute again in backward
   bool backward_reads_weights = true;

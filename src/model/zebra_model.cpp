@@ -4,8 +4,16 @@
 
 #include "model/unit_pass.h"
 #include "ops/embedding.h"
+#include "ops/linear.h"
 
 namespace zebra {
+namespace {
+
+const char* part_of(LayerKind kind) {
+  return kind == LayerKind::global ? "global layers" : "local layers";
+}
+
+}  // namespace
 
 std::int64_t ModelCache::bytes() const {
   std::int64_t total = 0;
@@ -50,7 +58,8 @@ SequenceContext ZebraModelImpl::context_for(const torch::Tensor& tokens,
 }
 
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
-  const UnitPass pass = {.unit = 0, .observer = observer_, .backward_reads_weights = false};
+  const UnitPass pass = {
+      .unit = 0, .part = "embedding", .observer = observer_, .backward_reads_weights = false};
   return run_unit(pass, {}, [this, tokens](const torch::Tensor&) {
     return token_embedding(tokens, embedding_weight);
   });
@@ -61,6 +70,7 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
   const bool every_second = checkpointing_ == ActivationCheckpointing::every_2;
   const UnitPass pass = {
       .unit = layer + 1,
+      .part = part_of(blocks[layer]->kind()),
       .observer = observer_,
       .recompute = every_second ? layer % 2 == 0 : checkpointing_ != ActivationCheckpointing::none};
   const auto kept = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
@@ -74,7 +84,7 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
 
 torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
                                       const std::function<Tensor(const Tensor&)>& body) {
-  return run_unit({.unit = head_unit(), .observer = observer_}, x, body);
+  return run_unit({.unit = head_unit(), .part = "head and loss", .observer = observer_}, x, body);
 }
 
 torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
@@ -91,7 +101,7 @@ torch::Tensor ZebraModelImpl::forward(const torch::Tensor& tokens,
 }
 
 torch::Tensor ZebraModelImpl::logits(const torch::Tensor& hidden) {
-  return in_head(hidden, [this](const Tensor& x) { return torch::linear(x, head_weight()); });
+  return in_head(hidden, [this](const Tensor& x) { return linear_projection(x, head_weight()); });
 }
 
 CrossEntropySum ZebraModelImpl::loss(const torch::Tensor& tokens, const torch::Tensor& targets,
@@ -131,7 +141,9 @@ torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelC
   const auto context = context_for(tokens, {}, cache.position, cache.longest);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
-    x = run_unit({.unit = layer + 1, .observer = observer_}, x, [&](const Tensor& input) {
+    const UnitPass pass = {
+        .unit = layer + 1, .part = part_of(blocks[layer]->kind()), .observer = observer_};
+    x = run_unit(pass, x, [&](const Tensor& input) {
       return blocks[layer]->forward_cached(input, context, cache.layers[layer]);
     });
   }

@@ -1,20 +1,12 @@
-#include <cstdlib>
-#include <string>
-
 #include "ops/attention.h"
+
 #include "ops/attention_sink.h"
+#include "ops/kernel_choice.h"
 #include "ops/local_attention_operator.h"
+#include "ops/packed_rotary.h"
 
 namespace zebra {
 namespace {
-
-bool wants_reference() {
-  static const bool wanted = [] {
-    const char* value = std::getenv("ZEBRA_KERNEL");
-    return value != nullptr && std::string(value) == "reference";
-  }();
-  return wanted;
-}
 
 OptionalTensor optional(const torch::Tensor& x) {
   return x.defined() ? OptionalTensor(x) : std::nullopt;
@@ -46,7 +38,7 @@ torch::Tensor fused_attention(const PackedHeads& packed, std::int64_t window,
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents,
                               AttentionResult* kept, const torch::Tensor& sink) {
-  if (!wants_reference() && has_local_attention_kernel(packed.heads)) {
+  if (!wants_reference_kernels() && has_local_attention_kernel(packed.heads)) {
     return fused_attention(packed, window, rotary, documents, kept, sink);
   }
   return plain_local_attention(packed.q(), packed.k(), packed.v(), window, rotary, documents, sink);
@@ -57,10 +49,14 @@ torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& r
   const auto& heads = packed.heads;
   // On a GPU LibTorch's own (FlashAttention, or cuDNN's) has the fewer products in its backward; on
   // the CPU our kernel is several times as quick as LibTorch's (docs/kernels.md).
-  if (!wants_reference() && heads.is_cpu() && has_local_attention_kernel(heads)) {
+  if (!wants_reference_kernels() && heads.is_cpu() && has_local_attention_kernel(heads)) {
     return fused_attention(packed, /*window=*/heads.size(1), rotary, documents, kept);
   }
-  return plain_global_attention(packed.q(), packed.k(), packed.v(), rotary, documents, kept);
+  if (wants_reference_kernels()) {
+    return plain_global_attention(packed.q(), packed.k(), packed.v(), rotary, documents, kept);
+  }
+  const auto [q, k, v] = packed_rotary(packed, rotary);
+  return plain_global_attention(q, k, v, /*rotary=*/{}, documents, kept);
 }
 
 }  // namespace zebra

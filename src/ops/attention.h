@@ -6,6 +6,7 @@
 
 #include "ops/attention_result.h"
 #include "ops/packed_documents.h"
+#include "ops/packed_heads.h"
 #include "ops/rotary.h"
 
 namespace zebra {
@@ -20,17 +21,6 @@ namespace zebra {
 // empty fills it, and a call that gets it filled, with inputs that are equal to the bit, returns
 // that output without computing attention, and with a gradient. Where no kernel leaves a result
 // that can be kept (see each function) it stays empty, and the second call computes again.
-
-/// What a packed projection gives: q, k and v as views of one [B, T, Hq + 2 Hkv, D].
-struct PackedHeads {
-  torch::Tensor heads;
-  std::int64_t query_heads = 0;
-
-  std::int64_t key_heads() const { return (heads.size(2) - query_heads) / 2; }
-  torch::Tensor q() const { return heads.narrow(2, 0, query_heads); }
-  torch::Tensor k() const { return heads.narrow(2, query_heads, key_heads()); }
-  torch::Tensor v() const { return heads.narrow(2, query_heads + key_heads(), key_heads()); }
-};
 
 /// Every earlier token of the same document. On the CPU our fused kernel with a window that hides
 /// nothing (where it exists, see local_attention); else LibTorch's scaled-dot-product attention.

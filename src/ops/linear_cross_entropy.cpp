@@ -2,80 +2,135 @@
 
 #include <algorithm>
 
+#include "ops/accumulated_gradient.h"
+#include "ops/kernel_choice.h"
+#include "ops/matrix_product.h"
+#include "ops/row_kernels.h"
+
 namespace zebra {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Float32 logits of one chunk: large enough for full matrix-product speed, small beside the
-// activations.
+static_assert(kIgnoredTarget == kernels::kNoTarget);
+
+// Logits of one chunk: large enough for full matrix-product speed, small beside the activations.
 constexpr std::int64_t kChunkLogits = std::int64_t{1} << 23;
 
 std::int64_t chunk_tokens(std::int64_t vocabulary) {
   return std::max<std::int64_t>(16, kChunkLogits / vocabulary);
 }
 
-struct ChunkLoss {
-  torch::Tensor logits;         // [n, V] float32
-  torch::Tensor log_sum_exp;    // [n] float32
-  torch::Tensor counted;        // [n] bool
-  torch::Tensor index;          // [n] int64, 0 where ignored
-  torch::Tensor cross_entropy;  // [n] float32, 0 where ignored
+/// Softmax and loss of n tokens.
+struct Chunk {
+  torch::Tensor logits;         // [n, V]; overwritten
+  torch::Tensor targets;        // [n]
+  torch::Tensor cross_entropy;  // [n] float32, to be written, 0 where ignored
+  torch::Tensor log_sum_exp;    // [n] float32, to be written
+  double z_loss;
+  bool wants_gradient;
 };
 
-ChunkLoss chunk_loss(const torch::Tensor& hidden, const torch::Tensor& weight,
-                     const torch::Tensor& targets) {
-  ChunkLoss chunk;
-  chunk.logits = torch::matmul(hidden, weight.t()).to(torch::kFloat32);
-  chunk.log_sum_exp = torch::logsumexp(chunk.logits, -1);
-  chunk.counted = targets != kIgnoredTarget;
-  chunk.index = targets.masked_fill(chunk.counted.logical_not(), 0);
-  const auto target_logit = chunk.logits.gather(-1, chunk.index.unsqueeze(-1)).squeeze(-1);
-  chunk.cross_entropy =
-      (chunk.log_sum_exp - target_logit).masked_fill(chunk.counted.logical_not(), 0.0);
-  return chunk;
+// Both return the gradient of the objective in the logits, in their type, where it is wanted.
+
+torch::Tensor fused_chunk(const Chunk& chunk) {
+  launch(kernels::CrossEntropy{.rows = chunk.logits.size(0),
+                               .vocabulary = chunk.logits.size(1),
+                               .type = element_type(chunk.logits),
+                               .logits = chunk.logits.const_data_ptr(),
+                               .targets = chunk.targets.const_data_ptr<std::int64_t>(),
+                               .z_loss = static_cast<float>(chunk.z_loss),
+                               .cross_entropy = chunk.cross_entropy.mutable_data_ptr<float>(),
+                               .log_sum_exp = chunk.log_sum_exp.mutable_data_ptr<float>(),
+                               .gradient = chunk.wants_gradient ? chunk.logits.mutable_data_ptr()
+                                                                : nullptr},
+         chunk.logits.device());
+  return chunk.wants_gradient ? chunk.logits : torch::Tensor();
 }
 
-// d objective / d logits, in the type of the products that consume it. Overwrites the chunk's
-// logits.
-torch::Tensor logit_gradient(ChunkLoss& chunk, double z_loss, torch::ScalarType type) {
-  auto& gradient = chunk.logits.sub_(chunk.log_sum_exp.unsqueeze(-1)).exp_();
-  if (z_loss != 0.0) gradient.mul_((chunk.log_sum_exp * (2.0 * z_loss) + 1.0).unsqueeze(-1));
-  gradient.scatter_add_(-1, chunk.index.unsqueeze(-1),
-                        torch::full_like(chunk.log_sum_exp, -1.0).unsqueeze(-1));
-  gradient.masked_fill_(chunk.counted.logical_not().unsqueeze(-1), 0.0);
-  return gradient.to(type);
+torch::Tensor plain_chunk(const Chunk& chunk) {
+  auto logits = chunk.logits.to(torch::kFloat32);
+  const auto ignored = chunk.targets == kIgnoredTarget;
+  const auto index = chunk.targets.masked_fill(ignored, 0).unsqueeze(-1);
+  torch::logsumexp_out(const_cast<torch::Tensor&>(chunk.log_sum_exp), logits, -1);
+  const auto target_logit = logits.gather(-1, index).squeeze(-1);
+  chunk.cross_entropy.copy_((chunk.log_sum_exp - target_logit).masked_fill(ignored, 0.0));
+  if (!chunk.wants_gradient) return {};
+  logits.sub_(chunk.log_sum_exp.unsqueeze(-1)).exp_();
+  if (chunk.z_loss != 0.0) {
+    logits.mul_((chunk.log_sum_exp * (2.0 * chunk.z_loss) + 1.0).unsqueeze(-1));
+  }
+  logits.scatter_add_(-1, index, torch::full_like(chunk.log_sum_exp, -1.0).unsqueeze(-1));
+  logits.masked_fill_(ignored.unsqueeze(-1), 0.0);
+  return logits.to(chunk.logits.scalar_type());
 }
+
+/// The losses of all tokens, a chunk at a time; logits and their gradient never exist as a whole.
+class ChunkedLoss {
+ public:
+  ChunkedLoss(const torch::Tensor& hidden, const torch::Tensor& weight,
+              const torch::Tensor& targets, double z_loss, bool wants_gradient)
+      : hidden_(hidden.contiguous()),
+        weight_(weight),
+        targets_(targets.contiguous()),
+        z_loss_(z_loss),
+        tokens_(chunk_tokens(weight.size(0))) {
+    const auto floats = hidden.options().dtype(torch::kFloat32);
+    cross_entropy = torch::empty({hidden.size(0)}, floats);
+    log_sum_exp = torch::empty({hidden.size(0)}, floats);
+    if (wants_gradient) {
+      hidden_gradient = torch::empty_like(hidden_);
+      weight_gradient = torch::zeros(weight.sizes(), floats);
+    }
+  }
+
+  void compute() {
+    const auto all = hidden_.size(0);
+    const auto buffer = torch::empty({std::min(tokens_, all), weight_.size(0)}, hidden_.options());
+    for (std::int64_t begin = 0; begin < all; begin += tokens_) {
+      compute_chunk(begin, std::min(tokens_, all - begin), buffer);
+    }
+  }
+
+  torch::Tensor cross_entropy, log_sum_exp;        // [N] float32
+  torch::Tensor hidden_gradient, weight_gradient;  // undefined unless wanted
+
+ private:
+  void compute_chunk(std::int64_t begin, std::int64_t count, const torch::Tensor& buffer) {
+    const auto part = [&](const torch::Tensor& x) { return x.narrow(0, begin, count); };
+    const auto rows = part(hidden_);
+    auto logits = buffer.narrow(0, 0, count);
+    matrix_product_out(logits, rows, weight_.t());
+    const Chunk chunk = {logits,  part(targets_),           part(cross_entropy), part(log_sum_exp),
+                         z_loss_, hidden_gradient.defined()};
+    const auto gradient = uses_row_kernels(logits) ? fused_chunk(chunk) : plain_chunk(chunk);
+    if (!chunk.wants_gradient) return;
+    auto d_rows = part(hidden_gradient);
+    matrix_product_out(d_rows, gradient, weight_);
+    add_matrix_product(weight_gradient, gradient.t(), rows);
+  }
+
+  torch::Tensor hidden_, weight_, targets_;
+  double z_loss_;
+  std::int64_t tokens_;  // of a chunk
+};
 
 class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossEntropyFunction> {
  public:
   static variable_list forward(AutogradContext* context, const torch::Tensor& hidden,
                                const torch::Tensor& weight, const torch::Tensor& targets,
                                double z_loss, bool wants_gradient) {
-    const auto options = hidden.options().dtype(torch::kFloat32);
-    auto objective = torch::zeros({}, options);
-    auto cross_entropy = torch::zeros({}, options);
-    torch::Tensor hidden_gradient, weight_gradient;
+    ChunkedLoss loss(hidden, weight, targets, z_loss, wants_gradient);
+    loss.compute();
+    const auto cross_entropy = loss.cross_entropy.sum();
+    auto objective = cross_entropy.clone();
+    if (z_loss != 0.0) {
+      objective.add_((loss.log_sum_exp.square() * (targets != kIgnoredTarget)).sum(), z_loss);
+    }
     if (wants_gradient) {
-      hidden_gradient = torch::empty_like(hidden);
-      weight_gradient = torch::zeros(weight.sizes(), options);
+      context->save_for_backward({loss.hidden_gradient, loss.weight_gradient, weight});
     }
-    const auto step = chunk_tokens(weight.size(0));
-    for (std::int64_t begin = 0; begin < hidden.size(0); begin += step) {
-      const auto count = std::min(step, hidden.size(0) - begin);
-      const auto rows = hidden.narrow(0, begin, count);
-      auto chunk = chunk_loss(rows, weight, targets.narrow(0, begin, count));
-      const auto sum = chunk.cross_entropy.sum();
-      cross_entropy.add_(sum);
-      objective.add_(sum);
-      if (z_loss != 0.0) objective.add_((chunk.log_sum_exp.square() * chunk.counted).sum(), z_loss);
-      if (!wants_gradient) continue;
-      const auto gradient = logit_gradient(chunk, z_loss, hidden.scalar_type());
-      hidden_gradient.narrow(0, begin, count).copy_(torch::matmul(gradient, weight));
-      weight_gradient.add_(torch::matmul(gradient.t(), rows));
-    }
-    if (wants_gradient) context->save_for_backward({hidden_gradient, weight_gradient});
     context->mark_non_differentiable({cross_entropy});
     return {objective, cross_entropy};
   }
@@ -83,8 +138,12 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto& scale = gradients[0];
-    return {(saved[0] * scale).to(saved[0].scalar_type()), saved[1] * scale, torch::Tensor(),
-            torch::Tensor(), torch::Tensor()};
+    const auto hidden_gradient = (saved[0] * scale).to(saved[0].scalar_type());
+    if (auto sum = accumulated_gradient(saved[2]); sum.defined()) {
+      sum.addcmul_(saved[1], scale);
+      return {hidden_gradient, {}, {}, {}, {}};
+    }
+    return {hidden_gradient, saved[1] * scale, {}, {}, {}};
   }
 };
 
@@ -102,15 +161,9 @@ CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::T
 torch::Tensor token_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
                                   const torch::Tensor& targets) {
   const torch::NoGradGuard no_grad;
-  auto losses = torch::empty(targets.sizes(), hidden.options().dtype(torch::kFloat32));
-  const auto step = chunk_tokens(weight.size(0));
-  for (std::int64_t begin = 0; begin < hidden.size(0); begin += step) {
-    const auto count = std::min(step, hidden.size(0) - begin);
-    losses.narrow(0, begin, count)
-        .copy_(chunk_loss(hidden.narrow(0, begin, count), weight, targets.narrow(0, begin, count))
-                   .cross_entropy);
-  }
-  return losses;
+  ChunkedLoss loss(hidden, weight, targets, /*z_loss=*/0.0, /*wants_gradient=*/false);
+  loss.compute();
+  return loss.cross_entropy;
 }
 
 }  // namespace zebra

@@ -1,18 +1,7 @@
-#include <ATen/Parallel.h>
-
 #include "ops/local_attention_kernel.h"
+#include "ops/parallel_tasks.h"
 
 namespace zebra {
-namespace {
-
-void parallel_tasks(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
-  at::parallel_for(0, tasks, /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t task = begin; task < end; ++task) body(task);
-  });
-}
-
-}  // namespace
-
 kernels::HeadArray kernel_input(const torch::Tensor& x) {
   return {x.const_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }

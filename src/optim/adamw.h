@@ -17,15 +17,20 @@ struct OptimizerRange {
   std::int64_t decayed_size;
 };
 
-/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on flat ranges with float32 state, one LibTorch
-/// call per range for the decayed part and one for the rest. bfloat16 weights are rounded copies of
-/// float32 masters.
+/// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on flat ranges with float32 state: one pass over
+/// each range by our kernel (zebra_kernels/adamw.h), or LibTorch's own operations where row kernels
+/// are off. bfloat16 weights are rounded copies of float32 masters.
 class AdamW {
  public:
   AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> ranges);
 
-  /// One update from the gradients at learning rate `lr`.
-  void step(double lr);
+  /// One update from the gradients times `gradient_scale` at learning rate `lr`. The gradients
+  /// are left as they are, or scaled.
+  void step(double lr, double gradient_scale = 1.0);
+
+  /// The same as the device decides (update_decision.h), without waiting for it: the update is
+  /// not counted. Who learns later that it took place says so with set_steps_taken().
+  void step(double lr, const torch::Tensor& decision);
 
   /// Rounds the masters into the weights again; to be called after masters were loaded.
   void publish_masters();
@@ -40,8 +45,10 @@ class AdamW {
   const torch::Tensor& second_moments(std::size_t i) const { return second_moments_[i]; }
 
  private:
-  void update(std::size_t range, std::int64_t begin, std::int64_t end, double lr,
-              double weight_decay);
+  torch::Tensor step_arguments(const torch::Tensor& decision) const;
+  void fused_update(std::size_t range, double lr, const torch::Tensor& step);
+  void plain_update(std::size_t range, std::int64_t begin, std::int64_t end, double lr,
+                    double weight_decay);
 
   OptimizerSection settings_;
   std::vector<OptimizerRange> ranges_;
@@ -52,8 +59,5 @@ class AdamW {
 /// Squared Euclidean norm over all gradients together: a float64 scalar on their device, the same
 /// bits every time.
 torch::Tensor squared_norm(const std::vector<torch::Tensor>& gradients);
-
-/// Scales all gradients by limit / norm when `norm` exceeds `limit`; a limit of 0 means none.
-void clip_gradients(const std::vector<torch::Tensor>& gradients, double norm, double limit);
 
 }  // namespace zebra

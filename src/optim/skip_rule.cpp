@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 namespace zebra {
@@ -16,6 +17,12 @@ double median(const std::deque<double>& values) {
 
 }  // namespace
 
+double SkipRule::largest_norm() const {
+  const bool has_limit = skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms;
+  return has_limit ? skip_above_ * median(state_.recent_norms)
+                   : std::numeric_limits<double>::infinity();
+}
+
 bool SkipRule::skips(double loss, double gradient_norm) {
   if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
     ++state_.consecutive_non_finite;
@@ -23,8 +30,7 @@ bool SkipRule::skips(double loss, double gradient_norm) {
     return true;
   }
   state_.consecutive_non_finite = 0;
-  const bool spike = skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms &&
-                     gradient_norm > skip_above_ * median(state_.recent_norms);
+  const bool spike = gradient_norm > largest_norm();
   // Spikes are remembered too: norms that rise for good move the median, and training goes on.
   state_.recent_norms.push_back(gradient_norm);
   if (state_.recent_norms.size() > kWindow) state_.recent_norms.pop_front();

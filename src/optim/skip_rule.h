@@ -28,6 +28,10 @@ class SkipRule {
   /// Whether the step is to be skipped; updates the statistics.
   bool skips(double loss, double gradient_norm);
 
+  /// The largest norm with which skips() would let the next step pass: infinity where there is no
+  /// limit. For those who must decide before the host knows the norm.
+  double largest_norm() const;
+
   bool diverged() const { return state_.consecutive_non_finite >= kDivergedAfter; }
 
   const State& state() const { return state_; }

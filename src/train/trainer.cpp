@@ -1,23 +1,24 @@
 #include "train/trainer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/names.h"
-#include "distributed/collective_error.h"
 #include "distributed/replica_check.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/cost.h"
 #include "model/numerics.h"
 #include "model/placement.h"
+#include "ops/part_scope.h"
 #include "optim/schedule.h"
+#include "optim/update_decision.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -57,6 +58,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       skip_rule_(config.train.skip_above),
       writer_(job.text_exchange("checkpoint"), [this] { prune(); }) {
   set_numerics(config.train.deterministic);
+  if (device_.is_cpu()) keep_freed_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   for (const auto& source : data_.sources())
     state_.dataset_fingerprints.push_back(source->fingerprint());
@@ -95,36 +97,55 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
   tokens_last_logged_ = state_.tokens;
   parallel_.publish_weights();
 
+  // What a step gave is read when the next one's gradients are under way, so that a GPU never waits
+  // for the host; at once where something is to be done with it.
   Prefetch prefetch(data_, state_.step + 1);
-  while (state_.step < last_step) {
-    job_.begin("waiting for data");
-    const auto metrics = train_step(prefetch.next());
-    job_.set_timeout(config_.parallel.timeout);
-    if (is_due(config_.logging.every_steps) || metrics.skipped) log_step(metrics);
-    note_saved(writer_.poll(), /*must_succeed=*/false);
-    if (skip_rule_.diverged()) {
-      save_now();
-      return stop(TrainOutcome::diverged, RunState::failed,
-                  "diverged: the loss or gradient norm was not finite in " +
-                      std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
+  for (auto step = state_.step + 1; step <= last_step; ++step) {
+    const auto batch = next_batch(prefetch);
+    const auto sums = compute_gradients(step, batch);
+    if (in_flight_) {
+      if (const auto outcome = finish_step(last_step)) return *outcome;
     }
-    if (is_due(config_.parallel.check_replicas_every)) {
-      parallel_.finish_publishing();
-      check_replicas(job_, parallel_.units(), parallel_.groups());
-    }
-    if (is_due(config_.eval.every_steps)) validate();
-    const int signal = agreed_stop_signal();
-    if (state_.step == last_step || signal != 0) {
-      save_now();
-    } else if (is_due(config_.checkpoint.every_steps)) {
-      save_when_due();
-    }
-    if (signal != 0 && state_.step < last_step) {
-      return stop(TrainOutcome::stopped, RunState::stopped,
-                  "stopped by " + stop_signal_name(signal));
+    start_update(step, batch.counted_targets, sums);
+    if (is_eventful(step, last_step)) {
+      if (const auto outcome = finish_step(last_step)) return *outcome;
     }
   }
   return finish();
+}
+
+bool Trainer::is_eventful(std::int64_t step, std::int64_t last_step) const {
+  const bool is_asked_to_stop = job_.ranks() == 1 && stop_signal() != 0;
+  return step == last_step || is_asked_to_stop || is_due(config_.logging.every_steps, step) ||
+         is_due(config_.parallel.check_replicas_every, step) ||
+         is_due(config_.eval.every_steps, step) || is_due(config_.checkpoint.every_steps, step);
+}
+
+// All that follows a step; the outcome of the run where it ends here.
+std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step) {
+  const auto metrics = take_results();
+  job_.set_timeout(config_.parallel.timeout);
+  if (is_due(config_.logging.every_steps, state_.step) || metrics.skipped) log_step(metrics);
+  note_saved(writer_.poll(), /*must_succeed=*/false);
+  if (skip_rule_.diverged()) {
+    save_now();
+    return stop(TrainOutcome::diverged, RunState::failed,
+                "diverged: the loss or gradient norm was not finite in " +
+                    std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
+  }
+  if (is_due(config_.parallel.check_replicas_every, state_.step)) {
+    parallel_.finish_publishing();
+    check_replicas(job_, parallel_.units(), parallel_.groups());
+  }
+  if (is_due(config_.eval.every_steps, state_.step)) validate();
+  const int signal = job_.ranks() == 1 ? stop_signal() : agreed_signal_;
+  if (state_.step == last_step || signal != 0) {
+    save_now();
+  } else if (is_due(config_.checkpoint.every_steps, state_.step)) {
+    save_when_due();
+  }
+  if (signal == 0 || state_.step == last_step) return std::nullopt;
+  return stop(TrainOutcome::stopped, RunState::stopped, "stopped by " + stop_signal_name(signal));
 }
 
 TrainOutcome Trainer::finish() {
@@ -134,9 +155,8 @@ TrainOutcome Trainer::finish() {
 }
 
 // Due every so many steps and after the last one; never where `every_steps` is 0.
-bool Trainer::is_due(std::int64_t every_steps) const {
-  return every_steps > 0 &&
-         (state_.step % every_steps == 0 || state_.step == config_.train.max_steps);
+bool Trainer::is_due(std::int64_t every_steps, std::int64_t step) const {
+  return every_steps > 0 && (step % every_steps == 0 || step == config_.train.max_steps);
 }
 
 // The step after this one at which something of that period is due.
@@ -144,31 +164,50 @@ std::int64_t Trainer::next_due(std::int64_t every_steps) const {
   return std::min((state_.step / every_steps + 1) * every_steps, config_.train.max_steps);
 }
 
-StepMetrics Trainer::train_step(const StepBatch& batch) {
-  const auto step = state_.step + 1;
-  job_.set_step(step);
-  model_->set_window(window_of_step(step));
-  const double loss_sum = accumulate_gradients(batch);
+StepBatch Trainer::next_batch(Prefetch& prefetch) {
+  ZEBRA_PART("waiting for data");
+  job_.begin("waiting for data");
+  return prefetch.next();
+}
 
-  const double loss = loss_sum / static_cast<double>(batch.counted_targets);
-  const double norm = parallel_.gradient_norm();
+// Of the step whose gradients are complete. The device decides itself whether the update is done:
+// nothing here waits for it.
+void Trainer::start_update(std::int64_t step, std::int64_t counted_targets,
+                           const torch::Tensor& sums) {
+  ZEBRA_PART("optimizer");
+  const auto norm = parallel_.gradient_norm();
   const double lr =
       config_.optimizer.lr * learning_rate_factor(config_.schedule, step, config_.train.max_steps);
   // A step without a single target says nothing about the model's health.
-  const bool skipped = batch.counted_targets == 0 || skip_rule_.skips(loss, norm);
-  if (!skipped) {
-    clip_gradients(parallel_.gradient_parts(), norm, config_.train.grad_clip);
-    optimizer_.step(lr);
+  if (counted_targets > 0) {
+    optimizer_.step(
+        lr, update_decision(sums[0], norm, skip_rule_.largest_norm(), config_.train.grad_clip));
     parallel_.publish_weights();
   }
+  in_flight_.emplace(StepInFlight{step, counted_targets, lr,
+                                  DeferredValues(torch::cat({sums, norm.unsqueeze(0)}))});
+}
 
-  state_.step = step;
+// Waits for the step in flight and takes it into the state.
+StepMetrics Trainer::take_results() {
+  const auto in_flight = std::exchange(in_flight_, std::nullopt).value();
+  const auto values = in_flight.values.get();
+  const double loss = values.front() / static_cast<double>(in_flight.counted_targets);
+  const double norm = values.back();
+  const bool skipped = in_flight.counted_targets == 0 || skip_rule_.skips(loss, norm);
+  if (!skipped) optimizer_.set_steps_taken(optimizer_.steps_taken() + 1);
+  agreed_signal_ = 0;
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    if (agreed_signal_ == 0 && values[1 + i] > 0.0) agreed_signal_ = kStopSignals[i];
+  }
+
+  state_.step = in_flight.step;
   state_.optimizer_steps = optimizer_.steps_taken();
   state_.tokens += config_.train.global_batch_size * config_.data.sequence_length;
   state_.seconds = monotonic_seconds() - started_;
   state_.skip = skip_rule_.state();
   state_.validation_loss.reset();
-  return {step, loss, norm, lr, skipped, state_.tokens, 0.0, state_.seconds};
+  return {state_.step, loss, norm, in_flight.lr, skipped, state_.tokens, 0.0, state_.seconds};
 }
 
 std::int64_t Trainer::window_of_step(std::int64_t step) const {
@@ -176,13 +215,22 @@ std::int64_t Trainer::window_of_step(std::int64_t step) const {
 }
 
 // The gradient of the mean over all counted targets of the step, whatever the ranks and
-// micro-batches. Returns the sum of their losses.
-double Trainer::accumulate_gradients(const StepBatch& batch) {
+// micro-batches. Returns, float64 on the device, the sum of their losses and the number of ranks
+// that each of kStopSignals has come to: ranks get theirs at different moments, and must stop after
+// the same step.
+torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
+  job_.set_step(step);
+  model_->set_window(window_of_step(step));
   parallel_.begin_step();
-  auto loss_sum = torch::zeros({}, torch::TensorOptions(device_).dtype(torch::kFloat32));
+  auto totals = torch::zeros({1 + static_cast<std::int64_t>(kStopSignals.size())}, torch::kFloat32);
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    if (stop_signal() == kStopSignals[i]) totals[1 + static_cast<std::int64_t>(i)] = 1.0;
+  }
+  totals = totals.to(device_);
+  auto loss_sum = totals[0];
   const auto scale =
       torch::full({}, 1.0 / static_cast<double>(std::max<std::int64_t>(batch.counted_targets, 1)),
-                  loss_sum.options());
+                  totals.options());
   for (const auto& on_host : batch.micro_batches) {
     job_.begin("computing");
     parallel_.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
@@ -194,24 +242,8 @@ double Trainer::accumulate_gradients(const StepBatch& batch) {
     loss_sum.add_(sums.cross_entropy);
   }
   parallel_.finish_step();
-  mesh_.all().all_reduce(loss_sum, "the loss").wait();
-  return loss_sum.item<double>();
-}
-
-// The signal that any rank was asked to stop by, or 0: ranks get theirs at different moments.
-int Trainer::agreed_stop_signal() {
-  if (job_.ranks() == 1) return stop_signal();
-  auto received = torch::zeros({kStopSignals.size()}, torch::kFloat32);
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
-    if (stop_signal() == kStopSignals[i]) received[static_cast<std::int64_t>(i)] = 1.0;
-  }
-  received = received.to(device_);
-  mesh_.all().all_reduce(received, "the stop signals").wait();
-  const auto counts = received.to(torch::kCPU);
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
-    if (counts[static_cast<std::int64_t>(i)].item<float>() > 0.0F) return kStopSignals[i];
-  }
-  return 0;
+  mesh_.all().all_reduce(totals, "the loss").wait();
+  return totals.to(torch::kFloat64);
 }
 
 void Trainer::log_start(std::int64_t last_step) const {
@@ -279,81 +311,6 @@ void Trainer::write_sample() {
   std::filesystem::create_directories(samples);
   write_file_atomically(samples / (checkpoint_folder("", state_.step).filename().string() + ".txt"),
                         tokenizer_.decode(tokens) + "\n");
-}
-
-void Trainer::save_when_due() {
-  const double began = monotonic_seconds();
-  if (config_.checkpoint.when_busy == WhenBusy::skip && is_saving()) {
-    log_warning("step " + std::to_string(state_.step) +
-                "  no checkpoint: the one before is still being written");
-    return;
-  }
-  finish_saving(/*must_succeed=*/false);
-  start_saving();
-  if (!config_.checkpoint.asynchronous) finish_saving(/*must_succeed=*/false);
-  const double lost = monotonic_seconds() - began;
-  last_logged_ += lost;  // the rate is that of training
-  checkpoint_seconds_lost_ += lost;
-}
-
-// A checkpoint that is whole on return, for the end of a run.
-void Trainer::save_now() {
-  finish_saving(/*must_succeed=*/false);
-  start_saving();
-  finish_saving(/*must_succeed=*/true);
-}
-
-// Whether any rank is still at the checkpoint before.
-bool Trainer::is_saving() const {
-  const auto ranks =
-      job_.exchange(writer_.is_busy() ? "busy" : "", "whether a checkpoint is being written");
-  return std::ranges::any_of(ranks, [](const auto& answer) { return !answer.empty(); });
-}
-
-void Trainer::start_saving() {
-  TrainingState state = state_;
-  state.skip.consecutive_non_finite = skip_rule_.diverged() ? 0 : state.skip.consecutive_non_finite;
-  job_.begin("copying the state for a checkpoint");
-  parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
-  writer_.start(checkpoint_folder(folder_.path(), state_.step),
-                {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
-                 training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)});
-}
-
-void Trainer::finish_saving(bool must_succeed) {
-  job_.begin("saving a checkpoint");
-  note_saved(writer_.wait([this] { job_.begin("saving a checkpoint"); }), must_succeed);
-}
-
-// Tells what became of a save. A lost rank is an error at once.
-void Trainer::note_saved(const std::optional<CheckpointWriter::Outcome>& saved, bool must_succeed) {
-  if (!saved) return;
-  const std::string step = "step " + std::to_string(saved->step);
-  try {
-    if (saved->error) std::rethrow_exception(saved->error);
-    newest_checkpoint_ = saved->folder;
-    set_status(RunState::running, "");
-    log_info(step + "  saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
-  } catch (const CollectiveError&) {
-    throw;
-  } catch (const RunError& error) {
-    if (must_succeed) throw;
-    set_status(RunState::running, error.what());
-    if (job_.is_first()) {
-      log_error(step + "  " + error.what() + "; training goes on, and the next checkpoint is due " +
-                "at step " + std::to_string(next_due(config_.checkpoint.every_steps)));
-    }
-  }
-}
-
-void Trainer::prune() const {
-  if (!job_.is_first()) return;
-  try {
-    const auto& keep = config_.checkpoint;
-    prune_checkpoints(folder_.path(), {keep.keep_last, keep.keep_every, keep.keep_best});
-  } catch (const std::exception& error) {
-    log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
-  }
 }
 
 void Trainer::set_status(RunState state, const std::string& reason) const {

@@ -16,6 +16,7 @@
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 #include "optim/skip_rule.h"
+#include "train/deferred_values.h"
 #include "train/metrics.h"
 #include "train/run_folder.h"
 #include "train/training_state.h"
@@ -31,8 +32,9 @@ enum class TrainOutcome {
 /// One training run from its first or resumed step to its last.
 ///
 /// A step: gradients of all micro-batches and ranks add up; loss, norm and skip rule decide; AdamW
-/// updates. Then metrics, validation and checkpoint, each when its turn has come. All ranks of the
-/// job do the same and come to the same decisions; the first writes what is for people.
+/// updates. Then metrics, validation and checkpoint, each when its turn has come. Where nothing is
+/// due the host reads what a step gave while the next one is computed. All ranks of the job do the
+/// same and come to the same decisions; the first writes what is for people.
 ///
 /// A checkpoint is written while training goes on. One that cannot be saved (a full disk) is
 /// reported, and the next is tried when it is due; only the last one of a run must succeed.
@@ -55,10 +57,13 @@ class Trainer {
   TrainOutcome run(std::int64_t stop_after);
 
  private:
-  StepMetrics train_step(const StepBatch& batch);
+  StepBatch next_batch(Prefetch& prefetch);
+  torch::Tensor compute_gradients(std::int64_t step, const StepBatch& batch);
+  void start_update(std::int64_t step, std::int64_t counted_targets, const torch::Tensor& sums);
+  StepMetrics take_results();
+  std::optional<TrainOutcome> finish_step(std::int64_t last_step);
+  bool is_eventful(std::int64_t step, std::int64_t last_step) const;
   std::int64_t window_of_step(std::int64_t step) const;
-  double accumulate_gradients(const StepBatch& batch);
-  int agreed_stop_signal();
 
   void log_start(std::int64_t last_step) const;
   void log_step(const StepMetrics& metrics);
@@ -74,9 +79,16 @@ class Trainer {
   TrainOutcome finish();
   TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
 
-  bool is_due(std::int64_t every_steps) const;
+  bool is_due(std::int64_t every_steps, std::int64_t step) const;
   std::int64_t next_due(std::int64_t every_steps) const;
   void set_status(RunState state, const std::string& reason) const;
+
+  /// A step whose update is queued on the device, or done; the state does not know of it yet.
+  struct StepInFlight {
+    std::int64_t step, counted_targets;
+    double lr;
+    DeferredValues values;  ///< compute_gradients' sums, and the gradient norm
+  };
 
   Config config_;
   const Tokenizer& tokenizer_;
@@ -91,6 +103,8 @@ class Trainer {
   AdamW optimizer_;
   SkipRule skip_rule_;
   TrainingState state_;
+  std::optional<StepInFlight> in_flight_;
+  int agreed_signal_ = 0;  ///< that some rank was asked to stop by at the step that state_ is at
   std::filesystem::path newest_checkpoint_;
   std::unique_ptr<MetricsLog> metrics_;  // on the first rank
   CheckpointWriter writer_;

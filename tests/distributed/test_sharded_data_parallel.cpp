@@ -72,7 +72,7 @@ Result train_two_steps(const Case& test, TestRank& own) {
     parallel.finish_step();
     own.all->all_reduce(loss, "the loss").wait();
     result.loss = loss.item<double>();
-    result.norm = parallel.gradient_norm();
+    result.norm = parallel.gradient_norm().item<double>();
     if (step == 0) descend(parallel);
   }
   for (const auto& unit : parallel.units()) {

@@ -9,6 +9,7 @@
 // a build with ThreadSanitizer, if threads of the grid race. Then the kernel is left by exceptions.
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <source_location>
@@ -148,6 +149,12 @@ void multiply_add(float (&c)[4], const std::uint32_t (&a)[4], std::uint32_t b0, 
 float exp2(float x);
 float log2(float x);
 float reciprocal(float x);
+inline float square_root(float x) { return std::sqrt(x); }
+inline float natural_log(float x) { return std::log(x); }
+inline float fused_multiply_add(float a, float b, float c) { return std::fma(a, b, c); }
+
+inline float from_bits(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+inline std::uint32_t to_bits(float x) { return std::bit_cast<std::uint32_t>(x); }
 
 std::uint32_t pack_bfloat16(float low, float high);
 inline float low_bfloat16(std::uint32_t pair) { return std::bit_cast<float>(pair << 16); }

@@ -41,7 +41,7 @@ bool Machine::has_fault(Fault::Kind kind, Place place) {
 
 void Machine::check(const Launch& launch) const {
   const auto refuse = [](const char* why) {
-    throw std::runtime_error(std::string("local attention: the launch failed: ") + why);
+    throw std::runtime_error(std::string("a CUDA kernel: the launch failed: ") + why);
   };
   if (host_ != nullptr) refuse("another one is running");
   if (launch.grid_x < 1 || launch.grid_y < 1 || launch.grid_z < 1) refuse("an empty grid");

@@ -161,6 +161,14 @@ TEST_CASE("functions of numbers") {
   CHECK(device::reciprocal(kSubnormal) == kInfinity);
   CHECK(device::reciprocal(0x1p127F) == 0);
   CHECK(device::reciprocal(kInfinity) == 0);
+  CHECK(device::square_root(0x1p-128F) == 0x1p-64F);
+  CHECK(std::isnan(device::square_root(-1)));
+  CHECK(device::natural_log(1) == 0);
+  CHECK(device::natural_log(0) == -kInfinity);
+  CHECK(device::natural_log(kSubnormal) == static_cast<float>(-127 * std::log(2.0)));
+  CHECK(device::fused_multiply_add(1 + 0x1p-23F, 1 - 0x1p-23F, -1) == -0x1p-46F);
+  CHECK(device::to_bits(-2) == 0xc0000000u);
+  CHECK(device::from_bits(0x7f800000u) == kInfinity);
 }
 
 TEST_CASE("bfloat16 is rounded to nearest even") {

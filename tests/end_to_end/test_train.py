@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import LONG, ZEBRA, metrics, status_of, zebra
+from conftest import COMMAND_SECONDS, LONG, ZEBRA, metrics, status_of, zebra
 
 STOPPED = 75
 DEADLINE = 300  # seconds
@@ -198,3 +198,16 @@ logging: {{every_steps: 1}}
     memory = [row["memory_gib"] for row in rows]
     print(f"resident GiB: step 5 {memory[4]:.3f}, step 25 {memory[24]:.3f}, step 50 {memory[49]:.3f}")
     assert memory[49] <= 1.01 * memory[4]
+
+
+@pytest.mark.parametrize("precision, bound", [("fp32", 1e-4), ("bf16", 2e-2)])
+def test_the_plain_forms_give_the_same_losses_to_rounding(run_file, tmp_path, precision, bound):
+    losses = []
+    for kernel in ("", "reference"):
+        run = tmp_path / f"run-{kernel}"
+        subprocess.run([ZEBRA, "train", run_file, "--set", f"run.dir={run}", "--set", "train.max_steps=12",
+                        "--set", f"train.precision={precision}", "--set", "eval.every_steps=0"],
+                       env=os.environ | {"ZEBRA_KERNEL": kernel}, check=True, capture_output=True, timeout=COMMAND_SECONDS)
+        losses.append([row["loss"] for row in metrics(run)])
+    assert len(losses[0]) == 12 and losses[0] != losses[1]  # else the same code ran twice
+    assert losses[0] == pytest.approx(losses[1], rel=bound)

@@ -106,10 +106,12 @@ TEST_CASE("the observer is called around forward and backward, in their order") 
   Recorder recorder;
   const auto weight = torch::ones({}).set_requires_grad(true);
   const auto use = [&](std::size_t unit, bool reads_weights, const torch::Tensor& x) {
-    return run_unit({unit, &recorder, recompute, reads_weights}, x, [&](const torch::Tensor& in) {
-      recorder.events.push_back(torch::GradMode::is_enabled() ? "body" : "body without gradients");
-      return in.defined() ? in * weight : weight * 2.0;
-    });
+    return run_unit(
+        {unit, "unit", &recorder, recompute, reads_weights}, x, [&](const torch::Tensor& in) {
+          recorder.events.push_back(torch::GradMode::is_enabled() ? "body"
+                                                                  : "body without gradients");
+          return in.defined() ? in * weight : weight * 2.0;
+        });
   };
   const auto loss = use(7, true, use(4, false, {}));
   const std::string first = recompute ? "body without gradients" : "body";

@@ -64,13 +64,35 @@ TEST_CASE("the norm is over all gradients together") {
   REQUIRE(std::isnan(norm({torch::ones({3}), torch::full({2}, std::nan(""))})));
 }
 
-TEST_CASE("clipping scales to the limit, and only above it") {
-  auto a = torch::full({9}, 2.0), b = torch::full({1}, 8.0);
-  clip_gradients({a, b}, 10.0, 20.0);
-  clip_gradients({a, b}, 10.0, 0.0);
-  REQUIRE(b[0].item<float>() == 8.0F);
-  clip_gradients({a, b}, 10.0, 1.0);
-  REQUIRE(squared_norm({a, b}).item<double>() == Approx(1.0));
+TEST_CASE("gradients are scaled before they are used") {
+  const auto updated = [](double size, double scale) {
+    auto weights = torch::ones({64}), gradients = torch::full({64}, size);
+    AdamW optimizer({}, {{weights, gradients, 64}});
+    optimizer.step(0.1, scale);
+    return std::pair(weights, optimizer.second_moments(0));
+  };
+  // AdamW's first update hardly knows how long gradients are; the second moments do.
+  const auto [weights, moments] = updated(3.0, 0.125);
+  REQUIRE(same_bits(weights, updated(0.375, 1.0).first));
+  REQUIRE(same_bits(moments, updated(0.375, 1.0).second));
+  REQUIRE_FALSE(same_bits(moments, updated(3.0, 1.0).second));
+}
+
+TEST_CASE("an update that the device decides against changes nothing, and none is counted") {
+  auto weights = torch::ones({64}, torch::kBFloat16), gradients = torch::full({64}, 2.0);
+  AdamW optimizer({}, {{weights, gradients, 64}});
+  optimizer.step(0.1, torch::tensor({1.0F, 0.0F}));
+  REQUIRE(same_bits(optimizer.masters(0), torch::ones({64})));
+  REQUIRE(same_bits(optimizer.first_moments(0), torch::zeros({64})));
+  REQUIRE(optimizer.steps_taken() == 0);
+  optimizer.step(0.1, torch::tensor({0.5F, 1.0F}));
+  REQUIRE(optimizer.steps_taken() == 0);
+
+  auto others = torch::ones({64}, torch::kBFloat16);
+  AdamW expected({}, {{others, gradients, 64}});
+  expected.step(0.1, 0.5);
+  REQUIRE(same_bits(weights, others));
+  REQUIRE(same_bits(optimizer.second_moments(0), expected.second_moments(0)));
 }
 
 }  // namespace

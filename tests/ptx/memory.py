@@ -73,6 +73,10 @@ class GlobalMemory:
         self._flags[offset:end] = WRITABLE
         return GLOBAL_START + offset
 
+    def allow_writes(self, name):
+        """To an input, for kernels that work in place."""
+        self._of(self._flags, name).reshape(-1).view(np.uint8)[:] |= WRITABLE
+
     def read(self, name):
         """A copy of a buffer."""
         return self._of(self._data, name).copy()

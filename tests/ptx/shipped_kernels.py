@@ -24,13 +24,17 @@ def from_bfloat16(x):
     return (x.astype(np.uint32) << 16).view(np.float32)
 
 
-def build_recorder():
-    """The program that prints launches; compiled once for each content of the sources."""
-    sources = [RECORDER / "record_launches.cpp", *sorted(CSRC_KERNELS.glob("cuda/**/*.cu"))]
+def attention_sources():
+    return [path for path in sorted(CSRC_KERNELS.glob("cuda/**/*.cu")) if path.parent.name != "rows"]
+
+
+def build_recorder(name, kernel_sources):
+    """The program recorder/NAME.cpp, which prints launches; compiled once for each content of the sources."""
+    sources = [RECORDER / f"{name}.cpp", *kernel_sources]
     digest = hashlib.sha256()
     for path in [*sources, RECORDER / "emulated_device.h", *sorted(CSRC_KERNELS.rglob("*.h"))]:
         digest.update(path.read_bytes())
-    program = CACHE / f"record_launches_{digest.hexdigest()}"
+    program = CACHE / f"{name}_{digest.hexdigest()}"
     if not program.exists():
         CACHE.mkdir(exist_ok=True)
         unfinished = program.with_suffix(".unfinished")
@@ -42,7 +46,7 @@ def build_recorder():
 
 class ShippedKernels:
     def __init__(self, architecture="sm_80"):
-        self._recorder = build_recorder()
+        self._recorder = build_recorder("record_launches", attention_sources())
         self._architecture = architecture
         self._kernels = {}
 

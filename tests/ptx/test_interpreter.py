@@ -164,13 +164,15 @@ def test_divergent_loops_and_shuffles(kernel, memory, order):
 def test_functions(kernel, memory):
     x = np.concatenate([random(58) * 3, [-np.inf, np.inf, np.nan, -0.0, 0, 1e-40, -1e-40]])
     x = x.astype(np.float32)
-    names = ("exp2", "log2", "reciprocal", "packed", "low", "high")
+    names = ("exp2", "log2", "reciprocal", "square_root", "natural_log", "fused", "same", "packed", "low", "high")
     addresses = [memory.add_output(name, THREADS, np.uint32 if name == "packed" else np.float32)
                  for name in names]
     kernel("map").launch(1, THREADS, 0, parameters(memory.add_input("x", x), *addresses), memory)
     flushed = np.where(np.abs(x) < 2.0 ** -126, np.copysign(np.float32(0), x), x)[:-1]
     with np.errstate(all="ignore"):
-        expected = {"exp2": np.exp2(flushed), "log2": np.log2(flushed), "reciprocal": 1 / flushed}
+        expected = {"exp2": np.exp2(flushed), "log2": np.log2(flushed), "reciprocal": 1 / flushed,
+                    "square_root": np.sqrt(x[:-1]), "natural_log": np.log(x[:-1]), "same": x[:-1],
+                    "fused": x[:-1].astype(np.float64) ** 2 - 1}
     for name, values in expected.items():
         np.testing.assert_allclose(memory.read(name), values, rtol=2e-7)
     rounded = torch.from_numpy(x).bfloat16().float().numpy()

@@ -2,8 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
+
+#include "zebra_kernels/kernel.h"
 
 namespace zebra::kernels {
 
@@ -32,11 +33,8 @@ namespace zebra::kernels {
 // local_attention_backward_workspace_bytes, and scratch of O(window x head_size) for each running
 // task, which the kernel allocates (std::bad_alloc) and frees itself.
 
-enum class ElementType { kFloat32, kBfloat16 };
-
 /// An array [batch, length, heads, head_size] in the caller's memory; elements of one head are
-/// contiguous. Strides count elements, so that a slice of a packed projection is used in place. A
-/// bfloat16 element is the upper half of a float32, as a uint16_t.
+/// contiguous. Strides count elements, so that a slice of a packed projection is used in place.
 struct HeadArray {
   const void* data = nullptr;
   std::int64_t batch_stride = 0, token_stride = 0, head_stride = 0;
@@ -94,23 +92,6 @@ struct LocalAttentionBackward {
   /// before or after. Null only where that number is 0.
   void* workspace = nullptr;
 };
-
-/// Runs body(task) once for each task in [0, tasks), in any order, on any threads, and returns when
-/// all are done. Exceptions of the body must reach the caller.
-using ParallelFor =
-    std::function<void(std::int64_t tasks, const std::function<void(std::int64_t)>& body)>;
-
-/// The instruction sets that a kernel exists for, slowest first.
-enum class InstructionSet { kPortable, kAvx2, kAvx512, kAvx512Bf16 };
-
-/// Whether this processor and this build have it. kPortable always is.
-bool is_supported(InstructionSet set);
-
-/// "portable", "avx2", "avx512", "avx512_bf16".
-const char* instruction_set_name(InstructionSet set);
-
-/// The fastest supported one: what the functions below use unless told otherwise.
-InstructionSet best_instruction_set();
 
 /// Grows linearly with batch x length, never with window x length. std::invalid_argument for an
 /// impossible shape.

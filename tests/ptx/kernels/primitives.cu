@@ -109,7 +109,8 @@ extern "C" ZEBRA_KERNEL(kThreads, 1) sum(ZEBRA_PARAMETER SumParameters p) {
 
 struct MapParameters {
   const float* x;
-  float *exp2, *log2, *reciprocal;
+  float *exp2, *log2, *reciprocal, *square_root, *natural_log;
+  float *fused, *same;  // x x - 1; x by way of bits
   std::uint32_t* packed;  // x of this thread in the low half, of the next in the high half
   float *low, *high;      // of packed
 };
@@ -119,6 +120,10 @@ extern "C" ZEBRA_KERNEL(kThreads, 1) map(ZEBRA_PARAMETER MapParameters p) {
   p.exp2[i] = device::exp2(p.x[i]);
   p.log2[i] = device::log2(p.x[i]);
   p.reciprocal[i] = reciprocal(p.x[i]);
+  p.square_root[i] = square_root(p.x[i]);
+  p.natural_log[i] = natural_log(p.x[i]);
+  p.fused[i] = fused_multiply_add(p.x[i], p.x[i], -1.0F);
+  p.same[i] = from_bits(to_bits(p.x[i]));
   const std::uint32_t packed = pack_bfloat16(p.x[i], p.x[i + 1]);
   p.packed[i] = packed;
   p.low[i] = low_bfloat16(packed);

@@ -37,6 +37,11 @@ inline void multiply_add(float (&)[4], const std::uint32_t (&)[4], std::uint32_t
 inline float exp2(float x) { return x; }
 inline float log2(float x) { return x; }
 inline float reciprocal(float x) { return x; }
+inline float square_root(float x) { return x; }
+inline float natural_log(float x) { return x; }
+inline float fused_multiply_add(float a, float, float) { return a; }
+inline float from_bits(std::uint32_t) { return 0; }
+inline std::uint32_t to_bits(float) { return 0; }
 inline std::uint32_t pack_bfloat16(float, float) { return 0; }
 inline float low_bfloat16(std::uint32_t) { return 0; }
 inline float high_bfloat16(std::uint32_t) { return 0; }

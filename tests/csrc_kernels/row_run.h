@@ -1,0 +1,81 @@
+#pragma once
+
+#include <memory>
+#include <thread>
+
+#include "csrc_kernels/local_attention_run.h"
+#include "csrc_kernels/row_references.h"
+#include "support/catch.h"
+
+// What the tests of the row kernels on the CPU share.
+
+namespace zebra::kernels::testing {
+
+using Buffer = Array<HostMemory>;
+
+inline std::vector<InstructionSet> supported_sets() {
+  std::vector<InstructionSet> sets;
+  for (const auto set : {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512,
+                         InstructionSet::kAvx512Bf16})
+    if (is_supported(set)) sets.push_back(set);
+  return sets;
+}
+
+inline void serial(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
+  for (std::int64_t task = 0; task < tasks; ++task) body(task);
+}
+
+/// Tasks in descending order, dealt to `count` threads.
+inline ParallelFor threads(int count) {
+  return [count](std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
+    std::vector<std::thread> pool;
+    for (int thread = 0; thread < count; ++thread) {
+      pool.emplace_back([=, &body] {
+        for (auto task = tasks - 1 - thread; task >= 0; task -= count) body(task);
+      });
+    }
+    for (auto& thread : pool) thread.join();
+  };
+}
+
+constexpr ElementType kTypes[] = {ElementType::kFloat32, ElementType::kBfloat16};
+
+inline std::string text_of(ElementType type) {
+  return type == ElementType::kFloat32 ? " float32" : " bfloat16";
+}
+
+/// What a kernel reads: memory that ends with the last element, for AddressSanitizer to guard, and
+/// begins at an address that only the element's size divides.
+class Input {
+ public:
+  Input(ElementType type, const Values& values)
+      : size_(type == ElementType::kFloat32 ? 4 : 2),
+        bytes_(std::make_unique<unsigned char[]>((values.size() + 1) * size_)) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto single = static_cast<float>(values[i]);
+      const auto half = to_bfloat16(single);
+      std::memcpy(bytes_.get() + (i + 1) * size_,
+                  size_ == 4 ? static_cast<const void*>(&single) : &half, size_);
+    }
+    is_null_ = values.empty();
+  }
+  const void* data() const { return is_null_ ? nullptr : bytes_.get() + size_; }
+
+ private:
+  std::size_t size_;
+  std::unique_ptr<unsigned char[]> bytes_;
+  bool is_null_;
+};
+
+inline void fill(Buffer& buffer, const Values& values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    buffer.set(static_cast<std::int64_t>(i), values[i]);
+}
+
+inline Values values_of(const Buffer& buffer, std::size_t count) {
+  Values values(count);
+  for (std::size_t i = 0; i < count; ++i) values[i] = buffer.get(static_cast<std::int64_t>(i));
+  return values;
+}
+
+}  // namespace zebra::kernels::testing
