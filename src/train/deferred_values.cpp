@@ -9,7 +9,8 @@ DeferredValues::DeferredValues(const torch::Tensor& values) {
     on_host_ = values.clone();
     return;
   }
-  on_host_ = torch::empty(values.sizes(), values.options().device(torch::kCPU).pinned_memory(true));
+  on_host_ = torch::empty(values.sizes(),
+                          torch::TensorOptions().dtype(values.scalar_type()).pinned_memory(true));
   on_host_.copy_(values, /*non_blocking=*/true);
   copied_.emplace(values.device().type());
   copied_->record(c10::impl::VirtualGuardImpl(values.device().type()).getStream(values.device()));

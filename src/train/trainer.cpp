@@ -13,6 +13,7 @@
 #include "distributed/replica_check.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
+#include "measurement/nvtx_ranges.h"
 #include "model/cost.h"
 #include "model/numerics.h"
 #include "model/placement.h"
@@ -85,6 +86,8 @@ void Trainer::start_from(Checkpoint& checkpoint) {
 
 TrainOutcome Trainer::run(std::int64_t stop_after) {
   const c10::DeviceGuard guard(device_);
+  std::optional<NvtxRanges> ranges;
+  if (device_.is_cuda()) ranges.emplace();
   if (job_.is_first())
     metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
   const auto last_step =

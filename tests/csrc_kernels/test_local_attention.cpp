@@ -1,38 +1,14 @@
 #include "zebra_kernels/local_attention.h"
 
 #include <stdexcept>
-#include <thread>
 
 #include "cpu/vector.h"
+#include "csrc_kernels/cpu_run.h"
 #include "csrc_kernels/local_attention_run.h"
 #include "support/catch.h"
 
 namespace zebra::kernels::testing {
 namespace {
-
-std::vector<InstructionSet> supported_sets() {
-  std::vector<InstructionSet> sets;
-  for (const auto set : {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512,
-                         InstructionSet::kAvx512Bf16})
-    if (is_supported(set)) sets.push_back(set);
-  return sets;
-}
-
-ParallelFor threads(int count) {
-  return [count](std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
-    std::vector<std::thread> pool;
-    for (int thread = 0; thread < count; ++thread) {
-      pool.emplace_back([=, &body] {
-        for (auto task = tasks - 1 - thread; task >= 0; task -= count) body(task);
-      });
-    }
-    for (auto& thread : pool) thread.join();
-  };
-}
-
-void serial(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
-  for (std::int64_t task = 0; task < tasks; ++task) body(task);
-}
 
 struct CpuKernels {
   ParallelFor parallel_for;

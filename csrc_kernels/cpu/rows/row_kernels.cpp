@@ -24,7 +24,7 @@ const RowKernelTable& row_kernels(const char* kernel, std::optional<InstructionS
     case InstructionSet::kAvx2:
       return avx2_row_kernels()[index];
     case InstructionSet::kAvx512:
-    case InstructionSet::kAvx512Bf16:
+    case InstructionSet::kAvx512Bf16:  // whose conversion takes subnormal numbers for zero
       return avx512_row_kernels()[index];
 #endif
     default:

@@ -17,7 +17,9 @@ namespace zebra::kernels {
 //                   of cross_entropy + z_loss log_sum_exp^2; 0 without a target
 //
 // (z_loss: PaLM, arXiv 2204.02311). float32 between reading and writing; the gradient is rounded
-// once to `type`, to nearest even. The same bits on every call and for every number of threads.
+// once to `type`, to nearest even. A row with a NaN or +infinity gives NaN in its own
+// row; -infinity may stand beside finite logits. The same bits on every call and for every number
+// of threads.
 
 constexpr std::int64_t kNoTarget = -100;
 

@@ -9,7 +9,8 @@ namespace zebra::kernels {
 
 // Rotary position embedding of a packed projection on the CPU, for attention kernels that do not
 // rotate themselves. The heads of x and out are rotated as RotaryTable says; float32 between
-// reading and writing, rounded once, to nearest even. The same bits on every call.
+// reading and writing, rounded once, to nearest even. The table's pointers must not be null. The
+// same bits on every call.
 
 struct Rotary {
   std::int64_t batch = 0, length = 0, heads = 0, head_size = 0;  // head_size even

@@ -14,8 +14,8 @@ namespace zebra::kernels {
 //   d_g = d_out u s (1 + g (1 - s)),  d_u = d_out g s,  s = sigmoid(g)
 //
 // Contiguous arrays of `type`; float32 between reading and writing, each result rounded once, to
-// nearest even. The same bits on every call and for every number of threads. Finite gates of any
-// size give finite sigmoids.
+// nearest even. The same bits on every call and for every number of threads. Gates below
+// -87 count as -87 in the sigmoid, which so stays a normal number.
 
 struct SwigluShape {
   std::int64_t rows = 0, width = 0;
