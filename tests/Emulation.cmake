@@ -20,9 +20,12 @@ function(zebra_emulation_test name)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
 
-zebra_emulation_test(test_emulation csrc_kernels/test_local_attention_cuda.cpp)
+set(cuda_tests csrc_kernels/test_local_attention_cuda.cpp csrc_kernels/test_adamw_cuda.cpp csrc_kernels/test_cross_entropy_cuda.cpp
+    csrc_kernels/test_embedding_cuda.cpp csrc_kernels/test_rms_norm_cuda.cpp csrc_kernels/test_rotary_cuda.cpp
+    csrc_kernels/test_swiglu_cuda.cpp)
+zebra_emulation_test(test_emulation ${cuda_tests})
 if(NOT ZEBRA_SANITIZE)
-  zebra_emulation_test(test_emulation_addresses csrc_kernels/test_local_attention_cuda.cpp
-                       FLAGS -fsanitize=address,undefined -fno-sanitize-recover=all -g1)
-  zebra_emulation_test(test_emulation_races csrc_kernels/test_local_attention_cuda_races.cpp FLAGS -fsanitize=thread -g1)
+  zebra_emulation_test(test_emulation_addresses ${cuda_tests} FLAGS -fsanitize=address,undefined -fno-sanitize-recover=all -g1)
+  zebra_emulation_test(test_emulation_races csrc_kernels/test_local_attention_cuda_races.cpp
+                       csrc_kernels/test_row_kernels_cuda_races.cpp FLAGS -fsanitize=thread -g1)
 endif()

@@ -49,11 +49,13 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         compiler = compilation.Compiler(arguments.build_folder or temporary)
         try:
-            compiled = kernels.compile_kernels(compiler, arguments.arch or ["sm_80", "sm_90"])
+            architectures = arguments.arch or ["sm_80", "sm_90"]
+            compiled = kernels.compile_kernels(compiler, architectures)
+            row_kernels = kernels.compile_row_kernels(compiler, architectures)
         except compilation.MissingTool as missing:
             sys.exit(f"kernel_report: {missing}")
     numbers = {"kernels": [_as_json(kernel) for kernel in compiled]}
-    text = tables.report(compiled)
+    text = tables.report(compiled) + "\n" + tables.row_report(row_kernels)
     if arguments.model:
         numbers["model"] = comparison.compare(compiled)
         numbers["model_checks"] = comparison.check()
@@ -64,7 +66,7 @@ def main():
         arguments.output.write_text(text)
     else:
         print(text, end="")
-    if faults := [fault for kernel in compiled for fault in kernel.faults()]:
+    if faults := [fault for kernel in compiled + row_kernels for fault in kernel.faults()]:
         sys.exit("\n".join(faults))
 
 

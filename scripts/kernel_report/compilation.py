@@ -72,8 +72,12 @@ def host_compiler():
     return _tool(os.environ.get("CXX", "g++"), ["/usr/bin"])
 
 
-def cuda_sources():
-    return sorted((SOURCES / "cuda").rglob("*.cu"))
+def attention_sources():
+    return sorted(set((SOURCES / "cuda").rglob("*.cu")) - set(row_sources()))
+
+
+def row_sources():
+    return sorted((SOURCES / "cuda" / "rows").glob("*.cu"))
 
 
 @functools.cache

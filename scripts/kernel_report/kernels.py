@@ -6,6 +6,16 @@ import re
 from . import compilation, disassembly, minimum, occupancy
 
 _PART = re.compile(r"(\d+)([A-Za-z_]\w*)")
+_ELEMENTS = {"f": "float32", "t": "bfloat16"}
+_ACCESS = re.compile(r"6AccessI([ft])Lb([01])E")
+
+
+def _faults(kernel):
+    if kernel.compiled.spill_bytes:
+        yield f"{kernel.title}: spills {kernel.compiled.spill_bytes} bytes of registers"
+    if kernel.compiled.stack_bytes or kernel.counts["LOCAL"]:
+        yield (f"{kernel.title}: uses local memory, a stack of {kernel.compiled.stack_bytes} bytes "
+               f"in {kernel.counts['LOCAL']} loads and stores")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,34 +40,77 @@ class Kernel:
 
     def faults(self):
         """Sentences; a kernel must keep everything in registers."""
-        if self.compiled.spill_bytes:
-            yield f"{self.title}: spills {self.compiled.spill_bytes} bytes of registers"
-        if self.compiled.stack_bytes or self.counts["LOCAL"]:
-            yield (f"{self.title}: uses local memory, a stack of {self.compiled.stack_bytes} bytes "
-                   f"in {self.counts['LOCAL']} loads and stores")
+        return _faults(self)
 
     def blocks_on(self, gpu):
         return occupancy.blocks_per_multiprocessor(gpu, self.facts["threads"],
                                                    self.compiled.registers, self.shared_bytes)
 
 
-def _identity(mangled):
-    """(class, kernel, head size) of zebra::kernels::CLASS::KERNEL_kernel<HEAD_SIZE>."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class RowKernel:
+    """A kernel of csrc_kernels/cuda/rows: one pass over memory, without a main loop worth a model."""
+    architecture: str
+    name: str  # rms_norm_forward, ...
+    element: str  # float32, bfloat16; empty where the kernel has but one
+    is_aligned: bool | None  # 16 bytes at a time; None where the kernel has but one way
+    compiled: compilation.CompiledKernel
+    counts: dict  # of all instructions, by kind
+
+    @property
+    def title(self):
+        access = {True: "16 bytes at a time", False: "by elements", None: ""}[self.is_aligned]
+        return " ".join(filter(None, (self.name, self.element, access, self.architecture)))
+
+    def faults(self):
+        """As those of Kernel."""
+        return _faults(self)
+
+
+def _names(mangled):
+    """The names of zebra::kernels::CLASS::KERNEL_kernel, and what follows them."""
     names, rest = [], mangled.removeprefix("_ZN")
     while found := _PART.match(rest):
         length, start = int(found[1]), found.end(1)
         names.append(rest[start:start + length])
         rest = rest[start + length:]
+    return names, rest
+
+
+def _identity(mangled):
+    """(class, kernel, head size) of zebra::kernels::CLASS::KERNEL_kernel<HEAD_SIZE>."""
+    names, rest = _names(mangled)
     head_size = re.match(r"ILi(\d+)E", rest)
     return names[-2], names[-1].removesuffix("_kernel"), int(head_size[1])
 
 
+def _row_identity(mangled):
+    """(kernel, element, is aligned) of zebra::kernels::rows::KERNEL_kernel<Access<...>> or <bool>."""
+    names, rest = _names(mangled)
+    name = names[-1].removesuffix("_kernel")
+    if access := _ACCESS.search(rest):
+        return name, _ELEMENTS[access[1]], access[2] == "1"
+    flag = re.match(r"ILb([01])E", rest)
+    return name, "", flag and flag[1] == "1"
+
+
+def compile_row_kernels(compiler, architectures):
+    """All kernels of csrc_kernels/cuda/rows, by name."""
+    compiled = [(architecture, kernel) for architecture in architectures
+                for source in compilation.row_sources()
+                for kernel in compiler.kernels(source, architecture)]
+    kernels = [RowKernel(architecture, *_row_identity(kernel.mangled), kernel,
+                         disassembly.counts_of(kernel.instructions))
+               for architecture, kernel in compiled]
+    return sorted(kernels, key=lambda k: k.title)
+
+
 def compile_kernels(compiler, architectures):
-    """All kernels of csrc_kernels/cuda, in the order of a table."""
+    """All kernels of local attention, in the order of a table."""
     facts = compiler.facts()
     kernels = []
     for architecture in architectures:
-        for source in compilation.cuda_sources():
+        for source in compilation.attention_sources():
             for compiled in compiler.kernels(source, architecture):
                 identity = _identity(compiled.mangled)
                 loop = disassembly.main_loop(compiled.instructions, compiled.labels)

@@ -100,6 +100,22 @@ def report(kernels):
     ])
 
 
+def row_report(kernels):
+    """Of RowKernels."""
+    targets = " / ".join(sorted({kernel.architecture for kernel in kernels}))
+    same = {}
+    for kernel in kernels:
+        same.setdefault((kernel.name, kernel.element, kernel.is_aligned), []).append(kernel)
+    access = {True: "16 bytes", False: "elements", None: ""}
+    rows = [[name, element, access[is_aligned], _joined(k.compiled.registers for k in of_targets),
+             _joined(k.compiled.spill_bytes for k in of_targets),
+             _joined(k.compiled.stack_bytes for k in of_targets)]
+            for (name, element, is_aligned), of_targets in same.items()]
+    return "\n".join([
+        "### Row kernels", "", f"Two numbers in a cell are those of {targets}.", "",
+        _table(["kernel", "type", "access", "registers", "spill bytes", "stack bytes"], rows)])
+
+
 def _speed(speed):
     return f"{speed['ms']:.3f}", f"{speed['tflops']:.0f}"
 

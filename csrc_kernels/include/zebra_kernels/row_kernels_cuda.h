@@ -18,7 +18,11 @@ namespace zebra::kernels::cuda {
 // current device, and what lies there is not checked; work is put on `stream` and nothing waits for
 // it. The same bits come out on every call on every GPU of one architecture.
 //
-// Limits: fewer than 2^31 rows. Arrays of any width and alignment of their own type work; rows
+// A token that occurs more than 64 times in embedding_backward is summed in 16 parts, each in
+// ascending order, and then the parts in theirs.
+//
+// Limits: fewer than 2^31 rows of fewer than 2^30 elements; embeddings at most 8 million wide;
+// fewer than 2^42 elements of AdamW. Arrays of any width and alignment of their own type work; rows
 // whose size and address are multiples of 16 bytes are read and written 16 bytes at a time.
 //
 // All throw std::invalid_argument before any work, and std::runtime_error when CUDA refuses.
