@@ -33,7 +33,7 @@ std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
 std::int64_t whole_block(const Widths& w, LayerKind kind) {
   const auto rotated = kind == LayerKind::global ? w.q + w.kv : 0;
   const auto normalised = w.qk_norm ? w.q + 2 * w.kv : 0;
-  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 4 * w.f) +
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 2 * w.f) +
          kFloatBytes * kNorms + result_of_attention(w, kind);
 }
 
@@ -62,8 +62,7 @@ ActivationBytes activation_bytes(const Config& config) {
   ActivationBytes bytes;
   for (std::size_t layer = 0; layer < kinds.size(); ++layer) bytes.blocks += kept(layer);
 
-  const auto head =
-      tokens * 3 * kValueBytes * w.d + 2 * kFloatBytes * model.vocab_size.value() * w.d;
+  const auto head = tokens * 3 * kValueBytes * w.d + kFloatBytes * model.vocab_size.value() * w.d;
   auto live = bytes.blocks, peak = live + head;
   for (std::size_t layer = kinds.size(); layer-- > 0;) {
     live -= kept(layer);

@@ -26,10 +26,10 @@ struct ActivationBytes {
 ///   kv             local layers: rotated keys
 ///   q + kv         global layers: rotated queries and keys
 ///   q + 2 kv       with QK-norm: the packed projection once more, normalised
-///   4 f            gate and up, silu(gate), and its product with up
+///   2 f            gate and up; silu(gate) and its product with up are computed again
 /// and in float32 one value a norm and one a query head. Of a block that is computed again the
 /// input alone is kept (d), with `selective` also attention's result (q, a float32 value a head,
-/// and in local layers kv). The head keeps 3 d a token, and two float32 gradients of its weights (8
+/// and in local layers kv). The head keeps 3 d a token, and a float32 gradient of its weights (4
 /// V d).
 ActivationBytes activation_bytes(const Config& config);
 

@@ -46,7 +46,8 @@ std::string step_text(const StepMeasurement& m) {
   text += row("tokens per second", with_suffix(m.tokens_per_second()));
   text += row("products' ceiling", with_suffix(m.product_ceiling) + "FLOP/s",
               "large matrix products on this machine, now");
-  text += row("of the ceiling (MFU)", percent(m.mfu()), "by the FLOPs of the model alone");
+  text += row("of the ceiling (MFU)", percent(m.mfu()),
+              "by the FLOPs of the model, every sequence one document");
   text += row("peak memory",
               m.peak_bytes ? fixed(static_cast<double>(*m.peak_bytes) / kGiB, 2) + " GiB" : "-");
   text += "\nWhere the time goes";

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""What the way of the data takes: text to tokens with `zebra data pack` and with other programs, by turns; and tokens into
+training.
+
+    python3 scripts/bench/data_path.py [--text FOLDER] [--megabytes N] [--rounds N] [--json FILE]
+
+All programs read the same files with the same tokenizer and write token ids, on all threads; their numbers of tokens must
+agree. The tokens that `zebra train` reads with a model of nearly no size are a lower bound of what its loader delivers."""
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import bench_environment
+import comparison_table
+import loader_rate
+import packing_peers
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SPACE_MARK = "\u2581"  # a space to SentencePiece, so that `zebra data pack` replaces it
+SMALL_VOCABULARY = 1024  # the logits of a model of nearly no size take the longest
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", type=pathlib.Path, default=ROOT / ".venv/lib", metavar="FOLDER",
+                        help="folder whose files of Python source are taken in sorted order (.venv/lib)")
+    for option, value, text in (("megabytes", 64, "of text"), ("vocabulary", 8192, ""), ("rounds", 5, ""),
+                                ("threads", os.cpu_count(), "")):
+        parser.add_argument(f"--{option}", type=int, default=value, metavar="N", help=f"{text} ({value})".strip())
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write every figure to this file")
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "build/data-path", metavar="FOLDER",
+                        help="for text, tokens and runs (build/data-path)")
+    parser.add_argument("--zebra", type=pathlib.Path, default=ROOT / "build/zebra", metavar="FILE",
+                        help="the command (build/zebra)")
+    parser.add_argument("--environment", type=pathlib.Path, default=ROOT / "build/bench-environment", metavar="FOLDER",
+                        help="Python environment of the other libraries, made when absent (build/bench-environment)")
+    parser.add_argument("--python", type=pathlib.Path, metavar="FILE", help="interpreter to use instead of that environment")
+    arguments = parser.parse_args()
+    for path in (arguments.text, arguments.zebra, arguments.python):
+        if path is not None and not path.exists():
+            parser.error(f"{path} is not there")
+    if arguments.json and not arguments.json.absolute().parent.is_dir():
+        parser.error(f"--json {arguments.json}: its folder is not there")
+    if min(arguments.megabytes, arguments.vocabulary, arguments.rounds, arguments.threads) < 1:
+        parser.error("all sizes and counts must be at least 1")
+    return arguments
+
+
+def usable_files(folder):
+    """Path and content of Python source that all programs must encode alike."""
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        try:
+            if content and SPACE_MARK not in content.decode():
+                yield path, content
+        except UnicodeDecodeError:
+            continue
+
+
+def prepare_text(source, megabytes, parts, folder):
+    """Copies files into `folder`, and their text into `parts`, evenly. Returns bytes, and newlines that the parts have beside
+    those of the files."""
+    folder.mkdir(parents=True)
+    size = added = 0
+    files = [part.open("wb") for part in parts]
+    for number, (_, content) in enumerate(usable_files(source)):
+        if size >= megabytes * 1_000_000:
+            break
+        (folder / f"{number:06}.py").write_bytes(content)
+        part = files[number % len(files)]
+        part.write(content)
+        if not content.endswith(b"\n"):
+            part.write(b"\n")
+            added += 1
+        size += len(content)
+    for file in files:
+        file.close()
+    return size, added
+
+
+def run_zebra(arguments, *words):
+    subprocess.run([arguments.zebra, *map(str, words)], check=True, capture_output=True, text=True)
+
+
+def prepare_corpus(arguments, folder):
+    """The corpus, with tokenizer.json from an export, and its size in bytes."""
+    parts = [folder / f"part-{number}.txt" for number in range(arguments.threads)]
+    size, added = prepare_text(arguments.text, arguments.megabytes, parts, folder / "text")
+    tokenizer = folder / "tokenizer.model"
+    run_zebra(arguments, "data", "tokenizer", "--input", folder / "text", "--vocab-size", arguments.vocabulary,
+              "--output", tokenizer)
+    run_zebra(arguments, "data", "pack", "--input", folder / "text", "--tokenizer", tokenizer, "--output", folder / "data")
+    loader_rate.training_rate(arguments.zebra, loader_rate.SMALLEST, tokenizer, folder / "data", folder / "exported-run",
+                              steps=1, precision="fp32")
+    run_zebra(arguments, "export", folder / "exported-run/run", "--output", folder / "exported")
+    (folder / "output").mkdir()
+    return packing_peers.Corpus(folder / "text", parts, added, tokenizer, folder / "exported/tokenizer.json", folder / "output",
+                                arguments.threads), size
+
+
+def measure_packing(arguments, python, corpus, size):
+    """Seconds of each round and tokens, by program; and why others are not among them."""
+    programs = {"zebra data pack": lambda: packing_peers.zebra_data_pack(arguments.zebra, corpus),
+                "sentencepiece (Python)": lambda: packing_peers.python_library(python, "sentencepiece", corpus),
+                "spm_encode": lambda: packing_peers.spm_encode(corpus),
+                "tokenizers": lambda: packing_peers.python_library(python, "tokenizers", corpus)}
+    measured, missing = {}, {}
+    for number in range(1, arguments.rounds + 1):
+        for name in list(programs) if number % 2 else reversed(list(programs)):
+            try:
+                seconds, tokens = programs[name]()
+            except packing_peers.Unavailable as unavailable:
+                missing[name] = str(unavailable)
+                del programs[name]
+                continue
+            measured.setdefault(name, []).append((seconds, tokens))
+            print(f"round {number} of {arguments.rounds}: {name}: {size / 1e6 / seconds:.2f} MB/s, {tokens:,} tokens",
+                  file=sys.stderr, flush=True)
+    return measured, missing
+
+
+def packing_table(measured, missing, size):
+    spread_text = comparison_table.spread_text
+    ours = [seconds for seconds, _ in measured["zebra data pack"]]
+    lines = ["| program | MB/s | tokens/s | zebra data pack / it |", "|---|---|---|---|"]
+    for name, rounds in measured.items():
+        ratio = "" if name == "zebra data pack" else spread_text([peer / own for own, (peer, _) in zip(ours, rounds)], ".2f")
+        lines.append(f"| {name} | {spread_text([size / 1e6 / seconds for seconds, _ in rounds], '.2f')} | "
+                     f"{spread_text([tokens / seconds for seconds, tokens in rounds], ',.0f')} | {ratio} |")
+    lines += [f"| {name} (not there: {why}) | | | |" for name, why in missing.items()]
+    return "\n".join(lines)
+
+
+def measure_loading(arguments, corpus, folder):
+    """Tokens a second that training reads, by model."""
+    run_zebra(arguments, "data", "tokenizer", "--input", corpus.text, "--vocab-size", SMALL_VOCABULARY, "--output",
+              folder / "small.model")
+    run_zebra(arguments, "data", "pack", "--input", corpus.text, "--tokenizer", folder / "small.model", "--output",
+              folder / "small-data")
+    return {
+        "a model of nearly no size": loader_rate.training_rate(
+            arguments.zebra, loader_rate.SMALLEST, folder / "small.model", folder / "small-data", folder / "loading",
+            steps=50, precision="fp32"),
+        "6 layers of width 256, bf16": loader_rate.training_rate(
+            arguments.zebra, loader_rate.REFERENCE, corpus.tokenizer, folder / "data", folder / "consuming",
+            steps=5, precision="bf16")}
+
+
+def measure(arguments, python):
+    """Exit status: 0 where all programs made the same number of tokens."""
+    folder = arguments.folder.resolve() / "work"
+    shutil.rmtree(folder, ignore_errors=True)
+    corpus, size = prepare_corpus(arguments, folder)
+    packing, missing = measure_packing(arguments, python, corpus, size)
+    print(f"{size / 1e6:.1f} MB of text, vocabulary {arguments.vocabulary:,}, {arguments.threads} threads\n\n"
+          f"{packing_table(packing, missing, size)}\n", flush=True)
+    loading = measure_loading(arguments, corpus, folder)
+    print("| `zebra train` reads, with | tokens/s |\n|---|---|")
+    for name, rate in loading.items():
+        print(f"| {name} | {rate:,.0f} |")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": bench_environment.machine(), "text_bytes": size, "packing": packing,
+                                              "missing": missing, "loading": loading}, indent=2) + "\n")
+    counts = {name: sorted({tokens for _, tokens in rounds}) for name, rounds in packing.items()}
+    if len({count for all_counts in counts.values() for count in all_counts}) != 1:
+        print(f"data_path: the numbers of tokens differ: {counts}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main():
+    arguments = parse_arguments()
+    python = arguments.python or bench_environment.python_of(arguments.environment)
+    try:
+        return measure(arguments, python)
+    except subprocess.CalledProcessError as error:
+        print(f"data_path: {error}\n{error.stderr or ''}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
