@@ -5,7 +5,7 @@ training.
     python3 scripts/bench/data_path.py [--text FOLDER] [--megabytes N] [--rounds N] [--json FILE]
 
 All programs read the same files with the same tokenizer and write token ids, on all threads; their numbers of tokens must
-agree. The tokens that `zebra train` reads with a model of nearly no size are a lower bound of what its loader delivers."""
+agree. What the loader delivers comes from `zebra bench`, beside what the reference model trains on."""
 
 import argparse
 import json
@@ -22,7 +22,6 @@ import packing_peers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPACE_MARK = "\u2581"  # a space to SentencePiece, so that `zebra data pack` replaces it
-SMALL_VOCABULARY = 1024  # the logits of a model of nearly no size take the longest
 
 
 def parse_arguments():
@@ -95,9 +94,10 @@ def prepare_corpus(arguments, folder):
     run_zebra(arguments, "data", "tokenizer", "--input", folder / "text", "--vocab-size", arguments.vocabulary,
               "--output", tokenizer)
     run_zebra(arguments, "data", "pack", "--input", folder / "text", "--tokenizer", tokenizer, "--output", folder / "data")
-    loader_rate.training_rate(arguments.zebra, loader_rate.SMALLEST, tokenizer, folder / "data", folder / "exported-run",
-                              steps=1, precision="fp32")
-    run_zebra(arguments, "export", folder / "exported-run/run", "--output", folder / "exported")
+    # tokenizer.json comes with an export, and that with a model.
+    loader_rate.write_run_file(folder / "smallest/run.yaml", loader_rate.SMALLEST, tokenizer, folder / "data", steps=1)
+    run_zebra(arguments, "train", folder / "smallest/run.yaml")
+    run_zebra(arguments, "export", folder / "smallest/run", "--output", folder / "exported")
     (folder / "output").mkdir()
     return packing_peers.Corpus(folder / "text", parts, added, tokenizer, folder / "exported/tokenizer.json", folder / "output",
                                 arguments.threads), size
@@ -136,21 +136,6 @@ def packing_table(measured, missing, size):
     return "\n".join(lines)
 
 
-def measure_loading(arguments, corpus, folder):
-    """Tokens a second that training reads, by model."""
-    run_zebra(arguments, "data", "tokenizer", "--input", corpus.text, "--vocab-size", SMALL_VOCABULARY, "--output",
-              folder / "small.model")
-    run_zebra(arguments, "data", "pack", "--input", corpus.text, "--tokenizer", folder / "small.model", "--output",
-              folder / "small-data")
-    return {
-        "a model of nearly no size": loader_rate.training_rate(
-            arguments.zebra, loader_rate.SMALLEST, folder / "small.model", folder / "small-data", folder / "loading",
-            steps=50, precision="fp32"),
-        "6 layers of width 256, bf16": loader_rate.training_rate(
-            arguments.zebra, loader_rate.REFERENCE, corpus.tokenizer, folder / "data", folder / "consuming",
-            steps=5, precision="bf16")}
-
-
 def measure(arguments, python):
     """Exit status: 0 where all programs made the same number of tokens."""
     folder = arguments.folder.resolve() / "work"
@@ -159,13 +144,12 @@ def measure(arguments, python):
     packing, missing = measure_packing(arguments, python, corpus, size)
     print(f"{size / 1e6:.1f} MB of text, vocabulary {arguments.vocabulary:,}, {arguments.threads} threads\n\n"
           f"{packing_table(packing, missing, size)}\n", flush=True)
-    loading = measure_loading(arguments, corpus, folder)
-    print("| `zebra train` reads, with | tokens/s |\n|---|---|")
-    for name, rate in loading.items():
-        print(f"| {name} | {rate:,.0f} |")
+    loaded, trained = loader_rate.rates(arguments.zebra, corpus.tokenizer, folder / "data", folder / "loading")
+    print(f"The loader delivers {loaded:,.0f} tokens/s, {loaded / trained:,.0f} times what 6 layers of width 256 train on "
+          f"({trained:,.0f}).")
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": bench_environment.machine(), "text_bytes": size, "packing": packing,
-                                              "missing": missing, "loading": loading}, indent=2) + "\n")
+                                              "missing": missing, "loaded": loaded, "trained": trained}, indent=2) + "\n")
     counts = {name: sorted({tokens for _, tokens in rounds}) for name, rounds in packing.items()}
     if len({count for all_counts in counts.values() for count in all_counts}) != 1:
         print(f"data_path: the numbers of tokens differ: {counts}", file=sys.stderr)

@@ -71,8 +71,8 @@ class ChunkedLoss {
  public:
   ChunkedLoss(const torch::Tensor& hidden, const torch::Tensor& weight,
               const torch::Tensor& targets, double z_loss, bool wants_gradient)
-      : hidden_(hidden.contiguous()),
-        weight_(weight),
+      : hidden_(hidden.contiguous().to(product_type(hidden))),
+        weight_(weight.to(product_type(hidden))),
         targets_(targets.contiguous()),
         z_loss_(z_loss),
         tokens_(chunk_tokens(weight.size(0))) {
@@ -80,7 +80,7 @@ class ChunkedLoss {
     cross_entropy = torch::empty({hidden.size(0)}, floats);
     log_sum_exp = torch::empty({hidden.size(0)}, floats);
     if (wants_gradient) {
-      hidden_gradient = torch::empty_like(hidden_);
+      hidden_gradient = torch::empty(hidden.sizes(), hidden.options());
       weight_gradient = torch::zeros(weight.sizes(), floats);
     }
   }
@@ -107,11 +107,16 @@ class ChunkedLoss {
     const auto gradient = uses_row_kernels(logits) ? fused_chunk(chunk) : plain_chunk(chunk);
     if (!chunk.wants_gradient) return;
     auto d_rows = part(hidden_gradient);
-    matrix_product_out(d_rows, gradient, weight_);
+    if (d_rows.scalar_type() == gradient.scalar_type()) {
+      matrix_product_out(d_rows, gradient, weight_);
+    } else {
+      d_rows.copy_(matrix_product(gradient, weight_));
+    }
     add_matrix_product(weight_gradient, gradient.t(), rows);
   }
 
-  torch::Tensor hidden_, weight_, targets_;
+  torch::Tensor hidden_, weight_;  // in product_type
+  torch::Tensor targets_;
   double z_loss_;
   std::int64_t tokens_;  // of a chunk
 };

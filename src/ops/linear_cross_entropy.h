@@ -16,7 +16,8 @@ struct CrossEntropySum {
 };
 
 /// hidden [N, d], weight [V, d], targets [N] (int64, kIgnoredTarget where none). Logits are hidden
-/// x weight^T in the inputs' type, widened to float32 for softmax and loss. They exist for one
+/// x weight^T in the inputs' type (in float32 where bfloat16 products are widened:
+/// matrix_product.h); softmax and loss are in float32. They exist for one
 /// chunk of tokens at a time only: the gradients of hidden and weight are formed in the forward
 /// pass and scaled in the backward pass. Differentiable in hidden and weight.
 CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,

@@ -33,6 +33,10 @@ void for_blocks(std::int64_t rows, std::int64_t floats, const Body& body) {
 
 }  // namespace
 
+torch::ScalarType product_type(const torch::Tensor& a) {
+  return widens(a) ? torch::kFloat32 : a.scalar_type();
+}
+
 void matrix_product_out(torch::Tensor& out, const torch::Tensor& a, const torch::Tensor& b) {
   if (!widens(a)) {
     torch::mm_out(out, a, b);

@@ -9,6 +9,10 @@ namespace zebra {
 // instructions for them (docs/performance.md) would have them imitated several times as slowly as
 // float32 ones: there they are float32 products of widened copies, a block of rows at a time.
 
+/// The type that products of tensors like a are computed in: float32 where bfloat16 is widened,
+/// else a's own. Whoever multiplies the same tensors several times converts them once.
+torch::ScalarType product_type(const torch::Tensor& a);
+
 /// [m, n] of the type of a and b.
 torch::Tensor matrix_product(const torch::Tensor& a, const torch::Tensor& b);
 

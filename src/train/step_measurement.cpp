@@ -10,6 +10,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/progress.h"
+#include "data/prefetch.h"
 #include "measurement/device_meter.h"
 #include "measurement/median.h"
 #include "measurement/part_times.h"
@@ -91,6 +93,21 @@ void write_profile(Trainer& trainer, std::int64_t last, const std::filesystem::p
   profiler::disableProfiler()->save(path.string());
 }
 
+// Tokens per second of the whole job that the loader makes on this rank's processor.
+double measure_loading(TrainingData& data, std::int64_t tokens_per_step) {
+  constexpr double kSeconds = 0.5;
+  Prefetch prefetch(data, /*first=*/1);
+  prefetch.next();
+  const double began = monotonic_seconds();
+  double steps = 0.0, seconds = 0.0;
+  while (seconds < kSeconds) {
+    prefetch.next();
+    ++steps;
+    seconds = monotonic_seconds() - began;
+  }
+  return steps * static_cast<double>(tokens_per_step) / seconds;
+}
+
 StepMeasurement describe(const Config& config, const Job& job, const DeviceMeter& meter) {
   StepMeasurement measurement;
   measurement.device = meter.device().is_cpu() ? "cpu" : "cuda";
@@ -139,6 +156,8 @@ StepMeasurement measure_step(const Config& config_of_run, const Tokenizer& token
   const DeviceMeter meter(resolve_device(config.run.device, job.launch().local_rank));
   auto measurement = describe(config, job, meter);
   measurement.product_ceiling = measure_product_ceiling(config.train.precision, meter);
+
+  measurement.loaded_tokens_per_second = measure_loading(data, measurement.tokens_per_step);
 
   const TemporaryRunFolder temporary(config.run.dir, job);
   if (job.is_first()) temporary.folder->describe(config);

@@ -35,6 +35,8 @@ struct StepMeasurement {
   /// both ends of each part.
   std::map<std::string, double> part_seconds;
   double checkpoint_seconds = 0.0;  ///< one whole save
+  /// What the loader gives while nothing trains, all ranks together if each loads as this one.
+  double loaded_tokens_per_second = 0.0;
 
   double median_step_seconds() const;
   double tokens_per_second() const;

@@ -58,7 +58,10 @@ std::string step_text(const StepMeasurement& m) {
     text += row(part, milliseconds(seconds), percent(seconds / total));
   }
   text += "\nBeside the steps\n";
-  return text + row("a whole checkpoint", milliseconds(m.checkpoint_seconds));
+  text += row("a whole checkpoint", milliseconds(m.checkpoint_seconds));
+  return text + row("loader alone", with_suffix(m.loaded_tokens_per_second) + " tok/s",
+                    fixed(m.loaded_tokens_per_second / m.tokens_per_second(), 0) +
+                        " times what the steps read");
 }
 
 nlohmann::ordered_json step_json(const StepMeasurement& m) {
@@ -74,7 +77,8 @@ nlohmann::ordered_json step_json(const StepMeasurement& m) {
                                  {"product_ceiling", m.product_ceiling},
                                  {"mfu", m.mfu()},
                                  {"part_seconds", m.part_seconds},
-                                 {"checkpoint_seconds", m.checkpoint_seconds}};
+                                 {"checkpoint_seconds", m.checkpoint_seconds},
+                                 {"loaded_tokens_per_second", m.loaded_tokens_per_second}};
   if (m.peak_bytes) json["peak_bytes"] = *m.peak_bytes;
   return json;
 }

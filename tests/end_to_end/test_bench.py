@@ -21,7 +21,7 @@ def test_a_step_by_part(run_file, tmp_path):
     assert step["mfu"] == pytest.approx(step["tokens_per_second"] * step["training_flops_per_token"] / step["product_ceiling"])
     assert set(step["part_seconds"]) == PARTS
     assert all(seconds >= 0 for seconds in step["part_seconds"].values())
-    assert step["peak_bytes"] > 0 and step["checkpoint_seconds"] > 0
+    assert step["peak_bytes"] > 0 and step["checkpoint_seconds"] > 0 and step["loaded_tokens_per_second"] > 0
     for part in PARTS:
         assert part in printed
 

@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_for_a_while_costs_checkpoints_not_the_run(trained, 
 def test_a_last_checkpoint_that_cannot_be_saved_fails_the_run_which_goes_on_from_the_one_before(
         trained, on_faulty_disk, run_file, tmp_path, error, words):
     run = tmp_path / "run"
-    process = on_faulty_disk(paths="step-00000050", error=error)
+    process = on_faulty_disk(paths="checkpoints/step-00000050", error=error)  # not its sample
     _, output = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 1
     status = status_of(run)
