@@ -310,14 +310,10 @@ void Trainer::write_sample() {
       {.max_new_tokens = kSampleTokens, .seed = config_.run.seed, .stop_token = tokenizer_.eos()},
       [this](std::int32_t) { job_.begin("writing a sample"); });
   if (!job_.is_first()) return;
-  try {
-    const auto samples = folder_.path() / "samples";
-    std::filesystem::create_directories(samples);
-    const auto name = checkpoint_folder("", state_.step).filename().string() + ".txt";
-    write_file_atomically(samples / name, tokenizer_.decode(tokens) + "\n");
-  } catch (const std::exception& error) {  // a full disk costs the sample, not the run
-    log_error("step " + std::to_string(state_.step) + "  no sample: " + error.what());
-  }
+  const auto samples = folder_.path() / "samples";
+  std::filesystem::create_directories(samples);
+  write_file_atomically(samples / (checkpoint_folder("", state_.step).filename().string() + ".txt"),
+                        tokenizer_.decode(tokens) + "\n");
 }
 
 void Trainer::set_status(RunState state, const std::string& reason) const {
