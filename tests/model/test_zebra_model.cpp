@@ -230,8 +230,7 @@ std::int64_t calls_in_loss(const std::string& name, ActivationCheckpointing mode
 }
 
 TEST_CASE("activation checkpointing computes again what it is meant to") {
-  const std::string attention = "zebra::packed_local_attention_forward",
-                    projection = "aten::mm";
+  const std::string attention = "zebra::packed_local_attention_forward", projection = "aten::mm";
   const auto more_calls = [](const std::string& name, ActivationCheckpointing mode) {
     return calls_in_loss(name, mode) - calls_in_loss(name, ActivationCheckpointing::none);
   };

@@ -110,7 +110,7 @@ extern "C" ZEBRA_KERNEL(kThreads, 1) sum(ZEBRA_PARAMETER SumParameters p) {
 struct MapParameters {
   const float* x;
   float *exp2, *log2, *reciprocal, *square_root, *natural_log;
-  float *fused, *same;  // x x - 1; x by way of bits
+  float *fused, *same;    // x x - 1; x by way of bits
   std::uint32_t* packed;  // x of this thread in the low half, of the next in the high half
   float *low, *high;      // of packed
 };
