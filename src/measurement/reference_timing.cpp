@@ -7,6 +7,7 @@
 #include "measurement/median.h"
 #include "model/placement.h"
 #include "ops/attention.h"
+#include "ops/linear.h"
 
 namespace zebra {
 namespace {
@@ -72,10 +73,10 @@ struct Reference {
 
 // The matrix products of a layer, each of an input of its own.
 Tensors products(const Block& block, const Tensors& inputs) {
-  return {torch::linear(inputs[0], block->attention->qkv_weight),
-          torch::linear(inputs[1], block->attention->output_weight),
-          torch::linear(inputs[2], block->feed_forward->gate_up_weight),
-          torch::linear(inputs[3], block->feed_forward->down_weight)};
+  return {linear_projection(inputs[0], block->attention->qkv_weight),
+          linear_projection(inputs[1], block->attention->output_weight),
+          linear_projection(inputs[2], block->feed_forward->gate_up_weight),
+          linear_projection(inputs[3], block->feed_forward->down_weight)};
 }
 
 Tensors product_inputs(const ModelSection& shape,
@@ -149,7 +150,7 @@ class TokenTiming {
     const auto hidden = inputs_[0].flatten();
     return reference_.per_call([&] {
       for (std::size_t i = 0; i < caches.size(); ++i) read_layer(i, caches[i]);
-      torch::linear(hidden, model_->head_weight());
+      linear_projection(hidden, model_->head_weight());
     });
   }
 
@@ -225,7 +226,7 @@ void time_ends(const Reference& reference, Precision precision, ReferenceSeconds
       time_generation(ends.model, kShortCache, kGeneratedTokens, reference.meter).per_token;
   const auto hidden = reference.values({section.hidden_size});
   seconds.ends_token_head =
-      reference.per_call([&] { torch::linear(hidden, ends.model->head_weight()); });
+      reference.per_call([&] { linear_projection(hidden, ends.model->head_weight()); });
 }
 
 double time_reference_update(const Reference& reference, const OptimizerSection& settings) {
