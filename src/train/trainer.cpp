@@ -225,15 +225,10 @@ torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& bat
   job_.set_step(step);
   model_->set_window(window_of_step(step));
   parallel_.begin_step();
-  auto totals = torch::zeros({1 + static_cast<std::int64_t>(kStopSignals.size())}, torch::kFloat32);
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
-    if (stop_signal() == kStopSignals[i]) totals[1 + static_cast<std::int64_t>(i)] = 1.0;
-  }
-  totals = totals.to(device_);
-  auto loss_sum = totals[0];
+  auto loss_sum = torch::zeros({1}, torch::TensorOptions(device_).dtype(torch::kFloat32));
   const auto scale =
       torch::full({}, 1.0 / static_cast<double>(std::max<std::int64_t>(batch.counted_targets, 1)),
-                  totals.options());
+                  loss_sum.options());
   for (const auto& on_host : batch.micro_batches) {
     job_.begin("computing");
     parallel_.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
@@ -245,6 +240,11 @@ torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& bat
     loss_sum.add_(sums.cross_entropy);
   }
   parallel_.finish_step();
+  auto signals = torch::zeros({static_cast<std::int64_t>(kStopSignals.size())}, torch::kFloat32);
+  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
+    if (stop_signal() == kStopSignals[i]) signals[static_cast<std::int64_t>(i)] = 1.0;
+  }
+  const auto totals = torch::cat({loss_sum, signals.to(device_)});
   mesh_.all().all_reduce(totals, "the loss").wait();
   return totals.to(torch::kFloat64);
 }
