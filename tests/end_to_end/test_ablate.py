@@ -135,7 +135,9 @@ def test_a_sweep_stopped_anywhere_comes_to_the_same_report(whole, sweep_file):
     path = sweep_file("broken")
     stops = [signal.SIGTERM, signal.SIGKILL, signal.SIGINT] * (4 if LONG else 1)
     statuses = interrupted(path, stops)
-    assert all(status in (0, STOPPED, -signal.SIGKILL) for status in statuses), statuses
+    # The first sweep has logged steps of its own, so it watches for signals; a later one may be met before it does.
+    assert statuses[0] in (0, STOPPED), statuses
+    assert all(status in (0, STOPPED, -sent) for status, sent in zip(statuses, stops)), statuses
     zebra("ablate", path)
     assert results(path.with_suffix("")) == whole["results"]
     assert table(path.with_suffix("")) == whole["table"]
