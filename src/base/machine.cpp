@@ -1,6 +1,5 @@
 #include "base/machine.h"
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,11 +32,6 @@ std::int64_t memory_of_machine() {
     if (file >> limit && limit > 0) bytes = std::min(bytes, limit);
   }
   return bytes;
-}
-
-void keep_freed_memory() {
-  mallopt(M_MMAP_MAX, 0);
-  mallopt(M_TRIM_THRESHOLD, -1);
 }
 
 }  // namespace zebra

@@ -15,9 +15,4 @@ std::string machine_name();
 /// group has fewer.
 std::int64_t memory_of_machine();
 
-/// From now on malloc keeps what is freed for the rest of the process. Else every tensor above some
-/// megabytes comes as fresh pages, whose faults cost a training step on the CPU up to a third of
-/// its time.
-void keep_freed_memory();
-
 }  // namespace zebra

@@ -7,6 +7,7 @@
 
 #include "base/machine.h"
 #include "base/progress.h"
+#include "ops/tensor_memory.h"
 #ifdef ZEBRA_WITH_CUDA
 #include <ATen/cuda/CUDAContextLight.h>
 #endif
@@ -31,7 +32,7 @@ c10::CachingAllocator::Stat allocated_bytes(torch::Device device) {
 }  // namespace
 
 DeviceMeter::DeviceMeter(torch::Device device) : device_(device) {
-  if (device.is_cpu()) keep_freed_memory();
+  if (device.is_cpu()) keep_tensor_memory();
 }
 
 std::string DeviceMeter::machine() const {
@@ -60,6 +61,7 @@ std::optional<std::int64_t> DeviceMeter::reset_peak_bytes() const {
     at::accelerator::resetPeakStats(device_.index());
     return allocated_bytes(device_).current;
   }
+  release_tensor_memory();
   malloc_trim(0);
   std::ofstream file("/proc/self/clear_refs");
   file << "5" << std::flush;  // sets the peak of the resident set back: proc(5)

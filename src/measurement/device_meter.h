@@ -12,8 +12,8 @@ namespace zebra {
 /// Measures time and memory of work on one device.
 ///
 /// On the CPU memory is the resident set of the process, whose peak the kernel keeps. From the
-/// first meter on malloc keeps what is freed, as it does while training (keep_freed_memory). On a
-/// GPU memory is what LibTorch's allocator has handed out.
+/// first meter on tensors keep their memory, as while training (ops/tensor_memory.h). On a GPU
+/// memory is what LibTorch's allocator has handed out.
 class DeviceMeter {
  public:
   explicit DeviceMeter(torch::Device device);

@@ -18,6 +18,7 @@
 #include "model/numerics.h"
 #include "model/placement.h"
 #include "ops/part_scope.h"
+#include "ops/tensor_memory.h"
 #include "optim/schedule.h"
 #include "optim/update_decision.h"
 #include "train/stop_signal.h"
@@ -59,7 +60,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       skip_rule_(config.train.skip_above),
       writer_(job.text_exchange("checkpoint"), [this] { prune(); }) {
   set_numerics(config.train.deterministic);
-  if (device_.is_cpu()) keep_freed_memory();
+  if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   for (const auto& source : data_.sources())
     state_.dataset_fingerprints.push_back(source->fingerprint());
