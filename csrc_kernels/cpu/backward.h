@@ -172,7 +172,7 @@ class BackwardTask {
     }
   }
 
-  /// Four queries: weights, score gradients, and their own gradient.
+  /// A block of queries: weights, score gradients, and their own gradient.
   template <bool kWhole>
   void differentiate_queries(const TileView& view, int block, std::int64_t tile) {
     const int row = block * kBlockRows;
@@ -229,7 +229,7 @@ class BackwardTask {
     }
   }
 
-  /// Four keys: gradients of key and value.
+  /// A block of keys: gradients of key and value.
   void differentiate_keys(const Range& queries, int block, std::int64_t tile) {
     const int row = block * kBlockRows, depth = (queries.end - queries.begin) / Product::kElements,
               first_word = queries.begin / Product::kElements;

@@ -86,7 +86,7 @@ class ForwardTask {
     finish(place);
   }
 
-  /// Four queries against one tile of keys: scores, online softmax, weighted values.
+  /// A block of queries against one tile of keys: scores, online softmax, weighted values.
   template <bool kWhole>
   void attend_block(const TileView& view, int block, const Word* keys, const Word* values) {
     const int row = block * kBlockRows;

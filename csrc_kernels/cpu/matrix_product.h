@@ -1,6 +1,6 @@
 #pragma once
 
-// Products of small packed matrices, C [4 x N] += A [4 x K] B [K x N], by register blocks.
+// Products of small packed matrices, C [8 x N] += A [8 x K] B [K x N], by register blocks.
 //
 // A packed matrix is made of 32-bit words: one float32, or two bfloat16 that are neighbours along
 // the contracted dimension. B is [K words][N]; of A only single words are read, at any strides.
@@ -10,7 +10,7 @@
 namespace zebra::kernels {
 namespace {
 
-constexpr int kBlockRows = 4;
+constexpr int kBlockRows = 8;
 
 /// float32 words: multiply-add.
 struct FloatProduct {
@@ -71,13 +71,15 @@ struct LeftOperand {
   std::int64_t row_stride, k_stride;
 };
 
-template <class Product, int kVectors, bool kAccumulate>
+/// kRows of C, kVectors wide. The more sums it keeps, the better it hides the latency of adding to
+/// one.
+template <class Product, int kRows, int kVectors, bool kAccumulate>
 __attribute__((noinline)) void multiply_block(LeftOperand<Product> a,
                                               const typename Product::Word* b, std::int64_t ldb,
                                               int depth, float* c, std::int64_t ldc) {
-  Vector sum[kBlockRows][kVectors];
+  Vector sum[kRows][kVectors];
 #pragma GCC unroll 16
-  for (int i = 0; i < kBlockRows; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j)
       sum[i][j] = kAccumulate ? load(c + i * ldc + j * kLanes) : Vector{};
@@ -87,7 +89,7 @@ __attribute__((noinline)) void multiply_block(LeftOperand<Product> a,
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) right[j] = Product::load_words(b + k * ldb + j * kLanes);
 #pragma GCC unroll 16
-    for (int i = 0; i < kBlockRows; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       const auto left = Product::broadcast_word(a.data[i * a.row_stride + k * a.k_stride]);
 #pragma GCC unroll 16
       for (int j = 0; j < kVectors; ++j)
@@ -95,28 +97,39 @@ __attribute__((noinline)) void multiply_block(LeftOperand<Product> a,
     }
   }
 #pragma GCC unroll 16
-  for (int i = 0; i < kBlockRows; ++i) {
+  for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) store(c + i * ldc + j * kLanes, sum[i][j]);
   }
 }
 
-/// Four rows of C, `columns` (a multiple of kLanes) wide, over `depth` words.
+/// kBlockRows of C, kVectors wide, in as few register blocks as the registers allow.
+template <class Product, int kVectors, bool kAccumulate>
+inline void multiply_columns(LeftOperand<Product> a, const typename Product::Word* b,
+                             std::int64_t ldb, int depth, float* c, std::int64_t ldc) {
+  constexpr int kRows = kSums / kVectors >= kBlockRows ? kBlockRows : kBlockRows / 2;
+  for (int row = 0; row < kBlockRows; row += kRows) {
+    multiply_block<Product, kRows, kVectors, kAccumulate>(a, b, ldb, depth, c + row * ldc, ldc);
+    a.data += kRows * a.row_stride;
+  }
+}
+
+/// kBlockRows of C, `columns` (a multiple of kLanes) wide, over `depth` words.
 template <class Product, bool kAccumulate>
 inline void multiply_rows(LeftOperand<Product> a, const typename Product::Word* b, std::int64_t ldb,
                           int depth, int columns, float* c, std::int64_t ldc) {
-  constexpr int kBlockColumns = kBlockVectors * kLanes;
+  constexpr int kWidest = 2 * kSums / kBlockRows;  // vectors
   int column = 0;
-  for (; column + kBlockColumns <= columns; column += kBlockColumns)
-    multiply_block<Product, kBlockVectors, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
+  for (; column + kWidest * kLanes <= columns; column += kWidest * kLanes)
+    multiply_columns<Product, kWidest, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
   const int rest = (columns - column) / kLanes;
   if (rest == 1)
-    multiply_block<Product, 1, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
-  if constexpr (kBlockVectors > 2) {
+    multiply_columns<Product, 1, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
+  if constexpr (kWidest > 2) {
     if (rest == 2)
-      multiply_block<Product, 2, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
+      multiply_columns<Product, 2, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
     if (rest == 3)
-      multiply_block<Product, 3, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
+      multiply_columns<Product, 3, kAccumulate>(a, b + column, ldb, depth, c + column, ldc);
   }
 }
 

@@ -17,13 +17,13 @@ namespace {
 
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
-constexpr int kBlockVectors = 4;  // columns of a register block: 4 x 4 of 32 registers
+constexpr int kSums = 16;  // vectors of sums of a register block: half of the registers
 #elif defined(__AVX__)
 constexpr int kVectorBytes = 32;
-constexpr int kBlockVectors = 2;
+constexpr int kSums = 8;
 #else
 constexpr int kVectorBytes = 16;
-constexpr int kBlockVectors = 2;
+constexpr int kSums = 8;
 #endif
 
 constexpr int kLanes = kVectorBytes / 4;
