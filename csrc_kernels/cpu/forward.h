@@ -96,7 +96,7 @@ class ForwardTask {
     multiply_rows<Product, false>(LeftOperand<Product>{rows_ + row * words, words, 1},
                                   keys + range.begin, kTile, words, range.end - range.begin,
                                   scores + range.begin, kTile);
-    for (int r = row; r < row + kBlockRows; ++r) soften<kWhole>(view.visible[r], range, r);
+    soften<kWhole>(view, range, row);
     constexpr int kTileWords = kTile / Product::kElements;
     const int first_word = range.begin / Product::kElements;
     multiply_rows<Product, true>(
@@ -105,8 +105,38 @@ class ForwardTask {
         padded_, out_ + row * padded_, padded_);
   }
 
+  /// Weights of a block of queries from their scores. First every query's largest score, then the
+  /// exponentials: many short chains at a time instead of a long one for each query.
   template <bool kWhole>
-  void soften(const Range& visible, const Range& range, int r) {
+  void soften(const TileView& view, const Range& range, int row) {
+    float base[kBlockRows], before[kBlockRows];
+    bool has_larger = false;
+    for (int i = 0; i < kBlockRows; ++i) {
+      const int r = row + i;
+      const float most = largest_score<kWhole>(view.visible[r], range, r);
+      before[i] = largest_[r];
+      largest_[r] = larger(before[i], most);
+      has_larger |= largest_[r] != before[i];
+      // A query may see nothing of this tile, or of those so far.
+      base[i] = largest_[r] == -kInfinity ? 0.0F : largest_[r];
+    }
+    if (has_larger) rescale(before, base, row);
+    for (int i = 0; i < kBlockRows; ++i) {
+      const int r = row + i;
+      Vector sum = Vector{};
+      for (int c = range.begin; c < range.end; c += kLanes) {
+        const Vector weight = exp2<Product::kExactExp>(load(scores_ + r * kTile + c) - base[i]);
+        sum += weight;
+        Product::store_row(weights_ + r * (kTile / Product::kElements), c, weight);
+      }
+      store(sums_ + r * kLanes, sum + load(sums_ + r * kLanes));
+    }
+  }
+
+  /// The largest of a query's scores, which are left multiplied by scale_log2_, -infinity where
+  /// invisible.
+  template <bool kWhole>
+  float largest_score(const Range& visible, const Range& range, int r) {
     float* const scores = scores_ + r * kTile;
     Vector most = broadcast(-kInfinity);
     for (int c = range.begin; c < range.end; c += kLanes) {
@@ -115,25 +145,18 @@ class ForwardTask {
       store(scores + c, x);
       most = maximum(most, x);
     }
-    const float before = largest_[r], largest = larger(before, largest_lane(most));
-    // A query may see nothing of this tile, or of those so far.
-    const float base = largest == -kInfinity ? 0.0F : largest;
-    Vector sum = Vector{};
-    for (int c = range.begin; c < range.end; c += kLanes) {
-      const Vector weight = exp2<Product::kExactExp>(load(scores + c) - base);
-      sum += weight;
-      Product::store_row(weights_ + r * (kTile / Product::kElements), c, weight);
-    }
-    if (largest != before) {
-      const Vector factor = exp2<Product::kExactExp>(broadcast(before - base));
+    return largest_lane(most);
+  }
+
+  /// What a block of queries has summed so far, in terms of larger scores.
+  void rescale(const float* before, const float* base, int row) {
+    for (int i = 0; i < kBlockRows; ++i) {
+      const int r = row + i;
+      const Vector factor = exp2<Product::kExactExp>(broadcast(before[i] - base[i]));
       for (int j = 0; j < padded_; j += kLanes)
         store(out_ + r * padded_ + j, load(out_ + r * padded_ + j) * factor);
-      sum += load(sums_ + r * kLanes) * factor;
-      largest_[r] = largest;
-    } else {
-      sum += load(sums_ + r * kLanes);
+      store(sums_ + r * kLanes, load(sums_ + r * kLanes) * factor);
     }
-    store(sums_ + r * kLanes, sum);
   }
 
   void finish(const TilePlace& place) {

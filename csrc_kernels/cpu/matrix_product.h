@@ -50,16 +50,20 @@ struct Bfloat16Product {
     return reinterpret_cast<Vector>(_mm512_dpbf16_ps(reinterpret_cast<__m512>(sum), a, b));
   }
 
+  /// Element i of the lower half, then element i of the upper one, for each i.
+  alignas(64) static constexpr std::uint16_t kInterleaved[2 * kLanes] = {
+      0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+      8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+
   static void store_row(Word* row, int column, Vector x) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(row + column / 2),
                         reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(x))));
   }
   static void store_two_rows(Word* to, int row, int ld, Vector even, Vector odd) {
-    const __m512i low = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(even))));
-    const __m512i high = _mm512_cvtepu16_epi32(
-        reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(odd))));
-    _mm512_storeu_si512(to + row / 2 * ld, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+    const auto halves = reinterpret_cast<__m512i>(
+        _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(odd), reinterpret_cast<__m512>(even)));
+    _mm512_storeu_si512(to + row / 2 * ld,
+                        _mm512_permutexvar_epi16(_mm512_load_si512(kInterleaved), halves));
   }
 };
 #endif
