@@ -144,16 +144,16 @@ def measure(arguments, python):
     packing, missing = measure_packing(arguments, python, corpus, size)
     print(f"{size / 1e6:.1f} MB of text, vocabulary {arguments.vocabulary:,}, {arguments.threads} threads\n\n"
           f"{packing_table(packing, missing, size)}\n", flush=True)
+    counts = {name: sorted({tokens for _, tokens in rounds}) for name, rounds in packing.items()}
+    if len({count for all_counts in counts.values() for count in all_counts}) != 1:
+        print(f"data_path: the numbers of tokens differ: {counts}", file=sys.stderr)
+        return 1
     loaded, trained = loader_rate.rates(arguments.zebra, corpus.tokenizer, folder / "data", folder / "loading")
     print(f"The loader delivers {loaded:,.0f} tokens/s, {loaded / trained:,.0f} times what 6 layers of width 256 train on "
           f"({trained:,.0f}).")
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": bench_environment.machine(), "text_bytes": size, "packing": packing,
                                               "missing": missing, "loaded": loaded, "trained": trained}, indent=2) + "\n")
-    counts = {name: sorted({tokens for _, tokens in rounds}) for name, rounds in packing.items()}
-    if len({count for all_counts in counts.values() for count in all_counts}) != 1:
-        print(f"data_path: the numbers of tokens differ: {counts}", file=sys.stderr)
-        return 1
     return 0
 
 
