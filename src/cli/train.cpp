@@ -163,6 +163,9 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
       if (start.origin) trainer->start_from(*start.origin);
     });
     if (job.is_first()) open_run_folder(*folder, start);
+    // Their mapped files would take disk space even after they are pruned.
+    start.checkpoint.reset();
+    start.origin.reset();
     job.set_failure_record(folder->path(), [&folder](const std::string& message) {
       record_failure(*folder, message);
     });

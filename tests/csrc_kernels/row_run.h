@@ -1,6 +1,8 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <stdexcept>
 
 #include "csrc_kernels/cpu_run.h"
 #include "csrc_kernels/local_attention_run.h"
@@ -51,6 +53,26 @@ inline Values values_of(const Buffer& buffer, std::size_t count) {
   Values values(count);
   for (std::size_t i = 0; i < count; ++i) values[i] = buffer.get(static_cast<std::int64_t>(i));
   return values;
+}
+
+/// A check that the kernel refuses its arguments once `change` has changed them.
+template <class Kernel, class Arguments>
+auto refusal_of(Kernel* kernel, Arguments arguments) {
+  return [=](auto change) {
+    auto changed = arguments();
+    change(changed);
+    CHECK_THROWS_AS(kernel(changed, serial, std::nullopt), std::invalid_argument);
+  };
+}
+
+/// The bits of a kernel's run must not depend on who runs its tasks.
+template <class Run, class Inputs>
+void check_any_threads(const Run& first, const Inputs& in, InstructionSet set) {
+  for (const int count : {1, 2, 3}) {
+    Run again(in);
+    again.with(threads(count), set);
+    CHECK(again.same_bits(first));
+  }
 }
 
 }  // namespace zebra::kernels::testing

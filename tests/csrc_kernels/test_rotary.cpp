@@ -1,7 +1,5 @@
 #include "zebra_kernels/rotary.h"
 
-#include <stdexcept>
-
 #include "csrc_kernels/row_run.h"
 
 namespace zebra::kernels::testing {
@@ -109,11 +107,7 @@ TEST_CASE("rotary embedding gives the same bits again, on any number of threads,
 TEST_CASE("rotary embedding refuses what it cannot do") {
   const RotaryInputs in(1, 4, 2, 8, ElementType::kFloat32, 1);
   Run run(in, true, false);
-  const auto refuse = [&](auto change) {
-    auto arguments = run.arguments();
-    change(arguments);
-    CHECK_THROWS_AS(rotary(arguments, serial), std::invalid_argument);
-  };
+  const auto refuse = refusal_of(rotary, [&] { return run.arguments(); });
   refuse([](auto& a) { a.batch = -1; });
   refuse([](auto& a) { a.length = -1; });
   refuse([](auto& a) { a.heads = -1; });
