@@ -33,8 +33,10 @@ def machine():
 
 def install_torch(pip, release):
     """Without a GPU the small build where its index can be reached, else the one of the usual index."""
-    if not gpus() and subprocess.run([*pip, release, "--index-url", CPU_INDEX]).returncode == 0:
-        return
+    if not gpus():
+        if subprocess.run([*pip, release, "--retries", "1", "--index-url", CPU_INDEX]).returncode == 0:
+            return
+        print(f"{CPU_INDEX} did not give it: installing the build with CUDA", file=sys.stderr, flush=True)
     subprocess.run([*pip, release], check=True)
 
 
