@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr std::int64_t kHugePage = std::int64_t{1} << 21;
+// An evaluation uses many sizes by turns and little at once: without these it would map and unmap.
 constexpr std::int64_t kSpareBytes = std::int64_t{1} << 28;
 
 /// Eight sizes between a power of two and the next.

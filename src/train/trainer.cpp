@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/machine.h"
 #include "base/progress.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
