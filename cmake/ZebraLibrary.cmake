@@ -1,33 +1,72 @@
-# zebra_library(NAME [SOURCES file…] [TORCH_SOURCES file…] [DEPENDS target…] [PRIVATE_DEPENDS target…])
+# zebra_library(NAME [EXCLUDE file…] [DEPENDS target…] [PRIVATE_DEPENDS target…])
 #
-# One static library per folder of src. TORCH_SOURCES include LibTorch's headers and take part in the shared precompiled
-# header, which saves some ten seconds per file; SOURCES do without and compile in a second or two.
-
+# One static library per folder of src, of every .cpp in it but the excluded ones.
 function(zebra_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;TORCH_SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "EXCLUDE;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
   set(target zebra_${name})
-  add_library(${target} STATIC ${ARG_SOURCES} ${ARG_TORCH_SOURCES})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  list(TRANSFORM ARG_EXCLUDE PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  list(REMOVE_ITEM sources ${ARG_EXCLUDE})
+  add_library(${target} STATIC ${sources})
   add_library(Zebra::${name} ALIAS ${target})
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/zebra>)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PUBLIC ${ARG_DEPENDS} PRIVATE $<BUILD_INTERFACE:zebra_options> ${ARG_PRIVATE_DEPENDS})
-  if(ARG_TORCH_SOURCES)
-    zebra_use_torch(${target} PUBLIC)
-    set_source_files_properties(${ARG_SOURCES} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
-  endif()
+  zebra_link_torch_where_used(${target} PUBLIC ${sources})
   set_property(GLOBAL APPEND PROPERTY ZEBRA_LIBRARIES ${target})
 endfunction()
 
-# Links LibTorch with the given scope and uses the shared precompiled header.
-function(zebra_use_torch target scope)
+# zebra_link_torch_where_used(TARGET SCOPE source…): where sources of the target include LibTorch, links it with the given
+# scope, and lets those sources share one precompiled header; the others do without, and compile in a second or two.
+function(zebra_link_torch_where_used target scope)
+  set(without_torch)
+  foreach(source IN LISTS ARGN)
+    zebra_includes_torch(${source} includes_torch)
+    if(NOT includes_torch)
+      list(APPEND without_torch ${source})
+    endif()
+  endforeach()
+  if("${without_torch}" STREQUAL "${ARGN}")
+    return()
+  endif()
+  set_source_files_properties(${without_torch} PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
   target_link_libraries(${target} ${scope} LibTorch::torch)
   if(NOT TARGET zebra_torch_header)
     add_library(zebra_torch_header OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_header.cpp)
     target_link_libraries(zebra_torch_header PRIVATE LibTorch::torch zebra_options)
-    target_precompile_headers(zebra_torch_header PRIVATE <torch/torch.h>)
+    # Tensors and their operations, and no more: a file pays for every template that the header leaves to be instantiated
+    # at its end (GCC 12: 2 s with this one, 10 s with <torch/torch.h>). Modules, autograd functions and the like are
+    # included by the files that need them.
+    target_precompile_headers(zebra_torch_header PRIVATE <torch/types.h>)
   endif()
   target_precompile_headers(${target} REUSE_FROM zebra_torch_header)
   target_compile_options(${target} PRIVATE -fPIC)  # executables too: the header was compiled with it
+endfunction()
+
+# Whether a file includes LibTorch's headers, itself or by headers of the project.
+function(zebra_includes_torch file result)
+  get_property(known GLOBAL PROPERTY "ZEBRA_INCLUDES_TORCH ${file}")
+  if("${known}" STREQUAL "")
+    set(known FALSE)
+    set_property(GLOBAL PROPERTY "ZEBRA_INCLUDES_TORCH ${file}" FALSE)  # ends a cycle
+    file(STRINGS ${file} includes REGEX "^ *# *include")
+    if("${includes}" MATCHES "<(torch|ATen|c10)/")
+      set(known TRUE)
+    else()
+      string(REGEX MATCHALL "\"[^\"]+\"" headers "${includes}")
+      get_filename_component(folder ${file} DIRECTORY)
+      foreach(header IN LISTS headers)
+        string(REPLACE "\"" "" header "${header}")
+        foreach(root ${folder} ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
+          if(NOT known AND EXISTS ${root}/${header})
+            zebra_includes_torch(${root}/${header} known)
+          endif()
+        endforeach()
+      endforeach()
+    endif()
+    set_property(GLOBAL PROPERTY "ZEBRA_INCLUDES_TORCH ${file}" ${known})
+  endif()
+  set(${result} ${known} PARENT_SCOPE)
 endfunction()

@@ -1,5 +1,7 @@
 #include "checkpoint/host_copy.h"
 
+#include <torch/cuda.h>
+
 namespace zebra {
 
 CheckpointContent HostCopy::of(CheckpointContent content) {

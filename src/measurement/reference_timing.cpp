@@ -1,5 +1,7 @@
 #include "measurement/reference_timing.h"
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include <algorithm>
 #include <functional>
 

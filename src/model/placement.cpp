@@ -1,5 +1,7 @@
 #include "model/placement.h"
 
+#include <torch/cuda.h>
+
 #include <ATen/DeviceAccelerator.h>
 
 #include "base/error.h"

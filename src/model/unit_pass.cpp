@@ -1,5 +1,7 @@
 #include "model/unit_pass.h"
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
 

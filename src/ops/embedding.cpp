@@ -1,5 +1,7 @@
 #include "ops/embedding.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/accumulated_gradient.h"
 #include "ops/kernel_choice.h"
 #include "ops/row_kernels.h"

@@ -1,5 +1,7 @@
 #include "ops/linear.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/accumulated_gradient.h"
 #include "ops/kernel_choice.h"
 #include "ops/matrix_product.h"

@@ -1,5 +1,7 @@
 #include "ops/linear_cross_entropy.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 
 #include "ops/accumulated_gradient.h"

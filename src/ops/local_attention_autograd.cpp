@@ -1,5 +1,7 @@
 #include <torch/library.h>
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/attention_sink.h"
 #include "ops/local_attention_operator.h"
 

@@ -1,5 +1,7 @@
 #include "ops/packed_rotary.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/kernel_choice.h"
 #include "ops/row_kernels.h"
 

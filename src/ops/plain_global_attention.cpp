@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/attention.h"
 #include "ops/attention_sink.h"
 #include "ops/torch_attention_kernel.h"

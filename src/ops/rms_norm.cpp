@@ -1,5 +1,7 @@
 #include "ops/rms_norm.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <optional>
 
 #include "ops/accumulated_gradient.h"

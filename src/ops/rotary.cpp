@@ -1,5 +1,7 @@
 #include "ops/rotary.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 namespace zebra {
 namespace {
 

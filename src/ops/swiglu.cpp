@@ -1,5 +1,7 @@
 #include "ops/swiglu.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "ops/kernel_choice.h"
 #include "ops/linear.h"
 #include "ops/matrix_product.h"

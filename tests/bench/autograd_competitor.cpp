@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "competitor.h"
 
 namespace zebra::bench {

@@ -1,5 +1,7 @@
 #include "options.h"
 
+#include <torch/cuda.h>
+
 #include <algorithm>
 
 #include "base/error.h"

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include "competitor.h"
 #ifdef ZEBRA_WITH_CUDA
 #include "cuda_peers.h"

@@ -1,5 +1,7 @@
 #include <ATen/Parallel.h>
 
+#include <torch/csrc/autograd/autograd.h>
+
 #include "base/error.h"
 #include "competitor.h"
 #include "ops/local_attention_kernel.h"

@@ -1,6 +1,8 @@
 #include <thread>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 
+#include <torch/cuda.h>
+
 #include "distributed/backend_communicator.h"
 #include "support/tensors.h"
 

@@ -1,3 +1,7 @@
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/serialize.h>
+
 #include "model/zebra_model.h"
 
 #include <ATen/record_function.h>

@@ -1,3 +1,6 @@
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/cuda.h>
+
 #include "ops/attention_result.h"
 
 #include <ATen/record_function.h>

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "ops/linear.h"
 
 #include "ops/accumulated_gradient.h"

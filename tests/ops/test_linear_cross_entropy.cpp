@@ -1,3 +1,6 @@
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/nn/functional/loss.h>
+
 #include "ops/linear_cross_entropy.h"
 
 #include "support/tensors.h"

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "ops/local_attention_operator.h"
 
 #include "ops/attention.h"

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "ops/rms_norm.h"
 
 #include "support/tensors.h"

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "ops/rotary.h"
 
 #include "model/rotary_frequencies.h"

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/autograd.h>
+
 #include "ops/swiglu.h"
 
 #include "support/tensors.h"

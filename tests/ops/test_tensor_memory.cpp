@@ -1,6 +1,6 @@
 #include "ops/tensor_memory.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <atomic>
