@@ -14,16 +14,13 @@
 namespace zebra {
 namespace {
 
-bool has_layers(const ModelSection& model, char letter) {
-  return model.attention_pattern.value().find(letter) != std::string::npos;
-}
-
 std::vector<Arm> load_arms(const Sweep& sweep, const std::vector<Combination>& combinations,
-                           ArmProblems& problems) {
+                           const VocabularySize& vocabulary_of, ArmProblems& problems) {
   std::vector<Arm> arms;
   for (const Combination& combination : combinations) {
     try {
-      Config config = load_arm(sweep, combination);
+      const RunFile file = load_arm(sweep, combination);
+      Config config = resolve(file, vocabulary_of(file));
       const std::int64_t seed = config.run.seed;
       arms.push_back({combination.name(),
                       combination.group,
@@ -42,13 +39,14 @@ std::vector<Arm> load_arms(const Sweep& sweep, const std::vector<Combination>& c
 std::string what_it_trains(Config config) {
   config.run.name.clear();
   config.run.dir.clear();
-  if (!has_layers(config.model, 'L')) {
-    config.model.window_size.reset();
-    config.model.local_rope_theta.reset();
-    config.model.attention_sink = false;
+  auto& model = config.model;
+  if (!model.has(LayerKind::local)) {
+    model.window_size = 0;
+    model.local_rope_theta = model.rope_theta;
+    model.attention_sink = false;
     config.schedule.window_warmup_steps = 0;
   }
-  if (!has_layers(config.model, 'G')) config.model.global_rope_theta.reset();
+  if (!model.has(LayerKind::global)) model.global_rope_theta = model.rope_theta;
   return to_yaml(config);
 }
 
@@ -77,13 +75,13 @@ void choose_bands(Ablation& ablation, Problems& problems) {
   const CompareOptions& given = ablation.sweep.compare;
   const bool has_local =
       std::any_of(ablation.arms.begin(), ablation.arms.end(),
-                  [](const Arm& arm) { return has_layers(arm.config.model, 'L'); });
+                  [](const Arm& arm) { return arm.config.model.has(LayerKind::local); });
   std::int64_t window = 0, layers = 0;
   for (const Arm& arm : ablation.arms) {
-    const ModelSection& model = arm.config.model;
-    if (has_local && !has_layers(model, 'L')) continue;
-    window = std::max(window, model.window_size.value_or(0));
-    layers = std::max(layers, model.num_hidden_layers);
+    const ModelConfig& model = arm.config.model;
+    if (has_local && !model.has(LayerKind::local)) continue;
+    window = std::max(window, model.window_size);
+    layers = std::max(layers, model.num_hidden_layers());
   }
   ablation.bands = {given.window.value_or(window), given.layers.value_or(layers)};
   if (ablation.bands.window == 0) {
@@ -140,13 +138,12 @@ struct Reference {
   bool equal_parameters;
 };
 
-void price_arm(Arm& arm, const Reference& reference, const VocabularySize& vocabulary_of) {
-  const std::int64_t vocabulary = vocabulary_of(arm.config);
+void price_arm(Arm& arm, const Reference& reference) {
   if (reference.equal_parameters) {
-    match_parameters(arm.config, vocabulary, reference.cost.parameters);
+    match_parameters(arm.config, reference.cost.parameters);
   }
-  match_budget(arm.config, vocabulary, reference.budget, reference.cost);
-  arm.cost = arm_cost(arm.config, vocabulary);
+  match_budget(arm.config, reference.budget, reference.cost);
+  arm.cost = arm_cost(arm.config);
 }
 
 void price_arms(Ablation& ablation, const VocabularySize& vocabulary_of, Problems& problems) {
@@ -154,8 +151,8 @@ void price_arms(Ablation& ablation, const VocabularySize& vocabulary_of, Problem
   Reference reference{{}, sweep.budget, sweep.equal_parameters};
   if (sweep.budget != Budget::steps || sweep.equal_parameters) {
     try {
-      const Config base = load_base(sweep);
-      reference.cost = arm_cost(base, vocabulary_of(base));
+      const RunFile base = load_base(sweep);
+      reference.cost = arm_cost(resolve(base, vocabulary_of(base)));
     } catch (const InputError& error) {
       problems.add(std::string("the base run, which budget and equal_parameters refer to: ") +
                    error.what());
@@ -165,7 +162,7 @@ void price_arms(Ablation& ablation, const VocabularySize& vocabulary_of, Problem
   ArmProblems of_arms;
   for (Arm& arm : ablation.arms) {
     try {
-      price_arm(arm, reference, vocabulary_of);
+      price_arm(arm, reference);
     } catch (const InputError& error) {
       of_arms.add(arm.name, error.what());
     }
@@ -183,7 +180,7 @@ void form_arms(Ablation& ablation, const VocabularySize& vocabulary_of, Problems
   const auto combinations = combinations_of(sweep.grid, seed_of_base(base), problems);
   check_base_pattern(base, combinations, problems);
   ArmProblems of_arms;
-  ablation.arms = load_arms(sweep, combinations, of_arms);
+  ablation.arms = load_arms(sweep, combinations, vocabulary_of, of_arms);
   check_distinct(ablation.arms, problems);
   const bool all_loaded = of_arms.empty() && !ablation.arms.empty();
   if (all_loaded) add_probes(ablation, of_arms);

@@ -33,9 +33,8 @@ struct Ablation {
   DistanceBands bands = {0, 0};
 };
 
-/// Rows of a run's embedding: model.vocab_size, or as many as its tokenizer needs. May throw
-/// InputError.
-using VocabularySize = std::function<std::int64_t(const Config&)>;
+/// The number of pieces of a run's tokenizer. May throw InputError.
+using VocabularySize = std::function<std::int64_t(const RunFile&)>;
 
 /// Reads a sweep file and forms its arms. Throws one InputError with every problem: those of the
 /// file, each with its line; arms that are the same run; and those of the arms' run files, each

@@ -23,9 +23,7 @@ std::size_t period_of(const std::string& pattern) {
   return pattern.size();
 }
 
-bool has_local_layers(const Arm& arm) {
-  return arm.config.model.attention_pattern.value().find('L') != std::string::npos;
-}
+bool has_local_layers(const Arm& arm) { return arm.config.model.has(LayerKind::local); }
 
 double relative_cost(const Arm& arm, const std::vector<Arm>& arms) {
   return arm.cost.flops / arms.front().cost.flops;
@@ -49,10 +47,10 @@ Total total_of(const std::vector<Arm>& arms) {
 using Row = std::vector<std::string>;
 
 Row row_of(const Arm& arm, const std::vector<Arm>& arms) {
-  const ModelSection& model = arm.config.model;
+  const ModelConfig& model = arm.config.model;
   return {arm.name,
-          short_pattern(model.attention_pattern.value()),
-          has_local_layers(arm) ? std::to_string(model.window_size.value()) : "-",
+          short_pattern(pattern_of(model.layers)),
+          has_local_layers(arm) ? std::to_string(model.window_size) : "-",
           with_commas(arm.cost.parameters),
           with_commas(arm.cost.steps),
           with_suffix(static_cast<double>(arm.cost.tokens)),
@@ -78,15 +76,15 @@ std::string aligned(const std::vector<Row>& rows) {
 }
 
 Json arm_json(const Arm& arm, const std::vector<Arm>& arms) {
-  const ModelSection& model = arm.config.model;
+  const ModelConfig& model = arm.config.model;
   Json settings = Json::object();
   for (const Setting& setting : arm.settings) settings[setting.key] = setting.value;
   return {{"name", arm.name},
           {"group", arm.group},
           {"seed", arm.seed},
           {"settings", settings},
-          {"attention_pattern", model.attention_pattern.value()},
-          {"window_size", has_local_layers(arm) ? Json(model.window_size.value()) : Json()},
+          {"attention_pattern", pattern_of(model.layers)},
+          {"window_size", has_local_layers(arm) ? Json(model.window_size) : Json()},
           {"intermediate_size", model.intermediate_size},
           {"parameters", arm.cost.parameters},
           {"steps", arm.cost.steps},

@@ -90,20 +90,20 @@ void check_base_pattern(const Value& base, const std::vector<Combination>& combi
   }
 }
 
-Config load_arm(const Sweep& sweep, const Combination& combination) {
+RunFile load_arm(const Sweep& sweep, const Combination& combination) {
   const std::string name = combination.name();
   std::vector<std::string> overrides = {"run.dir=" + yaml_text(sweep.dir / "arms" / name),
                                         "run.name=" + yaml_text(name)};
   for (const Setting& setting : combination.settings) overrides.push_back(override_text(setting));
   try {
-    return load_config(sweep.base, overrides);
+    return load_run_file(sweep.base, overrides);
   } catch (const InputError& error) {
     throw InputError(with_places(error.what(), combination.settings));
   }
 }
 
-Config load_base(const Sweep& sweep) {
-  return load_config(sweep.base, {"run.dir=" + yaml_text(sweep.dir / "base")});
+RunFile load_base(const Sweep& sweep) {
+  return load_run_file(sweep.base, {"run.dir=" + yaml_text(sweep.dir / "base")});
 }
 
 }  // namespace zebra

@@ -22,11 +22,11 @@ std::string seed_of_base(const Value& base);
 void check_base_pattern(const Value& base, const std::vector<Combination>& combinations,
                         Problems& problems);
 
-/// The configuration of one arm. Throws InputError, in which a setting's problem stands at its
+/// The run file of one arm. Throws InputError, in which a setting's problem stands at its
 /// place in the sweep file.
-Config load_arm(const Sweep& sweep, const Combination& combination);
+RunFile load_arm(const Sweep& sweep, const Combination& combination);
 
-/// The configuration of the base alone, with which budgets compare. Throws InputError.
-Config load_base(const Sweep& sweep);
+/// The run file of the base alone, with which budgets compare. Throws InputError.
+RunFile load_base(const Sweep& sweep);
 
 }  // namespace zebra

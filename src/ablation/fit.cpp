@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "model/placement.h"
-#include "train/plan.h"
+#include "plan/plan.h"
 
 namespace zebra {
 namespace {

@@ -33,7 +33,7 @@ void check_unchanged(const Ablation& ablation, Problems& problems) {
   for (const auto& arm : ablation.arms) {
     const ArmPaths paths(ablation.sweep.dir, arm.name);
     if (!std::filesystem::exists(paths.run)) continue;
-    const auto begun = load_config({paths.run_file}, {});
+    const auto begun = resolve(load_run_file({paths.run_file}, {}));
     for (const auto& [key, before, after] : differences(begun, arm.config)) {
       if (may_change_on_resume(key)) continue;
       problems.add("arm " + arm.name + ": was begun with other settings: " + key + ": " + before +
@@ -167,7 +167,7 @@ void measure_cost(const Ablation& ablation, const std::filesystem::path& program
   const auto& sweep = ablation.sweep;
   if (sweep.cost_lengths.empty() || std::filesystem::exists(cost_file(sweep.dir))) return;
   std::set<std::string> patterns;
-  for (const auto& arm : ablation.arms) patterns.insert(*arm.config.model.attention_pattern);
+  for (const auto& arm : ablation.arms) patterns.insert(pattern_of(arm.config.model.layers));
   const auto log = sweep.dir / "cost.log";
   log_info("measuring cost by length (" + log.string() + ")");
   ChildProcess bench({program, "bench", ArmPaths(sweep.dir, ablation.arms.front().name).run_file,

@@ -13,7 +13,7 @@
 #include "base/machine.h"
 #include "base/python_script.h"
 #include "config/names.h"
-#include "model/cost.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -54,7 +54,7 @@ const char* state_name(ArmState state) {
   return "unfinished";
 }
 
-Json cache_json(const ModelSection& model) {
+Json cache_json(const ModelConfig& model) {
   Json bytes;
   for (const std::int64_t length : {4096, 32768, 131072})
     bytes[std::to_string(length)] = key_value_cache_bytes(model, length, kCacheValueBytes);
@@ -108,26 +108,28 @@ Json arm_json(const Arm& arm, const std::filesystem::path& sweep) {
   const auto status = read_arm_status(paths);
   const auto& model = arm.config.model;
   const Curves curves(parse_lines(paths.metrics()), arm);
-  Json json = {{"name", arm.name},
-               {"group", arm.group},
-               {"seed", arm.seed},
-               {"settings", settings_json(arm)},
-               {"state", state_name(status.state)},
-               {"reason", status.reason},
-               {"step", read_arm_progress(paths.metrics()).step},
-               {"steps", arm.cost.steps},
-               {"layout", model.attention_pattern.value()},
-               {"window_size", model.window_size ? Json(*model.window_size) : Json()},
-               {"parameters", arm.cost.parameters},
-               {"training_flops", arm.cost.flops},
-               {"training_flops_per_token", arm.cost.flops_per_token},
-               {"tokens", arm.cost.tokens},
-               {"key_value_cache_bytes", cache_json(model)},
-               {"tokens_per_second", curves.median_tokens_per_second()},
-               {"peak_memory_gib", curves.memory > 0 ? Json(curves.memory) : Json()},
-               {"seconds", curves.seconds},
-               {"curve", curves.training},
-               {"validation_curve", curves.validation}};
+  Json json = {
+      {"name", arm.name},
+      {"group", arm.group},
+      {"seed", arm.seed},
+      {"settings", settings_json(arm)},
+      {"state", state_name(status.state)},
+      {"reason", status.reason},
+      {"step", read_arm_progress(paths.metrics()).step},
+      {"steps", arm.cost.steps},
+      {"layout", pattern_of(model.layers)},
+      {"window_size",
+       model.window_size > 0 || model.has(LayerKind::local) ? Json(model.window_size) : Json()},
+      {"parameters", arm.cost.parameters},
+      {"training_flops", arm.cost.flops},
+      {"training_flops_per_token", arm.cost.flops_per_token},
+      {"tokens", arm.cost.tokens},
+      {"key_value_cache_bytes", cache_json(model)},
+      {"tokens_per_second", curves.median_tokens_per_second()},
+      {"peak_memory_gib", curves.memory > 0 ? Json(curves.memory) : Json()},
+      {"seconds", curves.seconds},
+      {"curve", curves.training},
+      {"validation_curve", curves.validation}};
   json["recall"] = status.state == ArmState::finished ? parse_file(paths.recall()) : Json();
   return json;
 }

@@ -168,7 +168,7 @@ void Checkpoint::verify(const std::string& file) {
 Config Checkpoint::config() {
   verify(kConfigFile);
   verify(kTokenizerFile);
-  Config config = load_config({folder_ / kConfigFile}, {});
+  Config config = resolve(load_run_file({folder_ / kConfigFile}, {}));
   config.data.tokenizer = tokenizer_path();
   return config;
 }

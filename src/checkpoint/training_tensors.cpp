@@ -81,7 +81,7 @@ void load_weights(Checkpoint& checkpoint, const ParameterUnit& unit) {
   for (const auto& parameter : unit.parameters) {
     const auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
-    for (const auto& part : parameter.parts) {
+    for (const auto& part : parameter.spec.parts) {
       checkpoint.read("weights", part, 0, flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }

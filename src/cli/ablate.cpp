@@ -16,7 +16,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/model_vocabulary.h"
 #include "model/placement.h"
 #include "train/stop_signal.h"
 
@@ -31,8 +30,8 @@ struct Options {
   std::string slurm;
 };
 
-std::int64_t vocabulary_of(const Config& config) {
-  return model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
+std::int64_t vocabulary_of(const RunFile& file) {
+  return Tokenizer(file.data.tokenizer).vocab_size();
 }
 
 void check_arm_names(const Options& options, const std::vector<Arm>& arms) {
@@ -50,8 +49,7 @@ void check_arm_names(const Options& options, const std::vector<Arm>& arms) {
 }
 
 Ablation load(const Options& options) {
-  auto ablation = load_ablation(options.sweep, vocabulary_of);
-  for (auto& arm : ablation.arms) arm.config.model.vocab_size = vocabulary_of(arm.config);
+  const auto ablation = load_ablation(options.sweep, vocabulary_of);
   check_arm_names(options, ablation.arms);
   return ablation;
 }

@@ -28,7 +28,7 @@ using Reasons = std::map<std::int64_t, std::vector<std::string>>;
 
 std::optional<CheckpointSection> checkpoint_section(const std::filesystem::path& run) {
   try {
-    return load_config({run / "config.yaml"}, {}).checkpoint;
+    return load_run_file({run / "config.yaml"}, {}).checkpoint;
   } catch (const InputError&) {
     return std::nullopt;  // only the checkpoints were copied, or another build wrote the file
   }

@@ -35,7 +35,7 @@ struct PrunePlan {
 Retention retention_of(const PruneOptions& options, const std::filesystem::path& run) {
   CheckpointSection section;
   if (!options.keep_last || !options.keep_every || !options.keep_best)
-    section = load_config({run / "config.yaml"}, {}).checkpoint;
+    section = load_run_file({run / "config.yaml"}, {}).checkpoint;
   return {options.keep_last.value_or(section.keep_last),
           options.keep_every.value_or(section.keep_every),
           options.keep_best.value_or(section.keep_best)};

@@ -77,7 +77,7 @@ class CatalogueBuilder {
 KeyInfo build_catalogue() {
   KeyInfo root;
   CatalogueBuilder builder(root);
-  Config defaults;
+  RunFile defaults;
   describe(builder, defaults);
   return root;
 }

@@ -270,7 +270,7 @@ void describe(V& v, LoggingSection& s) {
 }
 
 template <class V>
-void describe(V& v, Config& c) {
+void describe(V& v, RunFile& c) {
   v.group("run", c.run, anything(), "The run as a whole: its name, its folder, and the machine.");
   v.group("model", c.model, anything(),
           "The shape of the model: a Llama-like body in which global layers (full causal "

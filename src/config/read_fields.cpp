@@ -262,7 +262,7 @@ class FieldReader {
 
 }  // namespace
 
-void read_fields(const Value& root, Config& config, Report& report) {
+void read_fields(const Value& root, RunFile& config, Report& report) {
   FieldReader reader(root, "", report);
   describe(reader, config);
 }

@@ -8,6 +8,6 @@ namespace zebra {
 
 /// Fills `config` from the merged values: expands `${VAR}`, converts, checks ranges and required
 /// keys, makes paths absolute. Expects that check_keys has told the report where every key stands.
-void read_fields(const Value& root, Config& config, Report& report);
+void read_fields(const Value& root, RunFile& config, Report& report);
 
 }  // namespace zebra

@@ -33,7 +33,7 @@ TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokeni
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
   RunDatasets datasets;
   Problems problems;
-  const auto vocab_size = config.model.vocab_size.value();
+  const auto vocab_size = config.model.vocab_size;
   open_into(datasets.train, config.data.train, tokenizer, vocab_size, problems);
   open_into(datasets.validation, config.data.validation, tokenizer, vocab_size, problems);
   problems.throw_if_any();

@@ -17,10 +17,8 @@ struct FlatTensor {
   std::int64_t begin;
 };
 
-/// Where the parameters of one unit lie in one flat buffer. Decayed parameters come first, norms
-/// last, so that the optimizer makes one call for each; every parameter starts at a multiple of 64
-/// elements (128 bytes of bf16), and the size is a multiple of 64 x ranks, so that every rank's
-/// part starts at one too. Gaps are zero and are never stored.
+/// One unit in one flat buffer, whose parameters lie where flat_offsets says. Gaps are zero and are
+/// never stored.
 class FlatLayout {
  public:
   FlatLayout(const ParameterUnit& unit, int ranks);
@@ -43,7 +41,7 @@ class FlatLayout {
 
  private:
   struct Place {
-    Parameter parameter;
+    torch::Tensor parameter;
     std::int64_t begin;
   };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "distributed/backend_communicator.h"
-#include "distributed/sharding_cost.h"
+#include "plan/sharding_cost.h"
 
 namespace zebra {
 namespace {

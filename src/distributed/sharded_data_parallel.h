@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "distributed/sharded_unit.h"
-#include "model/unit_observer.h"
+#include "model/unit_pass.h"
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "config/names.h"
-#include "model/cost.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -179,17 +179,18 @@ Json row_json(const CostRow& row) {
           {"generation_memory_gib", gib_of(&PeakBytes::generation)}};
 }
 
-Json model_json(const ModelSection& shape) {
+Json model_json(const ModelConfig& shape) {
   Json json = {{"hidden_size", shape.hidden_size},
                {"intermediate_size", shape.intermediate_size},
-               {"num_hidden_layers", shape.num_hidden_layers},
+               {"num_hidden_layers", shape.num_hidden_layers()},
                {"num_attention_heads", shape.num_attention_heads},
-               {"num_key_value_heads", shape.num_key_value_heads.value()},
-               {"head_dim", shape.head_dim.value()},
-               {"vocab_size", shape.vocab_size.value()},
+               {"num_key_value_heads", shape.num_key_value_heads},
+               {"head_dim", shape.head_dim},
+               {"vocab_size", shape.vocab_size},
                {"tie_word_embeddings", shape.tie_word_embeddings},
                {"parameters", count_parameters(shape).total()}};
-  if (shape.window_size) json["window_size"] = *shape.window_size;
+  if (shape.window_size != 0 || shape.has(LayerKind::local))
+    json["window_size"] = shape.window_size;
   return json;
 }
 
@@ -207,7 +208,7 @@ std::string cost_text(const CostMeasurement& measurement) {
          "the time with all layers global.\n";
 }
 
-Json cost_json(const CostMeasurement& measurement, const ModelSection& shape) {
+Json cost_json(const CostMeasurement& measurement, const ModelConfig& shape) {
   Json rows = Json::array();
   for (const auto& row : measurement.rows) rows.push_back(row_json(row));
   return {{"device", measurement.device},

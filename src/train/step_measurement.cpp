@@ -16,8 +16,8 @@
 #include "measurement/median.h"
 #include "measurement/part_times.h"
 #include "measurement/product_ceiling.h"
-#include "model/cost.h"
 #include "model/placement.h"
+#include "plan/model_cost.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
 

@@ -13,13 +13,12 @@
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "measurement/nvtx_ranges.h"
-#include "model/cost.h"
-#include "model/numerics.h"
 #include "model/placement.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
 #include "optim/schedule.h"
 #include "optim/update_decision.h"
+#include "plan/model_cost.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -214,7 +213,7 @@ StepMetrics Trainer::take_results() {
 }
 
 std::int64_t Trainer::window_of_step(std::int64_t step) const {
-  return window_at(config_.schedule, config_.model.window_size.value_or(0), step);
+  return window_at(config_.schedule, config_.model.window_size, step);
 }
 
 // The gradient of the mean over all counted targets of the step, whatever the ranks and

@@ -6,7 +6,7 @@
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"

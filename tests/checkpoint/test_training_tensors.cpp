@@ -8,7 +8,7 @@
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "support/jobs.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
 

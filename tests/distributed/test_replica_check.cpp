@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "distributed/sharded_data_parallel.h"
 #include "support/jobs.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {

@@ -3,7 +3,7 @@
 #include <array>
 #include <map>
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
 
@@ -28,7 +28,7 @@ Samples make_samples(std::int64_t vocabulary) {
 }
 
 struct Case {
-  ModelSection model;
+  ModelConfig model;
   ShardingOptions options;
   ActivationCheckpointing checkpointing = ActivationCheckpointing::none;
   std::int64_t micro_batch = 3;
@@ -95,7 +95,7 @@ void require_close_results(const Result& result, const Result& expected, double 
   }
 }
 
-ModelSection model_of(bool tied) {
+ModelConfig model_of(bool tied) {
   auto model = small_model();
   model.tie_word_embeddings = tied;
   return model;

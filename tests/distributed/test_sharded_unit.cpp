@@ -8,7 +8,7 @@
 
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
 

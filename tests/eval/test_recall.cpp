@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "eval/perplexity.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -22,7 +22,7 @@ struct Measured {
     validation = open_datasets({{folder / "valid", std::nullopt}}, *tokenizer, 300);
     model->initialize(3);
   }
-  static ModelSection section() {
+  static ModelConfig section() {
     auto section = small_model("GLL", 3);
     section.vocab_size = 300;
     return section;

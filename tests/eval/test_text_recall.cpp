@@ -8,7 +8,7 @@
 #include "data/token_dataset_writer.h"
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 

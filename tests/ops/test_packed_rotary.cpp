@@ -2,7 +2,7 @@
 
 #include "ops/packed_rotary.h"
 
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -12,7 +12,7 @@ using namespace zebra::testing;
 using Tensors = std::vector<torch::Tensor>;
 
 RotaryFactors factors(const torch::Tensor& positions, std::int64_t width) {
-  ModelSection model;
+  ModelConfig model;
   model.head_dim = width;
   return rotary_factors(rotary_frequencies(model, LayerKind::global, 64), positions);
 }

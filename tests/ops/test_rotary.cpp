@@ -2,7 +2,7 @@
 
 #include "ops/rotary.h"
 
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 #include "support/attention_reference.h"
 #include "support/tensors.h"
 
@@ -12,7 +12,7 @@ namespace {
 using namespace zebra::testing;
 
 RotaryFactors factors(std::int64_t length, std::int64_t width) {
-  ModelSection model;
+  ModelConfig model;
   model.head_dim = width;
   return rotary_factors(rotary_frequencies(model, LayerKind::local, length),
                         torch::arange(length, torch::kInt64));

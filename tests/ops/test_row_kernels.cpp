@@ -2,7 +2,7 @@
 
 #include "ops/row_kernels.h"
 
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 #include "ops/embedding.h"
 #include "ops/linear_cross_entropy.h"
 #include "ops/packed_rotary.h"
@@ -43,7 +43,7 @@ TEST_CASE("the row kernels of a GPU give what those of the CPU give", "[.][cuda]
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   torch::manual_seed(1);
   const auto values = [&](at::IntArrayRef sizes) { return torch::randn(sizes).to(type); };
-  ModelSection model;
+  ModelConfig model;
   model.head_dim = 64;
   const auto frequencies = rotary_frequencies(model, LayerKind::global, 33);
   struct Case {

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "config/config.h"
-#include "model/layout.h"
 
 // What a model costs, in closed form (derivation in docs/model.md). n layers, width d, SwiGLU width
 // f, vocabulary V, sequence length N, window W, q = Hq D the width of the queries, kv = Hkv D of
@@ -18,14 +17,16 @@ struct ParameterCount {
   std::int64_t total() const { return embedding + attention + feed_forward + norms + head; }
 };
 
-ParameterCount count_parameters(const ModelSection& model);
+/// Training costs as much as so many forward passes: the backward pass counts twice.
+inline constexpr double kTrainingPasses = 3.0;
+
+ParameterCount count_parameters(const ModelConfig& model);
 
 /// Mean number of keys that a token of a sequence of N sees: (N + 1) / 2 in a global layer; in a
 /// local layer, with k = min(W + 1, N), [k (k + 1) / 2 + (N - k) k] / N.
 double mean_visible_keys(LayerKind kind, std::int64_t window, std::int64_t length);
 
-/// Forward FLOPs per token, averaged over a sequence of N tokens. Training costs three times as
-/// much.
+/// Forward FLOPs per token, averaged over a sequence of N tokens.
 struct ForwardFlops {
   double projections = 0;       ///< 2 n (2 d q + 2 d kv)
   double feed_forward = 0;      ///< 2 n 3 d f
@@ -38,14 +39,11 @@ struct ForwardFlops {
   }
 };
 
-ForwardFlops forward_flops_per_token(const ModelSection& model, std::int64_t length);
+ForwardFlops forward_flops_per_token(const ModelConfig& model, std::int64_t length);
 
 /// Bytes of the key-value cache after N tokens: 2 kv bytes_per_value (n_global N + n_local min(N, W
 /// + 1)).
-std::int64_t key_value_cache_bytes(const ModelSection& model, std::int64_t length,
+std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length,
                                    std::int64_t bytes_per_value);
-
-/// The same model with every layer global, for comparisons.
-ModelSection with_full_attention(ModelSection model);
 
 }  // namespace zebra

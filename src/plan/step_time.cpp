@@ -1,9 +1,9 @@
-#include "train/plan_time.h"
+#include "plan/step_time.h"
 
 #include <algorithm>
 
-#include "model/cost.h"
-#include "train/plan_activations.h"
+#include "plan/activation_memory.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -13,9 +13,8 @@ struct StageFlops {
 };
 
 StageFlops block_flops(const Config& config, LayerKind kind, bool is_recomputed) {
-  ModelSection one_block = config.model;
-  one_block.num_hidden_layers = 1;
-  one_block.attention_pattern = kind == LayerKind::global ? "G" : "L";
+  ModelConfig one_block = config.model;
+  one_block.layers = {kind};
   const auto flops = forward_flops_per_token(one_block, config.data.sequence_length);
   const double forward = flops.total() - flops.head;
   const bool keeps_attention =
@@ -28,7 +27,7 @@ StageFlops block_flops(const Config& config, LayerKind kind, bool is_recomputed)
 /// Per token, for the stages of micro_batch_schedule.
 std::vector<StageFlops> stage_flops(const Config& config) {
   std::vector<StageFlops> stages = {StageFlops{}};
-  for (const auto kind : layer_kinds(config.model)) {
+  for (const auto kind : config.model.layers) {
     const auto layer = stages.size() - 1;
     stages.push_back(
         block_flops(config, kind, is_recomputed(config.train.activation_checkpointing, layer)));

@@ -1,48 +1,25 @@
-#include "distributed/sharding_cost.h"
+#include "plan/sharding_cost.h"
 
 #include <algorithm>
 #include <numeric>
 #include <string>
 
 #include "base/error.h"
-#include "model/layout.h"
+#include "model/unit_spec.h"
 
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kAlignment = 64;  // elements, as in a flat unit
 constexpr std::int64_t kFloatBytes = 4, kBf16Bytes = 2;
 
 std::int64_t bytes_of(Precision precision) {
   return precision == Precision::bf16 ? kBf16Bytes : kFloatBytes;
 }
 
-std::int64_t aligned(std::int64_t elements, std::int64_t alignment) {
-  return (elements + alignment - 1) / alignment * alignment;
-}
-
-std::int64_t unit_size(const std::vector<std::int64_t>& parameters, std::int64_t shards) {
-  std::int64_t size = 0;
-  for (const auto parameter : parameters) size += aligned(parameter, kAlignment);
-  return aligned(size, kAlignment * shards);
-}
-
-std::vector<std::int64_t> unit_sizes(const ModelSection& model, std::int64_t shards) {
-  const auto d = model.hidden_size, f = model.intermediate_size;
-  const auto q = model.num_attention_heads * model.head_dim.value();
-  const auto table = model.vocab_size.value() * d;
-  const auto head = unit_size({table, d}, shards);
-
-  std::vector<std::int64_t> units = {model.tie_word_embeddings ? head : unit_size({table}, shards)};
-  for (const auto kind : layer_kinds(model)) {
-    std::vector<std::int64_t> block = {
-        packed_projection_width(model) * d, d * q, 2 * f * d, d * f, d, d};
-    if (model.qk_norm) block.insert(block.end(), 2, model.head_dim.value());
-    if (has_sink(model, kind)) block.push_back(model.num_attention_heads);
-    units.push_back(unit_size(block, shards));
-  }
-  if (!model.tie_word_embeddings) units.push_back(head);
-  return units;
+std::vector<std::int64_t> unit_sizes(const ModelConfig& model, std::int64_t shards) {
+  std::vector<std::int64_t> sizes;
+  for (const auto& unit : unit_specs(model)) sizes.push_back(flat_offsets(unit, shards).size);
+  return sizes;
 }
 
 double ring_share(std::int64_t ranks) {
@@ -174,7 +151,7 @@ std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ran
   return ranks / parallel.replicas;
 }
 
-ShardedModel shard_model(const ModelSection& model, Precision precision,
+ShardedModel shard_model(const ModelConfig& model, Precision precision,
                          const ParallelSection& parallel, std::int64_t ranks) {
   ShardedModel sharded;
   sharded.shards = ranks_per_replica(parallel, ranks);

@@ -1,8 +1,8 @@
-#include "train/plan_activations.h"
+#include "plan/activation_memory.h"
 
 #include <algorithm>
 
-#include "model/layout.h"
+#include "config/model_config.h"
 
 namespace zebra {
 namespace {
@@ -15,14 +15,9 @@ struct Widths {
   bool qk_norm;
 };
 
-Widths widths_of(const ModelSection& model) {
-  const auto head = model.head_dim.value();
-  return {model.hidden_size,
-          model.intermediate_size,
-          model.num_attention_heads * head,
-          model.num_key_value_heads.value() * head,
-          model.num_attention_heads,
-          model.qk_norm};
+Widths widths_of(const ModelConfig& model) {
+  return {model.hidden_size, model.intermediate_size,   model.query_width(),
+          model.key_width(), model.num_attention_heads, model.qk_norm};
 }
 
 std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
@@ -44,17 +39,12 @@ std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheck
 
 }  // namespace
 
-bool is_recomputed(ActivationCheckpointing mode, std::size_t layer) {
-  if (mode == ActivationCheckpointing::every_2) return layer % 2 == 0;
-  return mode != ActivationCheckpointing::none;
-}
-
 ActivationBytes activation_bytes(const Config& config) {
   const auto& model = config.model;
   const auto mode = config.train.activation_checkpointing;
   const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
   const auto w = widths_of(model);
-  const auto kinds = layer_kinds(model);
+  const auto kinds = model.layers;
   const auto kept = [&](std::size_t layer) {
     return tokens * (is_recomputed(mode, layer) ? kept_of_recomputed(w, kinds[layer], mode)
                                                 : whole_block(w, kinds[layer]));
@@ -62,7 +52,7 @@ ActivationBytes activation_bytes(const Config& config) {
   ActivationBytes bytes;
   for (std::size_t layer = 0; layer < kinds.size(); ++layer) bytes.blocks += kept(layer);
 
-  const auto head = tokens * 3 * kValueBytes * w.d + kFloatBytes * model.vocab_size.value() * w.d;
+  const auto head = tokens * 3 * kValueBytes * w.d + kFloatBytes * model.vocab_size * w.d;
   auto live = bytes.blocks, peak = live + head;
   for (std::size_t layer = kinds.size(); layer-- > 0;) {
     live -= kept(layer);

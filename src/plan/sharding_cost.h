@@ -66,7 +66,7 @@ struct ShardedModel {
 std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ranks);
 
 /// Throws InputError as ranks_per_replica does.
-ShardedModel shard_model(const ModelSection& model, Precision precision,
+ShardedModel shard_model(const ModelConfig& model, Precision precision,
                          const ParallelSection& parallel, std::int64_t ranks);
 
 /// What is in memory and on the wire while one stage of a pass computes, or between two. Stages are

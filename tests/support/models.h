@@ -6,28 +6,26 @@
 
 namespace zebra::testing {
 
-/// A resolved model section, small enough for exhaustive tests.
-inline ModelSection small_model(const std::string& pattern = "GLLG", std::int64_t window = 5) {
-  ModelSection model;
+/// A model small enough for exhaustive tests.
+inline ModelConfig small_model(const std::string& pattern = "GLLG", std::int64_t window = 5) {
+  ModelConfig model;
   model.hidden_size = 24;
   model.intermediate_size = 40;
-  model.num_hidden_layers = static_cast<std::int64_t>(pattern.size());
   model.num_attention_heads = 4;
   model.num_key_value_heads = 2;
   model.head_dim = 6;
   model.vocab_size = 53;
   model.max_position_embeddings = 64;
   model.window_size = window;
-  model.attention_pattern = pattern;
+  model.layers = layers_of_pattern(pattern);
   return model;
 }
 
 /// The attention part of Llama-2-7B's shape, for closed forms.
-inline ModelSection llama_7b(std::int64_t group) {
-  ModelSection model;
+inline ModelConfig llama_7b(std::int64_t group) {
+  ModelConfig model;
   model.hidden_size = 4096;
   model.intermediate_size = 11008;
-  model.num_hidden_layers = 32;
   model.num_attention_heads = 32;
   model.num_key_value_heads = 32;
   model.head_dim = 128;
@@ -35,7 +33,7 @@ inline ModelSection llama_7b(std::int64_t group) {
   model.window_size = 512;
   std::string pattern;
   for (std::int64_t layer = 0; layer < 32; ++layer) pattern += layer % group == 0 ? 'G' : 'L';
-  model.attention_pattern = pattern;
+  model.layers = layers_of_pattern(pattern);
   return model;
 }
 

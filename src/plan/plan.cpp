@@ -1,12 +1,12 @@
-#include "train/plan.h"
+#include "plan/plan.h"
 
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "distributed/sharding_cost.h"
-#include "model/cost.h"
-#include "model/layout.h"
-#include "train/plan_activations.h"
+#include "config/model_config.h"
+#include "plan/activation_memory.h"
+#include "plan/model_cost.h"
+#include "plan/sharding_cost.h"
 
 namespace zebra {
 namespace {
@@ -14,7 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kFloatBytes = 4;
-constexpr double kTrainingPasses = 3.0;  // backward costs twice the forward
 
 /// Master weights and both moments in float32.
 std::int64_t checkpoint_bytes(const ParameterCount& count) {
@@ -137,7 +136,7 @@ nlohmann::ordered_json plan_json(const Config& config, std::int64_t ranks,
 
   Json plan;
   plan["layers"] = Json::array();
-  for (const auto kind : layer_kinds(config.model)) plan["layers"].push_back(kind_name(kind));
+  for (const auto kind : config.model.layers) plan["layers"].push_back(kind_name(kind));
   plan["parameters"] = parameters_json(count);
   plan["forward_flops_per_token"] = flops_json(flops);
   plan["training_flops_per_token"] = kTrainingPasses * flops.total();

@@ -1,14 +1,10 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "config/config.h"
 
 namespace zebra {
-
-/// Whether a layer (from 0) is computed again in the backward pass.
-bool is_recomputed(ActivationCheckpointing mode, std::size_t layer);
 
 /// Bytes that a micro-batch's forward pass leaves on its rank for the backward pass: an estimate
 /// for bf16 on CUDA, where local layers run our kernels and global ones FlashAttention. Gradients
@@ -20,7 +16,7 @@ struct ActivationBytes {
   std::int64_t total() const { return blocks + at_work; }
 };
 
-/// Per token a block keeps, in values of 2 bytes (d, f, q, kv as in model/cost.h):
+/// Per token a block keeps, in values of 2 bytes (d, f, q, kv as in plan/model_cost.h):
 ///   4 d            its input and that of the feed-forward part, before and after the norm
 ///   q + 2 kv + q   queries, keys, values, and what attention makes of them
 ///   kv             local layers: rotated keys

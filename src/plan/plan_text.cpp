@@ -4,8 +4,8 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "model/layout.h"
-#include "train/plan.h"
+#include "config/model_config.h"
+#include "plan/plan.h"
 
 namespace zebra {
 namespace {
@@ -49,18 +49,17 @@ std::string byte_rows(const Json& parts) {
   return text;
 }
 
-std::string layer_table(const ModelSection& model) {
-  const auto kinds = layer_kinds(model);
-  const auto globals = std::count(kinds.begin(), kinds.end(), LayerKind::global);
-  std::string text = "Layers\n  " + model.attention_pattern.value() + "\n";
+std::string layer_table(const ModelConfig& model) {
+  const auto globals = model.layers_of(LayerKind::global);
+  std::string text = "Layers\n  " + pattern_of(model.layers) + "\n";
   text += row("global", std::to_string(globals), "every earlier token");
-  if (globals < model.num_hidden_layers) {
-    text += row("local", std::to_string(model.num_hidden_layers - globals),
-                window_in_words(model.window_size.value()));
+  if (globals < model.num_hidden_layers()) {
+    text += row("local", std::to_string(model.num_hidden_layers() - globals),
+                window_in_words(model.window_size));
   }
   const auto heads = std::to_string(model.num_attention_heads) + " heads of " +
-                     std::to_string(model.head_dim.value()) + ", " +
-                     std::to_string(model.num_key_value_heads.value()) + " for keys and values";
+                     std::to_string(model.head_dim) + ", " +
+                     std::to_string(model.num_key_value_heads) + " for keys and values";
   text += row("width", std::to_string(model.hidden_size), heads);
   return text + row("feed-forward", std::to_string(model.intermediate_size), "SwiGLU");
 }

@@ -1,8 +1,8 @@
 #pragma once
 
 #include "config/config.h"
-#include "distributed/sharding_cost.h"
-#include "model/hardware.h"
+#include "plan/hardware.h"
+#include "plan/sharding_cost.h"
 
 // How long a step takes on paper. Compute is FLOPs over a share of the GPU's peak that is assumed,
 // communication is bytes over the rate of its ring, and what waits for what is as in
