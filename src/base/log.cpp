@@ -48,7 +48,7 @@ void log_info(std::string_view line) {
 }
 void log_warning(std::string_view line) { write_line("warning: ", named(line)); }
 void log_error(std::string_view line) { write_line("error: ", named(line)); }
-void log_verdict(std::string_view line) { write_line("error: ", line); }
+void log_job_error(std::string_view line) { write_line("error: ", line); }
 
 void log_only_problems(std::string_view name) { g_name = name; }
 

@@ -12,7 +12,7 @@ void log_warning(std::string_view line);
 void log_error(std::string_view line);
 
 /// An error of a whole job, which says itself whose it is: without the name of this process.
-void log_verdict(std::string_view line);
+void log_job_error(std::string_view line);
 
 /// For a process that is not the one that talks to people: from now on informative lines are left
 /// out, and the others begin with `name` ("rank 3").

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/exit_status.h"
-#include "distributed/collective_error.h"
+#include "distributed/communicator.h"
 
 namespace zebra {
 

@@ -11,7 +11,6 @@
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
-#include "distributed/agreement.h"
 #include "distributed/job.h"
 #include "distributed/launch.h"
 #include "model/placement.h"
@@ -196,7 +195,8 @@ int run_train(const TrainOptions& options) {
   try {
     Start start;
     job.together("reading the run file", [&] { start = prepare(options, job); });
-    job.together("comparing what the ranks will do", [&] { agree(job, facts_of(start)); });
+    job.together("comparing what the ranks will do",
+                 [&] { check_consistency(job, facts_of(start)); });
     if (options.dry_run) {
       find_checkpoint_to_resume(start, options, job);
       if (job.is_first()) print_dry_run(start, job.ranks());

@@ -321,7 +321,7 @@ void write_imported_checkpoint(const HuggingFaceImport& imported) {
       // No optimizer and no place in the data: training cannot be resumed from it.
       .training = {{"imported_from", imported.config.run.name}, {"step", 0}},
       .groups = {{"weights", imported.tensors}}};
-  TextExchange alone(nullptr, 0, 1);
+  TextCollectives alone(nullptr, 0, 1);
   write_checkpoint(imported.output, content, alone, progress);
   bar.finish(imported.bytes);
 }

@@ -4,11 +4,11 @@
 
 #include "base/progress.h"
 #include "base/random.h"
-#include "distributed/flat_layout.h"
+#include "distributed/sharded_unit.h"
 #include "eval/generate.h"
 #include "measurement/median.h"
 #include "model/placement.h"
-#include "optim/update_decision.h"
+#include "optim/adamw.h"
 
 namespace zebra {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <torch/cuda.h>
 
-#include "distributed/backend_communicator.h"
+#include "distributed/communicator.h"
 #include "support/tensors.h"
 
 // Runs where there is a GPU (scripts/gpu_check.sh): one rank for each, as threads of this process.
@@ -20,7 +20,7 @@ bool collectives_work(const c10::intrusive_ptr<c10d::Store>& store, int rank, in
   const torch::Device device(torch::kCUDA, static_cast<c10::DeviceIndex>(rank));
   const c10::DeviceGuard guard(device);
   const auto group =
-      make_nccl_communicator({store, rank, ranks, std::chrono::minutes(2), {}}, device);
+      make_communicator({store, rank, ranks, std::chrono::minutes(2), {}, ""}, device);
   bool right = true;
   for (const auto type : {torch::kFloat32, torch::kBFloat16}) {
     const auto options = torch::TensorOptions(device).dtype(type);
@@ -33,10 +33,10 @@ bool collectives_work(const c10::intrusive_ptr<c10d::Store>& store, int rank, in
 
     auto scattered = torch::full({size}, rank + 1.0, options);
     group->reduce_scatter(scattered, "test").wait();
-    right = right && (group->own_part(scattered) == sum).all().item<bool>();
+    right = right && (group->own_shard(scattered) == sum).all().item<bool>();
 
     auto gathered = torch::full({size}, -1.0, options);
-    group->own_part(gathered).fill_(rank + 1.0);
+    group->own_shard(gathered).fill_(rank + 1.0);
     group->all_gather(gathered, "test").wait();
     const auto expected = torch::arange(1, ranks + 1, options).repeat_interleave(part);
     right = right && torch::equal(gathered, expected);
