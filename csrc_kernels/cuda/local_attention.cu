@@ -4,9 +4,8 @@
 #include <string>
 
 #include "../checks.h"
-#include "ampere/local_attention.h"
 #include "device.h"
-#include "float32/local_attention.h"
+#include "kernel_classes.h"
 
 namespace zebra::kernels::cuda {
 namespace {

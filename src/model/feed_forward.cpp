@@ -1,7 +1,6 @@
 #include "model/feed_forward.h"
 
 #include "ops/linear.h"
-#include "ops/swiglu.h"
 
 namespace zebra {
 

@@ -6,8 +6,7 @@
 
 #include "config/config.h"
 #include "model/layout.h"
-#include "ops/packed_documents.h"
-#include "ops/rotary.h"
+#include "ops/attention_inputs.h"
 
 namespace zebra {
 

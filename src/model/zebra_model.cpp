@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "model/unit_pass.h"
-#include "ops/embedding.h"
 #include "ops/linear.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 namespace {
@@ -73,12 +73,12 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
       .part = part_of(blocks[layer]->kind()),
       .observer = observer_,
       .recompute = every_second ? layer % 2 == 0 : checkpointing_ != ActivationCheckpointing::none};
-  const auto kept = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                        ? std::make_shared<AttentionResult>()
-                        : nullptr;
+  const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
+                         ? std::make_shared<AttentionResult>()
+                         : nullptr;
   return run_unit(pass, x,
-                  [block = blocks[layer], context, kept](const torch::Tensor& input) mutable {
-                    return block->forward(input, context, kept.get());
+                  [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
+                    return block->forward(input, context, saved.get());
                   });
 }
 

@@ -12,7 +12,6 @@
 #include "distributed/replica_check.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
-#include "measurement/nvtx_ranges.h"
 #include "model/cost.h"
 #include "model/numerics.h"
 #include "model/placement.h"

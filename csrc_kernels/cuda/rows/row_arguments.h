@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "../../row_checks.h"
+#include "../../checks.h"
 #include "access.h"
 
 // On the host: from the public arguments to what kernels take.
