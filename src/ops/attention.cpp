@@ -11,8 +11,6 @@ namespace {
 AttentionInputs inputs_of(const PackedHeads& packed, std::int64_t window,
                           const RotaryFactors& rotary, const PackedDocuments& documents) {
   return {.q = packed.heads,
-          .k = {},
-          .v = {},
           .query_heads = packed.query_heads,
           .window = window,
           .rotary = rotary,

@@ -50,12 +50,12 @@ struct PackedDocuments {
 
 /// What one call of our attention kernels reads.
 struct AttentionInputs {
-  torch::Tensor q;               ///< [B, T, Hq, D]; packed [B, T, Hq + 2 Hkv, D], with k and v
-  torch::Tensor k, v;            ///< [B, T, Hkv, D]; undefined when packed
+  torch::Tensor q = {};          ///< [B, T, Hq, D]; packed [B, T, Hq + 2 Hkv, D], with k and v
+  torch::Tensor k = {}, v = {};  ///< [B, T, Hkv, D]; undefined when packed
   std::int64_t query_heads = 0;  ///< Hq when packed, else 0
   std::int64_t window = 0;       ///< earlier keys that a token sees
-  RotaryFactors rotary;
-  torch::Tensor first_token;  ///< [B, T] int64; undefined: one document per sequence
+  RotaryFactors rotary = {};
+  torch::Tensor first_token = {};  ///< [B, T] int64; undefined: one document per sequence
 
   bool is_packed() const { return query_heads > 0; }
 };

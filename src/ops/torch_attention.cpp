@@ -133,7 +133,7 @@ torch::Tensor joined(const Tensors& pieces, at::IntArrayRef sizes) {
 }
 
 // The log-sum-exps [1, Hq, length] of the documents stand one behind the other. `saved` is that of
-// one of them: no kernel reads it (torch_attention_kernel.cpp). Empty where no kernel is known.
+// one of them: no kernel reads it. Empty where no kernel is known.
 AttentionResult compute(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                         at::IntArrayRef lengths) {
   const torch::NoGradGuard no_grad;

@@ -37,8 +37,7 @@ class KernelCompetitor final : public Competitor {
                                .k = problem.inputs.k(),
                                .v = problem.inputs.v(),
                                .window = task.window,
-                               .rotary = problem.rotary,
-                               .first_token = {}})) {}
+                               .rotary = problem.rotary})) {}
 
   void forward() override {
     const auto& shape = problem_.shape;

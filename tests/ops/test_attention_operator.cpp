@@ -20,13 +20,8 @@ RotaryFactors tables(std::int64_t length, std::int64_t half) {
 
 torch::Tensor packed_attention(const torch::Tensor& qkv, std::int64_t query_heads,
                                std::int64_t window, const RotaryFactors& rotary = {}) {
-  return fused_attention({.q = qkv,
-                          .k = {},
-                          .v = {},
-                          .query_heads = query_heads,
-                          .window = window,
-                          .rotary = rotary,
-                          .first_token = {}});
+  return fused_attention(
+      {.q = qkv, .query_heads = query_heads, .window = window, .rotary = rotary});
 }
 
 torch::Tensor separate_attention(const torch::Tensor& q, const torch::Tensor& k,

@@ -38,7 +38,7 @@ Tensors run(const Operation& operation, const Tensors& inputs, torch::Device dev
   return all;
 }
 
-TEST_CASE("the row kernels of a GPU give what those of the CPU give", "[.][cuda]") {
+TEST_CASE("the fused kernels of a GPU give what those of the CPU give", "[.][cuda]") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   torch::manual_seed(1);
   const auto values = [&](at::IntArrayRef sizes) { return torch::randn(sizes).to(type); };
@@ -90,7 +90,7 @@ TEST_CASE("the row kernels of a GPU give what those of the CPU give", "[.][cuda]
   }
 }
 
-TEST_CASE("types that the row kernels do not have are refused") {
+TEST_CASE("types that the fused kernels do not have are refused") {
   REQUIRE_THROWS_AS(element_type(torch::ones({2}, torch::kFloat64)), c10::Error);
   REQUIRE(element_type(torch::ones({2})) == kernels::ElementType::kFloat32);
   REQUIRE(element_type(torch::ones({2}, torch::kBFloat16)) == kernels::ElementType::kBfloat16);

@@ -1,5 +1,4 @@
 #include "access.h"
-#include "row_arguments.h"
 #include "zebra_kernels/row_kernels_cuda.h"
 
 namespace zebra::kernels::rows {

@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "../exponential.h"
-#include "row_arguments.h"
+#include "access.h"
 #include "row_threads.h"
 #include "zebra_kernels/row_kernels_cuda.h"
 

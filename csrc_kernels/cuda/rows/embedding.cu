@@ -1,5 +1,4 @@
 #include "access.h"
-#include "row_arguments.h"
 #include "zebra_kernels/row_kernels_cuda.h"
 
 // Equal tokens lie side by side: a run. A short run is a warp's, which adds its rows in order; a

@@ -1,5 +1,5 @@
 #include "../arguments.h"
-#include "row_arguments.h"
+#include "access.h"
 #include "row_threads.h"
 #include "zebra_kernels/row_kernels_cuda.h"
 
