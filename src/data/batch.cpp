@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/linear_cross_entropy.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "data/token_dataset.h"
-#include "ops/packed_documents.h"
+#include "ops/attention_inputs.h"
 
 namespace zebra {
 

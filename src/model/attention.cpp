@@ -65,10 +65,10 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
 }
 
 torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceContext& context,
-                                    AttentionResult* kept) const {
+                                    AttentionResult* saved) const {
   return kind_ == LayerKind::global
-             ? global_attention(packed, context.global, context.documents, kept)
-             : local_attention(packed, context.window, context.local, context.documents, kept,
+             ? global_attention(packed, context.global, context.documents, saved)
+             : local_attention(packed, context.window, context.local, context.documents, saved,
                                sink);
 }
 
@@ -77,8 +77,8 @@ torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
 }
 
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context,
-                                     AttentionResult* kept) {
-  return output(attend(project(x), context, kept));
+                                     AttentionResult* saved) {
+  return output(attend(project(x), context, saved));
 }
 
 torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,

@@ -48,7 +48,7 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
   torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
-                        AttentionResult* kept = nullptr);
+                        AttentionResult* saved = nullptr);
 
   /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
@@ -63,7 +63,7 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  private:
   PackedHeads project(const torch::Tensor& x);
   torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context,
-                       AttentionResult* kept = nullptr) const;
+                       AttentionResult* saved = nullptr) const;
   torch::Tensor output(const torch::Tensor& attended) const;
 
   ModelConfig model_;

@@ -1,7 +1,6 @@
 #include "model/block.h"
 
 #include "ops/linear.h"
-#include "ops/swiglu.h"
 
 namespace zebra {
 
@@ -41,9 +40,9 @@ void BlockImpl::reset() {
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
-                                 AttentionResult* kept) {
+                                 AttentionResult* saved) {
   const auto before = attention_norm->forward(x, {});
-  const auto attended = attention->forward(before.normed, context, kept);
+  const auto attended = attention->forward(before.normed, context, saved);
   const auto between = feed_forward_norm->forward(before.sum, attended);
   return between.sum + feed_forward->forward(between.normed);
 }

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "config/config.h"
-#include "ops/packed_documents.h"
-#include "ops/rotary.h"
+#include "config/model_config.h"
+#include "ops/attention_inputs.h"
 
 namespace zebra {
 

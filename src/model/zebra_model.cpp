@@ -2,8 +2,9 @@
 
 #include <memory>
 
-#include "ops/embedding.h"
+#include "model/unit_pass.h"
 #include "ops/linear.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 namespace {
@@ -68,12 +69,12 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
                          .part = part_of(blocks[layer]->kind()),
                          .observer = observer_,
                          .recompute = is_recomputed(checkpointing_, layer)};
-  const auto kept = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                        ? std::make_shared<AttentionResult>()
-                        : nullptr;
+  const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
+                         ? std::make_shared<AttentionResult>()
+                         : nullptr;
   return run_unit(pass, x,
-                  [block = blocks[layer], context, kept](const torch::Tensor& input) mutable {
-                    return block->forward(input, context, kept.get());
+                  [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
+                    return block->forward(input, context, saved.get());
                   });
 }
 

@@ -13,7 +13,7 @@
 #include "model/parameter.h"
 #include "model/rms_norm.h"
 #include "model/unit_pass.h"
-#include "ops/linear_cross_entropy.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 

@@ -4,8 +4,7 @@
 #include <cstddef>
 
 #include "base/memory_part.h"
-#include "ops/kernel_choice.h"
-#include "ops/row_kernels.h"
+#include "ops/fused_kernels.h"
 
 namespace zebra {
 
@@ -38,7 +37,7 @@ void AdamW::step(double lr, double gradient_scale) {
 void AdamW::step(double lr, const torch::Tensor& decision) {
   const torch::NoGradGuard no_grad;
   if (ranges_.empty()) return;
-  if (uses_row_kernels(masters_.front())) {
+  if (uses_fused_kernels(masters_.front())) {
     const auto arguments = step_arguments(decision);
     for (std::size_t i = 0; i < ranges_.size(); ++i) fused_update(i, lr, arguments);
     return;

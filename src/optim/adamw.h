@@ -18,8 +18,8 @@ struct OptimizerRange {
 };
 
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on flat ranges with float32 state: one pass over
-/// each range by our kernel (zebra_kernels/adamw.h), or LibTorch's own operations where row kernels
-/// are off. bfloat16 weights are rounded copies of float32 masters.
+/// each range by our kernel (zebra_kernels/adamw.h), or LibTorch's own operations where fused
+/// kernels are off. bfloat16 weights are rounded copies of float32 masters.
 class AdamW {
  public:
   AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> ranges);

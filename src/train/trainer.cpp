@@ -12,7 +12,6 @@
 #include "distributed/sharded_data_parallel.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
-#include "measurement/nvtx_ranges.h"
 #include "model/placement.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"

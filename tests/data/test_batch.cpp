@@ -1,7 +1,7 @@
 #include "data/batch.h"
 
 #include "data/tokenizer.h"
-#include "ops/linear_cross_entropy.h"
+#include "ops/vocabulary.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
