@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -14,6 +15,11 @@ std::string shortest(Number value) {
   std::array<char, 64> text;
   const auto result = std::to_chars(text.data(), text.data() + text.size(), value);
   return {text.data(), result.ptr};
+}
+
+std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
+  const std::string space(width - std::min(width, text.size()), ' ');
+  return to_the_right ? space + text : text + space;
 }
 
 }  // namespace
@@ -90,6 +96,36 @@ std::string duration_text(double seconds) {
     std::snprintf(text.data(), text.size(), "%lldd %02lldh", total / 86400, total / 3600 % 24);
   }
   return text.data();
+}
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows,
+                       std::string_view columns) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    std::size_t end = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool to_the_right = columns[std::min(i, columns.size() - 1)] == 'r';
+      if (i > 0) line += "  ";
+      const std::size_t begin = line.size();
+      line += padded(row[i], widths[i], to_the_right);
+      if (to_the_right) end = line.size();
+      if (!to_the_right && !row[i].empty()) end = begin + row[i].size();
+    }
+    text += line.substr(0, end) + "\n";
+  }
+  return text;
+}
+
+std::string figure_line(std::size_t name_width, const std::string& name, const std::string& figure,
+                        const std::string& remark) {
+  constexpr std::size_t kFigureWidth = 12;
+  return "  " + padded(name, name_width, false) + padded(figure, kFigureWidth, true) +
+         (remark.empty() ? "" : "  " + remark) + "\n";
 }
 
 }  // namespace zebra

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "checkpoint/json_fault.h"
+#include "base/json_reader.h"
 
 namespace zebra {
 namespace {

@@ -48,5 +48,19 @@ TEST_CASE("durations") {
   REQUIRE(duration_text(-1) == "0s");
 }
 
+TEST_CASE("tables") {
+  CHECK(text_table({{"name", "n", "note"}, {"a", "12", ""}, {"bcdef", "", "x y"}, {"b"}}, "lrl") ==
+        "name    n  note\n"
+        "a      12\n"
+        "bcdef      x y\n"
+        "b\n");
+  CHECK(text_table({{"", "first", "second"}, {"x", "1", ""}}, "lr") ==
+        "   first  second\n"
+        "x      1        \n");
+  CHECK(text_table({{"key", "value"}}) == "key  value\n");
+  CHECK(figure_line(6, "name", "1") == "  name             1\n");
+  CHECK(figure_line(6, "longer name", "1", "why") == "  longer name           1  why\n");
+}
+
 }  // namespace
 }  // namespace zebra
