@@ -12,11 +12,10 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "data/cached_encoder.h"
+#include "data/document_reader.h"
 #include "data/ordered_pipeline.h"
-#include "data/token_dataset_writer.h"
+#include "data/token_dataset.h"
 #include "data/tokenizer.h"
-#include "data/utf8.h"
 
 namespace zebra {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/progress.h"
 #include "base/text.h"
-#include "data/token_dataset_writer.h"
+#include "data/token_dataset.h"
 #include "data/tokenizer.h"
 
 namespace zebra {

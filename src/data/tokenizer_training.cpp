@@ -15,7 +15,7 @@
 #include "base/progress.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "data/utf8.h"
+#include "data/document_reader.h"
 
 namespace zebra {
 namespace {
