@@ -15,6 +15,9 @@ std::string round_trip(float value);
 /// The parts between the separators, at least one.
 std::vector<std::string> split(const std::string& text, char separator);
 
+/// The parts with `separator` between them.
+std::string join(const std::vector<std::string>& parts, const std::string& separator);
+
 /// Fixed decimals: `fixed(3.14159, 2)` is "3.14".
 std::string fixed(double value, int decimals);
 
@@ -44,5 +47,13 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows,
 /// figure in 12 to the right, and a remark two spaces behind where it is not empty.
 std::string figure_line(std::size_t name_width, const std::string& name, const std::string& figure,
                         const std::string& remark = "");
+
+/// Smallest number of insertions, deletions, substitutions and swaps of neighbours between two
+/// words.
+std::size_t edit_distance(const std::string& a, const std::string& b);
+
+/// The candidate nearest to `word`, or an empty string when none is near enough to be a likely
+/// slip.
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace zebra

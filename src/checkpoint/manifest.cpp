@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/json_reader.h"
 #include "checkpoint/damage.h"
 

@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/json_reader.h"
 
 namespace zebra {

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "data/document_reader.h"
 #include "data/ordered_pipeline.h"
@@ -20,7 +21,6 @@
 namespace zebra {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t kBatchBytes = std::size_t{256} << 10;
 constexpr std::size_t kMostSegmentsInBatch = 1024;
 

@@ -59,6 +59,8 @@ class TokenDataset {
   std::span<const std::uint64_t> document_offsets_;
 };
 
+using TokenDatasets = std::vector<std::unique_ptr<TokenDataset>>;
+
 struct TokenDatasetWriterOptions {
   std::filesystem::path output;
   std::string tokenizer_hash;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace zebra {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "base/file.h"
-#include "base/hash.h"
 
 namespace zebra {
 

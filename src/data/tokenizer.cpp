@@ -7,13 +7,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 
 namespace zebra {
 namespace {
-
-/// U+2581: how SentencePiece writes a space.
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
 /// Texts that tell whether a model treats text at a cut in another way than within: prefixes added,
 /// spaces removed or merged, characters replaced by spaces.

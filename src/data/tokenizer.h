@@ -13,6 +13,9 @@
 
 namespace zebra {
 
+/// U+2581: how SentencePiece writes a space within its pieces.
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
+
 /// A SentencePiece model. All const member functions are thread-safe.
 ///
 /// With a model of `zebra data tokenizer`, decode(encode(text)) is `text` for every valid UTF-8

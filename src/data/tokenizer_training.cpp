@@ -10,10 +10,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "data/document_reader.h"
 

@@ -57,8 +57,6 @@ struct DataShare {
   int rank = 0, ranks = 1;
 };
 
-using TokenDatasets = std::vector<std::unique_ptr<TokenDataset>>;
-
 /// Opens the datasets of a list, in order; throws one InputError for all that cannot be used.
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                             std::int64_t vocab_size);

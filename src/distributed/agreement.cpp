@@ -7,7 +7,7 @@
 
 #include "base/build_info.h"
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "config/load.h"
 
 namespace zebra {

@@ -3,7 +3,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 
 namespace zebra {
 namespace {

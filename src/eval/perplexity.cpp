@@ -50,6 +50,14 @@ std::vector<SampleBatch> batches_of(std::span<const Sample> samples, std::int64_
   return batches;
 }
 
+BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
+  auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
+  const auto on_device = batch.to(model->embedding_weight.device());
+  const auto losses =
+      model->token_losses(on_device.tokens, on_device.targets, on_device.documents).to(torch::kCPU);
+  return {std::move(batch), losses};
+}
+
 namespace {
 
 std::vector<PositionBucket> empty_buckets(std::int64_t length) {
@@ -84,18 +92,14 @@ class Evaluation {
   }
 
   /// `counts` is false for a pass that only keeps step with other ranks.
-  void add(std::span<const Sample> samples, std::int64_t length, bool counts) {
-    const auto batch = make_batch(samples, length, options_.document_mask, /*pinned=*/false);
-    const auto on_device = batch.to(device_);
-    const auto losses =
-        model_->token_losses(on_device.tokens, on_device.targets, on_device.documents)
-            .to(torch::kCPU);
+  void add(const SampleBatch& samples, bool counts) {
+    const auto [batch, losses] = losses_of(model_, samples, options_.document_mask);
     if (!counts) return;
     const float* loss = losses.const_data_ptr<float>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
-    for (std::size_t row = 0; row < samples.size(); ++row) {
+    for (std::size_t row = 0; row < samples.samples.size(); ++row) {
       auto bucket = result_.by_position.begin();
-      for (std::int64_t t = 0; t < length; ++t, ++loss, ++target) {
+      for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++target) {
         if (t == bucket->end) ++bucket;
         if (*target == kIgnoredTarget) continue;
         bucket->nats += *loss;
@@ -166,8 +170,7 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   // Every rank makes as many passes as the others: with split weights they need one another.
   for (std::size_t first = 0; first < batches.size(); first += ranks) {
     const bool counts = first + rank < batches.size();
-    const auto& batch = batches[counts ? first + rank : first];
-    evaluation.add(batch.samples, batch.length, counts);
+    evaluation.add(batches[counts ? first + rank : first], counts);
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
       done += static_cast<std::int64_t>(batches[i].samples.size()) * batches[i].length;
     report();

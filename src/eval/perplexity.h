@@ -45,6 +45,13 @@ struct SampleBatch {
 /// In order, rows_of_batch at a time. The batches refer to `samples`.
 std::vector<SampleBatch> batches_of(std::span<const Sample> samples, std::int64_t length);
 
+/// A batch and the loss of each of its targets, both on the host.
+struct BatchLosses {
+  Batch batch;
+  torch::Tensor losses;  ///< [B, T] float32, 0 where a target does not count
+};
+BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask);
+
 /// Loss of the predictions made at positions [begin, end) of their sample.
 struct PositionBucket {
   std::int64_t begin, end;

@@ -14,19 +14,6 @@
 namespace zebra {
 namespace {
 
-struct BatchLosses {
-  Batch batch;           // on the host
-  torch::Tensor losses;  // [B, T] float32, on the host
-};
-
-BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
-  auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
-  const auto on_device = batch.to(model->embedding_weight.device());
-  const auto losses =
-      model->token_losses(on_device.tokens, on_device.targets, on_device.documents).to(torch::kCPU);
-  return {std::move(batch), losses};
-}
-
 struct ContextTarget {
   std::uint64_t rank;
   std::size_t sample;

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "data/training_data.h"
 #include "measurement/device_meter.h"
 #include "measurement/median.h"
