@@ -61,6 +61,16 @@ class FaultFinder final : public Json::json_sax_t {
   std::string fault_;
 };
 
+/// The value of a key that is given; one of another type is a problem and gives none.
+const Json* typed(JsonFields& fields, const std::string& key,
+                  bool (Json::*is_type)() const noexcept, const std::string& type) {
+  if (!fields.given(key)) return nullptr;
+  const Json* value = fields.find(key);
+  if ((value->*is_type)()) return value;
+  fields.problem(key, "must be " + type + ", not " + shown(*value));
+  return nullptr;
+}
+
 }  // namespace
 
 std::string json_object_fault(std::string_view text) {
@@ -115,9 +125,14 @@ std::optional<std::vector<Number>> counts_of(const Json& list) {
 
 template const nlohmann::json* member_of(const nlohmann::json&, const char*);
 template const nlohmann::ordered_json* member_of(const nlohmann::ordered_json&, const char*);
+template std::optional<std::int64_t> count_of(const nlohmann::json&);
+template std::optional<std::uint64_t> count_of(const nlohmann::json&);
 template std::optional<std::int64_t> count_of(const nlohmann::ordered_json&);
-template std::optional<std::vector<std::int64_t>> counts_of(const nlohmann::ordered_json&);
+template std::optional<std::uint64_t> count_of(const nlohmann::ordered_json&);
+template std::optional<std::vector<std::int64_t>> counts_of(const nlohmann::json&);
 template std::optional<std::vector<std::uint64_t>> counts_of(const nlohmann::json&);
+template std::optional<std::vector<std::int64_t>> counts_of(const nlohmann::ordered_json&);
+template std::optional<std::vector<std::uint64_t>> counts_of(const nlohmann::ordered_json&);
 
 JsonFields::JsonFields(const Json& object, std::string where, std::string prefix,
                        Problems& problems)
@@ -152,13 +167,8 @@ std::optional<std::int64_t> JsonFields::integer(const std::string& key, std::int
 }
 
 std::optional<double> JsonFields::number(const std::string& key) {
-  if (!given(key)) return std::nullopt;
-  const Json& value = *find(key);
-  if (!value.is_number()) {
-    problem(key, "must be a number, not " + shown(value));
-    return std::nullopt;
-  }
-  return value.get<double>();
+  const Json* value = typed(*this, key, &Json::is_number, "a number");
+  return value != nullptr ? std::optional(value->get<double>()) : std::nullopt;
 }
 
 std::optional<double> JsonFields::number_above(const std::string& key, double limit) {
@@ -169,33 +179,19 @@ std::optional<double> JsonFields::number_above(const std::string& key, double li
 }
 
 std::optional<bool> JsonFields::boolean(const std::string& key) {
-  if (!given(key)) return std::nullopt;
-  const Json& value = *find(key);
-  if (!value.is_boolean()) {
-    problem(key, "must be true or false, not " + shown(value));
-    return std::nullopt;
-  }
-  return value.get<bool>();
+  const Json* value = typed(*this, key, &Json::is_boolean, "true or false");
+  return value != nullptr ? std::optional(value->get<bool>()) : std::nullopt;
 }
 
 std::optional<std::string> JsonFields::text(const std::string& key) {
-  if (!given(key)) return std::nullopt;
-  const Json& value = *find(key);
-  if (!value.is_string()) {
-    problem(key, "must be text, not " + shown(value));
-    return std::nullopt;
-  }
-  return value.get<std::string>();
+  const Json* value = typed(*this, key, &Json::is_string, "text");
+  return value != nullptr ? std::optional(value->get<std::string>()) : std::nullopt;
 }
 
 std::optional<JsonFields> JsonFields::map(const std::string& key) {
-  if (!given(key)) return std::nullopt;
-  const Json& value = *find(key);
-  if (!value.is_object()) {
-    problem(key, "must be a map of keys, not " + shown(value));
-    return std::nullopt;
-  }
-  return JsonFields(value, where_, prefix_ + key + ".", problems_);
+  const Json* value = typed(*this, key, &Json::is_object, "a map of keys");
+  if (value == nullptr) return std::nullopt;
+  return JsonFields(*value, where_, prefix_ + key + ".", problems_);
 }
 
 void JsonFields::require_neutral(const std::string& key, const std::vector<Json>& neutral,
