@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "train/stop_signal.h"
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "base/exit_status.h"
+#include "base/error.h"
 #include "base/file.h"
 
 namespace zebra {

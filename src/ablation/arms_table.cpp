@@ -58,23 +58,6 @@ Row row_of(const Arm& arm, const std::vector<Arm>& arms) {
           fixed(relative_cost(arm, arms), 3)};
 }
 
-/// Columns two blanks apart; the first two to the left, the others, numbers, to the right.
-std::string aligned(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - row[i].size(), ' ');
-      text += (i == 0 ? "" : "  ") + (i < 2 ? row[i] + space : space + row[i]);
-    }
-    text += "\n";
-  }
-  return text;
-}
-
 Json arm_json(const Arm& arm, const std::vector<Arm>& arms) {
   const ModelConfig& model = arm.config.model;
   Json settings = Json::object();
@@ -116,7 +99,7 @@ std::string arms_table(const std::vector<Arm>& arms) {
   const std::string count = std::to_string(arms.size()) + (arms.size() == 1 ? " arm" : " arms");
   rows.push_back({"total, " + count, "", "", "", "", with_suffix(static_cast<double>(total.tokens)),
                   scientific(total.flops), fixed(total.flops / arms.front().cost.flops, 3)});
-  return aligned(rows);
+  return text_table(rows, "llr");
 }
 
 nlohmann::ordered_json arms_json(const std::vector<Arm>& arms) {

@@ -10,8 +10,7 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "base/machine.h"
-#include "base/python_script.h"
+#include "base/system.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
 

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
 

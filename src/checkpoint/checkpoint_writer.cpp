@@ -3,7 +3,7 @@
 #include <chrono>
 #include <utility>
 
-#include "base/progress.h"
+#include "base/system.h"
 
 namespace zebra {
 

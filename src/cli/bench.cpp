@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/python_script.h"
+#include "base/system.h"
 #include "cli/bench_step.h"
 #include "cli/commands.h"
 #include "cli/json_file.h"

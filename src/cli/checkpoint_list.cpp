@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "cli/checkpoint_entries.h"
-#include "cli/text_table.h"
 #include "config/load.h"
 
 namespace zebra {
@@ -134,7 +133,7 @@ void run_list(const ListOptions& options) {
     rows.push_back(row_of(entry, marks, reasons));
     for (const auto& fault : entry.faults) faults += fault + "\n";
   }
-  std::cout << text_table(rows, {"step", "size", "validation loss", "tokens"});
+  std::cout << text_table(rows, "rlrrrl");
   if (!faults.empty()) std::cout << "\n" << faults;
 }
 

@@ -12,7 +12,6 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
 #include "cli/checkpoint_entries.h"
-#include "cli/text_table.h"
 #include "config/model_config.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
@@ -125,13 +124,13 @@ void print(const Contents& contents, bool tensors) {
   Rows files = {{"file", "size", "hash"}};
   for (const auto& [name, record] : manifest.files)
     files.push_back({name, with_byte_unit(static_cast<double>(record.size)), record.hash});
-  std::cout << "\n" << text_table(files, {"size"});
+  std::cout << "\n" << text_table(files, "lrl");
   if (!tensors) return;
 
   Rows table = {{"tensor", "shape", "fragments"}};
   for (const auto& [name, tensor] : manifest.tensors)
     table.push_back({name, shape_text(tensor.shape), std::to_string(tensor.fragments.size())});
-  std::cout << "\n" << text_table(table, {"fragments"});
+  std::cout << "\n" << text_table(table, "llr");
 }
 
 Json to_json(const Contents& contents, bool tensors) {

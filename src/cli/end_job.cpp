@@ -4,7 +4,6 @@
 #include <exception>
 
 #include "base/error.h"
-#include "base/exit_status.h"
 #include "distributed/communicator.h"
 
 namespace zebra {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "checkpoint/load_model.h"
 #include "cli/commands.h"

@@ -18,7 +18,7 @@
 
 #include "base/build_info.h"
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "config/load.h"
 #include "distributed/communicator.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "distributed/job.h"
 
 namespace zebra {

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/python_script.h"
+#include "base/system.h"
 #include "checkpoint/safetensors.h"
 #include "interop/exported_config.h"
 #include "interop/tokenizer_json.h"

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
 #include "interop/huggingface_config.h"

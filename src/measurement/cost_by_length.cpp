@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <set>
 
-#include "base/progress.h"
+#include "base/log.h"
+#include "base/system.h"
 #include "config/load.h"
 #include "measurement/device_meter.h"
 #include "measurement/flat_model.h"

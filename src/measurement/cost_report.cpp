@@ -20,23 +20,6 @@ using Cells = std::vector<std::string>;
 
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
-// The first column to the left, all others to the right.
-std::string aligned(const std::vector<Cells>& table) {
-  std::vector<std::size_t> widths(table.front().size());
-  for (const auto& row : table) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : table) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - row[i].size(), ' ');
-      text += i == 0 ? row[i] + space : "  " + space + row[i];
-    }
-    text += "\n";
-  }
-  return text;
-}
-
 // Three significant digits.
 std::string figure(double value) {
   const double digits = value > 0 ? std::floor(std::log10(value)) : 0.0;
@@ -86,7 +69,7 @@ std::string training_table(const CostMeasurement& measurement) {
          gib(row.peak, &PeakBytes::training)});
     table.push_back(cells);
   }
-  return "Training: one step\n" + aligned(table);
+  return "Training: one step\n" + text_table(table, "lr");
 }
 
 std::string generation_table(const CostMeasurement& measurement) {
@@ -106,7 +89,8 @@ std::string generation_table(const CostMeasurement& measurement) {
          gib(row.peak, &PeakBytes::generation)});
     table.push_back(cells);
   }
-  return "Generation: one sequence, the prompt and each token behind it\n" + aligned(table);
+  return "Generation: one sequence, the prompt and each token behind it\n" +
+         text_table(table, "lr");
 }
 
 Json rates_json(const Rates& rates) {
@@ -153,7 +137,7 @@ std::string rates_text(const Rates& rates) {
                    figure(1e6 * rates.layer_passes.backward)});
   table.push_back({"  AdamW, ns per parameter", "", figure(1e9 * rates.optimizer)});
   table.push_back({"  weights read while generating, GB/s", figure(rates.weights_read / 1e9), ""});
-  return aligned(table);
+  return text_table(table, "lr");
 }
 
 Json seconds_json(const CellSeconds& seconds) {

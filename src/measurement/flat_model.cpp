@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "base/progress.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "distributed/sharded_unit.h"
 #include "eval/generate.h"
 #include "measurement/median.h"

@@ -6,7 +6,7 @@
 #include <ATen/DeviceAccelerator.h>
 
 #include "base/error.h"
-#include "base/machine.h"
+#include "base/system.h"
 
 namespace zebra {
 

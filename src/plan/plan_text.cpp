@@ -12,14 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string padded(const std::string& text, std::size_t width, bool right = false) {
-  const std::string space(width > text.size() ? width - text.size() : 0, ' ');
-  return right ? space + text : text + space;
-}
-
 std::string row(const std::string& name, const std::string& value, const std::string& note = "") {
-  return "  " + padded(name, 22) + padded(value, 12, /*right=*/true) +
-         (note.empty() ? "" : "  " + note) + "\n";
+  return figure_line(22, name, value, note);
 }
 
 std::string words(std::string key) {

@@ -10,8 +10,8 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/progress.h"
-#include "data/prefetch.h"
+#include "base/system.h"
+#include "data/training_data.h"
 #include "measurement/device_meter.h"
 #include "measurement/median.h"
 #include "measurement/part_times.h"

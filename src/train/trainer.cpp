@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"

@@ -8,7 +8,6 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "config/config.h"
-#include "data/prefetch.h"
 #include "data/training_data.h"
 #include "distributed/communicator.h"
 #include "distributed/job.h"

@@ -1,7 +1,7 @@
 #include "ablation/fit.h"
 
 #include "ablation/base_run_folder.h"
-#include "base/machine.h"
+#include "base/system.h"
 #include "support/catch.h"
 
 namespace zebra {

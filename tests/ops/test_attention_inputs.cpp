@@ -2,7 +2,7 @@
 
 #include "ops/attention_inputs.h"
 
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 #include "support/attention_reference.h"
 #include "support/tensors.h"
 

@@ -2,7 +2,6 @@
 
 #include "ops/fused_kernels.h"
 
-#include "model/rotary_frequencies.h"
 #include "model/sequence_context.h"
 #include "ops/attention_inputs.h"
 #include "ops/linear.h"

@@ -2,18 +2,44 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 
 namespace zebra {
 
+// Reading JSON that others wrote: what is wrong with it becomes a message, never an exception of
+// the JSON library.
+
+/// What keeps `text` from being a JSON object that everybody reads the same way, for a message;
+/// empty when nothing does. Beyond the grammar: no name twice in one object, no byte 0, and at most
+/// 64 levels deep, so that a hostile file exhausts no stack.
+std::string json_object_fault(std::string_view text);
+
+/// A string of a file in quotes for a message: control characters escaped, a long one cut.
+std::string quoted_text(const std::string& text);
+
 /// A value as messages show it: cut off where it is long, lists and maps by their length.
 std::string shown(const nlohmann::json& value);
+
+// The following are for nlohmann::json and ::ordered_json, and for int64 and uint64.
+
+/// A member of an object; nullptr where it is absent, or where `value` is not an object.
+template <class Json>
+const Json* member_of(const Json& value, const char* key);
+
+/// A whole number from 0 that fits; nothing for any other value.
+template <class Number, class Json>
+std::optional<Number> count_of(const Json& value);
+
+/// A list of such numbers; nothing for any other value.
+template <class Number, class Json>
+std::optional<std::vector<Number>> counts_of(const Json& list);
 
 /// A JSON object whose keys are asked for one by one. Each problem is added as "WHERE: KEY: WHAT";
 /// a key that is absent (or null, where the reader says so) and one with a problem both give
@@ -24,7 +50,7 @@ class JsonFields {
   JsonFields(const nlohmann::json& object, std::string where, std::string prefix,
              Problems& problems);
 
-  bool empty() const { return object_.empty(); }
+  bool empty() const;
 
   /// The value, null included; nothing where the key is absent.
   const nlohmann::json* find(const std::string& key);

@@ -1,10 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 namespace zebra {
+
+/// What the machine's processors call themselves: "Intel(R) Xeon(R) …", "unknown processor".
+std::string processor_name();
+
+/// The same with their number: "2 x Intel(R) Xeon(R) …".
+std::string machine_name();
+
+/// Bytes of memory that this process may use at most: the machine's, or fewer where its control
+/// group has fewer.
+std::int64_t memory_of_machine();
+
+/// Seconds on a clock that never goes back.
+double monotonic_seconds();
 
 /// The command that runs `script` of the folder scripts with these arguments: with the Python of
 /// ZEBRA_PYTHON in the environment, else that of the checkout's .venv, else python3.
