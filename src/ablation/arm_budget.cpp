@@ -15,11 +15,6 @@ namespace {
 constexpr double kTrainingPasses = 3.0;  // backward costs twice the forward
 constexpr std::int64_t kSizeUnit = 8;    // matrix products want their sizes in such units
 
-ModelSection with_vocabulary(ModelSection model, std::int64_t vocabulary) {
-  model.vocab_size = vocabulary;
-  return model;
-}
-
 std::int64_t parameters_with(ModelSection model, std::int64_t intermediate_size) {
   model.intermediate_size = intermediate_size;
   return count_parameters(model).total();
@@ -42,20 +37,19 @@ void stretch_schedule(ScheduleSection& schedule, std::int64_t old_steps, std::in
 
 }  // namespace
 
-ArmCost arm_cost(const Config& config, std::int64_t vocabulary) {
-  const ModelSection model = with_vocabulary(config.model, vocabulary);
+ArmCost arm_cost(const Config& config) {
   ArmCost cost;
-  cost.parameters = count_parameters(model).total();
+  cost.parameters = count_parameters(config.model).total();
   cost.steps = config.train.max_steps;
   cost.tokens = cost.steps * config.train.global_batch_size * config.data.sequence_length;
   cost.flops_per_token =
-      kTrainingPasses * forward_flops_per_token(model, config.data.sequence_length).total();
+      kTrainingPasses * forward_flops_per_token(config.model, config.data.sequence_length).total();
   cost.flops = cost.flops_per_token * static_cast<double>(cost.tokens);
   return cost;
 }
 
-void match_parameters(Config& config, std::int64_t vocabulary, std::int64_t parameters) {
-  const ModelSection model = with_vocabulary(config.model, vocabulary);
+void match_parameters(Config& config, std::int64_t parameters) {
+  const ModelSection& model = config.model;
   if (count_parameters(model).total() == parameters) return;
   const std::int64_t smallest = parameters_with(model, kSizeUnit);
   const std::int64_t per_unit = parameters_with(model, 2 * kSizeUnit) - smallest;
@@ -70,9 +64,9 @@ void match_parameters(Config& config, std::int64_t vocabulary, std::int64_t para
   config.model.intermediate_size = units * kSizeUnit;
 }
 
-void match_budget(Config& config, std::int64_t vocabulary, Budget budget, const ArmCost& base) {
+void match_budget(Config& config, Budget budget, const ArmCost& base) {
   if (budget == Budget::steps) return;
-  const ArmCost own = arm_cost(config, vocabulary);
+  const ArmCost own = arm_cost(config);
   const auto tokens_per_step = static_cast<double>(own.tokens / own.steps);
   const double exact = budget == Budget::flops
                            ? base.flops / (own.flops_per_token * tokens_per_step)

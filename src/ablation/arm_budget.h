@@ -16,17 +16,18 @@ struct ArmCost {
   double flops = 0;            ///< of all tokens together
 };
 
-/// `vocabulary` is the number of rows of the embedding; model.vocab_size does not matter.
-ArmCost arm_cost(const Config& config, std::int64_t vocabulary);
+// All of these want model.vocab_size to be known.
+
+ArmCost arm_cost(const Config& config);
 
 /// Sets model.intermediate_size to the multiple of 8 that brings the number of parameters nearest
 /// to `parameters`; leaves it as it is where they are equal already. Throws InputError when even
 /// the smallest size is too large for that.
-void match_parameters(Config& config, std::int64_t vocabulary, std::int64_t parameters);
+void match_parameters(Config& config, std::int64_t parameters);
 
 /// Sets train.max_steps so that the run reads as many tokens, or spends as many training FLOPs, as
 /// `base` does (to the nearest step, at least one), with its warm-ups and its decay in proportion.
 /// Leaves the run as it is for Budget::steps.
-void match_budget(Config& config, std::int64_t vocabulary, Budget budget, const ArmCost& base);
+void match_budget(Config& config, Budget budget, const ArmCost& base);
 
 }  // namespace zebra

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
+#include <cstdlib>
+#include <fstream>
 #include <thread>
+#include <utility>
 
+#include "base/exit_status.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/text.h"
@@ -15,6 +19,15 @@ namespace {
 
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
 constexpr double kSecondsBetweenReports = 1.0;  // reading metrics costs more than a look at a child
+
+std::string last_line(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string last;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
 
 struct Running {
   const QueuedArm* arm;
@@ -145,8 +158,85 @@ class ArmQueue {
 
 }  // namespace
 
+ArmRun::ArmRun(const ArmPaths& paths, ArmCommands commands)
+    : paths_(paths), commands_(std::move(commands)), lock_(std::in_place, paths.lock) {}
+
+bool ArmRun::poll() {
+  if (phase_ != Phase::over) advance();
+  if (phase_ == Phase::over) lock_.reset();
+  return phase_ == Phase::over;
+}
+
+void ArmRun::advance() {
+  if (phase_ == Phase::waiting) {
+    if (is_stopping_) {
+      phase_ = Phase::over;
+    } else if (lock_->try_to_take()) {
+      std::filesystem::remove(paths_.failure);
+      start(Phase::training, commands_.train);
+    }
+    return;
+  }
+  if (!child_->has_ended()) return;
+  const ExitReport report = child_->report();
+  if (phase_ == Phase::training) {
+    after_training(report);
+  } else {
+    after_measuring(report);
+  }
+}
+
+void ArmRun::stop(int signal) {
+  is_stopping_ = true;
+  if (child_) child_->send(signal);
+}
+
+void ArmRun::start(Phase phase, const std::vector<std::string>& command) {
+  child_ =
+      std::make_unique<ChildProcess>(command, commands_.variables, paths_.log, lock_->descriptor());
+  phase_ = phase;
+}
+
+void ArmRun::after_training(const ExitReport& report) {
+  if (report.is_done() && !is_stopping_) return start(Phase::measuring, commands_.recall);
+  const bool is_stopped = report.is_done() || report.status == kExitStopped || is_stopping_;
+  if (!is_stopped) fail("training", report);
+  phase_ = Phase::over;
+}
+
+void ArmRun::after_measuring(const ExitReport& report) {
+  if (!report.is_done() && !is_stopping_) fail("measuring recall", report);
+  phase_ = Phase::over;
+}
+
+void ArmRun::fail(const std::string& what, const ExitReport& report) {
+  auto reason = what == "training" ? recorded_failure(paths_.run) : "";
+  if (reason.empty() || report.signal != 0) reason = last_line(paths_.log);
+  write_file_atomically(paths_.failure, what + " ended with " + report.text() +
+                                            (reason.empty() ? "" : ": " + reason) + "\n");
+}
+
+JobSlots job_slots(int jobs, bool on_gpu) {
+  JobSlots slots(static_cast<std::size_t>(jobs));
+  if (jobs == 1) return slots;
+  const auto threads =
+      std::max(1U, std::thread::hardware_concurrency() / static_cast<unsigned>(jobs));
+  for (std::size_t job = 0; job < slots.size(); ++job) {
+    if (std::getenv("OMP_NUM_THREADS") == nullptr)
+      slots[job].emplace_back("OMP_NUM_THREADS", std::to_string(threads));
+    if (on_gpu) slots[job].emplace_back("CUDA_VISIBLE_DEVICES", std::to_string(job));
+  }
+  return slots;
+}
+
 void run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots) {
   ArmQueue(arms, slots).run();
+}
+
+std::int64_t count_failed(const std::vector<QueuedArm>& arms) {
+  return std::count_if(arms.begin(), arms.end(), [](const QueuedArm& arm) {
+    return read_arm_status(arm.paths).state == ArmState::failed;
+  });
 }
 
 }  // namespace zebra

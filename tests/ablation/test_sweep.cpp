@@ -1,4 +1,4 @@
-#include "ablation/arms.h"
+#include "ablation/sweep.h"
 
 #include "ablation/base_run_folder.h"
 #include "support/catch.h"
@@ -11,16 +11,16 @@ using Names = std::vector<std::string>;
 
 TEST_CASE("A sweep becomes arms in groups of seeds") {
   const BaseRunFolder folder;
-  const Ablation ablation = folder.ablation(
+  const Sweep sweep = folder.sweep(
       "axes: {model.layer_group_size: [1, 2], run.seed: [1, 2]}\n"
       "arms: {small: {data.sequence_length: 48}, large: {}}\n");
-  CHECK(names_of_arms(ablation.arms) ==
+  CHECK(names_of_arms(sweep.arms) ==
         Names{"layer_group_size-1_small_seed-1", "layer_group_size-1_small_seed-2",
               "layer_group_size-1_large_seed-1", "layer_group_size-1_large_seed-2",
               "layer_group_size-2_small_seed-1", "layer_group_size-2_small_seed-2",
               "layer_group_size-2_large_seed-1", "layer_group_size-2_large_seed-2"});
-  REQUIRE(ablation.arms.size() == 8);
-  const Arm& arm = ablation.arms[5];
+  REQUIRE(sweep.arms.size() == 8);
+  const Arm& arm = sweep.arms[5];
   CHECK(arm.group == "layer_group_size-2_small");
   CHECK(arm.seed == 2);
   CHECK(arm.config.run.seed == 2);
@@ -28,7 +28,7 @@ TEST_CASE("A sweep becomes arms in groups of seeds") {
   CHECK(arm.config.data.sequence_length == 48);
   CHECK(arm.config.run.dir == folder / "out/arms/layer_group_size-2_small_seed-2");
   CHECK(arm.cost.tokens == 20 * 12 * 48);
-  CHECK(ablation.sweep.probes.lengths == std::vector<std::int64_t>{64});
+  CHECK(sweep.file.probes.lengths == std::vector<std::int64_t>{64});
 }
 
 TEST_CASE("An arm without seeds has the base's") {
@@ -41,14 +41,14 @@ TEST_CASE("An arm without seeds has the base's") {
 TEST_CASE("A file is read, and a missing one refused") {
   const BaseRunFolder folder;
   write_text(folder / "s.yaml", folder.text("axes: {model.window_size: [8, 16]}\n"));
-  CHECK(load_ablation(folder / "s.yaml", BaseRunFolder::vocabulary).arms.size() == 2);
-  CHECK_THROWS_AS(load_ablation(folder / "absent.yaml", BaseRunFolder::vocabulary), InputError);
+  CHECK(load_sweep(folder / "s.yaml", BaseRunFolder::vocabulary).arms.size() == 2);
+  CHECK_THROWS_AS(load_sweep(folder / "absent.yaml", BaseRunFolder::vocabulary), InputError);
 }
 
 TEST_CASE("Bands are the file's, or those of the widest and deepest arm with local layers") {
   const BaseRunFolder folder;
   const auto bands = [&](const std::string& lines) {
-    const DistanceBands found = folder.ablation(lines).bands;
+    const DistanceBands found = folder.sweep(lines).bands;
     return std::pair(found.window, found.layers);
   };
   const std::string arms =
@@ -106,19 +106,18 @@ TEST_CASE("The vocabulary is asked for, per arm") {
   const auto vocabulary = [](const Config& config) {
     return config.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
   };
-  const auto arms = parse_ablation(folder.text("axes: {data.tokenizer: [tok.model, big.model]}\n"),
-                                   "sweep.yaml", vocabulary)
+  const auto arms = parse_sweep(folder.text("axes: {data.tokenizer: [tok.model, big.model]}\n"),
+                                "sweep.yaml", vocabulary)
                         .arms;
   CHECK(arms.at(0).cost.parameters == 92976);
   CHECK(arms.at(1).cost.parameters == 92976 + 2 * 900 * 48);
   const auto unknown = [](const Config&) -> std::int64_t { throw InputError("no tokenizer"); };
   CHECK_THROWS_WITH(
-      parse_ablation(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
+      parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
       "arm window_size-1_seed-4: no tokenizer (and 1 more arm)");
-  CHECK_THROWS_WITH(
-      parse_ablation(folder.text("axes: {model.window_size: [1, 2]}\nbudget: flops\n"),
-                     "sweep.yaml", unknown),
-      "the base run, which budget and equal_parameters refer to: no tokenizer");
+  CHECK_THROWS_WITH(parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\nbudget: flops\n"),
+                                "sweep.yaml", unknown),
+                    "the base run, which budget and equal_parameters refer to: no tokenizer");
 }
 
 TEST_CASE("Probes join the training data of every arm") {
@@ -245,4 +244,31 @@ TEST_CASE("A pattern in the base that makes an axis idle is refused") {
              Contains("sweep.yaml:4: model.layer_group_size: has no effect, because "
                       "FOLDER/base.yaml:2 gives model.attention_pattern") &&
                  Contains("are the same run"));
+}
+
+TEST_CASE("The only source gets what the probes leave") {
+  DataSection data;
+  data.train = {{"a", std::nullopt}};
+  add_training_probes(data, "p", 0.75);
+  REQUIRE(data.train.size() == 2);
+  CHECK(data.train[0].path == "a");
+  CHECK(data.train[0].weight.value() == Approx(0.25));
+  CHECK(data.train[1].path == "p");
+  CHECK(data.train[1].weight.value() == Approx(0.75));
+}
+
+TEST_CASE("Weights are scaled and keep their proportion") {
+  DataSection data;
+  data.train = {{"a", 6.0}, {"b", 2.0}};
+  add_training_probes(data, "p", 0.2);
+  REQUIRE(data.train.size() == 3);
+  CHECK(data.train[0].weight.value() == Approx(0.6));
+  CHECK(data.train[1].weight.value() == Approx(0.2));
+  CHECK(data.train[2].weight.value() == Approx(0.2));
+}
+
+TEST_CASE("Several sources without weights are refused") {
+  DataSection data;
+  data.train = {{"a", std::nullopt}, {"b", std::nullopt}};
+  CHECK_THROWS_WITH(add_training_probes(data, "p", 0.2), Contains("give each of them a weight"));
 }

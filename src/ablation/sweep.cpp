@@ -1,0 +1,258 @@
+#include "ablation/sweep.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "ablation/combinations.h"
+#include "ablation/sweep_folder.h"
+#include "base/file.h"
+#include "config/load.h"
+
+namespace zebra {
+namespace {
+
+/// What is wrong with the arms of a sweep: a problem that several arms have is said once.
+class ArmProblems {
+ public:
+  /// `message` is that of an InputError: one problem per line.
+  void add(const std::string& arm, const std::string& message) {
+    std::istringstream lines(message);
+    for (std::string line; std::getline(lines, line);) {
+      const auto known = std::find_if(found_.begin(), found_.end(),
+                                      [&](const Found& found) { return found.problem == line; });
+      if (known == found_.end()) {
+        found_.push_back({line, arm, 1});
+      } else {
+        ++known->arms;
+      }
+    }
+  }
+
+  bool empty() const { return found_.empty(); }
+
+  /// "arm NAME: PROBLEM (and 5 more arms)", in the order of their first appearance.
+  void add_to(Problems& problems) const {
+    for (const auto& [problem, first_arm, arms] : found_) {
+      const std::string others =
+          arms == 1 ? ""
+                    : " (and " + std::to_string(arms - 1) + " more arm" + (arms > 2 ? "s)" : ")");
+      problems.add("arm " + first_arm + ": " + problem + others);
+    }
+  }
+
+ private:
+  struct Found {
+    std::string problem, first_arm;
+    std::size_t arms = 0;
+  };
+  std::vector<Found> found_;
+};
+
+bool has_global_layers(const ModelSection& model) {
+  return model.attention_pattern.value().find('G') != std::string::npos;
+}
+
+std::vector<Arm> load_arms(const SweepFile& file, const std::vector<Combination>& combinations,
+                           ArmProblems& problems) {
+  std::vector<Arm> arms;
+  for (const Combination& combination : combinations) {
+    try {
+      Config config = load_arm(file, combination);
+      const std::int64_t seed = config.run.seed;
+      arms.push_back({combination.name(),
+                      combination.group,
+                      seed,
+                      combination.settings,
+                      std::move(config),
+                      {}});
+    } catch (const InputError& error) {
+      problems.add(combination.name(), error.what());
+    }
+  }
+  return arms;
+}
+
+/// The configuration as text, without names and without what has no effect in its layout.
+std::string what_it_trains(Config config) {
+  config.run.name.clear();
+  config.run.dir.clear();
+  if (!has_local_layers(config.model)) {
+    config.model.window_size.reset();
+    config.model.local_rope_theta.reset();
+    config.model.attention_sink = false;
+    config.schedule.window_warmup_steps = 0;
+  }
+  if (!has_global_layers(config.model)) config.model.global_rope_theta.reset();
+  return to_yaml(config);
+}
+
+/// Each set of groups with the same runs is named once, by the arms of one seed.
+void check_distinct(const std::vector<Arm>& arms, Problems& problems) {
+  std::map<std::string, std::vector<const Arm*>> alike;
+  for (const Arm& arm : arms) alike[what_it_trains(arm.config)].push_back(&arm);
+  std::set<std::vector<std::string>> reported;
+  for (const Arm& arm : arms) {
+    const auto& same = alike[what_it_trains(arm.config)];
+    std::vector<std::string> groups, names;
+    for (const Arm* other : same) {
+      groups.push_back(other->group);
+      names.push_back(other->name);
+    }
+    if (same.size() == 1 || !reported.insert(groups).second) continue;
+    const std::string last = names.back();
+    names.pop_back();
+    problems.add("arms " + join(names, ", ") + " and " + last +
+                 " are the same run: they differ in nothing that has an effect; keep one of them, "
+                 "and leave the others out with exclude");
+  }
+}
+
+void choose_bands(Sweep& sweep, Problems& problems) {
+  const CompareOptions& given = sweep.file.compare;
+  const bool has_local = std::any_of(sweep.arms.begin(), sweep.arms.end(), [](const Arm& arm) {
+    return has_local_layers(arm.config.model);
+  });
+  std::int64_t window = 0, layers = 0;
+  for (const Arm& arm : sweep.arms) {
+    const ModelSection& model = arm.config.model;
+    if (has_local && !has_local_layers(model)) continue;
+    window = std::max(window, model.window_size.value_or(0));
+    layers = std::max(layers, model.num_hidden_layers);
+  }
+  sweep.bands = {given.window.value_or(window), given.layers.value_or(layers)};
+  if (sweep.bands.window == 0) {
+    problems.add(
+        "compare.window: missing, and no arm has a window to take it from; give compare: {window: "
+        "W, layers: n}, the bands of distance by which recall is told apart");
+  }
+}
+
+void add_probes(Sweep& sweep, ArmProblems& problems) {
+  const ProbeOptions& probes = sweep.file.probes;
+  if (probes.training_share == 0.0) return;
+  for (Arm& arm : sweep.arms) {
+    const std::int64_t length = arm.config.data.sequence_length;
+    try {
+      Problems unfit;
+      for (const ProbeTask task : probes.training_tasks) check_probe_length(task, length, unfit);
+      for (const std::string& problem : unfit.all()) {
+        problems.add(arm.name, "probes.training_tasks: " + problem);
+      }
+      add_training_probes(arm.config.data, probe_dataset_path(sweep.file.dir, length),
+                          probes.training_share);
+    } catch (const InputError& error) {
+      problems.add(arm.name, error.what());
+    }
+  }
+}
+
+void choose_probe_lengths(Sweep& sweep, Problems& problems) {
+  ProbeOptions& probes = sweep.file.probes;
+  std::set<std::filesystem::path> tokenizers;
+  std::int64_t longest = 0;
+  for (const Arm& arm : sweep.arms) {
+    longest = std::max(longest, arm.config.data.sequence_length);
+    tokenizers.insert(arm.config.data.tokenizer);
+  }
+  if (probes.lengths.empty()) probes.lengths = {longest};
+  Problems unfit;
+  for (const ProbeTask task : probes.tasks) {
+    for (const std::int64_t length : probes.lengths) check_probe_length(task, length, unfit);
+  }
+  for (const std::string& problem : unfit.all()) problems.add("probes.lengths: " + problem);
+  if (probes.training_share > 0.0 && tokenizers.size() > 1) {
+    problems.add(
+        "probes.training_share: training probes are tokens of one tokenizer, but the arms have " +
+        std::to_string(tokenizers.size()) + "; give it as 0, or all arms one data.tokenizer");
+  }
+}
+
+/// Sets what follows from the vocabulary, the budget and equal parameters.
+void price_arms(Sweep& sweep, const VocabularySize& vocabulary_of, Problems& problems) {
+  const SweepFile& file = sweep.file;
+  ArmCost base_cost;
+  if (file.budget != Budget::steps || file.equal_parameters) {
+    try {
+      Config base = load_base(file);
+      base.model.vocab_size = vocabulary_of(base);
+      base_cost = arm_cost(base);
+    } catch (const InputError& error) {
+      problems.add(std::string("the base run, which budget and equal_parameters refer to: ") +
+                   error.what());
+      return;
+    }
+  }
+  ArmProblems of_arms;
+  for (Arm& arm : sweep.arms) {
+    try {
+      arm.config.model.vocab_size = vocabulary_of(arm.config);
+      if (file.equal_parameters) match_parameters(arm.config, base_cost.parameters);
+      match_budget(arm.config, file.budget, base_cost);
+      arm.cost = arm_cost(arm.config);
+    } catch (const InputError& error) {
+      of_arms.add(arm.name, error.what());
+    }
+  }
+  of_arms.add_to(problems);
+}
+
+void form_arms(Sweep& sweep, const VocabularySize& vocabulary_of, Problems& problems) {
+  const SweepFile& file = sweep.file;
+  if (file.grid.axes.empty() || file.base.empty()) return;
+  Problems unreadable;
+  const Value base = read_base(file, unreadable);
+  for (const std::string& problem : unreadable.all()) problems.add(problem);
+  if (!unreadable.empty()) return;
+  const auto combinations = combinations_of(file.grid, seed_of_base(base), problems);
+  check_base_pattern(base, combinations, problems);
+  ArmProblems of_arms;
+  sweep.arms = load_arms(file, combinations, of_arms);
+  check_distinct(sweep.arms, problems);
+  const bool all_loaded = of_arms.empty() && !sweep.arms.empty();
+  if (all_loaded) add_probes(sweep, of_arms);
+  of_arms.add_to(problems);
+  if (!all_loaded) return;
+  choose_bands(sweep, problems);
+  choose_probe_lengths(sweep, problems);
+  price_arms(sweep, vocabulary_of, problems);
+}
+
+}  // namespace
+
+Sweep parse_sweep(const std::string& yaml, const std::string& source,
+                  const VocabularySize& vocabulary) {
+  Problems problems;
+  Sweep sweep;
+  sweep.file = read_sweep_file(yaml, source, problems);
+  form_arms(sweep, vocabulary, problems);
+  problems.throw_if_any();
+  return sweep;
+}
+
+Sweep load_sweep(const std::filesystem::path& file, const VocabularySize& vocabulary) {
+  return parse_sweep(read_file(file), file.string(), vocabulary);
+}
+
+bool has_local_layers(const ModelSection& model) {
+  return model.attention_pattern.value().find('L') != std::string::npos;
+}
+
+void add_training_probes(DataSection& data, const std::filesystem::path& path, double share) {
+  auto& sources = data.train;
+  if (sources.size() == 1 && !sources.front().weight) sources.front().weight = 1.0;
+  double total = 0.0;
+  for (const DataSource& source : sources) {
+    if (!source.weight) {
+      throw InputError(
+          "data.train: several sources without a weight, beside which probes cannot be given their "
+          "probes.training_share; give each of them a weight");
+    }
+    total += *source.weight;
+  }
+  for (DataSource& source : sources) *source.weight *= (1.0 - share) / total;
+  sources.push_back({path, share});
+}
+
+}  // namespace zebra

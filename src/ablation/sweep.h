@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "ablation/arm_budget.h"
+#include "ablation/sweep_file.h"
+#include "config/config.h"
+#include "data/distance_bands.h"
+
+// The words of this folder, of docs/ablations.md and of the reports:
+//
+//   arm       one training run, told apart from the base run by its settings
+//   group     the arms that differ in nothing but their seed: one row of the report
+//   axis      alternatives of which each arm has one: the values of a key, or named settings
+//   sweep     what a sweep file describes: a base run, axes, how to compare; and all of its arms
+//   study     a sweep that is run for the sake of a question (configs/ablations), and its answer
+//   ablation  the kind of experiment, after which the folder and the command are named
+
+namespace zebra {
+
+struct Arm {
+  std::string name;   ///< "GROUP_seed-N", of letters, digits, ".", "_" and "-"; unique
+  std::string group;  ///< shared by the arms that differ in nothing but their seed
+  std::int64_t seed = 0;
+  std::vector<Setting> settings;  ///< in the order of the axes, a seed last
+  Config config;  ///< resolved; run.dir is DIR/arms/NAME, vocab_size what the tokenizer needs
+  ArmCost cost;
+};
+
+struct Sweep {
+  /// What it leaves to the arms is filled: the probes' lengths (the longest data.sequence_length).
+  SweepFile file;
+  std::vector<Arm> arms;  ///< the seeds of a group one after another
+  /// The same for all arms: as the file gives them, or the largest window_size and
+  /// num_hidden_layers of the arms with local layers (of all arms where there are none).
+  DistanceBands bands = {0, 0};
+};
+
+/// Rows of a run's embedding: model.vocab_size, or as many as its tokenizer needs. May throw
+/// InputError.
+using VocabularySize = std::function<std::int64_t(const Config&)>;
+
+/// Reads a sweep file and forms its arms. Throws one InputError with every problem: those of the
+/// file, each with its line; arms that are the same run; and those of the arms' run files, each
+/// with the arm's name, once where several arms have the same.
+Sweep load_sweep(const std::filesystem::path& file, const VocabularySize& vocabulary);
+
+/// The same from text; `source` stands for the file's name in messages.
+Sweep parse_sweep(const std::string& yaml, const std::string& source,
+                  const VocabularySize& vocabulary);
+
+bool has_local_layers(const ModelSection& model);
+
+/// Appends the dataset at `path` to data.train so that it gives `share` (in (0, 1)) of the training
+/// samples; the other sources share the rest as they did. Throws InputError when several of them
+/// have no weight: their sizes would decide, and those are not in a run file.
+void add_training_probes(DataSection& data, const std::filesystem::path& path, double share);
+
+}  // namespace zebra
