@@ -18,14 +18,8 @@ std::string key_label(const std::string& key, const Value& value) {
   return key.substr(key.rfind('.') + 1) + "-" + label_text(value);
 }
 
-const Setting* find_setting(const AxisValue& value, const std::string& key) {
-  const auto found = std::find_if(value.settings.begin(), value.settings.end(),
-                                  [&](const Setting& setting) { return setting.key == key; });
-  return found == value.settings.end() ? nullptr : &*found;
-}
-
 bool sets_pattern(const AxisValue& value) {
-  const Setting* pattern = find_setting(value, kPatternKey);
+  const Setting* pattern = find_setting(value.settings, kPatternKey);
   return pattern != nullptr && pattern->value != "null";
 }
 
@@ -46,27 +40,6 @@ std::string example_key(const KeyInfo& section, const Entry& written) {
     if (const KeyInfo* child = section.find(inner.key)) return child->key;
   }
   return leaves(section).back()->key;
-}
-
-/// Whether a sweep may set the key: it is a key of run files with a value of its own, and none of
-/// those that tell the arms' runs apart. Otherwise the report says why.
-bool check_key(const Entry& written, Report& report) {
-  const std::string& key = written.key;
-  report.locate(key, written.origin);
-  const KeyInfo* info = catalogue().find_dotted(key);
-  if (info == nullptr && key.starts_with("x-")) {
-    report.problem(key, "is no key of a run file");
-  } else if (info == nullptr) {
-    report_unknown_key(key, report);
-  } else if (info->type == KeyType::group) {
-    report.problem(key, "is a section of run files; write the whole key with dots, such as " +
-                            example_key(*info, written));
-  } else if (key == "run.dir" || key == "run.name") {
-    report.problem(key, "cannot be set: each arm's run is named, and put into `dir`, by the sweep");
-  } else {
-    return true;
-  }
-  return false;
 }
 
 class GridReader {
@@ -197,10 +170,28 @@ class GridReader {
            "{run.seed: [1, 2, 3]}");
   }
 
-  bool is_sweep_key(const Entry& entry) {
-    const bool is_good = check_key(entry, report_);
-    is_sound_ = is_sound_ && is_good;
-    return is_good;
+  /// Whether a sweep may set the key: it is a key of run files with a value of its own, and none
+  /// of those that tell the arms' runs apart.
+  bool is_sweep_key(const Entry& written) {
+    const std::string& key = written.key;
+    const KeyInfo* info = catalogue().find_dotted(key);
+    report_.locate(key, written.origin);
+    if (info == nullptr && !key.starts_with("x-")) {
+      report_unknown_key(key, report_);
+      is_sound_ = false;
+    } else if (info == nullptr) {
+      refuse(key, written.origin, "is no key of a run file");
+    } else if (info->type == KeyType::group) {
+      refuse(key, written.origin,
+             "is a section of run files; write the whole key with dots, such as " +
+                 example_key(*info, written));
+    } else if (key == "run.dir" || key == "run.name") {
+      refuse(key, written.origin,
+             "cannot be set: each arm's run is named, and put into `dir`, by the sweep");
+    } else {
+      return true;
+    }
+    return false;
   }
 
   void add_setting(AxisValue& value, const std::string& path, const Entry& setting) {
@@ -254,7 +245,7 @@ class GridReader {
 
   void refuse_short_forms(const Axis& axis, const AxisValue& value) {
     for (const char* key : kLayoutShortForms) {
-      if (find_setting(value, key) == nullptr) continue;
+      if (find_setting(value.settings, key) == nullptr) continue;
       refuse(axis.path, value.origin,
              value.label + ": " + key + " has no effect beside " + kPatternKey +
                  "; remove one of them");
@@ -318,6 +309,12 @@ class GridReader {
 
 Grid read_grid(const Value& sweep_file, Report& report) {
   return GridReader(sweep_file, report).read();
+}
+
+const Setting* find_setting(const std::vector<Setting>& settings, const std::string& key) {
+  const auto found = std::find_if(settings.begin(), settings.end(),
+                                  [&](const Setting& setting) { return setting.key == key; });
+  return found == settings.end() ? nullptr : &*found;
 }
 
 bool Axis::sets_key(const std::string& key) const { return keys_set_by(*this).contains(key); }

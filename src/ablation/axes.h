@@ -24,6 +24,9 @@ struct Setting {
   Origin origin;
 };
 
+/// The setting of that key, or null.
+const Setting* find_setting(const std::vector<Setting>& settings, const std::string& key);
+
 /// One value of an axis: what it is called, and the keys that it sets (none: the base as it is).
 struct AxisValue {
   std::string label;

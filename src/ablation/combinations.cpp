@@ -141,13 +141,6 @@ std::string with_places(const std::string& message, const std::vector<Setting>& 
   return join(placed, "\n");
 }
 
-bool sets(const Combination& combination, const std::string& key) {
-  for (const Setting& setting : combination.settings) {
-    if (setting.key == key) return true;
-  }
-  return false;
-}
-
 std::vector<std::filesystem::path> base_files(const SweepFile& file) {
   return {file.base.begin(), file.base.end()};
 }
@@ -219,7 +212,7 @@ void check_base_pattern(const Value& base, const std::vector<Combination>& combi
   if (pattern == nullptr) return;
   std::set<std::string> reported;
   for (const Combination& combination : combinations) {
-    if (sets(combination, kPatternKey)) continue;
+    if (find_setting(combination.settings, kPatternKey) != nullptr) continue;
     for (const Setting& setting : combination.settings) {
       for (const char* key : kLayoutShortForms) {
         if (setting.key != key || !reported.insert(setting.origin.text() + key).second) continue;

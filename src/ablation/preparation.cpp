@@ -124,33 +124,22 @@ void write_missing(const ProbeDatasetOptions& options) {
 std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& paths, const Arm& arm,
                                         const std::filesystem::path& program) {
   const auto& probes = sweep.file.probes;
-  return {program,
-          "recall",
-          paths.run,
-          "--window",
-          std::to_string(sweep.bands.window),
-          "--layers",
-          std::to_string(sweep.bands.layers),
-          "--lengths",
-          list_text(probes.lengths),
-          "--tasks",
-          list_text(probes.tasks),
-          "--items",
-          std::to_string(probes.items),
-          "--keys",
-          std::to_string(probes.vocabulary.keys),
-          "--values",
-          std::to_string(probes.vocabulary.values),
-          "--fillers",
-          std::to_string(probes.vocabulary.fillers),
-          "--questions",
-          std::to_string(probes.questions),
-          "--seed",
-          std::to_string(probes.seed),
-          "--max-tokens",
-          std::to_string(arm.config.eval.max_tokens),
-          "--json",
-          paths.recall()};
+  const std::vector<std::pair<std::string, std::string>> options = {
+      {"--window", std::to_string(sweep.bands.window)},
+      {"--layers", std::to_string(sweep.bands.layers)},
+      {"--lengths", list_text(probes.lengths)},
+      {"--tasks", list_text(probes.tasks)},
+      {"--items", std::to_string(probes.items)},
+      {"--keys", std::to_string(probes.vocabulary.keys)},
+      {"--values", std::to_string(probes.vocabulary.values)},
+      {"--fillers", std::to_string(probes.vocabulary.fillers)},
+      {"--questions", std::to_string(probes.questions)},
+      {"--seed", std::to_string(probes.seed)},
+      {"--max-tokens", std::to_string(arm.config.eval.max_tokens)},
+      {"--json", paths.recall()}};
+  std::vector<std::string> command = {program, "recall", paths.run};
+  for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
+  return command;
 }
 
 std::string quoted(const std::string& text) {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "ablation/arm_budget.h"
 #include "ablation/sweep_file.h"
 #include "config/config.h"
 #include "data/distance_bands.h"
@@ -21,6 +20,15 @@
 //   ablation  the kind of experiment, after which the folder and the command are named
 
 namespace zebra {
+
+/// What a run costs by the closed forms of model/cost.h.
+struct ArmCost {
+  std::int64_t parameters = 0;
+  std::int64_t steps = 0;
+  std::int64_t tokens = 0;     ///< of all steps together
+  double flops_per_token = 0;  ///< of training: three times the forward pass
+  double flops = 0;            ///< of all tokens together
+};
 
 struct Arm {
   std::string name;   ///< "GROUP_seed-N", of letters, digits, ".", "_" and "-"; unique
@@ -54,6 +62,20 @@ Sweep parse_sweep(const std::string& yaml, const std::string& source,
                   const VocabularySize& vocabulary);
 
 bool has_local_layers(const ModelSection& model);
+
+// What parse_sweep does to each arm. The costs want model.vocab_size to be known.
+
+ArmCost arm_cost(const Config& config);
+
+/// Sets model.intermediate_size to the multiple of 8 that brings the number of parameters nearest
+/// to `parameters`; leaves it as it is where they are equal already. Throws InputError when even
+/// the smallest size is too large for that.
+void match_parameters(Config& config, std::int64_t parameters);
+
+/// Sets train.max_steps so that the run reads as many tokens, or spends as many training FLOPs, as
+/// `base` does (to the nearest step, at least one), with its warm-ups and its decay in proportion.
+/// Leaves the run as it is for Budget::steps.
+void match_budget(Config& config, Budget budget, const ArmCost& base);
 
 /// Appends the dataset at `path` to data.train so that it gives `share` (in (0, 1)) of the training
 /// samples; the other sources share the rest as they did. Throws InputError when several of them

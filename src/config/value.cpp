@@ -69,9 +69,9 @@ void merge(Value& base, const Value& over) {
 
 std::optional<std::int64_t> integer_from(std::string_view text) {
   if (const auto value = whole_text_as<std::int64_t>(text)) return value;
-  constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
+  constexpr double kExactIntegers = 9007199254740992.0;  // 2^53, from where on doubles skip some
   const auto value = whole_text_as<double>(text);
-  if (!value || !(std::abs(*value) <= kExactIntegers) || *value != std::floor(*value)) {
+  if (!value || !(std::abs(*value) < kExactIntegers) || *value != std::floor(*value)) {
     return std::nullopt;
   }
   return static_cast<std::int64_t>(*value);

@@ -49,7 +49,7 @@ struct Entry {
 void merge(Value& base, const Value& over);
 
 /// The number that the text of a scalar stands for, or nothing: the one reading of numbers for run
-/// files and sweep files. "+5" is one. A whole number may be written as "1e6" or "2.5e3" up to
+/// files and sweep files. "+5" is one. A whole number may be written as "1e6" or "2.5e3" below
 /// 2^53, with all its digits up to 2^63 - 1. Others must be finite.
 std::optional<std::int64_t> integer_from(std::string_view text);
 std::optional<double> number_from(std::string_view text);
