@@ -75,12 +75,15 @@ const char* type_name(KeyType type) {
       return "choice";
     case KeyType::pair:
       return "two numbers";
+    case KeyType::values:
+      return "list of values";
     case KeyType::list:
       return "list of maps";
     case KeyType::group:
-      return "map";
+    case KeyType::other:
+      break;
   }
-  return "";
+  return "map";
 }
 
 std::string code(const std::string& text) { return "`" + text + "`"; }

@@ -1,4 +1,4 @@
-#include "ablation/sweep_axes.h"
+#include "ablation/axes.h"
 
 #include "base/error.h"
 #include "config/read_yaml.h"
@@ -83,8 +83,8 @@ TEST_CASE("Named settings set several keys, or none") {
   CHECK(settings(grid.axes[0].values[1]) == "model.layer_group_size=2 model.window_size=3");
   CHECK(grid.axes[1].name == "arms");
   CHECK(settings(grid.axes[1].values[0]).empty());
-  CHECK(sets_key(grid.axes[0], "model.window_size"));
-  CHECK_FALSE(sets_key(grid.axes[1], "model.window_size"));
+  CHECK(grid.axes[0].sets_key("model.window_size"));
+  CHECK_FALSE(grid.axes[1].sets_key("model.window_size"));
 }
 
 TEST_CASE("A zip is one axis") {
@@ -115,6 +115,37 @@ TEST_CASE("An unknown key of an axis names the nearest one") {
         "s.yaml:2: run.dir: cannot be set: each arm's run is named, and put into `dir`, by the "
         "sweep\n"
         "s.yaml:3: model.windw_size: unknown key; did you mean window_size?");
+}
+
+TEST_CASE("A sweep may set every key with a value of its own, but for names") {
+  const auto refusal_of_key = [](const std::string& key) {
+    return refusal("arms: {one: {'" + key + "': }}\n");
+  };
+  for (const std::string key :
+       {"model.window_size", "model.rope_scaling.type", "data.train", "train.max_steps"}) {
+    CHECK(refusal_of_key(key) == "accepted");
+  }
+  for (const std::string key : {"run.dir", "run.name"}) {
+    CHECK(refusal_of_key(key) == "s.yaml:1: " + key +
+                                     ": cannot be set: each arm's run is named, and put into "
+                                     "`dir`, by the sweep");
+  }
+  CHECK(refusal_of_key("model.rope_scaling.facto") ==
+        "s.yaml:1: model.rope_scaling.facto: unknown key; did you mean factor?");
+  CHECK(refusal_of_key("model.window_size.x") ==
+        "s.yaml:1: model.window_size.x: unknown key; did you mean window_size?");
+  CHECK(refusal_of_key("data.train.path").find("data.train.path: unknown key; ") !=
+        std::string::npos);
+  CHECK(refusal_of_key("model.sliding_window").find("write model.window_size") !=
+        std::string::npos);
+  CHECK(refusal_of_key("x-model.window_size") ==
+        "s.yaml:1: x-model.window_size: is no key of a run file");
+  CHECK(refusal_of_key("").find("unknown key") != std::string::npos);
+  CHECK(refusal_of_key("logging") ==
+        "s.yaml:1: logging: is a section of run files; write the whole key with dots, such as "
+        "logging.every_steps");
+  CHECK(refusal_of_key("model.rope_scaling").find("such as model.rope_scaling.") !=
+        std::string::npos);
 }
 
 TEST_CASE("Axes without values, and of other kinds, are refused") {
@@ -223,4 +254,18 @@ TEST_CASE("An exclusion of something that no axis sets is refused") {
   CHECK(refusal(axes + "exclude: [{}, 3]\n") ==
         "s.yaml:2: exclude[0]: must be a map, such as {model.layer_group_size: 1}\n"
         "s.yaml:2: exclude[1]: must be a map, such as {model.layer_group_size: 1}");
+}
+
+TEST_CASE("Labels say the scalars of a value, names of folders safe characters only") {
+  const auto label = [](const std::string& text) {
+    return label_text(parse_yaml("a: " + text, "t").find("a")->value);
+  };
+  CHECK(label("0.9") == "0.9");
+  CHECK(label("[0.9, 0.95]") == "0.9-0.95");
+  CHECK(label("{path: a/b, weight: 2}") == "a/b-2");
+  CHECK(label("") == "default");
+  CHECK(folder_name("Az09._-") == "Az09._-");
+  CHECK(folder_name("a/b c:d\n") == "a-b-c-d-");
+  CHECK(folder_name("\xc3\xbc") == "--");
+  CHECK(folder_name(std::string("a\0b", 3)) == "a-b");
 }

@@ -1,12 +1,14 @@
-#include "ablation/sweep_axes.h"
+#include "ablation/axes.h"
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <utility>
 
-#include "ablation/setting_text.h"
-#include "ablation/sweep_keys.h"
 #include "base/error.h"
+#include "config/catalogue.h"
+#include "config/unknown_keys.h"
+#include "config/yaml_text.h"
 
 namespace zebra {
 namespace {
@@ -16,23 +18,28 @@ std::string key_label(const std::string& key, const Value& value) {
   return key.substr(key.rfind('.') + 1) + "-" + label_text(value);
 }
 
-const Setting* find_setting(const AxisValue& value, const std::string& key) {
-  const auto found = std::find_if(value.settings.begin(), value.settings.end(),
-                                  [&](const Setting& setting) { return setting.key == key; });
-  return found == value.settings.end() ? nullptr : &*found;
-}
-
 bool sets_pattern(const AxisValue& value) {
-  const Setting* pattern = find_setting(value, kPatternKey);
+  const Setting* pattern = find_setting(value.settings, kPatternKey);
   return pattern != nullptr && pattern->value != "null";
 }
 
-std::set<std::string> keys_of(const Axis& axis) {
+std::set<std::string> keys_set_by(const Axis& axis) {
   std::set<std::string> keys;
   for (const AxisValue& value : axis.values) {
     for (const Setting& setting : value.settings) keys.insert(setting.key);
   }
   return keys;
+}
+
+constexpr const char* kNamedSettingsExample =
+    "{full: {model.self_attn_type: full}, local: {model.self_attn_type: local}}";
+
+/// A key of the section: the one that stands in the entry where there is one.
+std::string example_key(const KeyInfo& section, const Entry& written) {
+  for (const Entry& inner : written.value.entries) {
+    if (const KeyInfo* child = section.find(inner.key)) return child->key;
+  }
+  return leaves(section).back()->key;
 }
 
 class GridReader {
@@ -42,8 +49,9 @@ class GridReader {
   Grid read() {
     read_axes();
     read_zip();
-    if (const Entry* arms = section(
-            "arms", "must be a map of named settings, such as " + named_settings_example())) {
+    if (const Entry* arms =
+            section("arms", std::string("must be a map of named settings, such as ") +
+                                kNamedSettingsExample)) {
       add_named_axis(*arms, "arms");
     }
     if (is_sound_ && grid_.axes.empty()) refuse("axes", {}, "no arms: give axes, zip or arms");
@@ -53,10 +61,6 @@ class GridReader {
   }
 
  private:
-  static std::string named_settings_example() {
-    return "{full: {model.self_attn_type: full}, local: {model.self_attn_type: local}}";
-  }
-
   void refuse(const std::string& path, const Origin& origin, const std::string& what) {
     if (!origin.source.empty()) report_.locate(path, origin);
     report_.problem(path, what);
@@ -77,7 +81,7 @@ class GridReader {
         section("axes", "must be a map of axes, such as {model.layer_group_size: [1, 2, 4]}");
     if (axes == nullptr) return;
     for (const Entry& entry : axes->value.entries) {
-      const KeyInfo* info = find_run_key(entry.key);
+      const KeyInfo* info = catalogue().find_dotted(entry.key);
       const bool is_section = info != nullptr && info->type == KeyType::group;
       if (entry.value.kind == Value::Kind::map && info == nullptr) {
         add_named_axis(entry, "axes." + entry.key);
@@ -88,7 +92,7 @@ class GridReader {
                info != nullptr ? "must be a list of values, such as [1, 2]"
                                : "must be a list of values for a key of run files, or a map of "
                                  "named settings, such as " +
-                                     named_settings_example());
+                                     std::string(kNamedSettingsExample));
       }
     }
   }
@@ -166,10 +170,28 @@ class GridReader {
            "{run.seed: [1, 2, 3]}");
   }
 
-  bool is_sweep_key(const Entry& entry) {
-    const bool is_good = check_sweep_key(entry, report_);
-    is_sound_ = is_sound_ && is_good;
-    return is_good;
+  /// Whether a sweep may set the key: it is a key of run files with a value of its own, and none
+  /// of those that tell the arms' runs apart.
+  bool is_sweep_key(const Entry& written) {
+    const std::string& key = written.key;
+    const KeyInfo* info = catalogue().find_dotted(key);
+    report_.locate(key, written.origin);
+    if (info == nullptr && !key.starts_with("x-")) {
+      report_unknown_key(key, report_);
+      is_sound_ = false;
+    } else if (info == nullptr) {
+      refuse(key, written.origin, "is no key of a run file");
+    } else if (info->type == KeyType::group) {
+      refuse(key, written.origin,
+             "is a section of run files; write the whole key with dots, such as " +
+                 example_key(*info, written));
+    } else if (key == "run.dir" || key == "run.name") {
+      refuse(key, written.origin,
+             "cannot be set: each arm's run is named, and put into `dir`, by the sweep");
+    } else {
+      return true;
+    }
+    return false;
   }
 
   void add_setting(AxisValue& value, const std::string& path, const Entry& setting) {
@@ -207,14 +229,14 @@ class GridReader {
     if (is_in_order && axis.name == other.name) {
       refuse(other.path, other.origin, "is the name of two axes; rename one of them");
     }
-    for (const std::string& key : keys_of(axis)) {
-      if (!is_in_order || !sets_key(other, key)) continue;
+    for (const std::string& key : keys_set_by(axis)) {
+      if (!is_in_order || !other.sets_key(key)) continue;
       refuse(other.path, other.origin,
              key + " is already set by " + axis.path + "; one axis alone can set a key");
     }
     if (std::none_of(axis.values.begin(), axis.values.end(), sets_pattern)) return;
     for (const char* key : kLayoutShortForms) {
-      if (!sets_key(other, key)) continue;
+      if (!other.sets_key(key)) continue;
       refuse(other.path, other.origin,
              std::string(key) + " has no effect beside " + kPatternKey + ", which " + axis.path +
                  " sets; write the layouts as patterns, or without any");
@@ -223,11 +245,10 @@ class GridReader {
 
   void refuse_short_forms(const Axis& axis, const AxisValue& value) {
     for (const char* key : kLayoutShortForms) {
-      if (find_setting(value, key) == nullptr) continue;
+      if (find_setting(value.settings, key) == nullptr) continue;
       refuse(axis.path, value.origin,
              value.label + ": " + key + " has no effect beside " + kPatternKey +
-                 "; remove one of "
-                 "them");
+                 "; remove one of them");
     }
   }
 
@@ -254,8 +275,8 @@ class GridReader {
   void add_condition(Exclusion& exclusion, const Entry& entry) {
     std::set<std::string> names;
     for (const Axis& axis : grid_.axes) {
-      names.merge(keys_of(axis));
-      if (find_run_key(axis.name) == nullptr) names.insert(axis.name);
+      names.merge(keys_set_by(axis));
+      if (catalogue().find_dotted(axis.name) == nullptr) names.insert(axis.name);
     }
     const std::string path = exclusion.path + "." + entry.key;
     if (!names.contains(entry.key)) {
@@ -290,6 +311,31 @@ Grid read_grid(const Value& sweep_file, Report& report) {
   return GridReader(sweep_file, report).read();
 }
 
-bool sets_key(const Axis& axis, const std::string& key) { return keys_of(axis).contains(key); }
+const Setting* find_setting(const std::vector<Setting>& settings, const std::string& key) {
+  const auto found = std::find_if(settings.begin(), settings.end(),
+                                  [&](const Setting& setting) { return setting.key == key; });
+  return found == settings.end() ? nullptr : &*found;
+}
+
+bool Axis::sets_key(const std::string& key) const { return keys_set_by(*this).contains(key); }
+
+std::string label_text(const Value& value) {
+  if (value.kind == Value::Kind::null) return "default";
+  if (value.kind == Value::Kind::scalar) return value.scalar;
+  std::vector<std::string> parts;
+  for (const Value& item : value.items) parts.push_back(label_text(item));
+  for (const Entry& entry : value.entries) parts.push_back(label_text(entry.value));
+  return join(parts, "-");
+}
+
+std::string folder_name(const std::string& text) {
+  static constexpr std::string_view kSafe =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  std::string name = text;
+  for (char& c : name) {
+    if (kSafe.find(c) == std::string_view::npos) c = '-';
+  }
+  return name;
+}
 
 }  // namespace zebra
