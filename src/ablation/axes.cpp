@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "config/catalogue.h"
 #include "config/unknown_keys.h"
-#include "config/yaml_text.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {

@@ -8,8 +8,7 @@
 #include "ablation/sweep_folder.h"
 #include "base/file.h"
 #include "config/load.h"
-#include "config/read_yaml.h"
-#include "config/yaml_text.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "config/read_fields.h"
-#include "config/read_yaml.h"
 #include "config/unknown_keys.h"
+#include "config/yaml.h"
 
 namespace zebra {
 

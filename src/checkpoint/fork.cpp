@@ -11,7 +11,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
-#include "config/read_yaml.h"
+#include "config/yaml.h"
 #include "data/training_data.h"
 
 namespace zebra {

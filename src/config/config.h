@@ -62,6 +62,11 @@ struct ModelSection {
   std::optional<std::string> attention_pattern;
 };
 
+/// The model that a loaded section describes; vocab_size is 0 where the section leaves it out.
+ModelConfig resolved(const ModelSection& section);
+/// What `resolved` makes the same model of.
+ModelSection written(const ModelConfig& model);
+
 struct DataSource {
   std::filesystem::path path;
   std::optional<double> weight;

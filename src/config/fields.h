@@ -1,8 +1,8 @@
 #pragma once
 
+#include "config/catalogue.h"
 #include "config/config.h"
-#include "config/presets.h"
-#include "config/rules.h"
+#include "config/model_base.h"
 
 // The one declaration of every key: name, member, rules, and what it means. Reading, `--set`, range
 // checks, the resolved file, the reference, the schema, differences and hints about misspelt keys

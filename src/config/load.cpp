@@ -5,15 +5,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "config/catalogue.h"
-#include "config/environment.h"
-#include "config/initial_model.h"
-#include "config/presets.h"
+#include "config/model_base.h"
 #include "config/read_fields.h"
-#include "config/read_yaml.h"
 #include "config/report.h"
 #include "config/resolve.h"
 #include "config/unknown_keys.h"
-#include "config/validate.h"
+#include "config/value.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {
@@ -22,26 +20,6 @@ struct Source {
   std::string name;
   std::string yaml;
 };
-
-/// The preset's keys below the given ones. An unknown preset is reported where its key is read; the
-/// sizes that it would have given are then not missed.
-Value on_top_of_preset(const Value& given, Report& report) {
-  const Entry* model = given.find("model");
-  const Entry* name = model == nullptr ? nullptr : model->value.find("preset");
-  if (name == nullptr || name->value.kind == Value::Kind::null) return given;
-  const Preset* preset = nullptr;
-  try {
-    preset = find_preset(expand_variables(name->value.scalar));
-  } catch (const InputError&) {
-  }
-  if (preset == nullptr) {
-    report.mark_unsound("model");
-    return given;
-  }
-  Value base = parse_yaml(preset->yaml, "preset " + preset->name, false);
-  merge(base, given);
-  return base;
-}
 
 /// Parses one source or override on top of `merged`; what does not even parse is collected in
 /// `problems`.
@@ -71,7 +49,7 @@ RunFile load_sources(const std::vector<Source>& sources, const std::vector<std::
 
   Report report(names);
   RunFile file;
-  const Value merged = on_top_of_initial_model(on_top_of_preset(given, report), report);
+  const Value merged = on_top_of_base_model(given, report);
   check_keys(merged, report);
   read_fields(merged, file, report);
   fill_defaults(file, ranks, report);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "config/environment.h"
 #include "config/fields.h"
+#include "config/value.h"
 
 namespace zebra {
 namespace {

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "config/catalogue.h"
 #include "config/config.h"
 #include "config/names.h"
 #include "config/report.h"
-#include "config/rules.h"
 #include "config/value.h"
 
 namespace zebra {

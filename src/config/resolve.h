@@ -10,6 +10,10 @@ namespace zebra {
 /// train.global_batch_size.
 void fill_defaults(RunFile& file, int ranks, Report& report);
 
+/// Reports what is wrong between keys of a resolved configuration. Checks that depend on a key
+/// already known to be wrong are left out. `ranks` share train.global_batch_size.
+void validate(const RunFile& config, int ranks, Report& report);
+
 /// schedule.decay_steps, or its default: 20 % of max_steps, rounded down, at least 1. It is not
 /// filled in when a file is resolved, so that it follows max_steps when a run is made longer.
 std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps);

@@ -1,10 +1,9 @@
-#include "config/validate.h"
+#include "config/resolve.h"
 
 #include <algorithm>
 #include <string>
 
 #include "base/text.h"
-#include "config/resolve.h"
 
 namespace zebra {
 namespace {

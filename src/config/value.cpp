@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
+
+#include "base/error.h"
 
 namespace zebra {
 namespace {
@@ -14,6 +17,24 @@ std::optional<Number> whole_text_as(std::string_view text) {
   Number value{};
   const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
   if (result.ec != std::errc() || result.ptr != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+bool is_variable_name(const std::string& name) {
+  const std::string letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+  return !name.empty() && letters.find(name.front()) != std::string::npos &&
+         name.find_first_not_of(letters + "0123456789") == std::string::npos;
+}
+
+std::string value_of_variable(const std::string& name) {
+  if (!is_variable_name(name)) {
+    throw InputError("${" + name + "} names no environment variable; write $${ for a literal ${");
+  }
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) {
+    throw InputError("environment variable " + name + " is not set; export it, or write $${" +
+                     name + "} for the literal text");
+  }
   return value;
 }
 
@@ -80,6 +101,35 @@ std::optional<std::int64_t> integer_from(std::string_view text) {
 std::optional<double> number_from(std::string_view text) {
   const auto value = whole_text_as<double>(text);
   return value && std::isfinite(*value) ? value : std::nullopt;
+}
+
+std::string expand_variables(const std::string& text) {
+  std::string expanded;
+  for (std::size_t i = 0; i < text.size();) {
+    if (text.compare(i, 3, "$${") == 0) {
+      expanded += "${";
+      i += 3;
+    } else if (text.compare(i, 2, "${") == 0) {
+      const std::size_t end = text.find('}', i);
+      if (end == std::string::npos) {
+        throw InputError("${ without }; write $${ for a literal ${");
+      }
+      expanded += value_of_variable(text.substr(i + 2, end - i - 2));
+      i = end + 1;
+    } else {
+      expanded += text[i++];
+    }
+  }
+  return expanded;
+}
+
+std::string escape_variables(const std::string& text) {
+  std::string escaped;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.compare(i, 2, "${") == 0) escaped += '$';
+    escaped += text[i];
+  }
+  return escaped;
 }
 
 }  // namespace zebra

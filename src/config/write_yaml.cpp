@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "config/fields.h"
 #include "config/load.h"
-#include "config/yaml_text.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {

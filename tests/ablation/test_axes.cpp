@@ -1,7 +1,7 @@
 #include "ablation/axes.h"
 
 #include "base/error.h"
-#include "config/read_yaml.h"
+#include "config/yaml.h"
 #include "support/catch.h"
 
 using namespace zebra;

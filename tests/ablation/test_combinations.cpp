@@ -1,7 +1,7 @@
 #include "ablation/combinations.h"
 
 #include "ablation/base_run_folder.h"
-#include "config/read_yaml.h"
+#include "config/yaml.h"
 #include "support/catch.h"
 
 using namespace zebra;

@@ -1,4 +1,4 @@
-#include "config/aliases.h"
+#include "config/unknown_keys.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "config/environment.h"
+#include "config/value.h"
 
 #include <cstdlib>
 

@@ -1,4 +1,4 @@
-#include "config/initial_model.h"
+#include "config/model_base.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "config/presets.h"
+#include "config/model_base.h"
 
 #include "config/run_file.h"
 #include "support/catch.h"

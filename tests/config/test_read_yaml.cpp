@@ -1,4 +1,4 @@
-#include "config/read_yaml.h"
+#include "config/yaml.h"
 
 #include "base/error.h"
 #include "support/catch.h"

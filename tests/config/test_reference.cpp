@@ -2,7 +2,7 @@
 
 #include "config/catalogue.h"
 #include "config/load.h"
-#include "config/presets.h"
+#include "config/model_base.h"
 #include "support/catch.h"
 
 using namespace zebra;

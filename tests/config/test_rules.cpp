@@ -1,4 +1,4 @@
-#include "config/rules.h"
+#include "config/catalogue.h"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "config/value.h"
 
-#include "config/read_yaml.h"
+#include "config/yaml.h"
 #include "support/catch.h"
 
 using namespace zebra;

@@ -1,12 +1,11 @@
-#include "config/yaml_text.h"
+#include "config/yaml.h"
 
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 
 #include "base/error.h"
-#include "config/environment.h"
-#include "config/read_yaml.h"
+#include "config/value.h"
 #include "support/catch.h"
 
 using namespace zebra;

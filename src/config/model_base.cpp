@@ -1,4 +1,4 @@
-#include "config/initial_model.h"
+#include "config/model_base.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "config/catalogue.h"
-#include "config/environment.h"
-#include "config/read_yaml.h"
+#include "config/value.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {
@@ -79,7 +79,25 @@ Value inherited(Value base, const Value& given) {
   return base;
 }
 
-}  // namespace
+/// The preset's keys below the given ones. An unknown preset is reported where its key is read; the
+/// sizes that it would have given are then not missed.
+Value on_top_of_preset(const Value& given, Report& report) {
+  const Entry* model = given.find("model");
+  const Entry* name = model == nullptr ? nullptr : model->value.find("preset");
+  if (name == nullptr || name->value.kind == Value::Kind::null) return given;
+  const Preset* preset = nullptr;
+  try {
+    preset = find_preset(expand_variables(name->value.scalar));
+  } catch (const InputError&) {
+  }
+  if (preset == nullptr) {
+    report.mark_unsound("model");
+    return given;
+  }
+  Value base = parse_yaml(preset->yaml, "preset " + preset->name, false);
+  merge(base, given);
+  return base;
+}
 
 Value on_top_of_initial_model(const Value& given, Report& report) {
   const Entry* model = given.find("model");
@@ -107,6 +125,57 @@ Value on_top_of_initial_model(const Value& given, Report& report) {
     base.entries.push_back({"model", section->origin, inherited(section->value, model->value)});
   merge(base, given);
   return base;
+}
+
+}  // namespace
+
+const std::vector<Preset>& presets() {
+  static const std::vector<Preset> kPresets = {
+      {"zebra-tiny",
+       "model: {hidden_size: 128, intermediate_size: 352, num_hidden_layers: 6,\n"
+       "        num_attention_heads: 4, num_key_value_heads: 2,\n"
+       "        self_attn_type: mix, layer_group_size: 3, window_size: 64}\n",
+       "Trains on a CPU in minutes (2.2M parameters with 4,096 tokens): for first steps and for "
+       "tests."},
+      {"zebra-125m",
+       "model: {hidden_size: 768, intermediate_size: 2048, num_hidden_layers: 12,\n"
+       "        num_attention_heads: 12,\n"
+       "        self_attn_type: mix, layer_group_size: 4, window_size: 512}\n",
+       "The smallest size at which comparisons of layouts mean something."},
+      {"zebra-350m",
+       "model: {hidden_size: 1024, intermediate_size: 2816, num_hidden_layers: 24,\n"
+       "        num_attention_heads: 16,\n"
+       "        self_attn_type: mix, layer_group_size: 4, window_size: 512}\n",
+       "Fits a single GPU with room for long sequences."},
+      {"zebra-1.3b",
+       "model: {hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 24,\n"
+       "        num_attention_heads: 16,\n"
+       "        self_attn_type: mix, layer_group_size: 4, window_size: 512}\n",
+       "Heads of 128, as in the 7B shape."},
+      {"zebra-7b",
+       "model: {hidden_size: 4096, intermediate_size: 11008, num_hidden_layers: 32,\n"
+       "        num_attention_heads: 32, vocab_size: 32000, rms_norm_eps: 1.0e-5,\n"
+       "        self_attn_type: mix, layer_group_size: 4, window_size: 512}\n",
+       "The shape of Llama-2-7B, and of the published Zebra."},
+  };
+  return kPresets;
+}
+
+std::vector<std::string> preset_names() {
+  std::vector<std::string> names;
+  for (const Preset& preset : presets()) names.push_back(preset.name);
+  return names;
+}
+
+const Preset* find_preset(const std::string& name) {
+  for (const Preset& preset : presets()) {
+    if (preset.name == name) return &preset;
+  }
+  return nullptr;
+}
+
+Value on_top_of_base_model(const Value& given, Report& report) {
+  return on_top_of_initial_model(on_top_of_preset(given, report), report);
 }
 
 }  // namespace zebra

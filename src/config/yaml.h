@@ -14,6 +14,15 @@
 
 namespace zebra {
 
+/// Parses the text of a run file, which must be empty or a map, resolving anchors and `<<`.
+/// `source` names the file in messages; without `has_lines` origins are the source alone (for text
+/// that is no file of the user's). Throws InputError: invalid YAML, keys given twice, more than one
+/// document.
+Value parse_yaml(const std::string& text, const std::string& source, bool has_lines = true);
+
+/// Parses "a.b.c=VALUE", where VALUE is YAML, into nested maps. Throws InputError.
+Value parse_override(const std::string& text);
+
 std::string yaml_text(std::int64_t value);
 std::string yaml_text(double value);
 std::string yaml_text(bool value);
