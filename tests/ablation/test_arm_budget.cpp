@@ -9,34 +9,32 @@ namespace {
 
 // 48 wide, 80 inside, 4 layers GLLL with 7 previous tokens, 6 heads of 8, steps of 12 x 64 tokens.
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return parse_config(
+  return resolve(parse_run_file(
       "run: {dir: r}\n"
       "model: {hidden_size: 48, intermediate_size: 80, num_hidden_layers: 4, "
       "num_attention_heads: 6, window_size: 7}\n"
       "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
       "schedule: {warmup_steps: 3}\n"
       "train: {max_steps: 20, global_batch_size: 12}\n",
-      "run.yaml", overrides);
+      "run.yaml", overrides), 100);
 }
-
-constexpr std::int64_t kVocabulary = 100;
 
 std::int64_t steps_after(Budget budget, const std::vector<std::string>& overrides) {
   Config config = config_with(overrides);
-  match_budget(config, kVocabulary, budget, arm_cost(config_with(), kVocabulary));
+  match_budget(config, budget, arm_cost(config_with()));
   return config.train.max_steps;
 }
 
 std::int64_t size_after(std::int64_t layers) {
   Config config = config_with({"model.num_hidden_layers=" + std::to_string(layers)});
-  match_parameters(config, kVocabulary, arm_cost(config_with(), kVocabulary).parameters);
+  match_parameters(config, arm_cost(config_with()).parameters);
   return config.model.intermediate_size;
 }
 
 }  // namespace
 
 TEST_CASE("The cost of an arm follows from its shape") {
-  const ArmCost cost = arm_cost(config_with({"model.vocab_size=7"}), kVocabulary);
+  const ArmCost cost = arm_cost(config_with());
   // Embedding and head 100 x 48 each; 4 layers of 48 x (144 + 48) and 3 x 48 x 80; 9 norms of 48.
   CHECK(cost.parameters == 9600 + 36864 + 46080 + 432);
   CHECK(cost.steps == 20);
@@ -72,14 +70,14 @@ TEST_CASE("Equal FLOPs give a cheaper arm more steps") {
 TEST_CASE("Warm-ups and decay stay in proportion to the steps") {
   Config config = config_with({"data.sequence_length=16", "schedule.type=wsd",
                                "schedule.decay_steps=5", "schedule.window_warmup_steps=9"});
-  match_budget(config, kVocabulary, Budget::tokens, arm_cost(config_with(), kVocabulary));
+  match_budget(config, Budget::tokens, arm_cost(config_with()));
   CHECK(config.train.max_steps == 80);
   CHECK(config.schedule.warmup_steps == 12);
   CHECK(config.schedule.decay_steps == 20);
   CHECK(config.schedule.window_warmup_steps == 36);
 
   config = config_with({"data.sequence_length=128"});
-  match_budget(config, kVocabulary, Budget::tokens, arm_cost(config_with(), kVocabulary));
+  match_budget(config, Budget::tokens, arm_cost(config_with()));
   CHECK(config.train.max_steps == 10);
   CHECK(config.schedule.warmup_steps == 2);  // 1.5
   CHECK_FALSE(config.schedule.decay_steps.has_value());
@@ -103,10 +101,10 @@ TEST_CASE("A stretched schedule is a valid one, whatever is rounded") {
           Config config = original;
           ArmCost base;
           base.tokens = steps * 12 * 64;
-          match_budget(config, kVocabulary, Budget::tokens, base);
+          match_budget(config, Budget::tokens, base);
           CAPTURE(decay, old_steps, warmup, steps);
           REQUIRE(config.train.max_steps == steps);
-          REQUIRE_NOTHROW(parse_config(to_yaml(config), "stretched"));
+          REQUIRE_NOTHROW(parse_run_file(to_yaml(config), "stretched"));
         }
       }
     }
@@ -122,7 +120,7 @@ TEST_CASE("Equal parameters choose the nearest multiple of 8") {
 
 TEST_CASE("A size that is no multiple of 8 stays where the parameters are equal") {
   Config config = config_with({"model.intermediate_size=81", "model.self_attn_type=full"});
-  match_parameters(config, kVocabulary, arm_cost(config, kVocabulary).parameters);
+  match_parameters(config, arm_cost(config).parameters);
   CHECK(config.model.intermediate_size == 81);
 }
 

@@ -24,7 +24,7 @@ TEST_CASE("A sweep becomes arms in groups of seeds") {
   CHECK(arm.group == "layer_group_size-2_small");
   CHECK(arm.seed == 2);
   CHECK(arm.config.run.seed == 2);
-  CHECK(arm.config.model.attention_pattern == "GLGL");
+  CHECK(pattern_of(arm.config.model.layers) == "GLGL");
   CHECK(arm.config.data.sequence_length == 48);
   CHECK(arm.config.run.dir == folder / "out/arms/layer_group_size-2_small_seed-2");
   CHECK(arm.cost.tokens == 20 * 12 * 48);

@@ -70,13 +70,5 @@ TEST_CASE("a block computed again counts with what the blocks before it keep") {
   REQUIRE(last_again > kept + head);
 }
 
-TEST_CASE("layers that are computed again") {
-  REQUIRE_FALSE(is_recomputed(ActivationCheckpointing::none, 0));
-  REQUIRE(is_recomputed(ActivationCheckpointing::full, 1));
-  REQUIRE(is_recomputed(ActivationCheckpointing::selective, 1));
-  REQUIRE(is_recomputed(ActivationCheckpointing::every_2, 0));
-  REQUIRE_FALSE(is_recomputed(ActivationCheckpointing::every_2, 1));
-}
-
 }  // namespace
 }  // namespace zebra
