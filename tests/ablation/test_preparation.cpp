@@ -22,7 +22,8 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   const auto& arm = queue[0];
   REQUIRE(arm.name == "window_size-5_seed-1");
   REQUIRE(arm.steps == 20);
-  REQUIRE(differences(resolve(load_run_file({arm.paths.run_file}, {})), ablation.arms[0].config).empty());
+  REQUIRE(differences(resolve(load_run_file({arm.paths.run_file}, {})), ablation.arms[0].config)
+              .empty());
   REQUIRE(arm.commands.train ==
           std::vector<std::string>{"/a/zebra", "train", arm.paths.run_file.string()});
   const auto recall = join(arm.commands.recall, " ");

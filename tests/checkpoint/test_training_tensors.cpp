@@ -88,12 +88,13 @@ struct State {
 
 CheckpointContent content_of(const State& state, const TestRank& own,
                              const TemporaryFolder& folder) {
-  const auto config =
-      resolve(parse_run_file("run: {dir: " + folder.path().string() +
-                       "}\nmodel: {preset: zebra-tiny}\n"
-                       "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-                       "train: {max_steps: 3, global_batch_size: 2}\n",
-                   "c.yaml"), 300);
+  const auto config = resolve(
+      parse_run_file("run: {dir: " + folder.path().string() +
+                         "}\nmodel: {preset: zebra-tiny}\n"
+                         "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                         "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml"),
+      300);
   return {3,
           config,
           folder / "tok.model",

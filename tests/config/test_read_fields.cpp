@@ -114,7 +114,8 @@ TEST_CASE("Environment variables are expanded in every kind of value") {
 }
 
 TEST_CASE("Lists of sources are read, and refused element by element") {
-  const RunFile config = config_with({"data.train=[{path: a, weight: 3}, {weight: 0.25, path: b}]"});
+  const RunFile config =
+      config_with({"data.train=[{path: a, weight: 3}, {weight: 0.25, path: b}]"});
   REQUIRE(config.data.train.size() == 2);
   CHECK(config.data.train[0].weight == 3.0);
   CHECK(config.data.train[1].weight == 0.25);

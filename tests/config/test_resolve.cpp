@@ -53,7 +53,7 @@ TEST_CASE("A pattern repeats, is cut to the layers, and overrides the short form
   CHECK(pattern_for(5, {"model.attention_pattern=G"}) == "GGGGG");
   CHECK(pattern_for(3, {"model.attention_pattern=LGL"}) == "LGL");
   CHECK(pattern_for(4, {"model.attention_pattern=LG", "model.self_attn_type=full",
-                       "model.layer_group_size=3"}) == "LGLG");
+                        "model.layer_group_size=3"}) == "LGLG");
 }
 
 TEST_CASE("Patterns that mean nothing are refused") {

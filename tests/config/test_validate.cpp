@@ -133,7 +133,7 @@ TEST_CASE("Scaled positions need what their kind needs") {
                Contains("model.rope_scaling.original_max_position_embeddings: missing, but the "
                         "type is dynamic or yarn"));
     const RunFile config = config_with({set, "model.rope_scaling.factor=4",
-                                       "model.rope_scaling.original_max_position_embeddings=16"});
+                                        "model.rope_scaling.original_max_position_embeddings=16"});
     CHECK(config.model.rope_scaling.original_max_position_embeddings == 16);
     CHECK(config.model.rope_scaling.factor == 4.0);
   }

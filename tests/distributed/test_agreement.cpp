@@ -15,11 +15,12 @@ namespace {
 using namespace zebra::testing;
 
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return resolve(parse_run_file(
-      "run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
-      "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-      "train: {max_steps: 3, global_batch_size: 2}\n",
-      "c.yaml", overrides), 300);
+  return resolve(
+      parse_run_file("run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
+                     "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                     "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml", overrides),
+      300);
 }
 
 // What agree() throws on each rank; "" where nothing.

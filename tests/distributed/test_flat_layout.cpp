@@ -121,7 +121,8 @@ TEST_CASE("backward adds into the flat float32 gradients, over several passes") 
 
 TEST_CASE("many small bfloat16 gradients are not lost") {
   auto weight = torch::zeros({64}).set_requires_grad(true);
-  const Adopted unit({"one", {{{"w", ParameterRole::head, {0.0, 0.02}, {{"w", {64}}}}, weight}}}, torch::kBFloat16, 1);
+  const Adopted unit({"one", {{{"w", ParameterRole::head, {0.0, 0.02}, {{"w", {64}}}}, weight}}},
+                     torch::kBFloat16, 1);
   for (int pass = 0; pass < 1000; ++pass) weight.sum().backward();
   REQUIRE(unit.gradients[0].item<float>() == 1000.0F);
 }

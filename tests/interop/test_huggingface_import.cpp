@@ -163,7 +163,8 @@ TEST_CASE("an import is a checkpoint that loads with the very weights") {
   for (const auto& unit : loaded.model->units()) {
     for (const auto& parameter : unit.parameters) {
       std::vector<torch::Tensor> parts;
-      for (const auto& part : parameter.spec.parts) parts.push_back(weights.at(part.name).flatten());
+      for (const auto& part : parameter.spec.parts)
+        parts.push_back(weights.at(part.name).flatten());
       REQUIRE(same_bits(parameter.tensor.detach().flatten(), torch::cat(parts)));
       parameters += parameter.tensor.numel();
     }

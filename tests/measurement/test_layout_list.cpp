@@ -10,7 +10,8 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-std::vector<std::string> patterns(const Names& names, const ModelConfig& shape, bool has_window = true) {
+std::vector<std::string> patterns(const Names& names, const ModelConfig& shape,
+                                  bool has_window = true) {
   Problems problems;
   std::vector<std::string> result;
   for (const auto& layout : named_layouts(names, shape, has_window, problems)) {

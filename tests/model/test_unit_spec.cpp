@@ -97,8 +97,8 @@ TEST_CASE("a block on its own has the paths of its own module and the same names
 }
 
 TEST_CASE("a model has exactly the parameters of the list") {
-  const auto config = model_with(GENERATE(true, false), GENERATE(true, false),
-                                 GENERATE(true, false));
+  const auto config =
+      model_with(GENERATE(true, false), GENERATE(true, false), GENERATE(true, false));
   std::map<std::string, Shape> listed, registered;
   std::int64_t elements = 0;
   for (const auto& unit : unit_specs(config)) {
@@ -107,7 +107,8 @@ TEST_CASE("a model has exactly the parameters of the list") {
       elements += parameter.numel();
     }
   }
-  const ZebraModel model(config, GENERATE(ParameterMemory::allocated, ParameterMemory::placeholder));
+  const ZebraModel model(config,
+                         GENERATE(ParameterMemory::allocated, ParameterMemory::placeholder));
   std::int64_t registered_elements = 0;
   for (const auto& item : model->named_parameters()) {
     registered[item.key()] = item.value().sizes().vec();
