@@ -102,16 +102,18 @@ TEST_CASE("Parameters are made equal before FLOPs are") {
 }
 
 TEST_CASE("The vocabulary is asked for, per arm") {
-  const BaseRunFolder folder;
-  const auto vocabulary = [](const Config& config) {
-    return config.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
+  std::string base = kBaseRun;
+  base.replace(base.find("vocab_size: 100, "), 17, "");
+  const BaseRunFolder folder(base);
+  const auto vocabulary = [](const RunFile& file) {
+    return file.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
   };
   const auto arms = parse_ablation(folder.text("axes: {data.tokenizer: [tok.model, big.model]}\n"),
                                    "sweep.yaml", vocabulary)
                         .arms;
   CHECK(arms.at(0).cost.parameters == 92976);
   CHECK(arms.at(1).cost.parameters == 92976 + 2 * 900 * 48);
-  const auto unknown = [](const Config&) -> std::int64_t { throw InputError("no tokenizer"); };
+  const auto unknown = [](const RunFile&) -> std::int64_t { throw InputError("no tokenizer"); };
   CHECK_THROWS_WITH(
       parse_ablation(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
       "arm window_size-1_seed-4: no tokenizer (and 1 more arm)");
