@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "config/model_config.h"
 
-// How long training and generation take by the analytic cost of a model (model/cost.h) and the
+// How long training and generation take by the analytic cost of a model (plan/model_cost.h) and the
 // rates that a machine was measured to reach. All times are in seconds.
 
 namespace zebra {

@@ -54,7 +54,7 @@ class BaseRunFolder {
     return "accepted";
   }
 
-  static std::int64_t vocabulary(const Config& config) { return config.model.vocab_size.value(); }
+  static std::int64_t vocabulary(const RunFile& file) { return file.model.vocab_size.value(); }
 
  private:
   std::string without_folder(std::string message) const {

@@ -200,7 +200,7 @@ TEST_CASE("An arm's run has the base's keys, the settings, and a folder of its o
   const SweepFile sweep = sweep_of(
       folder, "arms: {a: {model.window_size: 3, optimizer.betas: [0.8, 0.9], run.device: cpu}}\n");
   Problems problems;
-  const Config config = load_arm(sweep, combinations_of(sweep.grid, "4", problems).at(0));
+  const RunFile config = load_arm(sweep, combinations_of(sweep.grid, "4", problems).at(0));
   CHECK(config.model.hidden_size == 48);
   CHECK(config.model.window_size == 3);
   CHECK(config.optimizer.betas == std::array<double, 2>{0.8, 0.9});

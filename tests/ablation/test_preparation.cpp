@@ -25,7 +25,8 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   const auto& arm = queue[0];
   REQUIRE(arm.name == "window_size-5_seed-1");
   REQUIRE(arm.steps == 20);
-  REQUIRE(differences(load_config({arm.paths.run_file}, {}), sweep.arms[0].config).empty());
+  REQUIRE(differences(resolve(load_run_file({arm.paths.run_file}, {})), sweep.arms[0].config)
+              .empty());
   REQUIRE(arm.commands.train ==
           std::vector<std::string>{"/a/zebra", "train", arm.paths.run_file.string()});
   const auto recall = join(arm.commands.recall, " ");

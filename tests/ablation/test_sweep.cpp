@@ -14,14 +14,14 @@ namespace {
 
 // 48 wide, 80 inside, 4 layers GLLL with 7 previous tokens, 6 heads of 8, steps of 12 x 64 tokens.
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return parse_config(
+  return resolve(parse_run_file(
       "run: {dir: r}\n"
       "model: {hidden_size: 48, intermediate_size: 80, num_hidden_layers: 4, "
       "num_attention_heads: 6, vocab_size: 100, window_size: 7}\n"
       "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
       "schedule: {warmup_steps: 3}\n"
       "train: {max_steps: 20, global_batch_size: 12}\n",
-      "run.yaml", overrides);
+      "run.yaml", overrides));
 }
 
 std::int64_t steps_after(Budget budget, const std::vector<std::string>& overrides) {
@@ -53,7 +53,7 @@ TEST_CASE("A sweep becomes arms in groups of seeds") {
   CHECK(arm.group == "layer_group_size-2_small");
   CHECK(arm.seed == 2);
   CHECK(arm.config.run.seed == 2);
-  CHECK(arm.config.model.attention_pattern == "GLGL");
+  CHECK(pattern_of(arm.config.model.layers) == "GLGL");
   CHECK(arm.config.data.sequence_length == 48);
   CHECK(arm.config.run.dir == folder / "out/arms/layer_group_size-2_small_seed-2");
   CHECK(arm.cost.tokens == 20 * 12 * 48);
@@ -131,16 +131,18 @@ TEST_CASE("Parameters are made equal before FLOPs are") {
 }
 
 TEST_CASE("The vocabulary is asked for, per arm") {
-  const BaseRunFolder folder;
-  const auto vocabulary = [](const Config& config) {
-    return config.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
+  std::string base = kBaseRun;
+  base.replace(base.find("vocab_size: 100, "), 17, "");
+  const BaseRunFolder folder(base);
+  const auto vocabulary = [](const RunFile& file) {
+    return file.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
   };
   const auto arms = parse_sweep(folder.text("axes: {data.tokenizer: [tok.model, big.model]}\n"),
                                 "sweep.yaml", vocabulary)
                         .arms;
   CHECK(arms.at(0).cost.parameters == 92976);
   CHECK(arms.at(1).cost.parameters == 92976 + 2 * 900 * 48);
-  const auto unknown = [](const Config&) -> std::int64_t { throw InputError("no tokenizer"); };
+  const auto unknown = [](const RunFile&) -> std::int64_t { throw InputError("no tokenizer"); };
   CHECK_THROWS_WITH(
       parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
       "arm window_size-1_seed-4: no tokenizer (and 1 more arm)");
@@ -373,7 +375,7 @@ TEST_CASE("A stretched schedule is a valid one, whatever is rounded") {
           match_budget(config, Budget::tokens, base);
           CAPTURE(decay, old_steps, warmup, steps);
           REQUIRE(config.train.max_steps == steps);
-          REQUIRE_NOTHROW(parse_config(to_yaml(config), "stretched"));
+          REQUIRE_NOTHROW(parse_run_file(to_yaml(config), "stretched"));
         }
       }
     }

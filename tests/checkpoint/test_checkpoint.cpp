@@ -17,11 +17,13 @@ namespace {
 using namespace zebra::testing;
 
 Config config_for(const TemporaryFolder& folder) {
-  return parse_config("run: {dir: " + folder.path().string() +
-                          "/run}\nmodel: {preset: zebra-tiny}\n"
-                          "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-                          "train: {max_steps: 3, global_batch_size: 2}\n",
-                      "c.yaml");
+  return resolve(
+      parse_run_file("run: {dir: " + folder.path().string() +
+                         "/run}\nmodel: {preset: zebra-tiny}\n"
+                         "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                         "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml"),
+      300);
 }
 
 // A training state with known numbers everywhere, on one rank or as one rank's part of it.

@@ -36,12 +36,13 @@ std::vector<SplitTensor> tensors() {
 
 // What rank 0 or 1 writes.
 CheckpointContent content_of(int rank, const TemporaryFolder& folder) {
-  const auto config =
-      parse_config("run: {dir: " + (folder / "run").string() +
-                       "}\nmodel: {preset: zebra-tiny}\n"
-                       "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-                       "train: {max_steps: 3, global_batch_size: 2}\n",
-                   "c.yaml");
+  const auto config = resolve(
+      parse_run_file("run: {dir: " + (folder / "run").string() +
+                         "}\nmodel: {preset: zebra-tiny}\n"
+                         "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                         "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml"),
+      300);
   CheckpointContent content{
       7, config, folder / "tok.model", {{"step", 7}, {"seconds", 1.25}, {"tokens", 896}}, {}};
   for (const std::string group : kGroups) {

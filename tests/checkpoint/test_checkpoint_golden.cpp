@@ -51,7 +51,7 @@ TEST_CASE("the checkpoint of format version 1 is whole and loads to the bit") {
 TEST_CASE("the configuration of format version 1 loads where no path of it exists") {
   const auto config = Checkpoint(kCheckpoint).config();
   REQUIRE_FALSE(std::filesystem::exists(config.run.dir));
-  REQUIRE(config.model.attention_pattern == "GL");
+  REQUIRE(pattern_of(config.model.layers) == "GL");
   REQUIRE(config.model.hidden_size == 16);
   REQUIRE(config.model.vocab_size == 300);
   REQUIRE(config.data.tokenizer == kCheckpoint / "tokenizer.model");

@@ -16,10 +16,12 @@ const NamedTensor kTensor = {"weight", {3, 1000}};
 CheckpointContent content_of(const TemporaryFolder& folder, std::int64_t step,
                              const torch::Tensor& values) {
   return {step,
-          parse_config("run: {dir: r}\nmodel: {preset: zebra-tiny}\n"
-                       "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-                       "train: {max_steps: 3, global_batch_size: 2}\n",
-                       "c.yaml"),
+          resolve(parse_run_file(
+                      "run: {dir: r}\nmodel: {preset: zebra-tiny}\n"
+                      "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                      "train: {max_steps: 3, global_batch_size: 2}\n",
+                      "c.yaml"),
+                  300),
           folder / "tok.model",
           {{"step", step}},
           {{"weights", {{kTensor, 0, values}}}}};

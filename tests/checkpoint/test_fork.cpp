@@ -33,7 +33,7 @@ struct Origin {
 
   explicit Origin(const std::vector<std::string>& overrides = {},
                   const std::vector<std::string>& groups = {"weights", "exp_avg", "exp_avg_sq"},
-                  const std::optional<std::filesystem::path>& init_from = std::nullopt) {
+                  const std::filesystem::path& init_from = {}) {
     make_data();
     Config config = tiny_run(folder, overrides);
     config.model.init_from = init_from;
@@ -111,7 +111,7 @@ TEST_CASE("a fork is a whole run of its own, and the original stays as it was") 
   const auto run = origin.folder / "fork";
   REQUIRE(list_checkpoints(run).size() == 1);
   REQUIRE(checkpoint_faults(origin.forked()).empty());
-  const auto config = load_config({run / "config.yaml"}, {});
+  const auto config = resolve(load_run_file({run / "config.yaml"}, {}));
   REQUIRE(config.run.dir == run);
   REQUIRE(config.run.name == "fork");
   REQUIRE(config.data.tokenizer == run / "tokenizer.model");
@@ -183,7 +183,7 @@ std::map<std::string, std::vector<std::int64_t>> tensors_of(const ModelConfig& m
   std::map<std::string, std::vector<std::int64_t>> tensors;
   for (const auto& unit : ZebraModel(model, ParameterMemory::placeholder)->units())
     for (const auto& parameter : unit.parameters)
-      for (const auto& part : parameter.parts) tensors[part.name] = part.shape;
+      for (const auto& part : parameter.spec.parts) tensors[part.name] = part.shape;
   return tensors;
 }
 
@@ -220,7 +220,7 @@ TEST_CASE("just what would change the model's tensors is refused") {
   for (const auto& change : kModelChanges) {
     const auto override = "model={" + change + "}";
     INFO(override << (sinks ? " with sinks" : ""));
-    const auto changed = load_config({origin.checkpoint / "config.yaml"}, {override});
+    const auto changed = resolve(load_run_file({origin.checkpoint / "config.yaml"}, {override}));
     if (tensors_of(changed.model) == saved) {
       REQUIRE_NOTHROW(origin.plan({override}));
     } else {
@@ -266,7 +266,7 @@ TEST_CASE("all that must not change is reported at once") {
 TEST_CASE("a short form of the layout gets its way over the resolved pattern") {
   const Origin origin;
   const auto pattern = [&](const std::vector<std::string>& overrides) {
-    return origin.plan(overrides).config.model.attention_pattern.value();
+    return pattern_of(origin.plan(overrides).config.model.layers);
   };
   REQUIRE(pattern({}) == "GLG");
   REQUIRE(pattern({"model.layer_group_size=3"}) == "GLL");
@@ -313,7 +313,7 @@ TEST_CASE("a run that appears while it is written is not overwritten") {
 TEST_CASE("where the weights of the original once came from is no matter") {
   const Origin origin({}, {"weights", "exp_avg", "exp_avg_sq"}, "/long/gone");
   const auto fork = origin.plan({"model.layer_group_size=3"});
-  REQUIRE_FALSE(fork.config.model.init_from.has_value());
+  REQUIRE(fork.config.model.init_from.empty());
   REQUIRE(keys_of(fork.changes) == std::vector<std::string>{"model.attention_pattern"});
 }
 

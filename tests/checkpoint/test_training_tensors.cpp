@@ -88,12 +88,13 @@ struct State {
 
 CheckpointContent content_of(const State& state, const TestRank& own,
                              const TemporaryFolder& folder) {
-  const auto config =
-      parse_config("run: {dir: " + folder.path().string() +
-                       "}\nmodel: {preset: zebra-tiny}\n"
-                       "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-                       "train: {max_steps: 3, global_batch_size: 2}\n",
-                   "c.yaml");
+  const auto config = resolve(
+      parse_run_file("run: {dir: " + folder.path().string() +
+                         "}\nmodel: {preset: zebra-tiny}\n"
+                         "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                         "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml"),
+      300);
   return {3,
           config,
           folder / "tok.model",
@@ -144,7 +145,7 @@ TEST_CASE("every element is stored once, and the ranks share the work") {
   const auto units = ZebraModel(small_model())->units();
   for (const auto& unit : units) {
     for (const auto& parameter : unit.parameters) {
-      for (const auto& tensor : parameter.parts) {
+      for (const auto& tensor : parameter.spec.parts) {
         INFO(tensor.name);
         const auto& record = manifest.tensors.at(tensor.name);
         REQUIRE(record.shape == tensor.shape);

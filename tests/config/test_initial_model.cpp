@@ -25,7 +25,7 @@ class OriginRun {
                       "model.attention_pattern=LGLLG", "model.num_key_value_heads=3",
                       "model.vocab_size=301", "model.rms_norm_eps=1e-4", "model.rope_theta=777",
                       "model.qk_norm=true", "model.tie_word_embeddings=true"});
-    Config config = config_with(overrides);
+    RunFile config = config_with(overrides);
     config.model.init_from = "/gone";
     write_text(path() / "config.yaml", to_yaml(config));
   }
@@ -42,12 +42,12 @@ const std::string kAdaptation =
     "data: {tokenizer: tok.model, train: [{path: data/a}], sequence_length: 33}\n"
     "train: {max_steps: 21, global_batch_size: 12}\n";
 
-Config started_from(const std::string& path, std::vector<std::string> overrides = {}) {
+RunFile started_from(const std::string& path, std::vector<std::string> overrides = {}) {
   overrides.insert(overrides.begin(), "model.init_from=" + path);
   return parse_run_file(kAdaptation, "run.yaml", overrides);
 }
 
-Config started_from(const OriginRun& origin, const std::vector<std::string>& overrides = {}) {
+RunFile started_from(const OriginRun& origin, const std::vector<std::string>& overrides = {}) {
   return started_from(origin.path().string(), overrides);
 }
 
@@ -60,7 +60,7 @@ std::string refusal_from(const std::string& path, std::vector<std::string> overr
 
 TEST_CASE("Shape, layout and positions are the origin's, and nothing else is") {
   const OriginRun origin;
-  const Config config = started_from(origin);
+  const RunFile config = started_from(origin);
   const ModelSection& model = config.model;
   CHECK(model.init_from == origin.path());
   CHECK(model.hidden_size == 48);
@@ -87,12 +87,12 @@ TEST_CASE("Keys beside init_from win, wherever each is written") {
   CHECK(started_from(origin, {"model.rms_norm_eps=1e-6"}).model.rms_norm_eps == 1e-6);
   const std::string model =
       "model: {rms_norm_eps: 1.0e-6, init_from: " + origin.path().string() + ", qk_norm: false}\n";
-  const Config config = parse_run_file(kAdaptation + model, "run.yaml", {"model.rope_theta=5"});
+  const RunFile config = parse_run_file(kAdaptation + model, "run.yaml", {"model.rope_theta=5"});
   CHECK(config.model.rms_norm_eps == 1e-6);
   CHECK_FALSE(config.model.qk_norm);
   CHECK(config.model.rope_theta == 5.0);
   CHECK(config.model.hidden_size == 48);
-  const Config without = parse_run_file(
+  const RunFile without = parse_run_file(
       kRunFile, "run.yaml", {"model.init_from=" + origin.path().string(), "model.init_from="});
   CHECK_FALSE(without.model.init_from);
   CHECK_FALSE(without.model.qk_norm);
@@ -124,20 +124,20 @@ TEST_CASE("A layout with windows needs one where the origin has none") {
 
 TEST_CASE("Under rope_scaling the origin's longest sequence is the original one") {
   const OriginRun origin;
-  const Config config = started_from(
+  const RunFile config = started_from(
       origin, {"model.rope_scaling={type: yarn, factor: 4}", "data.sequence_length=160"});
   CHECK(config.model.rope_scaling.type == RopeScaling::yarn);
   CHECK(config.model.rope_scaling.factor == 4.0);
   CHECK(config.model.rope_scaling.original_max_position_embeddings == 40);
   CHECK(config.model.max_position_embeddings == 160);
 
-  const Config given = started_from(
+  const RunFile given = started_from(
       origin, {"model.rope_scaling={type: dynamic, original_max_position_embeddings: 20}",
                "model.max_position_embeddings=99"});
   CHECK(given.model.rope_scaling.original_max_position_embeddings == 20);
   CHECK(given.model.max_position_embeddings == 99);
 
-  const Config by_key =
+  const RunFile by_key =
       started_from(origin, {"model.rope_scaling.type=linear", "model.rope_scaling.factor=3"});
   CHECK(by_key.model.rope_scaling.original_max_position_embeddings == 40);
   CHECK(by_key.model.max_position_embeddings == 33);
@@ -149,7 +149,7 @@ TEST_CASE("A model that was stretched before keeps its first length as the origi
        "beta_fast: 16}"});
   CHECK(started_from(origin).model.rope_scaling.original_max_position_embeddings == 20);
   CHECK(started_from(origin).model.max_position_embeddings == 40);
-  const Config config =
+  const RunFile config =
       started_from(origin, {"model.rope_scaling.factor=8", "data.sequence_length=160"});
   CHECK(config.model.rope_scaling.type == RopeScaling::yarn);
   CHECK(config.model.rope_scaling.beta_fast == 16.0);
@@ -205,7 +205,7 @@ TEST_CASE("A resolved file needs its origin no more, and is the same without it"
                  "data.sequence_length=80"}));
     CHECK(to_yaml(parse_run_file(resolved, "config.yaml")) == resolved);
   }
-  const Config config = parse_run_file(resolved, "config.yaml");
+  const RunFile config = parse_run_file(resolved, "config.yaml");
   CHECK(to_yaml(config) == resolved);
   CHECK(config.model.attention_pattern == "GLLGL");
   CHECK(config.model.rope_scaling.original_max_position_embeddings == 40);

@@ -51,7 +51,7 @@ logging: {every_steps: 1}
 }  // namespace
 
 TEST_CASE("The contract's run file is read to the last key") {
-  const Config config = parse_run_file(kContract, "run.yaml");
+  const RunFile config = parse_run_file(kContract, "run.yaml");
   const auto here = std::filesystem::current_path();
   CHECK(config.run.name == "tiny");
   CHECK(config.run.dir == here / "runs/tiny");
@@ -106,7 +106,7 @@ TEST_CASE(
   CHECK(load_run_file({base}, {}).train.max_steps == 50);
   CHECK(load_run_file({base, over}, {}).train.max_steps == 60);
   CHECK(load_run_file({over, base}, {}).train.max_steps == 50);
-  const Config config = load_run_file({base, over, last}, {"optimizer.lr=5", "optimizer.lr=6"});
+  const RunFile config = load_run_file({base, over, last}, {"optimizer.lr=5", "optimizer.lr=6"});
   CHECK(config.train.max_steps == 70);
   CHECK(config.train.grad_clip == 2.0);
   CHECK(config.train.global_batch_size == 8);
@@ -159,7 +159,7 @@ TEST_CASE("What cannot be read or parsed is told together") {
 }
 
 TEST_CASE("Top-level x- keys hold anchors and are ignored") {
-  const Config config = parse_run_file(
+  const RunFile config = parse_run_file(
       "x-small: &small {hidden_size: 32, intermediate_size: 64}\n"
       "x-anything: [1, {two: 3}]\n"
       "run: {dir: r}\n"

@@ -73,7 +73,7 @@ TEST_CASE("Choices are refused with all of them, and the nearest") {
 }
 
 TEST_CASE("The betas are two numbers below one") {
-  const Config config = config_with({"optimizer.betas=[0, 0.999]"});
+  const RunFile config = config_with({"optimizer.betas=[0, 0.999]"});
   CHECK(config.optimizer.betas == std::array<double, 2>{0.0, 0.999});
   for (const std::string text : {"0.9", "[0.9]", "[0.9, 0.95, 0.99]", "{a: 1}"}) {
     CHECK(complaint("optimizer.betas=" + text) ==
@@ -101,7 +101,7 @@ TEST_CASE("Environment variables are expanded in every kind of value") {
   ::setenv("ZEBRA_TEST_DATA", "/corpora", 1);
   ::setenv("ZEBRA_TEST_STEPS", "44", 1);
   ::unsetenv("ZEBRA_TEST_NONE");
-  const Config config =
+  const RunFile config =
       config_with({"data.train=[{path: \"${ZEBRA_TEST_DATA}/books\"}]",
                    "train.max_steps=${ZEBRA_TEST_STEPS}", "run.name=at-${ZEBRA_TEST_STEPS}-$${X}"});
   CHECK(config.data.train.at(0).path == "/corpora/books");
@@ -115,7 +115,8 @@ TEST_CASE("Environment variables are expanded in every kind of value") {
 }
 
 TEST_CASE("Lists of sources are read, and refused element by element") {
-  const Config config = config_with({"data.train=[{path: a, weight: 3}, {weight: 0.25, path: b}]"});
+  const RunFile config =
+      config_with({"data.train=[{path: a, weight: 3}, {weight: 0.25, path: b}]"});
   REQUIRE(config.data.train.size() == 2);
   CHECK(config.data.train[0].weight == 3.0);
   CHECK(config.data.train[1].weight == 0.25);

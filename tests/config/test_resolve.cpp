@@ -10,7 +10,7 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-std::string pattern_of(int layers, std::vector<std::string> overrides) {
+std::string pattern_for(int layers, std::vector<std::string> overrides) {
   overrides.push_back("model.num_hidden_layers=" + std::to_string(layers));
   return *config_with(overrides).model.attention_pattern;
 }
@@ -19,27 +19,27 @@ std::string pattern_of(int layers, std::vector<std::string> overrides) {
 
 TEST_CASE("The layout follows from the short forms") {
   // Group 4 and the first layer by default.
-  CHECK(pattern_of(5, {}) == "GLLLG");
-  CHECK(pattern_of(8, {"model.self_attn_type=mix"}) == "GLLLGLLL");
-  CHECK(pattern_of(7, {"model.layer_group_size=3"}) == "GLLGLLG");
-  CHECK(pattern_of(7, {"model.layer_group_size=3", "model.global_layer=first"}) == "GLLGLLG");
-  CHECK(pattern_of(7, {"model.layer_group_size=3", "model.global_layer=last"}) == "LLGLLGL");
-  CHECK(pattern_of(6, {"model.layer_group_size=2", "model.global_layer=last"}) == "LGLGLG");
-  CHECK(pattern_of(5, {"model.layer_group_size=1"}) == "GGGGG");
-  CHECK(pattern_of(5, {"model.layer_group_size=1", "model.global_layer=last"}) == "GGGGG");
-  CHECK(pattern_of(3, {"model.layer_group_size=9"}) == "GLL");
-  CHECK(pattern_of(3, {"model.layer_group_size=9", "model.global_layer=last"}) == "LLL");
-  CHECK(pattern_of(1, {}) == "G");
-  CHECK(pattern_of(5, {"model.self_attn_type=full", "model.layer_group_size=2"}) == "GGGGG");
-  CHECK(pattern_of(4, {"model.self_attn_type=local"}) == "LLLL");
+  CHECK(pattern_for(5, {}) == "GLLLG");
+  CHECK(pattern_for(8, {"model.self_attn_type=mix"}) == "GLLLGLLL");
+  CHECK(pattern_for(7, {"model.layer_group_size=3"}) == "GLLGLLG");
+  CHECK(pattern_for(7, {"model.layer_group_size=3", "model.global_layer=first"}) == "GLLGLLG");
+  CHECK(pattern_for(7, {"model.layer_group_size=3", "model.global_layer=last"}) == "LLGLLGL");
+  CHECK(pattern_for(6, {"model.layer_group_size=2", "model.global_layer=last"}) == "LGLGLG");
+  CHECK(pattern_for(5, {"model.layer_group_size=1"}) == "GGGGG");
+  CHECK(pattern_for(5, {"model.layer_group_size=1", "model.global_layer=last"}) == "GGGGG");
+  CHECK(pattern_for(3, {"model.layer_group_size=9"}) == "GLL");
+  CHECK(pattern_for(3, {"model.layer_group_size=9", "model.global_layer=last"}) == "LLL");
+  CHECK(pattern_for(1, {}) == "G");
+  CHECK(pattern_for(5, {"model.self_attn_type=full", "model.layer_group_size=2"}) == "GGGGG");
+  CHECK(pattern_for(4, {"model.self_attn_type=local"}) == "LLLL");
 }
 
 TEST_CASE("The number of global layers is ceil(n / L) first, floor(n / L) last") {
   for (int layers = 1; layers <= 13; ++layers) {
     for (int group = 1; group <= 15; ++group) {
       const std::string size = "model.layer_group_size=" + std::to_string(group);
-      const std::string first = pattern_of(layers, {size});
-      const std::string last = pattern_of(layers, {size, "model.global_layer=last"});
+      const std::string first = pattern_for(layers, {size});
+      const std::string last = pattern_for(layers, {size, "model.global_layer=last"});
       CHECK(std::count(first.begin(), first.end(), 'G') == (layers + group - 1) / group);
       CHECK(std::count(last.begin(), last.end(), 'G') == layers / group);
       CHECK(first.front() == 'G');
@@ -48,12 +48,12 @@ TEST_CASE("The number of global layers is ceil(n / L) first, floor(n / L) last")
 }
 
 TEST_CASE("A pattern repeats, is cut to the layers, and overrides the short forms") {
-  CHECK(pattern_of(8, {"model.attention_pattern=GLLL"}) == "GLLLGLLL");
-  CHECK(pattern_of(7, {"model.attention_pattern=LLG"}) == "LLGLLGL");
-  CHECK(pattern_of(5, {"model.attention_pattern=G"}) == "GGGGG");
-  CHECK(pattern_of(3, {"model.attention_pattern=LGL"}) == "LGL");
-  CHECK(pattern_of(4, {"model.attention_pattern=LG", "model.self_attn_type=full",
-                       "model.layer_group_size=3"}) == "LGLG");
+  CHECK(pattern_for(8, {"model.attention_pattern=GLLL"}) == "GLLLGLLL");
+  CHECK(pattern_for(7, {"model.attention_pattern=LLG"}) == "LLGLLGL");
+  CHECK(pattern_for(5, {"model.attention_pattern=G"}) == "GGGGG");
+  CHECK(pattern_for(3, {"model.attention_pattern=LGL"}) == "LGL");
+  CHECK(pattern_for(4, {"model.attention_pattern=LG", "model.self_attn_type=full",
+                        "model.layer_group_size=3"}) == "LGLG");
 }
 
 TEST_CASE("Patterns that mean nothing are refused") {
@@ -70,12 +70,12 @@ TEST_CASE("Patterns that mean nothing are refused") {
 
 TEST_CASE("Layers forced global are so in every layout") {
   const std::string last = "model.always_global=last", both = "model.always_global=both";
-  CHECK(pattern_of(5, {"model.layer_group_size=3", "model.always_global=none"}) == "GLLGL");
-  CHECK(pattern_of(5, {"model.layer_group_size=3", last}) == "GLLGG");
-  CHECK(pattern_of(5, {"model.self_attn_type=local", "model.always_global=first"}) == "GLLLL");
-  CHECK(pattern_of(5, {"model.self_attn_type=local", both}) == "GLLLG");
-  CHECK(pattern_of(5, {"model.attention_pattern=LLG", both}) == "GLGLG");
-  CHECK(pattern_of(1, {"model.self_attn_type=local", last}) == "G");
+  CHECK(pattern_for(5, {"model.layer_group_size=3", "model.always_global=none"}) == "GLLGL");
+  CHECK(pattern_for(5, {"model.layer_group_size=3", last}) == "GLLGG");
+  CHECK(pattern_for(5, {"model.self_attn_type=local", "model.always_global=first"}) == "GLLLL");
+  CHECK(pattern_for(5, {"model.self_attn_type=local", both}) == "GLLLG");
+  CHECK(pattern_for(5, {"model.attention_pattern=LLG", both}) == "GLGLG");
+  CHECK(pattern_for(1, {"model.self_attn_type=local", last}) == "G");
 }
 
 TEST_CASE("Short forms and the preset are gone after resolution") {
@@ -91,7 +91,7 @@ TEST_CASE("Short forms and the preset are gone after resolution") {
 }
 
 TEST_CASE("Absent sizes follow from others, given ones stay") {
-  const Config derived = config_with({});
+  const RunFile derived = config_with({});
   CHECK(derived.model.num_key_value_heads == 6);
   CHECK(derived.model.head_dim == 8);
   CHECK(derived.model.max_position_embeddings == 33);
@@ -99,7 +99,7 @@ TEST_CASE("Absent sizes follow from others, given ones stay") {
   CHECK(derived.model.global_rope_theta == std::nullopt);
   CHECK(derived.model.local_rope_theta == std::nullopt);
   CHECK(derived.run.name == "odd");
-  const Config given =
+  const RunFile given =
       config_with({"model.num_key_value_heads=2", "model.head_dim=10", "run.name=mine",
                    "model.max_position_embeddings=77", "model.global_rope_theta=0"});
   CHECK(given.model.num_key_value_heads == 2);
@@ -124,11 +124,80 @@ TEST_CASE("The micro batch is by default what a rank has to do") {
 
 TEST_CASE("wsd decays over the last fifth unless told otherwise") {
   const auto steps = [](const std::vector<std::string>& overrides) {
-    const Config config = config_with(overrides);
+    const RunFile config = config_with(overrides);
     return decay_steps(config.schedule, config.train.max_steps);
   };
   CHECK(steps({"schedule.type=wsd"}) == 4);
   CHECK(steps({"schedule.type=wsd", "schedule.decay_steps=7"}) == 7);
   CHECK(steps({"schedule.type=wsd", "schedule.warmup_steps=0", "train.max_steps=2"}) == 1);
   CHECK(config_with({"schedule.type=wsd"}).schedule.decay_steps == std::nullopt);
+}
+
+TEST_CASE("The vocabulary is the tokenizer's unless a larger one is given") {
+  CHECK(resolve(config_with({}), 300).model.vocab_size == 300);
+  CHECK(resolve(config_with({"model.vocab_size=320"}), 300).model.vocab_size == 320);
+  CHECK(resolve(config_with({"model.vocab_size=300"}), 300).model.vocab_size == 300);
+  CHECK_THROWS_WITH(
+      resolve(config_with({"model.vocab_size=299", "data.tokenizer=/t"}), 300),
+      "model.vocab_size: 299 is less than the 300 pieces of /t; leave it out, or set at least 300");
+}
+
+TEST_CASE("Without a tokenizer the file must name the vocabulary") {
+  CHECK(resolve(config_with({"model.vocab_size=17"})).model.vocab_size == 17);
+  CHECK_THROWS_AS(resolve(config_with({})), InputError);
+  CHECK_THROWS_WITH(resolve(config_with({"run.dir=/r/odd"})),
+                    Contains("model.vocab_size: missing from /r/odd's configuration"));
+}
+
+TEST_CASE("Each kind of layer has the model's theta unless it has its own") {
+  const auto model_with = [](const std::vector<std::string>& overrides) {
+    return resolve(config_with(overrides), 9).model;
+  };
+  const auto plain = model_with({"model.rope_theta=500"});
+  CHECK(plain.global_rope_theta == 500.0);
+  CHECK(plain.local_rope_theta == 500.0);
+  const auto own = model_with({"model.global_rope_theta=0", "model.local_rope_theta=7"});
+  CHECK(own.rope_theta == 10000.0);
+  CHECK(own.global_rope_theta == 0.0);
+  CHECK(own.local_rope_theta == 7.0);
+}
+
+TEST_CASE("A resolved model leaves nothing open") {
+  const Config config = resolve(config_with({"optimizer.lr=0.25"}), 9);
+  CHECK(pattern_of(config.model.layers) == "GLLLG");
+  CHECK(config.model.num_key_value_heads == 6);
+  CHECK(config.model.head_dim == 8);
+  CHECK(config.model.max_position_embeddings == 33);
+  CHECK(config.model.window_size == 7);
+  CHECK(config.model.init_from.empty());
+  CHECK(config.model.rope_scaling == RopeScalingConfig());
+  CHECK(config.optimizer.lr == 0.25);
+  const auto full =
+      resolve(config_with({"model.window_size=", "model.self_attn_type=full"}), 9).model;
+  CHECK(full.window_size == 0);
+  CHECK(pattern_of(full.layers) == "GGGGG");
+}
+
+TEST_CASE("A resolved run is written so that it resolves to the same") {
+  const std::vector<std::vector<std::string>> runs = {
+      {},
+      {"model.window_size=0"},
+      {"model.window_size=", "model.self_attn_type=full"},
+      {"model.self_attn_type=full"},
+      {"model.attention_pattern=LGL", "model.global_rope_theta=0", "model.rope_theta=77"},
+      {"model.global_rope_theta=10000", "model.local_rope_theta=3", "model.qk_norm=true"},
+      {"model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 16, "
+       "beta_fast: 31, beta_slow: 2, layers: global}",
+       "model.attention_sink=true", "model.rms_norm_eps=1e-4", "model.initializer_range=0.3"},
+      {"model.init_from=/origin", "model.num_key_value_heads=2", "model.tie_word_embeddings=true",
+       "model.vocab_size=400"}};
+  for (const auto& overrides : runs) {
+    const Config config = resolve(config_with(overrides), 300);
+    const std::string yaml = to_yaml(config);
+    INFO(yaml);
+    const Config again = resolve(parse_run_file(yaml, "resolved.yaml"));
+    CHECK(again.model == config.model);
+    CHECK(differences(config, again).empty());
+    CHECK(to_yaml(again) == yaml);
+  }
 }

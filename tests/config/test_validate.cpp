@@ -1,4 +1,4 @@
-#include "config/validate.h"
+#include "config/resolve.h"
 
 #include <algorithm>
 
@@ -132,8 +132,8 @@ TEST_CASE("Scaled positions need what their kind needs") {
     CHECK_THAT(refusal_with({set, "model.rope_scaling.factor=4"}),
                Contains("model.rope_scaling.original_max_position_embeddings: missing, but the "
                         "type is dynamic or yarn"));
-    const Config config = config_with({set, "model.rope_scaling.factor=4",
-                                       "model.rope_scaling.original_max_position_embeddings=16"});
+    const RunFile config = config_with({set, "model.rope_scaling.factor=4",
+                                        "model.rope_scaling.original_max_position_embeddings=16"});
     CHECK(config.model.rope_scaling.original_max_position_embeddings == 16);
     CHECK(config.model.rope_scaling.factor == 4.0);
   }

@@ -180,11 +180,11 @@ TEST_CASE("a single rank hears itself") {
 }
 
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return parse_config(
+  return resolve(parse_run_file(
       "run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
       "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
       "train: {max_steps: 3, global_batch_size: 2}\n",
-      "c.yaml", overrides);
+      "c.yaml", overrides), 300);
 }
 
 // What check_consistency() throws on each rank; "" where nothing.

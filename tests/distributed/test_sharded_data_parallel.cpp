@@ -52,7 +52,7 @@ struct Result {
 
 // Two steps on `own`; the result holds this rank's shards of the second step's gradients.
 Result train_two_steps(const Case& test, TestRank& own) {
-  const auto samples = make_samples(*test.model.vocab_size);
+  const auto samples = make_samples(test.model.vocab_size);
   ZebraModel model(test.model, ParameterMemory::placeholder);
   ShardedDataParallel parallel(model, test.options, own.groups(), torch::kCPU, /*seed=*/3);
   model->set_activation_checkpointing(test.checkpointing);
@@ -169,7 +169,7 @@ TEST_CASE("split weights are in memory only while their unit computes") {
       for (const auto& parameter : model->parameters()) count += parameter.storage().nbytes() > 0;
       return count;
     };
-    const auto samples = make_samples(*test.model.vocab_size);
+    const auto samples = make_samples(test.model.vocab_size);
     if (held() != 0) throw std::runtime_error("weights in memory at the start");
     model->token_losses(samples.tokens, samples.targets);
     if (held() != 0) throw std::runtime_error("weights in memory after an evaluation");

@@ -72,9 +72,11 @@ TEST_CASE("every named tensor lies where the layout says") {
   ZebraModel model(small_model());
   auto units = adopt_all(model, torch::kFloat32, 9);
   ParameterUnit alone{"q",
-                      {{torch::empty({24, 24}),
-                        {{"model.layers.0.self_attn.q_proj.weight", {24, 24}}},
-                        {0.0, 0.02}}}};
+                      {{{"attention.qkv_weight",
+                         ParameterRole::attention,
+                         {0.0, 0.02},
+                         {{"model.layers.0.self_attn.q_proj.weight", {24, 24}}}},
+                        torch::empty({24, 24})}}};
   initialize_weights(alone, 9);
   bool found = false;
   for (const auto& [tensor, deviation, begin] : units[1].layout.tensors()) {
@@ -127,7 +129,8 @@ TEST_CASE("backward adds into the flat float32 gradients, over several passes") 
 
 TEST_CASE("many small bfloat16 gradients are not lost") {
   auto weight = torch::zeros({64}).set_requires_grad(true);
-  const Adopted unit({"one", {{weight, {{"w", {64}}}, {0.0, 0.02}}}}, torch::kBFloat16, 1);
+  const Adopted unit({"one", {{{"w", ParameterRole::head, {0.0, 0.02}, {{"w", {64}}}}, weight}}},
+                     torch::kBFloat16, 1);
   for (int pass = 0; pass < 1000; ++pass) weight.sum().backward();
   REQUIRE(unit.gradients[0].item<float>() == 1000.0F);
 }

@@ -21,7 +21,7 @@ struct Probed {
     vocabulary = std::make_unique<ProbeVocabulary>(*tokenizer, ProbeVocabularySizes{16, 8});
     model->initialize(3);
   }
-  static ModelSection section_of(const std::string& pattern) {
+  static ModelConfig section_of(const std::string& pattern) {
     auto section = small_model(pattern, /*window=*/3);
     section.vocab_size = 300;
     section.initializer_range = 0.3;  // so that answers are not all alike

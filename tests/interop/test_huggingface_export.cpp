@@ -18,15 +18,16 @@ using Json = nlohmann::json;
 ModelConfig section(const std::vector<std::string>& overrides) {
   std::vector<std::string> all = {"data.sequence_length=64"};
   all.insert(all.end(), overrides.begin(), overrides.end());
-  return parse_config(
-             "run: {dir: unused}\n"
-             "model: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 3, vocab_size: "
-             "300,\n"
-             "        num_attention_heads: 4, num_key_value_heads: 2, layer_group_size: 2, "
-             "window_size: 7}\n"
-             "data: {tokenizer: unused, train: [{path: unused}]}\n"
-             "train: {max_steps: 1, global_batch_size: 1}\n",
-             "test.yaml", all)
+  return resolve(parse_run_file(
+                     "run: {dir: unused}\n"
+                     "model: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 3, "
+                     "vocab_size: "
+                     "300,\n"
+                     "        num_attention_heads: 4, num_key_value_heads: 2, layer_group_size: 2, "
+                     "window_size: 7}\n"
+                     "data: {tokenizer: unused, train: [{path: unused}]}\n"
+                     "train: {max_steps: 1, global_batch_size: 1}\n",
+                     "test.yaml", all))
       .model;
 }
 

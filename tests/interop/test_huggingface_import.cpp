@@ -45,12 +45,12 @@ Json mistral_config(const ModelConfig& model = section()) {
   return {{"model_type", "mistral"},
           {"hidden_size", model.hidden_size},
           {"intermediate_size", model.intermediate_size},
-          {"num_hidden_layers", model.num_hidden_layers},
+          {"num_hidden_layers", model.num_hidden_layers()},
           {"num_attention_heads", model.num_attention_heads},
-          {"num_key_value_heads", *model.num_key_value_heads},
-          {"vocab_size", *model.vocab_size},
-          {"max_position_embeddings", *model.max_position_embeddings},
-          {"sliding_window", *model.window_size + 1},
+          {"num_key_value_heads", model.num_key_value_heads},
+          {"vocab_size", model.vocab_size},
+          {"max_position_embeddings", model.max_position_embeddings},
+          {"sliding_window", model.window_size + 1},
           {"rope_theta", model.rope_theta},
           {"tie_word_embeddings", model.tie_word_embeddings},
           {"bos_token_id", 1},
@@ -67,7 +67,7 @@ Tensors weights_of(const ModelConfig& model, std::int64_t seed = 3) {
     for (const auto& parameter : unit.parameters) {
       const auto flat = parameter.tensor.detach().view({-1});
       std::int64_t begin = 0;
-      for (const auto& part : parameter.parts) {
+      for (const auto& part : parameter.spec.parts) {
         tensors[part.name] = flat.narrow(0, begin, part.numel()).view(part.shape).clone();
         begin += part.numel();
       }
@@ -151,7 +151,7 @@ TEST_CASE("an import is a checkpoint that loads with the very weights") {
   REQUIRE(loaded.config.data.sequence_length == 64);
   REQUIRE(loaded.config.data.document_mask);
   const auto& model = loaded.config.model;
-  REQUIRE(model.attention_pattern == "LLL");
+  REQUIRE(pattern_of(model.layers) == "LLL");
   REQUIRE(model.window_size == 6);
   REQUIRE(model.rms_norm_eps == 1e-6);
   REQUIRE(read_file(source.output() / "tokenizer.model") == read_file(tokenizer_file()));
@@ -163,7 +163,8 @@ TEST_CASE("an import is a checkpoint that loads with the very weights") {
   for (const auto& unit : loaded.model->units()) {
     for (const auto& parameter : unit.parameters) {
       std::vector<torch::Tensor> parts;
-      for (const auto& part : parameter.parts) parts.push_back(weights.at(part.name).flatten());
+      for (const auto& part : parameter.spec.parts)
+        parts.push_back(weights.at(part.name).flatten());
       REQUIRE(same_bits(parameter.tensor.detach().flatten(), torch::cat(parts)));
       parameters += parameter.tensor.numel();
     }
@@ -376,7 +377,7 @@ TEST_CASE("our own architecture comes back with all that is its own") {
   write_weights(source.at("model.safetensors"), weights_of(model));
   const auto imported = source.read();
   const auto& read = imported.config.model;
-  REQUIRE(read.attention_pattern == "LGL");
+  REQUIRE(pattern_of(read.layers) == "LGL");
   REQUIRE(read.window_size == 6);
   REQUIRE(read.qk_norm);
   REQUIRE(read.attention_sink);

@@ -42,7 +42,7 @@ TEST_CASE("a measurement has a row for each layout and length, with times and me
     const auto& row = measurement.rows[i];
     const auto& [label, model] = layouts[i / 2];
     REQUIRE(row.label == label);
-    REQUIRE(row.pattern == model.attention_pattern.value());
+    REQUIRE(row.pattern == pattern_of(model.layers));
     REQUIRE(row.work.length == (i % 2 == 0 ? 7 : 20));
     REQUIRE(row.work.batch == (i % 2 == 0 ? 4 : 1));
     REQUIRE(row.work.bytes_per_value == 2);

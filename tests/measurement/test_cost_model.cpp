@@ -13,13 +13,12 @@ ModelConfig hand_sized_model(const std::string& pattern) {
   ModelConfig model;
   model.hidden_size = 4;
   model.intermediate_size = 6;
-  model.num_hidden_layers = 2;
   model.num_attention_heads = 2;
   model.num_key_value_heads = 1;
   model.head_dim = 2;
   model.vocab_size = 10;
   model.window_size = 1;
-  model.attention_pattern = pattern;
+  model.layers = layers_of_pattern(pattern);
   return model;
 }
 

@@ -20,7 +20,7 @@ TEST_CASE("a flat model computes what the model computes, in either precision") 
   ZebraModel plain(section);
   plain->initialize(1);
   if (precision == Precision::bf16) plain->to(torch::kBFloat16);
-  const auto tokens = random_tokens(2, 11, section.vocab_size.value(), "test");
+  const auto tokens = random_tokens(2, 11, section.vocab_size, "test");
   REQUIRE(same_bits(flat.model->forward(tokens), plain->forward(tokens)));
 }
 

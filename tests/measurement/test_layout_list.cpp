@@ -10,19 +10,20 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-std::vector<std::string> patterns(const Names& names, const ModelConfig& shape) {
+std::vector<std::string> patterns(const Names& names, const ModelConfig& shape,
+                                  bool has_window = true) {
   Problems problems;
   std::vector<std::string> result;
-  for (const auto& layout : named_layouts(names, shape, problems)) {
-    result.push_back(layout.label + " " + layout.model.attention_pattern.value());
+  for (const auto& layout : named_layouts(names, shape, has_window, problems)) {
+    result.push_back(layout.label + " " + pattern_of(layout.model.layers));
   }
   REQUIRE(problems.all() == Names{});
   return result;
 }
 
-std::string problems_of(const Names& names, const ModelConfig& shape) {
+std::string problems_of(const Names& names, const ModelConfig& shape, bool has_window = true) {
   Problems problems;
-  named_layouts(names, shape, problems);
+  named_layouts(names, shape, has_window, problems);
   return join(problems.all(), "\n");
 }
 
@@ -37,7 +38,7 @@ TEST_CASE("layouts by name are one letter per layer") {
 TEST_CASE("a layout changes nothing of the model but its pattern") {
   const auto shape = testing::small_model("GG");
   Problems problems;
-  const auto layouts = named_layouts({"local"}, shape, problems);
+  const auto layouts = named_layouts({"local"}, shape, true, problems);
   REQUIRE(layouts.size() == 1);
   REQUIRE(layouts[0].model.hidden_size == shape.hidden_size);
   REQUIRE(layouts[0].model.window_size == shape.window_size);
@@ -60,10 +61,9 @@ TEST_CASE("bad layouts are reported all at once, each with the way out") {
 }
 
 TEST_CASE("local layers need a window, global ones do not") {
-  auto shape = testing::small_model("GGG");
-  shape.window_size.reset();
-  REQUIRE(problems_of({"full", "GGG", "mix:1"}, shape).empty());
-  const auto text = problems_of({"full", "mix:2", "local"}, shape);
+  const auto shape = testing::small_model("GGG");
+  REQUIRE(problems_of({"full", "GGG", "mix:1"}, shape, false).empty());
+  const auto text = problems_of({"full", "mix:2", "local"}, shape, false);
   REQUIRE(text.find("\"mix:2\" has local layers, but the model has no window; give --window") !=
           std::string::npos);
   REQUIRE(text.find("\"local\" has local layers") != std::string::npos);

@@ -10,9 +10,11 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("initial weights are a function of seed, name and index alone") {
-  ParameterUnit packed{"packed",
-                       {{torch::empty({6, 4}), {{"a", {2, 4}}, {"b", {4, 4}}}, {0.0, 0.02}}}};
-  ParameterUnit alone{"alone", {{torch::empty({4, 4}), {{"b", {4, 4}}}, {0.0, 0.02}}}};
+  const auto unit_of = [](std::vector<NamedTensor> parts) {
+    const ParameterSpec spec = {"weight", ParameterRole::attention, {0.0, 0.02}, std::move(parts)};
+    return ParameterUnit{"unit", {{spec, torch::empty(spec.shape())}}};
+  };
+  const auto packed = unit_of({{"a", {2, 4}}, {"b", {4, 4}}}), alone = unit_of({{"b", {4, 4}}});
   initialize_weights(packed, 7);
   initialize_weights(alone, 7);
   REQUIRE(same_bits(packed.parameters[0].tensor.slice(0, 2), alone.parameters[0].tensor));
@@ -34,20 +36,20 @@ TEST_CASE("initial weights have the deviations that the model asks for") {
   for (const auto& unit : model->units()) {
     for (const auto& parameter : unit.parameters) {
       const auto values = parameter.tensor.detach();
-      if (!parameter.decayed()) {
-        const bool is_sink = parameter.parts[0].name.ends_with("self_attn.sinks");
+      if (!parameter.spec.decayed()) {
+        const bool is_sink = parameter.spec.parts[0].name.ends_with("self_attn.sinks");
         REQUIRE((values == (is_sink ? 0.0 : 1.0)).all().item<bool>());
         continue;
       }
       const auto count = static_cast<double>(values.numel());
       REQUIRE(values.std().item<double>() ==
-              Approx(parameter.initial.deviation).epsilon(5.0 / std::sqrt(count)));
+              Approx(parameter.spec.initial.deviation).epsilon(5.0 / std::sqrt(count)));
       REQUIRE(std::abs(values.mean().item<double>()) <=
-              5.0 * parameter.initial.deviation / std::sqrt(count));
+              5.0 * parameter.spec.initial.deviation / std::sqrt(count));
     }
   }
   const auto down = model->blocks[0]->unit().parameters[3];
-  REQUIRE(down.initial.deviation == Approx(0.03 / 4.0));  // 1 / sqrt(2 x 8 layers)
+  REQUIRE(down.spec.initial.deviation == Approx(0.03 / 4.0));  // 1 / sqrt(2 x 8 layers)
 }
 
 TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
@@ -58,7 +60,7 @@ TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
   for (const auto& unit : model->units()) {
     for (const auto& parameter : unit.parameters) {
       std::int64_t elements = 0;
-      for (const auto& part : parameter.parts) {
+      for (const auto& part : parameter.spec.parts) {
         elements += part.numel();
         names.push_back(part.name);
       }
@@ -77,8 +79,8 @@ TEST_CASE("QK-norms stand in every layer, sinks in local ones, neither is decaye
   std::vector<std::string> names;
   for (const auto& unit : ZebraModel(section)->units()) {
     for (const auto& parameter : unit.parameters) {
-      const auto& [name, shape] = parameter.parts[0];
-      if (parameter.decayed() || name.find("self_attn") == std::string::npos) continue;
+      const auto& [name, shape] = parameter.spec.parts[0];
+      if (parameter.spec.decayed() || name.find("self_attn") == std::string::npos) continue;
       names.push_back(name.substr(std::string("model.layers.").size()));
       REQUIRE(shape == std::vector<std::int64_t>{name.ends_with("sinks") ? 4 : 6});
     }

@@ -12,7 +12,7 @@ namespace {
 using namespace zebra::testing;
 
 RotaryFactors factors(const torch::Tensor& positions, std::int64_t width) {
-  ModelSection model;
+  ModelConfig model;
   model.head_dim = width;
   return rotary_factors(rotary_frequencies(model, LayerKind::local, 64), positions);
 }

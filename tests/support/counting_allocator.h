@@ -29,8 +29,9 @@ struct PartBytes {
   }
 };
 
-/// LibTorch's allocator for the CPU while this object lives: counts, for each account, what the
-/// parts of the training state hold when they hold the most together. One at a time.
+/// LibTorch's allocator for the CPU while this object lives: counts, for each account, what its
+/// tensors hold, and what the parts of the training state held when they held the most together.
+/// One at a time.
 class CountingAllocator : public c10::Allocator {
  public:
   CountingAllocator() : inner_(c10::GetCPUAllocator()) {
@@ -48,12 +49,13 @@ class CountingAllocator : public c10::Allocator {
     ~Account() { current_ = kNoAccount; }
   };
 
+  PartBytes now(int account) const { return ledger().accounts.at(account).now; }
   PartBytes peak(int account) const { return ledger().accounts.at(account).peak; }
 
   c10::DataPtr allocate(std::size_t bytes) override {
     void* memory = inner_->raw_allocate(bytes);
     const auto part = MemoryPartScope::current();
-    if (current_ != kNoAccount && part != MemoryPart::other && memory != nullptr) {
+    if (current_ != kNoAccount && memory != nullptr) {
       const std::lock_guard lock(ledger().mutex);
       const Block block = {current_, part, static_cast<std::int64_t>(bytes)};
       ledger().blocks[memory] = block;

@@ -16,12 +16,13 @@ using Catch::Matchers::Contains;
 
 struct Run {
   TemporaryFolder folder;
-  Config config = parse_config("run: {dir: " + folder.path().string() +
-                                   "/run}\nmodel: {preset: zebra-tiny}\n"
-                                   "data: {tokenizer: tok.model, train: [{path: t}],\n"
-                                   "       sequence_length: 64}\n"
-                                   "train: {max_steps: 30, global_batch_size: 2}\n",
-                               "c.yaml");
+  Config config = resolve(parse_run_file("run: {dir: " + folder.path().string() +
+                                             "/run}\nmodel: {preset: zebra-tiny}\n"
+                                             "data: {tokenizer: tok.model, train: [{path: t}],\n"
+                                             "       sequence_length: 64}\n"
+                                             "train: {max_steps: 30, global_batch_size: 2}\n",
+                                         "c.yaml"),
+                          300);
   Job job{Launch{}};
 
   std::filesystem::path at(std::int64_t step) const {

@@ -35,7 +35,7 @@ TEST_CASE("the folder describes itself") {
   run.describe(config);
   run.set_status(RunState::stopped, 17, "stopped by SIGTERM",
                  folder / "run/checkpoints/step-00000017");
-  REQUIRE(differences(load_config({folder / "run/config.yaml"}, {}), config).empty());
+  REQUIRE(differences(resolve(load_run_file({folder / "run/config.yaml"}, {})), config).empty());
   REQUIRE(read_file(folder / "run/tokenizer.model") == read_file(folder / "tok.model"));
   REQUIRE(nlohmann::json::parse(read_file(folder / "run/build.json")).contains("commit"));
   const auto status = nlohmann::json::parse(read_file(folder / "run/status.json"));

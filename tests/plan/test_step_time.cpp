@@ -41,7 +41,7 @@ Stages seconds(const Config& config) {
   const double d = 24, f = 40, q = 24, kv = 12, V = 53, tokens = 2 * 64;
   const double matrices = 2 * (d * (q + 2 * kv) + q * d + 3 * d * f);
   const auto keys = [&](LayerKind kind) {
-    return mean_visible_keys(kind, *config.model.window_size, config.data.sequence_length);
+    return mean_visible_keys(kind, config.model.window_size, config.data.sequence_length);
   };
   return {tokens * (matrices + 4 * q * keys(LayerKind::global)) / 1e9,
           tokens * (matrices + 4 * q * keys(LayerKind::local)) / 1e9, tokens * 2 * d * V / 1e9};
