@@ -6,7 +6,7 @@ install(EXPORT ZebraTargets NAMESPACE Zebra:: DESTINATION ${CMAKE_INSTALL_LIBDIR
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/ ${PROJECT_BINARY_DIR}/generated/
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/zebra FILES_MATCHING PATTERN "*.h")
 
-# What the command runs with Python, or exports (src/base/python_script.h).
+# What the command runs with Python, or exports (src/base/system.h).
 set(_zebra_scripts ${CMAKE_INSTALL_DATADIR}/zebra/scripts)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/ablation_report DESTINATION ${_zebra_scripts}
         PATTERN __pycache__ EXCLUDE)

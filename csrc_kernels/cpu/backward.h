@@ -261,30 +261,5 @@ class BackwardTask {
   std::int64_t batch_ = 0, head_ = 0, key_head_ = 0, chunk_ = 0, begin_ = 0, end_ = 0;
 };
 
-/// The two entries of one instruction set's table.
-template <class FloatWords, class Bfloat16Words>
-inline const KernelTable* kernel_tables() {
-  static constexpr KernelTable kTables[2] = {
-      {[](const LocalAttentionForward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         ForwardTask<FloatWords, float>(a, p).run(task);
-       },
-       [](const LocalAttentionBackward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         BackwardTask<FloatWords, float>(a, p).run(task);
-       },
-       [](const LocalAttentionBackward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         BackwardTask<FloatWords, float>(a, p).join(task);
-       }},
-      {[](const LocalAttentionForward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         ForwardTask<Bfloat16Words, std::uint16_t>(a, p).run(task);
-       },
-       [](const LocalAttentionBackward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         BackwardTask<Bfloat16Words, std::uint16_t>(a, p).run(task);
-       },
-       [](const LocalAttentionBackward& a, const LocalAttentionPlan& p, std::int64_t task) {
-         BackwardTask<Bfloat16Words, std::uint16_t>(a, p).join(task);
-       }}};
-  return kTables;
-}
-
 }  // namespace
 }  // namespace zebra::kernels

@@ -5,10 +5,6 @@
 namespace zebra::kernels {
 namespace {
 
-constexpr double kLog2E = 1.44269504088896341;
-constexpr double kLn2 = 0.693147180559945309;
-constexpr float kInfinity = __builtin_inff();
-
 /// One task of the forward: a chunk of query tiles of all query heads of one key head.
 template <class Product, class Element>
 class ForwardTask {
@@ -96,7 +92,7 @@ class ForwardTask {
     multiply_rows<Product, false>(LeftOperand<Product>{rows_ + row * words, words, 1},
                                   keys + range.begin, kTile, words, range.end - range.begin,
                                   scores + range.begin, kTile);
-    soften<kWhole>(view, range, row);
+    online_softmax<kWhole>(view, range, row);
     constexpr int kTileWords = kTile / Product::kElements;
     const int first_word = range.begin / Product::kElements;
     multiply_rows<Product, true>(
@@ -108,7 +104,7 @@ class ForwardTask {
   /// Weights of a block of queries from their scores. First every query's largest score, then the
   /// exponentials: many short chains at a time instead of a long one for each query.
   template <bool kWhole>
-  void soften(const TileView& view, const Range& range, int row) {
+  void online_softmax(const TileView& view, const Range& range, int row) {
     float base[kBlockRows], before[kBlockRows];
     bool has_larger = false;
     for (int i = 0; i < kBlockRows; ++i) {

@@ -1,8 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "zebra_kernels/adamw.h"
+#include "zebra_kernels/cross_entropy.h"
+#include "zebra_kernels/embedding.h"
 #include "zebra_kernels/local_attention.h"
+#include "zebra_kernels/rms_norm.h"
+#include "zebra_kernels/rotary.h"
+#include "zebra_kernels/swiglu.h"
 
 namespace zebra::kernels {
 
@@ -21,21 +28,58 @@ struct LocalAttentionPlan {
 /// Where a chunk of queries ends, the key tiles behind it get gradients from two tasks. Each leaves
 /// its part in the workspace: [batch, key_heads, chunks - 1, 2, window_tiles, 2 (dk, dv), kTile,
 /// padded_head] float32.
-inline std::int64_t partial_floats(const LocalAttentionPlan& plan) {
+static inline std::int64_t partial_floats(const LocalAttentionPlan& plan) {
   return 2 * kTile * plan.padded_head;
 }
 
-/// The tasks of one instruction set. Task numbers: ((batch x key_heads) + key_head) x chunks +
-/// chunk; for `join`, (((batch x key_heads) + key_head) x (chunks - 1) + boundary) x window_tiles +
-/// tile.
-struct KernelTable {
-  void (*forward)(const LocalAttentionForward&, const LocalAttentionPlan&, std::int64_t task);
-  void (*backward)(const LocalAttentionBackward&, const LocalAttentionPlan&, std::int64_t task);
-  void (*join)(const LocalAttentionBackward&, const LocalAttentionPlan&, std::int64_t task);
+/// A half-open range: of rows, of elements, of columns.
+struct Span {
+  std::int64_t begin = 0, end = 0;
 };
 
-// By element type: [0] float32, [1] bfloat16. An instruction set that this build's compiler or
-// architecture lacks is absent: see ZEBRA_KERNELS_X86.
+/// Columns of RMSNorm's partial weight gradients are padded to a multiple of this, twice the lanes
+/// of the widest vector.
+constexpr std::int64_t kColumnUnit = 32;
+
+/// What a partial weight gradient needs of its workspace: [blocks, padded_width] float32, columns
+/// in the order of the vectors (see Pair).
+static inline std::int64_t padded_width(std::int64_t width) {
+  return (width + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
+}
+
+/// One task of each kernel, of one instruction set and element type.
+struct KernelTable {
+  // Local attention. Task numbers: ((batch x key_heads) + key_head) x chunks + chunk; for the join,
+  // (((batch x key_heads) + key_head) x (chunks - 1) + boundary) x window_tiles + tile.
+  void (*attention_forward)(const LocalAttentionForward&, const LocalAttentionPlan&,
+                            std::int64_t task);
+  void (*attention_backward)(const LocalAttentionBackward&, const LocalAttentionPlan&,
+                             std::int64_t task);
+  void (*attention_join)(const LocalAttentionBackward&, const LocalAttentionPlan&,
+                         std::int64_t task);
+
+  void (*rms_norm_forward)(const RmsNormForward&, Span rows);
+  /// `partial` [padded_width]: the part of d_weight that comes from these rows, written.
+  void (*rms_norm_backward)(const RmsNormBackward&, Span rows, float* partial);
+  /// d_weight of some columns (begin a multiple of kColumnUnit) from the parts of all blocks.
+  void (*rms_norm_join)(const RmsNormBackward&, Span columns, std::int64_t blocks);
+  void (*swiglu_forward)(const SwigluForward&, Span rows);
+  void (*swiglu_backward)(const SwigluBackward&, Span rows);
+  void (*cross_entropy)(const CrossEntropy&, Span rows);
+  void (*adamw_update)(const AdamwUpdate&, Span elements);
+  /// Of the tokens whose first position lies in `positions`, all their rows.
+  void (*embedding_backward)(const EmbeddingBackward&, Span positions, Span columns);
+  /// Tokens are counted through all sequences.
+  void (*rotary)(const Rotary&, Span tokens);
+};
+
+/// The kernels of an instruction set, the fastest unless one is named. std::invalid_argument with
+/// the name of the `kernel` where this processor or build lacks it.
+const KernelTable& kernel_table(const char* kernel, std::optional<InstructionSet> wanted,
+                                ElementType type);
+
+// By element type: [0] float32, [1] bfloat16. instruction_set_kernels.cpp is compiled once for
+// each; what this build's compiler or architecture lacks is absent (ZEBRA_KERNELS_X86).
 const KernelTable* portable_kernels();
 const KernelTable* avx2_kernels();
 const KernelTable* avx512_kernels();

@@ -44,25 +44,6 @@ LocalAttentionPlan make_plan(const LocalAttentionShape& s) {
   return plan;
 }
 
-const KernelTable& kernels(std::optional<InstructionSet> wanted, ElementType type) {
-  const InstructionSet set = wanted.value_or(best_instruction_set());
-  require(is_supported(set),
-          std::string("this processor or build has no ") + instruction_set_name(set) + " kernels.");
-  const int index = type == ElementType::kFloat32 ? 0 : 1;
-  switch (set) {
-#ifdef ZEBRA_KERNELS_X86
-    case InstructionSet::kAvx2:
-      return avx2_kernels()[index];
-    case InstructionSet::kAvx512:
-      return avx512_kernels()[index];
-    case InstructionSet::kAvx512Bf16:
-      return avx512_bf16_kernels()[index];
-#endif
-    default:
-      return portable_kernels()[index];
-  }
-}
-
 }  // namespace
 
 std::size_t local_attention_backward_workspace_bytes(const LocalAttentionShape& shape) {
@@ -79,12 +60,12 @@ void local_attention_forward(const LocalAttentionForward& arguments,
                              std::optional<InstructionSet> instruction_set) {
   const auto& shape = arguments.inputs.shape;
   check_inputs(arguments.inputs);
-  const auto& table = kernels(instruction_set, shape.type);
+  const auto& table = kernel_table("local attention", instruction_set, shape.type);
   if (shape.batch == 0 || shape.length == 0) return;
   require(arguments.out.data != nullptr, "out must not be null.");
   const auto plan = make_plan(shape);
   parallel_for(shape.batch * shape.key_heads * plan.chunks,
-               [&](std::int64_t task) { table.forward(arguments, plan, task); });
+               [&](std::int64_t task) { table.attention_forward(arguments, plan, task); });
 }
 
 void local_attention_backward(const LocalAttentionBackward& arguments,
@@ -92,7 +73,7 @@ void local_attention_backward(const LocalAttentionBackward& arguments,
                               std::optional<InstructionSet> instruction_set) {
   const auto& shape = arguments.inputs.shape;
   check_inputs(arguments.inputs);
-  const auto& table = kernels(instruction_set, shape.type);
+  const auto& table = kernel_table("local attention", instruction_set, shape.type);
   if (shape.batch == 0 || shape.length == 0) return;
   require(arguments.out.data != nullptr && arguments.log_sum_exp != nullptr &&
               arguments.d_out.data != nullptr,
@@ -105,9 +86,10 @@ void local_attention_backward(const LocalAttentionBackward& arguments,
   const auto plan = make_plan(shape);
   const auto heads = shape.batch * shape.key_heads;
   parallel_for(heads * plan.chunks,
-               [&](std::int64_t task) { table.backward(arguments, plan, task); });
+               [&](std::int64_t task) { table.attention_backward(arguments, plan, task); });
   const auto joins = heads * (plan.chunks - 1) * plan.window_tiles;
-  if (joins > 0) parallel_for(joins, [&](std::int64_t task) { table.join(arguments, plan, task); });
+  if (joins > 0)
+    parallel_for(joins, [&](std::int64_t task) { table.attention_join(arguments, plan, task); });
 }
 
 }  // namespace zebra::kernels

@@ -31,6 +31,9 @@ using Vector = float __attribute__((vector_size(kVectorBytes)));
 using IntVector = std::int32_t __attribute__((vector_size(kVectorBytes)));
 using BitVector = std::uint32_t __attribute__((vector_size(kVectorBytes)));
 
+constexpr double kLog2E = 1.44269504088896341, kLn2 = 0.693147180559945309;
+constexpr float kInfinity = __builtin_inff();
+
 template <class T>
 inline T smaller(T a, T b) {
   return b < a ? b : a;

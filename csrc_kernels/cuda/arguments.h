@@ -1,12 +1,13 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
 #include "device.h"
 #include "zebra_kernels/local_attention.h"
 
-// The parts of the public arguments that kernels take over as they are.
+// What all launches make of the public arguments: rows by strides, and arrays in an allocation.
 
 namespace zebra::kernels {
 
@@ -42,3 +43,26 @@ inline device::Grid grid_of(const LocalAttentionShape& s, std::int64_t heads, in
 }
 
 }  // namespace zebra::kernels
+
+namespace zebra::kernels::cuda {
+
+/// Cuts one allocation into aligned arrays. With a null base it only counts.
+class MemoryLayout {
+ public:
+  explicit MemoryLayout(void* base) : base_(static_cast<std::byte*>(base)) {}
+
+  template <class T>
+  T* take(std::size_t count) {
+    constexpr std::size_t kAlignment = 256;
+    std::byte* begin = base_ == nullptr ? nullptr : base_ + bytes_;
+    bytes_ += (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+    return reinterpret_cast<T*>(begin);
+  }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::byte* base_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace zebra::kernels::cuda

@@ -4,27 +4,20 @@
 #include <string>
 
 #include "../checks.h"
-#include "ampere/local_attention.h"
 #include "device.h"
-#include "float32/local_attention.h"
+#include "kernel_classes.h"
 
 namespace zebra::kernels::cuda {
 namespace {
 
-/// Generations of kernels, by the instructions that they are made of.
-enum class KernelClass {
-  kAmpere,  // mma.sync, ldmatrix, cp.async: every GPU from compute capability 8.0 on
-};
-
-KernelClass kernel_class() {
+/// The bfloat16 kernels are made of mma.sync, ldmatrix and cp.async.
+void check_compute_capability() {
   const int capability = device::compute_capability();
-  if (capability < 80) {
-    throw std::runtime_error(
-        "local attention: the CUDA kernels need a GPU of compute capability 8.0 or later, this one "
-        "has " +
-        std::to_string(capability / 10) + "." + std::to_string(capability % 10) + ".");
-  }
-  return KernelClass::kAmpere;
+  if (capability >= 80) return;
+  throw std::runtime_error(
+      "local attention: the CUDA kernels need a GPU of compute capability 8.0 or later, this one "
+      "has " +
+      std::to_string(capability / 10) + "." + std::to_string(capability % 10) + ".");
 }
 
 /// Calls f with the head size as a compile-time constant.
@@ -123,10 +116,8 @@ void local_attention_forward(const LocalAttentionForward& arguments, void* saved
     if (shape.type == ElementType::kFloat32) {
       return float32::forward<head_size>(arguments, stream);
     }
-    switch (kernel_class()) {
-      case KernelClass::kAmpere:
-        return ampere::forward<head_size>(arguments, saved, stream);
-    }
+    check_compute_capability();
+    ampere::forward<head_size>(arguments, saved, stream);
   });
 }
 
@@ -150,10 +141,8 @@ void local_attention_backward(const LocalAttentionBackward& arguments, const voi
     if (shape.type == ElementType::kFloat32) {
       return float32::backward<head_size>(arguments, stream);
     }
-    switch (kernel_class()) {
-      case KernelClass::kAmpere:
-        return ampere::backward<head_size>(arguments, saved, stream);
-    }
+    check_compute_capability();
+    ampere::backward<head_size>(arguments, saved, stream);
   });
 }
 

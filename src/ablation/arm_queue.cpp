@@ -1,20 +1,83 @@
 #include "ablation/arm_queue.h"
 
-#include <algorithm>
-#include <chrono>
-#include <memory>
-#include <thread>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "train/stop_signal.h"
+
+extern char** environ;
 
 namespace zebra {
 namespace {
 
+// Pointers to texts that outlive them, ended by a null pointer, as exec wants them.
+std::vector<char*> pointers_to(std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (auto& text : texts) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+std::vector<std::string> environment_with(const ChildProcess::Variables& variables) {
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    bool is_replaced = false;
+    for (const auto& [name, value] : variables)
+      is_replaced = is_replaced || text.starts_with(name + "=");
+    if (!is_replaced) environment.push_back(text);
+  }
+  for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
+  return environment;
+}
+
+// Between fork and exec: nothing here may allocate or lock.
+[[noreturn]] void become(char* const* arguments, char* const* environment, int log, int inherited,
+                         pid_t parent) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != parent) ::_exit(127);  // it died before it could be watched
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // Signals of the terminal are for the parent, which passes on what they mean.
+  ::setpgid(0, 0);
+  const int input = ::open("/dev/null", O_RDONLY);
+  ::dup2(input, STDIN_FILENO);
+  ::dup2(log, STDOUT_FILENO);
+  ::dup2(log, STDERR_FILENO);
+  if (inherited >= 0) ::fcntl(inherited, F_SETFD, 0);
+  ::execve(arguments[0], arguments, environment);
+  ::_exit(127);
+}
+
 constexpr auto kPollInterval = std::chrono::milliseconds(100);
 constexpr double kSecondsBetweenReports = 1.0;  // reading metrics costs more than a look at a child
+
+std::string last_line(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string last;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
 
 struct Running {
   const QueuedArm* arm;
@@ -145,8 +208,141 @@ class ArmQueue {
 
 }  // namespace
 
+std::string ExitReport::text() const {
+  if (signal != 0) return "signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+  return "exit status " + std::to_string(status);
+}
+
+ChildProcess::ChildProcess(const std::vector<std::string>& command, const Variables& variables,
+                           const std::filesystem::path& log, int inherited) {
+  const int log_descriptor = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (log_descriptor < 0)
+    throw RunError(log.string() + ": cannot open it for output: " + std::strerror(errno));
+  auto texts = command;
+  auto environment = environment_with(variables);
+  const auto arguments = pointers_to(texts), entries = pointers_to(environment);
+  const pid_t parent = ::getpid();
+  pid_ = ::fork();
+  if (pid_ == 0) become(arguments.data(), entries.data(), log_descriptor, inherited, parent);
+  const int error = errno;
+  ::close(log_descriptor);
+  if (pid_ < 0) throw RunError(command.front() + ": cannot be started: " + std::strerror(error));
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), report_(other.report_) {}
+
+ChildProcess::~ChildProcess() {
+  if (pid_ < 0) return;
+  send(SIGTERM);
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+}
+
+bool ChildProcess::has_ended() {
+  if (pid_ < 0) return true;
+  int status = 0;
+  const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == 0 || (ended < 0 && errno == EINTR)) return false;
+  collect(status);
+  return true;
+}
+
+void ChildProcess::collect(int wait_status) {
+  pid_ = -1;
+  if (WIFSIGNALED(wait_status)) {
+    report_.signal = WTERMSIG(wait_status);
+  } else {
+    report_.status = WEXITSTATUS(wait_status);
+  }
+}
+
+void ChildProcess::send(int signal) {
+  if (pid_ > 0) ::kill(pid_, signal);
+}
+
+std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
+ArmRun::ArmRun(const ArmPaths& paths, ArmCommands commands)
+    : paths_(paths), commands_(std::move(commands)), lock_(std::in_place, paths.lock) {}
+
+bool ArmRun::poll() {
+  if (phase_ != Phase::over) advance();
+  if (phase_ == Phase::over) lock_.reset();
+  return phase_ == Phase::over;
+}
+
+void ArmRun::advance() {
+  if (phase_ == Phase::waiting) {
+    if (is_stopping_) {
+      phase_ = Phase::over;
+    } else if (lock_->try_to_take()) {
+      std::filesystem::remove(paths_.failure);
+      start(Phase::training, commands_.train);
+    }
+    return;
+  }
+  if (!child_->has_ended()) return;
+  const ExitReport report = child_->report();
+  if (phase_ == Phase::training) {
+    after_training(report);
+  } else {
+    after_measuring(report);
+  }
+}
+
+void ArmRun::stop(int signal) {
+  is_stopping_ = true;
+  if (child_) child_->send(signal);
+}
+
+void ArmRun::start(Phase phase, const std::vector<std::string>& command) {
+  child_ =
+      std::make_unique<ChildProcess>(command, commands_.variables, paths_.log, lock_->descriptor());
+  phase_ = phase;
+}
+
+void ArmRun::after_training(const ExitReport& report) {
+  if (report.is_done() && !is_stopping_) return start(Phase::measuring, commands_.recall);
+  const bool is_stopped = report.is_done() || report.status == kExitStopped || is_stopping_;
+  if (!is_stopped) fail("training", report);
+  phase_ = Phase::over;
+}
+
+void ArmRun::after_measuring(const ExitReport& report) {
+  if (!report.is_done() && !is_stopping_) fail("measuring recall", report);
+  phase_ = Phase::over;
+}
+
+void ArmRun::fail(const std::string& what, const ExitReport& report) {
+  auto reason = what == "training" ? recorded_failure(paths_.run) : "";
+  if (reason.empty() || report.signal != 0) reason = last_line(paths_.log);
+  write_file_atomically(paths_.failure, what + " ended with " + report.text() +
+                                            (reason.empty() ? "" : ": " + reason) + "\n");
+}
+
+JobSlots job_slots(int jobs, bool on_gpu) {
+  JobSlots slots(static_cast<std::size_t>(jobs));
+  if (jobs == 1) return slots;
+  const auto threads =
+      std::max(1U, std::thread::hardware_concurrency() / static_cast<unsigned>(jobs));
+  for (std::size_t job = 0; job < slots.size(); ++job) {
+    if (std::getenv("OMP_NUM_THREADS") == nullptr)
+      slots[job].emplace_back("OMP_NUM_THREADS", std::to_string(threads));
+    if (on_gpu) slots[job].emplace_back("CUDA_VISIBLE_DEVICES", std::to_string(job));
+  }
+  return slots;
+}
+
 void run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots) {
   ArmQueue(arms, slots).run();
+}
+
+std::int64_t count_failed(const std::vector<QueuedArm>& arms) {
+  return std::count_if(arms.begin(), arms.end(), [](const QueuedArm& arm) {
+    return read_arm_status(arm.paths).state == ArmState::failed;
+  });
 }
 
 }  // namespace zebra

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <set>
+#include <sstream>
 #include <utility>
 
-#include "ablation/setting_text.h"
-#include "ablation/sweep_keys.h"
+#include "ablation/sweep_folder.h"
+#include "base/file.h"
+#include "config/load.h"
+#include "config/read_yaml.h"
+#include "config/yaml_text.h"
 
 namespace zebra {
 namespace {
@@ -16,6 +20,15 @@ constexpr std::size_t kLongestName = 200;  // file systems allow 255, and logs a
 /// What an exclusion can ask for: the value of each axis, by the keys that it sets and by its
 /// label.
 using ChosenValues = std::vector<std::pair<const Axis*, const AxisValue*>>;
+
+/// Whether two values, as one_line_yaml writes them, are the same: equal numbers, or equal text.
+bool is_same_value(const std::string& a, const std::string& b) {
+  if (a == b) return true;
+  const auto integer_a = integer_from(a), integer_b = integer_from(b);
+  if (integer_a && integer_b) return *integer_a == *integer_b;
+  const auto number_a = number_from(a), number_b = number_from(b);
+  return number_a && number_b && *number_a == *number_b;
+}
 
 bool any_is(const std::vector<std::string>& values, const std::string& wanted) {
   return std::any_of(values.begin(), values.end(),
@@ -100,6 +113,38 @@ void check_names(const std::vector<Combination>& combinations, Problems& problem
   }
 }
 
+/// The value that the file gives the key of a section, or null.
+const Value* find_value(const Value& root, const std::string& section, const std::string& name) {
+  const Entry* outer = root.find(section);
+  const Entry* inner = outer == nullptr ? nullptr : outer->value.find(name);
+  const bool is_given = inner != nullptr && inner->value.kind != Value::Kind::null;
+  return is_given ? &inner->value : nullptr;
+}
+
+std::string override_text(const Setting& setting) { return setting.key + "=" + setting.value; }
+
+/// The loader places a setting's problem at the override that it was given as; here it stands in a
+/// file.
+std::string with_places(const std::string& message, const std::vector<Setting>& settings) {
+  std::istringstream lines(message);
+  std::vector<std::string> placed;
+  for (std::string line; std::getline(lines, line);) {
+    for (const Setting& setting : settings) {
+      const std::string place = "--set " + override_text(setting) + ": ";
+      if (line.starts_with(place)) {
+        line = setting.origin.text() + ": " + line.substr(place.size());
+        break;
+      }
+    }
+    placed.push_back(line);
+  }
+  return join(placed, "\n");
+}
+
+std::vector<std::filesystem::path> base_files(const SweepFile& file) {
+  return {file.base.begin(), file.base.end()};
+}
+
 }  // namespace
 
 std::string Combination::name() const { return group + "_seed-" + folder_name(seed); }
@@ -137,6 +182,62 @@ std::vector<Combination> combinations_of(const Grid& grid, const std::string& ba
   }
   check_names(combinations, problems);
   return combinations;
+}
+
+Value read_base(const SweepFile& file, Problems& problems) {
+  Value merged;
+  merged.kind = Value::Kind::map;
+  for (const std::string& path : file.base) {
+    try {
+      merge(merged, parse_yaml(read_file(path), path));
+    } catch (const InputError& error) {
+      problems.add(std::string("base: ") + error.what());
+    }
+  }
+  return merged;
+}
+
+std::string seed_of_base(const Value& base) {
+  const Value* seed = find_value(base, "run", "seed");
+  try {
+    return seed == nullptr ? std::to_string(RunSection{}.seed) : one_line_yaml(*seed);
+  } catch (const InputError&) {
+    return label_text(*seed);  // the arms' own files report the variable
+  }
+}
+
+void check_base_pattern(const Value& base, const std::vector<Combination>& combinations,
+                        Problems& problems) {
+  const Value* pattern = find_value(base, "model", "attention_pattern");
+  if (pattern == nullptr) return;
+  std::set<std::string> reported;
+  for (const Combination& combination : combinations) {
+    if (find_setting(combination.settings, kPatternKey) != nullptr) continue;
+    for (const Setting& setting : combination.settings) {
+      for (const char* key : kLayoutShortForms) {
+        if (setting.key != key || !reported.insert(setting.origin.text() + key).second) continue;
+        problems.add(setting.origin.text() + ": " + key + ": has no effect, because " +
+                     pattern->origin.text() + " gives " + kPatternKey +
+                     ", which overrides it; remove the pattern there");
+      }
+    }
+  }
+}
+
+RunFile load_arm(const SweepFile& file, const Combination& combination) {
+  const std::string name = combination.name();
+  std::vector<std::string> overrides = {"run.dir=" + yaml_text(ArmPaths(file.dir, name).run),
+                                        "run.name=" + yaml_text(name)};
+  for (const Setting& setting : combination.settings) overrides.push_back(override_text(setting));
+  try {
+    return load_run_file(base_files(file), overrides);
+  } catch (const InputError& error) {
+    throw InputError(with_places(error.what(), combination.settings));
+  }
+}
+
+RunFile load_base(const SweepFile& file) {
+  return load_run_file(base_files(file), {"run.dir=" + yaml_text(file.dir / "base")});
 }
 
 }  // namespace zebra

@@ -3,8 +3,13 @@
 #include <string>
 #include <vector>
 
-#include "ablation/sweep_axes.h"
+#include "ablation/sweep_file.h"
 #include "base/error.h"
+#include "config/config.h"
+#include "config/value.h"
+
+// From the axes of a sweep to the configurations of its arms: combinations of settings, laid on top
+// of the base run files.
 
 namespace zebra {
 
@@ -23,5 +28,23 @@ struct Combination {
 /// nothing, and names that two combinations would share or that are too long.
 std::vector<Combination> combinations_of(const Grid& grid, const std::string& base_seed,
                                          Problems& problems);
+
+/// The keys that the base run files give, merged; what they leave out is not there. Adds to
+/// `problems` what cannot be read or parsed.
+Value read_base(const SweepFile& file, Problems& problems);
+
+/// run.seed of the base as YAML.
+std::string seed_of_base(const Value& base);
+
+/// Adds the settings of layouts that a pattern in the base makes ineffective.
+void check_base_pattern(const Value& base, const std::vector<Combination>& combinations,
+                        Problems& problems);
+
+/// The configuration of one arm. Throws InputError, in which a setting's problem stands at its
+/// place in the sweep file.
+RunFile load_arm(const SweepFile& file, const Combination& combination);
+
+/// The configuration of the base alone, with which budgets compare. Throws InputError.
+RunFile load_base(const SweepFile& file);
 
 }  // namespace zebra

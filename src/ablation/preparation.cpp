@@ -1,39 +1,54 @@
 #include "ablation/preparation.h"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/load.h"
 #include "config/names.h"
 #include "data/probe_dataset.h"
 #include "data/tokenizer.h"
+#include "model/placement.h"
+#include "plan/plan.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
 namespace {
 
-template <class Values, class Text>
-std::string comma_separated(const Values& values, const Text& text) {
+std::string bytes_text(std::int64_t bytes) { return with_byte_unit(static_cast<double>(bytes)); }
+
+constexpr const char* kLess =
+    "; make the model, train.micro_batch_size or data.sequence_length smaller, or set "
+    "train.activation_checkpointing";
+
+std::string list_text(const std::vector<std::int64_t>& numbers) {
   std::vector<std::string> texts;
-  for (const auto& value : values) texts.push_back(text(value));
+  for (const auto number : numbers) texts.push_back(std::to_string(number));
   return join(texts, ",");
 }
 
-std::string number_text(std::int64_t value) { return std::to_string(value); }
+std::string list_text(const std::vector<ProbeTask>& tasks) {
+  std::vector<std::string> texts;
+  for (const auto task : tasks) texts.push_back(name_of(task));
+  return join(texts, ",");
+}
 
 // What was written for a former start must be what this one would write.
-void check_unchanged(const Ablation& ablation, Problems& problems) {
-  for (const auto& arm : ablation.arms) {
-    const ArmPaths paths(ablation.sweep.dir, arm.name);
+void check_unchanged(const Sweep& sweep, Problems& problems) {
+  for (const auto& arm : sweep.arms) {
+    const ArmPaths paths(sweep.file.dir, arm.name);
     if (!std::filesystem::exists(paths.run)) continue;
-    const auto begun = load_config({paths.run_file}, {});
+    const auto begun = resolve(load_run_file({paths.run_file}, {}));
     for (const auto& [key, before, after] : differences(begun, arm.config)) {
       if (may_change_on_resume(key)) continue;
       problems.add("arm " + arm.name + ": was begun with other settings: " + key + ": " + before +
@@ -42,13 +57,13 @@ void check_unchanged(const Ablation& ablation, Problems& problems) {
   }
 }
 
-ProbeDatasetOptions probe_dataset_options(const Ablation& ablation, const Config& config) {
-  const auto& probes = ablation.sweep.probes;
+ProbeDatasetOptions probe_dataset_options(const Sweep& sweep, const Config& config) {
+  const auto& probes = sweep.file.probes;
   const auto length = config.data.sequence_length;
   return {.tokenizer = config.data.tokenizer,
-          .output = probe_dataset_path(ablation.sweep, length),
+          .output = probe_dataset_path(sweep.file.dir, length),
           .length = length,
-          .bands = ablation.bands,
+          .bands = sweep.bands,
           .sequences = probes.training_sequences,
           .tasks = probes.training_tasks,
           .seed = static_cast<std::uint64_t>(probes.seed),
@@ -58,18 +73,17 @@ ProbeDatasetOptions probe_dataset_options(const Ablation& ablation, const Config
 
 // The options that decide what is in the dataset.
 std::string description(const ProbeDatasetOptions& options) {
-  const nlohmann::ordered_json json = {
-      {"tokenizer", Tokenizer(options.tokenizer).hash()},
-      {"length", options.length},
-      {"window", options.bands.window},
-      {"layers", options.bands.layers},
-      {"sequences", options.sequences},
-      {"tasks", comma_separated(options.tasks, [](ProbeTask task) { return name_of(task); })},
-      {"seed", options.seed},
-      {"keys", options.vocabulary.keys},
-      {"values", options.vocabulary.values},
-      {"fillers", options.vocabulary.fillers},
-      {"questions", options.questions}};
+  const nlohmann::ordered_json json = {{"tokenizer", Tokenizer(options.tokenizer).hash()},
+                                       {"length", options.length},
+                                       {"window", options.bands.window},
+                                       {"layers", options.bands.layers},
+                                       {"sequences", options.sequences},
+                                       {"tasks", list_text(options.tasks)},
+                                       {"seed", options.seed},
+                                       {"keys", options.vocabulary.keys},
+                                       {"values", options.vocabulary.values},
+                                       {"fillers", options.vocabulary.fillers},
+                                       {"questions", options.questions}};
   return json.dump(2) + "\n";
 }
 
@@ -78,11 +92,11 @@ std::filesystem::path description_file(const ProbeDatasetOptions& options) {
 }
 
 // One for each sequence length, by where it lies.
-std::map<std::filesystem::path, ProbeDatasetOptions> probe_datasets(const Ablation& ablation) {
+std::map<std::filesystem::path, ProbeDatasetOptions> probe_datasets(const Sweep& sweep) {
   std::map<std::filesystem::path, ProbeDatasetOptions> datasets;
-  if (ablation.sweep.probes.training_share == 0.0) return datasets;
-  for (const auto& arm : ablation.arms) {
-    const auto options = probe_dataset_options(ablation, arm.config);
+  if (sweep.file.probes.training_share == 0.0) return datasets;
+  for (const auto& arm : sweep.arms) {
+    const auto options = probe_dataset_options(sweep, arm.config);
     datasets.emplace(options.output, options);
   }
   return datasets;
@@ -107,73 +121,119 @@ void write_missing(const ProbeDatasetOptions& options) {
            options.output.string());
 }
 
-std::vector<std::string> recall_command(const Ablation& ablation, const ArmPaths& paths,
-                                        const Arm& arm, const std::filesystem::path& program) {
-  const auto& probes = ablation.sweep.probes;
-  return {program,
-          "recall",
-          paths.run,
-          "--window",
-          number_text(ablation.bands.window),
-          "--layers",
-          number_text(ablation.bands.layers),
-          "--lengths",
-          comma_separated(probes.lengths, number_text),
-          "--tasks",
-          comma_separated(probes.tasks, [](ProbeTask task) { return name_of(task); }),
-          "--items",
-          number_text(probes.items),
-          "--keys",
-          number_text(probes.vocabulary.keys),
-          "--values",
-          number_text(probes.vocabulary.values),
-          "--fillers",
-          number_text(probes.vocabulary.fillers),
-          "--questions",
-          number_text(probes.questions),
-          "--seed",
-          number_text(probes.seed),
-          "--max-tokens",
-          number_text(arm.config.eval.max_tokens),
-          "--json",
-          paths.recall()};
+std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& paths, const Arm& arm,
+                                        const std::filesystem::path& program) {
+  const auto& probes = sweep.file.probes;
+  const std::vector<std::pair<std::string, std::string>> options = {
+      {"--window", std::to_string(sweep.bands.window)},
+      {"--layers", std::to_string(sweep.bands.layers)},
+      {"--lengths", list_text(probes.lengths)},
+      {"--tasks", list_text(probes.tasks)},
+      {"--items", std::to_string(probes.items)},
+      {"--keys", std::to_string(probes.vocabulary.keys)},
+      {"--values", std::to_string(probes.vocabulary.values)},
+      {"--fillers", std::to_string(probes.vocabulary.fillers)},
+      {"--questions", std::to_string(probes.questions)},
+      {"--seed", std::to_string(probes.seed)},
+      {"--max-tokens", std::to_string(arm.config.eval.max_tokens)},
+      {"--json", paths.recall()}};
+  std::vector<std::string> command = {program, "recall", paths.run};
+  for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
+  return command;
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
 }
 
 }  // namespace
 
-std::vector<QueuedArm> prepare(const Ablation& ablation, const std::filesystem::path& program) {
-  const auto datasets = probe_datasets(ablation);
+void check_fit(const std::vector<Arm>& arms, int jobs) {
   Problems problems;
-  check_unchanged(ablation, problems);
+  std::vector<std::int64_t> on_cpu;
+  std::int64_t memory_of_cpu = 0;
+  for (const auto& arm : arms) {
+    const auto device = resolve_device(arm.config.run.device);
+    auto needed = training_bytes_per_rank(arm.config);
+    if (device.is_cpu()) needed += host_copy_bytes_per_rank(arm.config);
+    const auto there = device_memory_bytes(device);
+    if (needed > there) {
+      problems.add("arm " + arm.name + ": training takes some " + bytes_text(needed) + ", but " +
+                   device.str() + " has " + bytes_text(there) + kLess);
+    } else if (device.is_cpu()) {
+      on_cpu.push_back(needed);
+      memory_of_cpu = there;
+    }
+  }
+  std::sort(on_cpu.rbegin(), on_cpu.rend());
+  on_cpu.resize(std::min(on_cpu.size(), static_cast<std::size_t>(jobs)));
+  const auto together = std::accumulate(on_cpu.begin(), on_cpu.end(), std::int64_t{0});
+  if (problems.empty() && together > memory_of_cpu) {
+    problems.add("--jobs " + std::to_string(jobs) + ": the largest arms take some " +
+                 bytes_text(together) + " together, but the machine has " +
+                 bytes_text(memory_of_cpu) + "; give fewer jobs");
+  }
+  problems.throw_if_any();
+}
+
+std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& program) {
+  const auto datasets = probe_datasets(sweep);
+  Problems problems;
+  check_unchanged(sweep, problems);
   for (const auto& [path, options] : datasets) check_unchanged(options, problems);
   problems.throw_if_any();
 
-  std::filesystem::create_directories(ablation.sweep.dir / "arms");
+  std::filesystem::create_directories(sweep.file.dir / "arms");
   for (const auto& [path, options] : datasets) write_missing(options);
   std::vector<QueuedArm> queue;
-  for (const auto& arm : ablation.arms) {
-    const ArmPaths paths(ablation.sweep.dir, arm.name);
+  for (const auto& arm : sweep.arms) {
+    const ArmPaths paths(sweep.file.dir, arm.name);
     write_file_atomically(paths.run_file, to_yaml(arm.config));
     queue.push_back(
         {arm.name,
          paths,
-         {{program, "train", paths.run_file}, recall_command(ablation, paths, arm, program), {}},
+         {{program, "train", paths.run_file}, recall_command(sweep, paths, arm, program), {}},
          arm.config.train.max_steps});
   }
   return queue;
 }
 
-void measure_cost(const Ablation& ablation, const std::filesystem::path& program) {
-  const auto& sweep = ablation.sweep;
-  if (sweep.cost_lengths.empty() || std::filesystem::exists(cost_file(sweep.dir))) return;
+void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
+                       const std::filesystem::path& program, const std::filesystem::path& script) {
+  const std::string ablate = quoted(program) + " ablate " + quoted(std::filesystem::absolute(file));
+  std::vector<std::string> names;
+  for (const auto& arm : sweep.arms) names.push_back(arm.name);
+  std::ostringstream text;
+  text << "#!/usr/bin/env bash\n"
+       << "# The arms of " << sweep.file.name << " as an array of jobs. Afterwards:\n"
+       << "#   " << ablate << " --report\n"
+       << "#SBATCH --job-name=" << sweep.file.name << "\n"
+       << "#SBATCH --array=0-" << names.size() - 1 << "\n"
+       << "#SBATCH --ntasks=1\n"
+       << "#SBATCH --requeue\n"
+       << "# Two minutes to save before the time limit; the job goes on when it is queued again.\n"
+       << "#SBATCH --signal=B:TERM@120\n"
+       << "# Add what your cluster wants: --partition, --time, --gpus=1, --cpus-per-task, …\n"
+       << "cd " << quoted(std::filesystem::current_path()) << "\n"
+       << "arms=(" << join(names, " ") << ")\n"
+       << "exec " << ablate << " --arm \"${arms[$SLURM_ARRAY_TASK_ID]}\"\n";
+  write_file_atomically(script, text.str());
+  std::filesystem::permissions(script, std::filesystem::perms::owner_exec,
+                               std::filesystem::perm_options::add);
+}
+
+void measure_cost(const Sweep& sweep, const std::filesystem::path& program) {
+  const auto& dir = sweep.file.dir;
+  if (sweep.file.cost_lengths.empty() || std::filesystem::exists(cost_file(dir))) return;
   std::set<std::string> patterns;
-  for (const auto& arm : ablation.arms) patterns.insert(*arm.config.model.attention_pattern);
-  const auto log = sweep.dir / "cost.log";
+  for (const auto& arm : sweep.arms) patterns.insert(pattern_of(arm.config.model.layers));
+  const auto log = dir / "cost.log";
   log_info("measuring cost by length (" + log.string() + ")");
-  ChildProcess bench({program, "bench", ArmPaths(sweep.dir, ablation.arms.front().name).run_file,
-                      "--lengths", comma_separated(sweep.cost_lengths, number_text), "--layouts",
-                      comma_separated(patterns, [](const std::string& pattern) { return pattern; }),
-                      "--json", cost_file(sweep.dir)},
+  ChildProcess bench({program, "bench", ArmPaths(dir, sweep.arms.front().name).run_file,
+                      "--lengths", list_text(sweep.file.cost_lengths), "--layouts",
+                      join({patterns.begin(), patterns.end()}, ","), "--json", cost_file(dir)},
                      {}, log);
   while (!bench.has_ended()) {
     if (stop_signal() != 0) bench.send(SIGTERM);

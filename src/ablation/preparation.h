@@ -4,17 +4,30 @@
 #include <vector>
 
 #include "ablation/arm_queue.h"
-#include "ablation/arms.h"
+#include "ablation/sweep.h"
+
+// What is checked, written and measured while no arm is on its way.
 
 namespace zebra {
+
+/// Throws one InputError for all arms whose training cannot fit in the memory of the device that
+/// they would use here, and for `jobs` arms at a time that cannot fit together. Arms on GPUs have
+/// one each.
+void check_fit(const std::vector<Arm>& arms, int jobs);
 
 /// Makes what the arms need: DIR with their run files, and the training probes. `program` is the
 /// zebra command that will train and measure them. What a former start made stays; throws
 /// InputError with every arm, and every dataset, that was begun with other settings.
-std::vector<QueuedArm> prepare(const Ablation& ablation, const std::filesystem::path& program);
+std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& program);
+
+/// Writes a batch script for Slurm whose array has a job for each arm: sbatch SCRIPT. `file` is
+/// the sweep file and `program` the zebra command; both become absolute. Throws RunError when it
+/// cannot be written.
+void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
+                       const std::filesystem::path& program, const std::filesystem::path& script);
 
 /// Measures cost by length of the arms' layouts, where the sweep asks for it and it is not there
 /// yet. A failure is a warning: the report goes without.
-void measure_cost(const Ablation& ablation, const std::filesystem::path& program);
+void measure_cost(const Sweep& sweep, const std::filesystem::path& program);
 
 }  // namespace zebra

@@ -2,109 +2,113 @@
 
 #include <algorithm>
 
-#include "ablation/map_reader.h"
-#include "base/file.h"
+#include "config/read_fields.h"
 #include "config/read_yaml.h"
-#include "config/report.h"
+#include "config/unknown_keys.h"
 
 namespace zebra {
-namespace {
 
-constexpr double kMostProbes = 1e9;
+// The one declaration of every key of a sweep file, in the manner of config/fields.h.
 
-void read_compare(MapReader reader, CompareOptions& compare) {
-  const auto read_optional = [&](const std::string& name, std::optional<std::int64_t>& out) {
-    std::int64_t value = 0;
-    reader.read(name, value, at_least(1));
-    if (value > 0) out = value;
-  };
-  read_optional("window", compare.window);
-  read_optional("layers", compare.layers);
-  reader.refuse_others();
+template <class V>
+void describe(V& v, CompareOptions& s) {
+  const std::string largest = "the largest of the arms that have local layers";
+  v.field("window", s.window, at_least(1).defaults_to(largest),
+          "Window W of the bands of distance.");
+  v.field("layers", s.layers, at_least(1).defaults_to(largest),
+          "Layers n of the bands of distance.");
 }
 
-void read_probes(MapReader reader, ProbeOptions& probes) {
-  probes.tasks = {ProbeTask::associative_recall, ProbeTask::passkey, ProbeTask::copying,
-                  ProbeTask::variable_tracking};
-  reader.read("training_share", probes.training_share, from_to_below(0, 1));
-  reader.read("training_sequences", probes.training_sequences, between(2, kMostProbes));
-  reader.read("tasks", probes.tasks);
-  probes.training_tasks = probes.tasks;
-  reader.read("training_tasks", probes.training_tasks);
-  reader.read("items", probes.items, between(1, kMostProbes));
-  reader.read("lengths", probes.lengths, at_least(1));
-  reader.read("keys", probes.vocabulary.keys, at_least(kFewestProbeKeys));
-  reader.read("values", probes.vocabulary.values, at_least(2));
-  reader.read("fillers", probes.vocabulary.fillers, at_least(0));
-  reader.read("questions", probes.questions, at_least(0));
-  reader.read("seed", probes.seed, at_least(0));
-  reader.refuse_others();
+template <class V>
+void describe(V& v, ProbeOptions& s) {
+  constexpr double kMostProbes = 1e9;
+  v.field("training_share", s.training_share, from_to_below(0, 1),
+          "Share of probes among the training samples.");
+  v.field("training_sequences", s.training_sequences, between(2, kMostProbes),
+          "Sequences in a dataset of training probes.");
+  v.field("tasks", s.tasks, anything().defaults_to("all"), "What recall is measured by.");
+  v.field("training_tasks", s.training_tasks, anything().defaults_to("`tasks`"),
+          "What training probes ask.");
+  v.field("items", s.items, between(1, kMostProbes), "Questions of each task and length.");
+  v.field("lengths", s.lengths, at_least(1).defaults_to("the longest `data.sequence_length`"),
+          "Tokens of the sequences in which recall is measured.");
+  v.field("keys", s.vocabulary.keys, at_least(kFewestProbeKeys), "Tokens that are keys.");
+  v.field("values", s.vocabulary.values, at_least(2), "Tokens that are values.");
+  v.field("fillers", s.vocabulary.fillers, at_least(0), "Tokens that fill; 0 for all others.");
+  v.field("questions", s.questions, at_least(0),
+          "Questions in a sequence of associative recall; 0 for length / 8.");
+  v.field("seed", s.seed, at_least(0), "Decides which probes there are.");
+}
+
+template <class V>
+void describe(V& v, SweepFile& s) {
+  v.field("name", s.name, anything().required("what the sweep is called"),
+          "What the sweep is called.");
+  v.field("dir", s.dir, anything().required("the folder that receives everything it writes"),
+          "Folder that receives everything the sweep writes.");
+  v.field("base", s.base, anything().required("the run file that the arms are variants of"),
+          "Run file that the arms are variants of, or a list of them.");
+  v.other("axes", anything(), "Alternatives of which each arm has one.");
+  v.other("zip", anything(), "Keys whose values go together: one axis more.");
+  v.other("arms", anything(), "Named settings: one axis more.");
+  v.other("exclude", anything(), "Combinations to leave out.");
+  v.field("budget", s.budget, anything(), "What the arms have in common with the base run.");
+  v.field("equal_parameters", s.equal_parameters, anything(),
+          "Whether the arms get as many parameters as the base.");
+  v.group("compare", s.compare, anything(), "Bands of distance.");
+  v.group("probes", s.probes, anything(), "Probes of recall.");
+  v.field("cost_lengths", s.cost_lengths, at_least(1).defaults_to("none"),
+          "Lengths at which each layout's cost is measured.");
+}
+
+namespace {
+
+void fill_defaults(ProbeOptions& probes) {
+  if (probes.tasks.empty()) {
+    for (const auto& [task, name] : EnumNames<ProbeTask>::kTable) probes.tasks.push_back(task);
+  }
+  if (probes.training_tasks.empty()) probes.training_tasks = probes.tasks;
   std::sort(probes.lengths.begin(), probes.lengths.end());
 }
 
 /// A budget, or equal parameters, decide a key that an axis may not set as well.
-void check_derived_keys(const Sweep& sweep, Report& report) {
+void check_derived_keys(const SweepFile& file, Report& report) {
   const auto refuse = [&](const std::string& key, const std::string& reason) {
-    for (const Axis& axis : sweep.grid.axes) {
-      if (!sets_key(axis, key)) continue;
+    for (const Axis& axis : file.grid.axes) {
+      if (!axis.sets_key(key)) continue;
       report.locate(axis.path, axis.origin);
       report.problem(axis.path, "cannot set " + key + ": " + reason);
     }
   };
-  if (sweep.budget != Budget::steps) {
+  if (file.budget != Budget::steps) {
     refuse("train.max_steps",
-           "budget: " + name_of(sweep.budget) + " derives it for each arm; remove one of the two");
+           "budget: " + name_of(file.budget) + " derives it for each arm; remove one of the two");
   }
-  if (sweep.equal_parameters) {
+  if (file.equal_parameters) {
     refuse("model.intermediate_size",
            "equal_parameters derives it for each arm; remove one of the two");
   }
 }
 
-Sweep read_root(const Value& root, Report& report) {
-  Sweep sweep;
-  MapReader reader(root, "", report);
-  reader.require("name", "what the sweep is called");
-  reader.require("dir", "the folder that receives everything the sweep writes");
-  reader.require("base", "the run file (or a list of them) that the arms are variants of");
-  reader.read("name", sweep.name);
-  std::string dir;
-  reader.read("dir", dir);
-  if (!dir.empty()) {
-    sweep.dir = folder_path(std::filesystem::absolute(dir).lexically_normal());
-  }
-  std::vector<std::string> files;
-  reader.read("base", files);
-  sweep.base.assign(files.begin(), files.end());
-  for (const char* name : {"axes", "zip", "arms", "exclude"}) reader.find(name);
-  sweep.grid = read_grid(root, report);
-  reader.read("budget", sweep.budget);
-  reader.read("equal_parameters", sweep.equal_parameters);
-  read_compare(reader.section("compare"), sweep.compare);
-  read_probes(reader.section("probes"), sweep.probes);
-  reader.read("cost_lengths", sweep.cost_lengths, at_least(1));
-  reader.refuse_others();
-  check_derived_keys(sweep, report);
-  return sweep;
-}
-
 }  // namespace
 
-Sweep read_sweep(const std::string& yaml, const std::string& source, Problems& problems) {
-  Sweep sweep;
+SweepFile read_sweep_file(const std::string& yaml, const std::string& source, Problems& problems) {
+  static const KeyInfo kKeys = keys_of<SweepFile>();
+  SweepFile file;
   try {
     const Value root = parse_yaml(yaml, source);
     Report report({source});
-    sweep = read_root(root, report);
+    check_keys(root, report, kKeys);
+    FieldReader reader(root, "", report);
+    describe(reader, file);
+    fill_defaults(file.probes);
+    file.grid = read_grid(root, report);
+    check_derived_keys(file, report);
     report.throw_if_any();
   } catch (const InputError& error) {
     problems.add(error.what());
   }
-  return sweep;
-}
-
-std::filesystem::path probe_dataset_path(const Sweep& sweep, std::int64_t sequence_length) {
-  return sweep.dir / "data" / ("probes-" + std::to_string(sequence_length));
+  return file;
 }
 
 }  // namespace zebra

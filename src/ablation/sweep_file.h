@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "ablation/sweep_axes.h"
+#include "ablation/axes.h"
 #include "base/error.h"
 #include "data/recall_probes.h"
 
@@ -33,17 +33,17 @@ struct ProbeOptions {
   std::vector<ProbeTask> tasks;           ///< in the file or all of them
   std::vector<ProbeTask> training_tasks;  ///< in the file or `tasks`
   std::int64_t items = 256;               ///< questions of each task and length
-  std::vector<std::int64_t> lengths;      ///< tokens; empty when the file gives none
+  std::vector<std::int64_t> lengths;      ///< tokens, ascending; empty when the file gives none
   ProbeVocabularySizes vocabulary;
   std::int64_t questions = 0;  ///< see ProbeSpec
   std::int64_t seed = 1;
 };
 
-/// A sweep file (docs/ablations.md).
-struct Sweep {
+/// A sweep file (docs/ablations.md) as it is written; what its arms are is in sweep.h.
+struct SweepFile {
   std::string name;
-  std::filesystem::path dir;                ///< absolute
-  std::vector<std::filesystem::path> base;  ///< run files; later ones win
+  std::filesystem::path dir;      ///< absolute
+  std::vector<std::string> base;  ///< run files as they are written; later ones win
   Grid grid;
   Budget budget = Budget::steps;
   bool equal_parameters = false;
@@ -55,9 +55,6 @@ struct Sweep {
 /// Reads the text of a sweep file, which messages call `source`. What is wrong goes to `problems`,
 /// each with file and line, and stays at its default: the grid has axes, and there are base files,
 /// only where nothing is wrong with them.
-Sweep read_sweep(const std::string& yaml, const std::string& source, Problems& problems);
-
-/// Where the training probes for runs of that sequence length lie: DIR/data/probes-LENGTH.
-std::filesystem::path probe_dataset_path(const Sweep& sweep, std::int64_t sequence_length);
+SweepFile read_sweep_file(const std::string& yaml, const std::string& source, Problems& problems);
 
 }  // namespace zebra

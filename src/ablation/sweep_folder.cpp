@@ -43,16 +43,25 @@ ArmPaths::ArmPaths(const std::filesystem::path& sweep, const std::string& arm)
 
 std::filesystem::path cost_file(const std::filesystem::path& sweep) { return sweep / "cost.json"; }
 
+std::filesystem::path probe_dataset_path(const std::filesystem::path& sweep,
+                                         std::int64_t sequence_length) {
+  return sweep / "data" / ("probes-" + std::to_string(sequence_length));
+}
+
+std::string recorded_failure(const std::filesystem::path& run) {
+  const auto status = parse_file(run / "status.json");
+  return text_at(status, "state") == "failed" ? text_at(status, "reason") : "";
+}
+
 ArmStatus read_arm_status(const ArmPaths& paths) {
   ArmStatus status;
-  const auto run = parse_file(paths.run / "status.json");
   if (std::filesystem::exists(paths.failure)) {
     status.state = ArmState::failed;
     status.reason = read_file(paths.failure);
     while (status.reason.ends_with('\n')) status.reason.pop_back();
-    status.is_final =
-        text_at(run, "state") == "failed" && text_at(run, "reason").starts_with("diverged");
-  } else if (text_at(run, "state") == "finished" && parse_file(paths.recall()).is_object()) {
+    status.is_final = recorded_failure(paths.run).starts_with("diverged");
+  } else if (text_at(parse_file(paths.run / "status.json"), "state") == "finished" &&
+             parse_file(paths.recall()).is_object()) {
     status.state = ArmState::finished;
   }
   return status;

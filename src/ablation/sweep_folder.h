@@ -4,6 +4,11 @@
 #include <filesystem>
 #include <string>
 
+#include "config/names.h"
+
+// Where a sweep keeps its things below DIR, and what became of its arms: all of it is in files, so
+// that a sweep that was stopped goes on.
+
 namespace zebra {
 
 /// Where one arm of a sweep keeps its things: below DIR/arms, its run file, its run folder (an
@@ -20,7 +25,18 @@ struct ArmPaths {
 /// Measured cost by length, where the sweep asks for it.
 std::filesystem::path cost_file(const std::filesystem::path& sweep);
 
+/// Where the training probes for runs of that sequence length lie: DIR/data/probes-LENGTH.
+std::filesystem::path probe_dataset_path(const std::filesystem::path& sweep,
+                                         std::int64_t sequence_length);
+
 enum class ArmState { unfinished, finished, failed };
+
+template <>
+struct EnumNames<ArmState> {
+  static constexpr NameTable<ArmState, 3> kTable{{{ArmState::unfinished, "unfinished"},
+                                                  {ArmState::finished, "finished"},
+                                                  {ArmState::failed, "failed"}}};
+};
 
 struct ArmStatus {
   ArmState state = ArmState::unfinished;
@@ -31,6 +47,9 @@ struct ArmStatus {
 /// What became of an arm so far, from its files. One that trained to its end but was not measured
 /// is unfinished.
 ArmStatus read_arm_status(const ArmPaths& paths);
+
+/// Why the run in that folder says that it failed; empty where it says something else.
+std::string recorded_failure(const std::filesystem::path& run);
 
 /// The newest row of metrics.jsonl that tells of a step: 0 and no loss where there is none.
 struct ArmProgress {

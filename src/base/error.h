@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
+
 namespace zebra {
 
 /// Bad usage, configuration or input: the user can fix it. The command prints the message and ends
@@ -28,24 +30,23 @@ class Problems {
 
   /// Throws an InputError that lists every problem on a line of its own; does nothing when there is
   /// none.
-  void throw_if_any() const;
+  void throw_if_any() const {
+    if (!problems_.empty()) throw InputError(join(problems_, "\n"));
+  }
 
  private:
   std::vector<std::string> problems_;
 };
 
-/// The parts with `separator` between them.
-std::string join(const std::vector<std::string>& parts, const std::string& separator);
+// Exit statuses of the command.
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitFailed = 1;    ///< failed while running
+inline constexpr int kExitBadInput = 2;  ///< bad usage, configuration or input
+inline constexpr int kExitStopped = 75;  ///< stopped by a signal after saving: start it again
 
 /// A LibTorch error without the C++ stack frames that follow its message: they tell a user nothing.
-std::string without_backtrace(const std::string& message);
-
-/// Smallest number of insertions, deletions, substitutions and swaps of neighbours between two
-/// words.
-std::size_t edit_distance(const std::string& a, const std::string& b);
-
-/// The candidate nearest to `word`, or an empty string when none is near enough to be a likely
-/// slip.
-std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
+inline std::string without_backtrace(const std::string& message) {
+  return message.substr(0, message.find("\nException raised from"));
+}
 
 }  // namespace zebra

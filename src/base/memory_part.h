@@ -14,8 +14,9 @@ enum class MemoryPart {
   reduction_copies,
 };
 
-/// The part that allocations of this thread are for while this object lives. An allocator that
-/// wants to know reads current(); nothing else depends on it.
+/// The part that allocations of this thread are for while this object lives. Who reads it is the
+/// allocator of tests/support/counting_allocator.h, which holds the plan of each part against what
+/// is allocated for it; a run does nothing with it.
 class MemoryPartScope {
  public:
   explicit MemoryPartScope(MemoryPart part) : outer_(current_) { current_ = part; }

@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -16,6 +17,11 @@ std::string shortest(Number value) {
   return {text.data(), result.ptr};
 }
 
+std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
+  const std::string space(width - std::min(width, text.size()), ' ');
+  return to_the_right ? space + text : text + space;
+}
+
 }  // namespace
 
 std::string round_trip(double value) { return shortest(value); }
@@ -28,6 +34,15 @@ std::vector<std::string> split(const std::string& text, char separator) {
     parts.push_back(text.substr(begin, end - begin));
   }
   return parts;
+}
+
+std::string join(const std::vector<std::string>& parts, const std::string& separator) {
+  std::string text;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i > 0) text += separator;
+    text += parts[i];
+  }
+  return text;
 }
 
 std::string fixed(double value, int decimals) {
@@ -90,6 +105,65 @@ std::string duration_text(double seconds) {
     std::snprintf(text.data(), text.size(), "%lldd %02lldh", total / 86400, total / 3600 % 24);
   }
   return text.data();
+}
+
+std::string text_table(const std::vector<std::vector<std::string>>& rows,
+                       std::string_view columns) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    std::size_t end = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool to_the_right = columns[std::min(i, columns.size() - 1)] == 'r';
+      if (i > 0) line += "  ";
+      const std::size_t begin = line.size();
+      line += padded(row[i], widths[i], to_the_right);
+      if (to_the_right) end = line.size();
+      if (!to_the_right && !row[i].empty()) end = begin + row[i].size();
+    }
+    text += line.substr(0, end) + "\n";
+  }
+  return text;
+}
+
+std::string figure_line(std::size_t name_width, const std::string& name, const std::string& figure,
+                        const std::string& remark) {
+  constexpr std::size_t kFigureWidth = 12;
+  return "  " + padded(name, name_width, false) + padded(figure, kFigureWidth, true) +
+         (remark.empty() ? "" : "  " + remark) + "\n";
+}
+
+std::size_t edit_distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i) cost[i][0] = i;
+  for (std::size_t j = 0; j <= b.size(); ++j) cost[0][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substitution = cost[i - 1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, substitution});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return cost[a.size()][b.size()];
+}
+
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates) {
+  std::string best;
+  std::size_t best_distance = 1 + word.size() / 3;
+  for (const auto& candidate : candidates) {
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance || (distance == best_distance && best.empty())) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
 }
 
 }  // namespace zebra

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace zebra {
@@ -12,6 +14,9 @@ std::string round_trip(float value);
 
 /// The parts between the separators, at least one.
 std::vector<std::string> split(const std::string& text, char separator);
+
+/// The parts with `separator` between them.
+std::string join(const std::vector<std::string>& parts, const std::string& separator);
 
 /// Fixed decimals: `fixed(3.14159, 2)` is "3.14".
 std::string fixed(double value, int decimals);
@@ -30,5 +35,25 @@ std::string with_byte_unit(double bytes);
 
 /// 45s, 12m 05s, 3h 07m, 2d 04h.
 std::string duration_text(double seconds);
+
+/// Rows of cells, the first row perhaps a header, as lines of columns with two spaces between them.
+/// `columns` has a letter for each column, "l" for left and "r" for right; its last letter stands
+/// for all further ones. A row may be shorter than the first, which there must be; cells at its end
+/// that are empty and aligned to the left are left out.
+std::string text_table(const std::vector<std::vector<std::string>>& rows,
+                       std::string_view columns = "l");
+
+/// A line of a table of fixed columns, indented by two spaces: a name in `name_width` letters, a
+/// figure in 12 to the right, and a remark two spaces behind where it is not empty.
+std::string figure_line(std::size_t name_width, const std::string& name, const std::string& figure,
+                        const std::string& remark = "");
+
+/// Smallest number of insertions, deletions, substitutions and swaps of neighbours between two
+/// words.
+std::size_t edit_distance(const std::string& a, const std::string& b);
+
+/// The candidate nearest to `word`, or an empty string when none is near enough to be a likely
+/// slip.
+std::string nearest_word(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace zebra

@@ -6,9 +6,9 @@
 #include <functional>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "config/load.h"
-#include "distributed/collective_error.h"
+#include "distributed/communicator.h"
 
 namespace zebra {
 namespace {
@@ -78,14 +78,14 @@ auto among_ranks(const std::string& what, const Share& share) {
 }
 
 // Runs one stage of a save on every rank. Throws on all ranks what went wrong on any.
-void stage(TextExchange& texts, const std::string& what, const std::function<void()>& work) {
+void stage(TextCollectives& texts, const std::string& what, const std::function<void()>& work) {
   std::string failure;
   try {
     work();
   } catch (const std::exception& error) {
     failure = without_backtrace(error.what());
   }
-  const auto failed_with = among_ranks(what, [&] { return texts.exchange(failure); });
+  const auto failed_with = among_ranks(what, [&] { return texts.all_gather(failure); });
   Problems failures;
   for (int rank = 0; rank < texts.ranks(); ++rank) {
     const auto& text = failed_with[static_cast<std::size_t>(rank)];
@@ -98,13 +98,13 @@ void stage(TextExchange& texts, const std::string& what, const std::function<voi
 }  // namespace
 
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
-                      TextExchange& texts, const std::function<void()>& progress) {
+                      TextCollectives& texts, const std::function<void()>& progress) {
   const bool is_first = texts.is_first();
   std::filesystem::path beside;
   try {
     // The folder's name is the first rank's: another start of the job must not meet it.
     beside = among_ranks("the name of a checkpoint", [&] {
-      return texts.from_first(folder.string() + ".partial-" + std::to_string(::getpid()));
+      return texts.broadcast(folder.string() + ".partial-" + std::to_string(::getpid()));
     });
     stage(texts, "the folder of a checkpoint", [&] {
       if (!is_first) return;
@@ -168,7 +168,7 @@ void Checkpoint::verify(const std::string& file) {
 Config Checkpoint::config() {
   verify(kConfigFile);
   verify(kTokenizerFile);
-  Config config = load_config({folder_ / kConfigFile}, {});
+  Config config = resolve(load_run_file({folder_ / kConfigFile}, {}));
   config.data.tokenizer = tokenizer_path();
   return config;
 }

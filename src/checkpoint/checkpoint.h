@@ -13,7 +13,7 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
 #include "config/config.h"
-#include "distributed/text_exchange.h"
+#include "distributed/job.h"
 #include "model/parameter.h"
 
 namespace zebra {
@@ -42,7 +42,7 @@ struct CheckpointContent {
 /// Returns, or throws RunError, on all ranks alike; after a RunError `folder` does not exist.
 /// Throws CollectiveError when another rank is gone.
 void write_checkpoint(const std::filesystem::path& folder, const CheckpointContent& content,
-                      TextExchange& texts, const std::function<void()>& progress = {});
+                      TextCollectives& texts, const std::function<void()>& progress = {});
 
 /// A whole checkpoint, for reading. Each file is checked against the manifest's hash before its
 /// first use.

@@ -3,13 +3,13 @@
 #include <chrono>
 #include <utility>
 
-#include "base/progress.h"
+#include "base/system.h"
 
 namespace zebra {
 
 using namespace std::chrono_literals;
 
-CheckpointWriter::CheckpointWriter(TextExchange texts, std::function<void()> after_save)
+CheckpointWriter::CheckpointWriter(TextCollectives texts, std::function<void()> after_save)
     : texts_(std::move(texts)), after_save_(std::move(after_save)) {}
 
 void CheckpointWriter::start(const std::filesystem::path& folder, CheckpointContent content) {

@@ -10,7 +10,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/host_copy.h"
-#include "distributed/text_exchange.h"
+#include "distributed/job.h"
 
 namespace zebra {
 
@@ -27,7 +27,7 @@ class CheckpointWriter {
   };
 
   /// `after_save` is called in the thread once a checkpoint is whole, and must not throw.
-  CheckpointWriter(TextExchange texts, std::function<void()> after_save);
+  CheckpointWriter(TextCollectives texts, std::function<void()> after_save);
   /// Waits for a save on its way.
   ~CheckpointWriter() = default;
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -49,7 +49,7 @@ class CheckpointWriter {
  private:
   Outcome write(const std::filesystem::path& folder, const CheckpointContent& content);
 
-  TextExchange texts_;
+  TextCollectives texts_;
   std::function<void()> after_save_;
   HostCopy copy_;
   std::atomic<std::int64_t> tensors_written_ = 0;

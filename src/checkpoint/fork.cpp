@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
@@ -84,7 +83,7 @@ Config load_with(const std::filesystem::path& file, const Value& given,
     all.emplace_back("model.attention_pattern=");
   all.emplace_back("model.preset=");
   all.emplace_back("model.init_from=");
-  return load_config({file}, all);
+  return resolve(load_run_file({file}, all));
 }
 
 /// Adds what would give the model other tensors than the checkpoint holds.
@@ -132,7 +131,7 @@ nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fo
     const Tokenizer tokenizer(checkpoint.tokenizer_path());
     training["dataset_fingerprints"] = nlohmann::ordered_json::array();
     for (const auto& dataset :
-         open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size.value()))
+         open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size))
       training["dataset_fingerprints"].push_back(dataset->fingerprint());
   }
   if (changes_validation(fork.changes)) training.erase("validation_loss");

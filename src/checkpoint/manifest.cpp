@@ -7,9 +7,9 @@
 #include <optional>
 #include <string_view>
 
-#include "base/hash.h"
+#include "base/file.h"
+#include "base/json_reader.h"
 #include "checkpoint/damage.h"
-#include "checkpoint/json_fault.h"
 
 namespace zebra {
 namespace {
@@ -40,24 +40,6 @@ std::string hash_fault(const std::string& text) {
   std::string rest = text.substr(0, text.size() - kTail);
   rest += kEnding;
   return hash_of(rest) == digest ? "" : "its content does not match its hash";
-}
-
-// A value that must be an integer from 0 that fits into 63 bits; nothing for any other.
-std::optional<std::int64_t> count_of(const Json& value) {
-  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::uint64_t{kLargest})
-    return std::nullopt;
-  return value.get<std::int64_t>();
-}
-
-std::optional<std::vector<std::int64_t>> counts_of(const Json& list) {
-  if (!list.is_array()) return std::nullopt;
-  std::vector<std::int64_t> counts;
-  for (const auto& value : list) {
-    const auto count = count_of(value);
-    if (!count) return std::nullopt;
-    counts.push_back(*count);
-  }
-  return counts;
 }
 
 std::optional<std::int64_t> elements_of(const std::vector<std::int64_t>& shape) {
@@ -95,7 +77,7 @@ class Reader {
   Manifest read() {
     Manifest manifest;
     if (const auto* step = member("step")) {
-      const auto count = count_of(*step);
+      const auto count = count_of<std::int64_t>(*step);
       if (!count) problems_.add("step is not an integer from 0");
       manifest.step = count.value_or(0);
     }
@@ -118,10 +100,9 @@ class Reader {
 
  private:
   const Json* member(const char* name) {
-    const auto found = json_.find(name);
-    if (found != json_.end()) return &*found;
-    problems_.add(std::string("it has no ") + name);
-    return nullptr;
+    const auto* found = member_of(json_, name);
+    if (found == nullptr) problems_.add(std::string("it has no ") + name);
+    return found;
   }
 
   const Json* object(const char* name) {
@@ -134,28 +115,26 @@ class Reader {
   void read_file(const std::string& name, const Json& record, Manifest& manifest) {
     const std::string file = "file " + quoted_text(name);
     if (!is_file_name(name)) problems_.add(file + " is not the name of a file in the folder");
-    const auto size = record.is_object() ? record.find("size") : record.end();
-    const auto hash = record.is_object() ? record.find("hash") : record.end();
-    if (size == record.end() || !count_of(*size))
+    const auto *size = member_of(record, "size"), *hash = member_of(record, "hash");
+    if (size == nullptr || !count_of<std::int64_t>(*size))
       return problems_.add(file + " has no size that is an integer from 0");
-    if (hash == record.end() || !hash->is_string() || !is_hash(hash->get<std::string>()))
+    if (hash == nullptr || !hash->is_string() || !is_hash(hash->get<std::string>()))
       return problems_.add(file + " has no hash of 32 hexadecimal digits");
     manifest.files[name] = {size->get<std::uint64_t>(), hash->get<std::string>()};
   }
 
   void read_tensor(const std::string& name, const Json& json, Manifest& manifest) {
     const std::string tensor = "tensor " + quoted_text(name);
-    const auto shape = json.is_object() ? json.find("shape") : json.end();
-    const auto fragments = json.is_object() ? json.find("fragments") : json.end();
+    const auto *shape = member_of(json, "shape"), *fragments = member_of(json, "fragments");
     TensorRecord record;
-    const auto sizes = shape == json.end() ? std::nullopt : counts_of(*shape);
+    const auto sizes = shape == nullptr ? std::nullopt : counts_of<std::int64_t>(*shape);
     const auto elements = sizes ? elements_of(*sizes) : std::nullopt;
     if (!elements) return problems_.add(tensor + " has no shape of sizes from 0 that fit");
     record.shape = *sizes;
-    if (fragments == json.end() || !fragments->is_array())
+    if (fragments == nullptr || !fragments->is_array())
       return problems_.add(tensor + " has no list of fragments");
     for (const auto& fragment : *fragments) {
-      const auto numbers = counts_of(fragment);
+      const auto numbers = counts_of<std::int64_t>(fragment);
       if (!numbers || numbers->size() != 3)
         return problems_.add(tensor + " has a fragment that is not [part, begin, end]");
       record.fragments.push_back({numbers->at(0), numbers->at(1), numbers->at(2)});
@@ -209,7 +188,7 @@ Manifest parse(const std::string& text, const std::filesystem::path& path, Exten
   const auto json = Json::parse(text);
   if (json.value("format", Json()) != kFormat)
     throw InputError(path.string() + ": is not the manifest of a Zebra checkpoint");
-  const auto version = count_of(json.value("format_version", Json()));
+  const auto version = count_of<std::int64_t>(json.value("format_version", Json()));
   if (!version || *version < 1) throw damaged("format_version is not an integer from 1");
   if (*version > Manifest::kFormatVersion) {
     throw InputError(path.string() + ": has format version " + std::to_string(*version) +

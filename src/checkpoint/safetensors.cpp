@@ -5,8 +5,8 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "base/hash.h"
-#include "checkpoint/json_fault.h"
+#include "base/file.h"
+#include "base/json_reader.h"
 
 namespace zebra {
 namespace {

@@ -7,8 +7,8 @@
 #include <optional>
 #include <tuple>
 
+#include "base/json_reader.h"
 #include "checkpoint/damage.h"
-#include "checkpoint/json_fault.h"
 
 namespace zebra {
 namespace {
@@ -57,8 +57,8 @@ struct HeaderFault {
 }
 
 const Json& member(const Json& entry, const std::string& tensor, const char* name) {
-  const auto found = entry.find(name);
-  if (found == entry.end()) refuse(tensor, std::string("has no ") + name);
+  const auto* found = member_of(entry, name);
+  if (found == nullptr) refuse(tensor, std::string("has no ") + name);
   return *found;
 }
 
@@ -73,11 +73,10 @@ const TypeDescription& type_of(const Json& entry, const std::string& tensor) {
 
 std::vector<std::uint64_t> numbers_of(const Json& entry, const std::string& tensor,
                                       const char* name) {
-  const auto& list = member(entry, tensor, name);
-  const auto is_number = [](const Json& value) { return value.is_number_unsigned(); };
-  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_number))
+  auto counts = counts_of<std::uint64_t>(member(entry, tensor, name));
+  if (!counts)
     refuse(tensor, std::string("has a ") + name + " that is not a list of unsigned integers");
-  return list.get<std::vector<std::uint64_t>>();
+  return *std::move(counts);
 }
 
 // Bytes of a tensor. Nothing when they are not whole, or when its bits would not fit into 63 bits

@@ -19,24 +19,24 @@ struct FlatRange {
   std::int64_t begin, end;
 };
 
-FlatRange part_of(const ShardedUnit& unit) {
-  return {unit.part_begin(), unit.part_begin() + unit.weight_part().numel()};
+FlatRange shard_of(const ShardedUnit& unit) {
+  return {unit.shard_begin(), unit.shard_begin() + unit.weight_shard().numel()};
 }
 
-FlatRange share_of(const FlatRange& part, const Communicator& replicas) {
-  const auto size = part.end - part.begin;
-  return {part.begin + size * replicas.rank() / replicas.size(),
-          part.begin + size * (replicas.rank() + 1) / replicas.size()};
+FlatRange share_of(const FlatRange& shard, const Communicator& replicas) {
+  const auto size = shard.end - shard.begin;
+  return {shard.begin + size * replicas.rank() / replicas.size(),
+          shard.begin + size * (replicas.rank() + 1) / replicas.size()};
 }
 
-// The pieces of tensors that lie in `range`; `flat` holds the unit's part.
+// The pieces of tensors that lie in `range`; `flat` holds the unit's shard.
 void add_tensors(const ShardedUnit& unit, const FlatRange& range, const torch::Tensor& flat,
                  std::vector<CheckpointTensor>& tensors) {
   for (const auto& [tensor, deviation, begin] : unit.layout().tensors()) {
     const auto from = std::max(begin, range.begin),
                to = std::min(begin + tensor.numel(), range.end);
     if (from >= to) continue;
-    tensors.push_back({tensor, from - begin, flat.narrow(0, from - unit.part_begin(), to - from)});
+    tensors.push_back({tensor, from - begin, flat.narrow(0, from - unit.shard_begin(), to - from)});
   }
 }
 
@@ -44,7 +44,7 @@ void load_group(Checkpoint& checkpoint, const Group& group, const std::vector<Sh
                 const AdamW& optimizer) {
   std::vector<CheckpointTensor> tensors;
   for (std::size_t i = 0; i < units.size(); ++i)
-    add_tensors(units[i], part_of(units[i]), (optimizer.*group.values)(i), tensors);
+    add_tensors(units[i], shard_of(units[i]), (optimizer.*group.values)(i), tensors);
   for (const auto& [tensor, begin, values] : tensors)
     checkpoint.read(group.name, tensor, begin, values);
 }
@@ -58,7 +58,7 @@ std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tens
     auto& [name, tensors] = groups.emplace_back();
     name = group.name;
     for (std::size_t i = 0; i < units.size(); ++i) {
-      add_tensors(units[i], share_of(part_of(units[i]), replicas), (optimizer.*group.values)(i),
+      add_tensors(units[i], share_of(shard_of(units[i]), replicas), (optimizer.*group.values)(i),
                   tensors);
     }
   }
@@ -81,7 +81,7 @@ void load_weights(Checkpoint& checkpoint, const ParameterUnit& unit) {
   for (const auto& parameter : unit.parameters) {
     const auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
-    for (const auto& part : parameter.parts) {
+    for (const auto& part : parameter.spec.parts) {
       checkpoint.read("weights", part, 0, flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }

@@ -11,17 +11,17 @@
 namespace zebra {
 
 /// What this rank writes of a training state, by group: "weights" (the float32 masters), "exp_avg"
-/// and "exp_avg_sq". Range i of the optimizer is this rank's part of unit i; the replicas of a part
+/// and "exp_avg_sq". Range i of the optimizer is this rank's shard of unit i; the replicas of a shard
 /// write equal shares of it. The values are views: they change with the next step.
 std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tensors(
     const std::vector<ShardedUnit>& units, const Communicator& replicas, const AdamW& optimizer);
 
-/// Fills masters, moments and weights of this rank's parts from a checkpoint that any number of
+/// Fills masters, moments and weights of this rank's shards from a checkpoint that any number of
 /// ranks wrote.
 void load_training_tensors(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
                            AdamW& optimizer);
 
-/// Fills the masters and weights of this rank's parts from the weights of any checkpoint, for
+/// Fills the masters and weights of this rank's shards from the weights of any checkpoint, for
 /// training that starts from a model: moments stay as they are.
 void load_initial_weights(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
                           AdamW& optimizer);

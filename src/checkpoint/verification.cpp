@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/damage.h"
 #include "checkpoint/safetensors.h"
 

@@ -1,22 +1,14 @@
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "ablation/arm_queue.h"
-#include "ablation/arms.h"
-#include "ablation/arms_table.h"
-#include "ablation/fit.h"
 #include "ablation/preparation.h"
-#include "ablation/results.h"
-#include "ablation/slurm_array.h"
+#include "ablation/sweep_report.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
-#include "cli/model_vocabulary.h"
 #include "model/placement.h"
 #include "train/stop_signal.h"
 
@@ -31,8 +23,8 @@ struct Options {
   std::string slurm;
 };
 
-std::int64_t vocabulary_of(const Config& config) {
-  return model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
+std::int64_t vocabulary_of(const RunFile& file) {
+  return Tokenizer(file.data.tokenizer).vocab_size();
 }
 
 void check_arm_names(const Options& options, const std::vector<Arm>& arms) {
@@ -49,81 +41,52 @@ void check_arm_names(const Options& options, const std::vector<Arm>& arms) {
   problems.throw_if_any();
 }
 
-Ablation load(const Options& options) {
-  auto ablation = load_ablation(options.sweep, vocabulary_of);
-  for (auto& arm : ablation.arms) arm.config.model.vocab_size = vocabulary_of(arm.config);
-  check_arm_names(options, ablation.arms);
-  return ablation;
-}
-
 bool is_chosen(const Options& options, const std::string& arm) {
   return options.arms.empty() ||
          std::find(options.arms.begin(), options.arms.end(), arm) != options.arms.end();
 }
 
-// Each job has its share of the processors, and a GPU of its own where arms run on GPUs.
-JobSlots job_slots(const Ablation& ablation, int jobs) {
-  JobSlots slots(static_cast<std::size_t>(jobs));
-  if (jobs == 1) return slots;
-  const bool on_gpu = resolve_device(ablation.arms.front().config.run.device).is_cuda();
-  const auto threads =
-      std::max(1U, std::thread::hardware_concurrency() / static_cast<unsigned>(jobs));
-  for (std::size_t job = 0; job < slots.size(); ++job) {
-    if (std::getenv("OMP_NUM_THREADS") == nullptr)
-      slots[job].emplace_back("OMP_NUM_THREADS", std::to_string(threads));
-    if (on_gpu) slots[job].emplace_back("CUDA_VISIBLE_DEVICES", std::to_string(job));
-  }
-  return slots;
-}
+void report(const Sweep& sweep) { log_info("the report is " + write_report(sweep).string()); }
 
-int exit_status(const std::vector<QueuedArm>& arms) {
-  const auto failed = std::count_if(arms.begin(), arms.end(), [](const QueuedArm& arm) {
-    return read_arm_status(arm.paths).state == ArmState::failed;
-  });
-  if (failed > 0)
-    log_error(std::to_string(failed) + " of " + std::to_string(arms.size()) + " arms failed");
-  return failed > 0 ? kExitFailed : kExitDone;
-}
-
-void report(const Ablation& ablation) {
-  write_report(ablation);
-  log_info("the report is " + (ablation.sweep.dir / "report" / "index.html").string());
-}
-
-int run_sweep(const Ablation& ablation, const Options& options) {
-  check_fit(ablation.arms, options.jobs);
-  auto arms = prepare(ablation, own_program());
+int run_sweep(const Sweep& sweep, const Options& options) {
+  check_fit(sweep.arms, options.jobs);
+  auto arms = prepare(sweep, own_program());
   std::erase_if(arms, [&](const QueuedArm& arm) { return !is_chosen(options, arm.name); });
   watch_stop_signals();
-  run_arms(arms, job_slots(ablation, options.jobs));
-  if (options.arms.empty() && stop_signal() == 0) measure_cost(ablation, own_program());
+  const bool on_gpu = resolve_device(sweep.arms.front().config.run.device).is_cuda();
+  run_arms(arms, job_slots(options.jobs, on_gpu));
+  if (options.arms.empty() && stop_signal() == 0) measure_cost(sweep, own_program());
   if (stop_signal() != 0) {
     log_info("stopped; the same command goes on");
     return kExitStopped;
   }
-  if (options.arms.empty()) report(ablation);
-  return exit_status(arms);
+  if (options.arms.empty()) report(sweep);
+  const auto failed = count_failed(arms);
+  if (failed == 0) return kExitDone;
+  log_error(std::to_string(failed) + " of " + std::to_string(arms.size()) + " arms failed");
+  return kExitFailed;
 }
 
 int run_ablate(const Options& options) {
-  const auto ablation = load(options);
+  const auto sweep = load_sweep(options.sweep, vocabulary_of);
+  check_arm_names(options, sweep.arms);
   if (options.dry_run) {
-    check_fit(ablation.arms, options.jobs);
-    std::cout << (options.json ? arms_json(ablation.arms).dump(2) + "\n"
-                               : arms_table(ablation.arms) + "\nDry run: nothing was written.\n");
+    check_fit(sweep.arms, options.jobs);
+    std::cout << (options.json ? arms_json(sweep.arms).dump(2) + "\n"
+                               : arms_table(sweep.arms) + "\nDry run: nothing was written.\n");
     return kExitDone;
   }
   if (!options.slurm.empty()) {
-    write_slurm_array(ablation, options.sweep, own_program(), options.slurm);
-    std::cout << options.slurm << ": an array of " << ablation.arms.size()
+    write_slurm_array(sweep, options.sweep, own_program(), options.slurm);
+    std::cout << options.slurm << ": an array of " << sweep.arms.size()
               << " jobs; look at it, then: sbatch " << options.slurm << "\n";
     return kExitDone;
   }
   if (options.report) {
-    report(ablation);
+    report(sweep);
     return kExitDone;
   }
-  return run_sweep(ablation, options);
+  return run_sweep(sweep, options);
 }
 
 }  // namespace

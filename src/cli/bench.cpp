@@ -7,15 +7,15 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/python_script.h"
+#include "base/system.h"
 #include "cli/bench_step.h"
 #include "cli/commands.h"
 #include "cli/json_file.h"
-#include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "config/names.h"
 #include "config/presets.h"
+#include "data/tokenizer.h"
 #include "measurement/cost_by_length.h"
 #include "measurement/cost_report.h"
 
@@ -56,26 +56,26 @@ RunFileOptions run_files_of(const BenchOptions& options) {
   return run_files;
 }
 
-Config load(const BenchOptions& options) {
+RunFile load(const BenchOptions& options) {
   const auto [files, overrides] = run_files_of(options);
   if (!files.empty()) {
-    auto config = load_config({files.begin(), files.end()}, overrides);
-    if (!config.model.vocab_size) {
-      config.model.vocab_size = model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
-    }
-    return config;
+    auto file = load_run_file({files.begin(), files.end()}, overrides);
+    if (!file.model.vocab_size) file.model.vocab_size = Tokenizer(file.data.tokenizer).vocab_size();
+    return file;
   }
   const std::string model =
       options.preset.empty() ? kDefaultModel : "model: {preset: " + options.preset + "}\n";
-  auto config = parse_config(kRunWithoutData + model, "the model of zebra bench", overrides);
-  if (!config.model.vocab_size) config.model.vocab_size = kDefaultVocabulary;
-  return config;
+  auto file = parse_run_file(kRunWithoutData + model, "the model of zebra bench", overrides);
+  if (!file.model.vocab_size) file.model.vocab_size = kDefaultVocabulary;
+  return file;
 }
 
 void bench_cost_by_length(BenchOptions options) {
-  const auto config = load(options);
+  const auto file = load(options);
+  const auto config = resolve(file);
   Problems problems;
-  const auto layouts = named_layouts(options.layouts, config.model, problems);
+  const auto layouts =
+      named_layouts(options.layouts, config.model, file.model.window_size.has_value(), problems);
   const auto lengths = sequence_lengths(options.lengths, problems);
   check_output_path(options.json, problems);
   problems.throw_if_any();

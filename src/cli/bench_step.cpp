@@ -7,12 +7,12 @@
 #include "base/log.h"
 #include "cli/end_job.h"
 #include "cli/json_file.h"
-#include "cli/model_vocabulary.h"
+#include "config/load.h"
 #include "data/training_data.h"
 #include "distributed/job.h"
 #include "distributed/launch.h"
-#include "distributed/sharding_cost.h"
 #include "model/placement.h"
+#include "plan/sharding_cost.h"
 
 namespace zebra {
 namespace {
@@ -23,9 +23,9 @@ StepMeasurement measure(const RunFileOptions& run_files, const StepMeasurementOp
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<TrainingData> data;
   job.together("reading the run file", [&] {
-    config = run_files.load(job.ranks());
-    tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
-    config.model.vocab_size = model_vocabulary(config.model, *tokenizer);
+    const RunFile file = run_files.load(job.ranks());
+    tokenizer = std::make_unique<Tokenizer>(file.data.tokenizer);
+    config = resolve(file, tokenizer->vocab_size());
     ranks_per_replica(config.parallel, job.ranks());
     const auto device = resolve_device(config.run.device, job.launch().local_rank);
     data = std::make_unique<TrainingData>(config, open_run_datasets(config, *tokenizer).train,

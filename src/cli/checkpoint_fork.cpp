@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/fork.h"

@@ -10,7 +10,6 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "cli/checkpoint_entries.h"
-#include "cli/text_table.h"
 #include "config/load.h"
 
 namespace zebra {
@@ -28,7 +27,7 @@ using Reasons = std::map<std::int64_t, std::vector<std::string>>;
 
 std::optional<CheckpointSection> checkpoint_section(const std::filesystem::path& run) {
   try {
-    return load_config({run / "config.yaml"}, {}).checkpoint;
+    return load_run_file({run / "config.yaml"}, {}).checkpoint;
   } catch (const InputError&) {
     return std::nullopt;  // only the checkpoints were copied, or another build wrote the file
   }
@@ -134,7 +133,7 @@ void run_list(const ListOptions& options) {
     rows.push_back(row_of(entry, marks, reasons));
     for (const auto& fault : entry.faults) faults += fault + "\n";
   }
-  std::cout << text_table(rows, {"step", "size", "validation loss", "tokens"});
+  std::cout << text_table(rows, "rlrrrl");
   if (!faults.empty()) std::cout << "\n" << faults;
 }
 

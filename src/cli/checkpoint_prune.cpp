@@ -11,7 +11,6 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "cli/checkpoint_entries.h"
-#include "cli/text_table.h"
 #include "config/load.h"
 #include "train/run_folder.h"
 
@@ -35,7 +34,7 @@ struct PrunePlan {
 Retention retention_of(const PruneOptions& options, const std::filesystem::path& run) {
   CheckpointSection section;
   if (!options.keep_last || !options.keep_every || !options.keep_best)
-    section = load_config({run / "config.yaml"}, {}).checkpoint;
+    section = load_run_file({run / "config.yaml"}, {}).checkpoint;
   return {options.keep_last.value_or(section.keep_last),
           options.keep_every.value_or(section.keep_every),
           options.keep_best.value_or(section.keep_best)};
@@ -86,7 +85,7 @@ void print(const PrunePlan& plan, bool dry_run) {
   };
   for (const auto& entry : plan.go) add(dry_run ? "goes" : "deleted", entry);
   for (const auto& entry : plan.stay) add("stays", entry);
-  std::cout << text_table(rows, {"step", "size"});
+  std::cout << text_table(rows, "lrlrl");
   const std::string freed = with_byte_unit(static_cast<double>(bytes_of(plan.go)));
   std::cout << (dry_run ? "Dry run: nothing was deleted. It would free " + freed : "freed " + freed)
             << "\n";

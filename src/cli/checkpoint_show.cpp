@@ -12,10 +12,9 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
 #include "cli/checkpoint_entries.h"
-#include "cli/text_table.h"
+#include "config/model_config.h"
 #include "config/names.h"
-#include "model/cost.h"
-#include "model/layout.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -52,13 +51,12 @@ std::uint64_t bytes_of(const Manifest& manifest) {
   return bytes;
 }
 
-std::string layout_in_words(const ModelSection& model) {
-  const auto kinds = layer_kinds(model);
-  const auto global = std::ranges::count(kinds, LayerKind::global);
-  const auto local = static_cast<std::ptrdiff_t>(kinds.size()) - global;
-  std::string text = model.attention_pattern.value() + ": " + std::to_string(global) + " global, " +
+std::string layout_in_words(const ModelConfig& model) {
+  const auto global = model.layers_of(LayerKind::global);
+  const auto local = model.layers_of(LayerKind::local);
+  std::string text = pattern_of(model.layers) + ": " + std::to_string(global) + " global, " +
                      std::to_string(local) + " local";
-  if (local > 0) text += " that see " + window_in_words(model.window_size.value());
+  if (local > 0) text += " that see " + window_in_words(model.window_size);
   return text;
 }
 
@@ -110,9 +108,9 @@ void print(const Contents& contents, bool tensors) {
                {"format version", std::to_string(format_version)},
                {"run", config.run.name + " in " + config.run.dir.string()},
                {"model", with_suffix(static_cast<double>(count_parameters(model).total())) +
-                             " parameters: " + std::to_string(model.num_hidden_layers) +
+                             " parameters: " + std::to_string(model.num_hidden_layers()) +
                              " layers of width " + std::to_string(model.hidden_size) +
-                             ", vocabulary " + with_commas(model.vocab_size.value())},
+                             ", vocabulary " + with_commas(model.vocab_size)},
                {"layers", layout_in_words(model)},
                {"precision", name_of(config.train.precision)},
                {"sequence length", with_commas(config.data.sequence_length)},
@@ -126,13 +124,13 @@ void print(const Contents& contents, bool tensors) {
   Rows files = {{"file", "size", "hash"}};
   for (const auto& [name, record] : manifest.files)
     files.push_back({name, with_byte_unit(static_cast<double>(record.size)), record.hash});
-  std::cout << "\n" << text_table(files, {"size"});
+  std::cout << "\n" << text_table(files, "lrl");
   if (!tensors) return;
 
   Rows table = {{"tensor", "shape", "fragments"}};
   for (const auto& [name, tensor] : manifest.tensors)
     table.push_back({name, shape_text(tensor.shape), std::to_string(tensor.fragments.size())});
-  std::cout << "\n" << text_table(table, {"fragments"});
+  std::cout << "\n" << text_table(table, "llr");
 }
 
 Json to_json(const Contents& contents, bool tensors) {
@@ -143,7 +141,7 @@ Json to_json(const Contents& contents, bool tensors) {
                {"format_version", format_version},
                {"run", {{"name", config.run.name}, {"dir", config.run.dir.string()}}},
                {"parameters", count_parameters(config.model).total()},
-               {"attention_pattern", config.model.attention_pattern.value()},
+               {"attention_pattern", pattern_of(config.model.layers)},
                {"precision", name_of(config.train.precision)},
                {"bytes", bytes_of(manifest)},
                {"training", manifest.training},

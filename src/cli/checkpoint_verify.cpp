@@ -7,9 +7,9 @@
 #include <optional>
 
 #include "base/error.h"
-#include "base/exit_status.h"
 #include "base/file.h"
-#include "base/progress.h"
+#include "base/log.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"

@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "base/exit_status.h"
+#include "base/error.h"
 #include "cli/checkpoint_command.h"
 #include "cli/config_command.h"
 #include "cli/data_command.h"

@@ -4,8 +4,7 @@
 #include <exception>
 
 #include "base/error.h"
-#include "base/exit_status.h"
-#include "distributed/collective_error.h"
+#include "distributed/communicator.h"
 
 namespace zebra {
 

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "checkpoint/load_model.h"
 #include "cli/commands.h"
@@ -83,8 +83,7 @@ void run_eval(EvalOptions options) {
     throw InputError(options.run_or_checkpoint +
                      ": its run has no data.validation; name a dataset with --data DIR");
   }
-  const auto datasets =
-      open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size.value());
+  const auto datasets = open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size);
   if (options.lengths.empty()) options.lengths = {loaded.config.data.sequence_length};
   std::sort(options.lengths.begin(), options.lengths.end());
 

@@ -6,8 +6,8 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "config/load.h"
+#include "config/model_config.h"
 #include "interop/huggingface_import.h"
-#include "model/layout.h"
 
 namespace zebra {
 namespace {
@@ -26,14 +26,13 @@ std::string model_section(const Config& config) {
   return yaml.substr(begin, end - begin);
 }
 
-std::string layout_text(const ModelSection& model) {
-  const auto kinds = layer_kinds(model);
-  const auto globals = std::count(kinds.begin(), kinds.end(), LayerKind::global);
-  const std::string layers = std::to_string(kinds.size()) + " layers, ";
-  if (globals == model.num_hidden_layers) return layers + "all global";
-  const std::string window = "window " + window_in_words(*model.window_size);
+std::string layout_text(const ModelConfig& model) {
+  const auto globals = model.layers_of(LayerKind::global);
+  const std::string layers = std::to_string(model.num_hidden_layers()) + " layers, ";
+  if (!model.has(LayerKind::local)) return layers + "all global";
+  const std::string window = "window " + window_in_words(model.window_size);
   if (globals == 0) return layers + "all local, " + window;
-  return layers + std::to_string(globals) + " global (" + *model.attention_pattern + "), " + window;
+  return layers + std::to_string(globals) + " global (" + pattern_of(model.layers) + "), " + window;
 }
 
 std::string types_text(const std::vector<torch::ScalarType>& types) {
@@ -54,7 +53,7 @@ void print_summary(const HuggingFaceImport& imported) {
             << types_text(imported.stored_types) << " ("
             << with_byte_unit(static_cast<double>(imported.bytes)) << "), computed in "
             << (config.train.precision == Precision::bf16 ? "bfloat16" : "float32") << "\n"
-            << "  positions   up to " << with_commas(*config.model.max_position_embeddings) << "\n";
+            << "  positions   up to " << with_commas(config.model.max_position_embeddings) << "\n";
   if (config.model.rope_scaling.type == RopeScaling::dynamic) {
     std::cout << "              dynamic scaling is that of the whole text, prompt and new tokens; "
                  "transformers lets it grow while it generates\n";

@@ -7,7 +7,7 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "cli/commands.h"
-#include "distributed/reported_by_first_rank.h"
+#include "distributed/job.h"
 
 namespace {
 

@@ -9,10 +9,11 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
-#include "model/hardware.h"
-#include "train/plan.h"
+#include "config/load.h"
+#include "data/tokenizer.h"
+#include "plan/hardware.h"
+#include "plan/plan.h"
 
 namespace zebra {
 namespace {
@@ -38,14 +39,18 @@ std::optional<Hardware> hardware_of(const PlanOptions& options) {
   return Hardware{cluster, options.efficiency};
 }
 
+// A plan is made before there is data: the tokenizer is needed only where the vocabulary is not
+// given.
+Config load(const PlanOptions& options) {
+  const RunFile file = options.run_files.load(options.ranks);
+  const bool has_tokenizer = std::filesystem::exists(file.data.tokenizer);
+  if (file.model.vocab_size && !has_tokenizer) return resolve(file);
+  return resolve(file, Tokenizer(file.data.tokenizer).vocab_size());
+}
+
 void print_plan(const PlanOptions& options) {
   const auto hardware = hardware_of(options);
-  Config config = options.run_files.load(options.ranks);
-  // A plan is made before there is data: the tokenizer is needed only where the vocabulary is not
-  // given.
-  if (!config.model.vocab_size || std::filesystem::exists(config.data.tokenizer)) {
-    config.model.vocab_size = model_vocabulary(config.model, Tokenizer(config.data.tokenizer));
-  }
+  const Config config = load(options);
   if (options.json) {
     std::cout << plan_json(config, options.ranks, hardware).dump(2) << "\n";
   } else {

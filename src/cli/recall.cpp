@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "checkpoint/load_model.h"
 #include "cli/commands.h"
@@ -29,10 +29,10 @@ struct Options {
 };
 
 // Those of the model unless given: the same for all models that are to be compared.
-DistanceBands bands_of(const Options& options, const ModelSection& model) {
+DistanceBands bands_of(const Options& options, const ModelConfig& model) {
   DistanceBands bands = {options.window, options.layers};
-  if (bands.layers == 0) bands.layers = model.num_hidden_layers;
-  if (bands.window == 0) bands.window = model.window_size.value_or(0);
+  if (bands.layers == 0) bands.layers = model.num_hidden_layers();
+  if (bands.window == 0) bands.window = model.window_size;
   if (bands.window == 0) {
     throw InputError(options.run_or_checkpoint +
                      ": its model has no window, so the bands of distance need one: give --window, "
@@ -136,7 +136,7 @@ void run_recall(Options options) {
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   const auto& data = loaded.config.data;
-  const auto vocabulary = loaded.config.model.vocab_size.value();
+  const auto vocabulary = loaded.config.model.vocab_size;
   auto& recall = options.recall;
   recall.bands = bands_of(options, loaded.config.model);
   recall.tasks = tasks_of(options);

@@ -14,13 +14,13 @@ void RunFileOptions::add_to(CLI::App& command) {
       ->allow_extra_args(false);
 }
 
-Config RunFileOptions::load(int ranks) const {
+RunFile RunFileOptions::load(int ranks) const {
   if (files.empty()) {
     throw InputError(
         "no run file was given; name one, for example run.yaml (`zebra config --reference` lists "
         "its keys)");
   }
-  return load_config({files.begin(), files.end()}, overrides, ranks);
+  return load_run_file({files.begin(), files.end()}, overrides, ranks);
 }
 
 }  // namespace zebra

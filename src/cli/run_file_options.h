@@ -16,8 +16,8 @@ struct RunFileOptions {
   /// Adds the options to a subcommand. The object must live until the command line is parsed.
   void add_to(CLI::App& command);
 
-  /// The resolved configuration. Throws InputError, also when no run file was given.
-  Config load(int ranks = 1) const;
+  /// The loaded file. Throws InputError, also when no run file was given.
+  RunFile load(int ranks = 1) const;
 };
 
 }  // namespace zebra

@@ -8,16 +8,14 @@
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
 #include "cli/end_job.h"
-#include "cli/model_vocabulary.h"
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
-#include "distributed/agreement.h"
 #include "distributed/job.h"
 #include "distributed/launch.h"
-#include "distributed/sharding_cost.h"
 #include "model/placement.h"
-#include "train/plan.h"
+#include "plan/plan.h"
+#include "plan/sharding_cost.h"
 #include "train/resume.h"
 #include "train/run_folder.h"
 #include "train/stop_signal.h"
@@ -47,15 +45,15 @@ struct Start {
 
 Start prepare(const TrainOptions& options, const Job& job) {
   Start start;
-  start.config = options.run_files.load(job.ranks());
-  auto& config = start.config;
-  if (config.train.max_steps == 0) {
+  const RunFile file = options.run_files.load(job.ranks());
+  if (file.train.max_steps == 0) {
     throw InputError(
         "train.max_steps is 0 and data.train is empty: this configuration describes a model that "
         "is not trained; to train it, give both, and its folder as model.init_from");
   }
-  start.tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
-  config.model.vocab_size = model_vocabulary(config.model, *start.tokenizer);
+  start.tokenizer = std::make_unique<Tokenizer>(file.data.tokenizer);
+  start.config = resolve(file, start.tokenizer->vocab_size());
+  const auto& config = start.config;
   ranks_per_replica(config.parallel, job.ranks());
   const auto device = resolve_device(config.run.device, job.launch().local_rank);
   auto datasets = open_run_datasets(config, *start.tokenizer);
@@ -73,8 +71,8 @@ void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& j
       start.checkpoint.emplace(*point.checkpoint);
       start.changes = check_resumable(start.checkpoint->config(), start.config,
                                       /*same_run=*/options.resume == "auto");
-    } else if (const auto& origin = start.config.model.init_from) {
-      start.origin.emplace(find_checkpoint(origin->string()));
+    } else if (const auto& origin = start.config.model.init_from; !origin.empty()) {
+      start.origin.emplace(find_checkpoint(origin.string()));
     }
   });
 }
@@ -197,7 +195,8 @@ int run_train(const TrainOptions& options) {
   try {
     Start start;
     job.together("reading the run file", [&] { start = prepare(options, job); });
-    job.together("comparing what the ranks will do", [&] { agree(job, facts_of(start)); });
+    job.together("comparing what the ranks will do",
+                 [&] { check_consistency(job, facts_of(start)); });
     if (options.dry_run) {
       find_checkpoint_to_resume(start, options, job);
       if (job.is_first()) print_dry_run(start, job.ranks());

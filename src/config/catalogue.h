@@ -1,16 +1,36 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
+#include "config/names.h"
 #include "config/rules.h"
+#include "config/yaml_text.h"
 
 namespace zebra {
 
-enum class KeyType { integer, number, boolean, text, path, choice, pair, list, group };
+/// `values` are lists of single values, `other` is what a reader of its own understands; run files
+/// have neither.
+enum class KeyType {
+  integer,
+  number,
+  boolean,
+  text,
+  path,
+  choice,
+  pair,
+  values,
+  list,
+  group,
+  other
+};
 
-/// One key as data, collected from fields.h.
+/// One key as data, collected from its declaration (fields.h).
 struct KeyInfo {
   std::string name;  // "factor"
   std::string
@@ -22,13 +42,86 @@ struct KeyInfo {
   std::vector<KeyInfo> children;            // of a group, or of each element of a list
 
   const KeyInfo* find(const std::string& child) const;
+  /// The key or group below this one that `dotted` names, or null; elements of lists have no name.
+  const KeyInfo* find_dotted(const std::string& dotted) const;
 };
 
-/// All keys: a nameless group whose children are the sections.
+/// All keys of a run file: a nameless group whose children are the sections.
 const KeyInfo& catalogue();
 
 /// Every key below `group` that is no group, depth first in declared order; a list is followed by
 /// its elements' keys.
 std::vector<const KeyInfo*> leaves(const KeyInfo& group);
+
+/// The visitor of fields.h that collects the keys of one map as children of `parent`.
+class CatalogueBuilder {
+ public:
+  explicit CatalogueBuilder(KeyInfo& parent) : parent_(parent) {}
+
+  template <class T>
+  void field(const char* name, const T& member, const Rules& rules, const char* help) {
+    using Plain = typename Unwrapped<T>::type;
+    KeyInfo& info = add(name, type_of<Plain>(), rules, help);
+    if constexpr (NamedEnum<Plain>) info.rules.choices = names_of<Plain>();
+    if constexpr (std::is_same_v<T, Plain> && requires { yaml_text(member); }) {
+      if (!rules.is_required && rules.default_note.empty()) info.default_text = yaml_text(member);
+    }
+  }
+
+  template <class S>
+  void group(const char* name, S& member, const Rules& rules, const char* help) {
+    CatalogueBuilder inner(add(name, KeyType::group, rules, help));
+    describe(inner, member);
+  }
+
+  template <class Element>
+  void list(const char* name, const std::vector<Element>&, const Rules& rules, const char* help) {
+    KeyInfo& info = add(name, KeyType::list, rules, help);
+    if (!rules.is_required) info.default_text = "[]";
+    CatalogueBuilder inner(info);
+    Element element;
+    describe(inner, element);
+  }
+
+  void other(const char* name, const Rules& rules, const char* help) {
+    add(name, KeyType::other, rules, help);
+  }
+
+ private:
+  template <class T>
+  struct Unwrapped {
+    using type = T;
+  };
+  template <class T>
+  struct Unwrapped<std::optional<T>> {
+    using type = T;
+  };
+
+  template <class T>
+  static constexpr KeyType type_of() {
+    if constexpr (NamedEnum<T>) return KeyType::choice;
+    if constexpr (std::is_same_v<T, std::int64_t>) return KeyType::integer;
+    if constexpr (std::is_same_v<T, double>) return KeyType::number;
+    if constexpr (std::is_same_v<T, bool>) return KeyType::boolean;
+    if constexpr (std::is_same_v<T, std::string>) return KeyType::text;
+    if constexpr (std::is_same_v<T, std::filesystem::path>) return KeyType::path;
+    if constexpr (std::is_same_v<T, std::array<double, 2>>) return KeyType::pair;
+    return KeyType::values;
+  }
+
+  KeyInfo& add(const char* name, KeyType type, const Rules& rules, const char* help);
+
+  KeyInfo& parent_;
+};
+
+/// The keys of a file that `describe(visitor, Root&)` declares.
+template <class Root>
+KeyInfo keys_of() {
+  KeyInfo root;
+  CatalogueBuilder builder(root);
+  Root defaults;
+  describe(builder, defaults);
+  return root;
+}
 
 }  // namespace zebra

@@ -7,22 +7,13 @@
 #include <string>
 #include <vector>
 
-// The typed run configuration. What each key means, its default and its range are declared once, in
-// fields.h.
+#include "config/model_config.h"
+#include "config/names.h"
+
+// The typed run configuration, as written and as resolved. What each key means, its default and its
+// range are declared once, in fields.h.
 
 namespace zebra {
-
-enum class Device { automatic, cpu, cuda };
-enum class SelfAttention { mix, full, local };
-enum class GlobalLayer { first, last };
-enum class AlwaysGlobal { none, first, last, both };
-enum class RopeScaling { none, linear, dynamic, yarn };
-enum class ScaledLayers { all, global };
-enum class ScheduleType { cosine, wsd, constant };
-enum class Precision { fp32, bf16 };
-enum class ActivationCheckpointing { none, full, selective, every_2 };
-enum class Sharding { none, optimizer, gradients, full };
-enum class WhenBusy { wait, skip };
 
 struct RunSection {
   std::string name;
@@ -40,8 +31,8 @@ struct RopeScalingSection {
   ScaledLayers layers = ScaledLayers::all;
 };
 
-/// Names are HuggingFace's where it has one. After `resolve` every optional that has a derived
-/// default is filled, the short forms (self_attn_type, layer_group_size, global_layer,
+/// The model as a run file says it. In a loaded file every optional that has a derived default is
+/// filled, but vocab_size; the short forms (self_attn_type, layer_group_size, global_layer,
 /// always_global, preset) are empty, and attention_pattern has one letter per layer.
 struct ModelSection {
   std::optional<std::string> preset;
@@ -138,9 +129,11 @@ struct LoggingSection {
   std::int64_t every_steps = 10;
 };
 
-struct Config {
+/// All sections of a run; Model is the model as written or as resolved.
+template <class Model>
+struct RunSections {
   RunSection run;
-  ModelSection model;
+  Model model;
   DataSection data;
   OptimizerSection optimizer;
   ScheduleSection schedule;
@@ -150,5 +143,11 @@ struct Config {
   EvalSection eval;
   LoggingSection logging;
 };
+
+/// What a run file says.
+struct RunFile : RunSections<ModelSection> {};
+
+/// A run that can be made: the vocabulary is known too.
+struct Config : RunSections<ModelConfig> {};
 
 }  // namespace zebra

@@ -11,6 +11,10 @@
 //   field(name, member, rules, help)   a key with a value of its own
 //   group(name, member, rules, help)   a map of keys (a section, or a group inside one)
 //   list(name, member, rules, help)    a list of such maps
+//   other(name, rules, help)           a key that a reader of its own understands
+//
+// Sweep files (ablation/sweep_file.cpp) are described in the same way, read and checked by the same
+// visitors.
 //
 // The default of a key is what a default-constructed struct holds, unless its rules say otherwise.
 
@@ -270,7 +274,7 @@ void describe(V& v, LoggingSection& s) {
 }
 
 template <class V>
-void describe(V& v, Config& c) {
+void describe(V& v, RunFile& c) {
   v.group("run", c.run, anything(), "The run as a whole: its name, its folder, and the machine.");
   v.group("model", c.model, anything(),
           "The shape of the model: a Llama-like body in which global layers (full causal "

@@ -54,8 +54,8 @@ void merge_parsed(Value& merged, Problems& problems, const Parse& parse) {
   }
 }
 
-Config load_sources(const std::vector<Source>& sources, const std::vector<std::string>& overrides,
-                    int ranks) {
+RunFile load_sources(const std::vector<Source>& sources, const std::vector<std::string>& overrides,
+                     int ranks) {
   Value given;
   given.kind = Value::Kind::map;
   Problems syntax;
@@ -70,20 +70,20 @@ Config load_sources(const std::vector<Source>& sources, const std::vector<std::s
   syntax.throw_if_any();
 
   Report report(names);
-  Config config;
+  RunFile file;
   const Value merged = on_top_of_initial_model(on_top_of_preset(given, report), report);
   check_keys(merged, report);
-  read_fields(merged, config, report);
-  resolve(config, ranks, report);
-  validate(config, ranks, report);
+  read_fields(merged, file, report);
+  fill_defaults(file, ranks, report);
+  validate(file, ranks, report);
   report.throw_if_any();
-  return config;
+  return file;
 }
 
 }  // namespace
 
-Config load_config(const std::vector<std::filesystem::path>& files,
-                   const std::vector<std::string>& overrides, int ranks) {
+RunFile load_run_file(const std::vector<std::filesystem::path>& files,
+                      const std::vector<std::string>& overrides, int ranks) {
   std::vector<Source> sources;
   Problems unreadable;
   for (const auto& file : files) {
@@ -97,8 +97,8 @@ Config load_config(const std::vector<std::filesystem::path>& files,
   return load_sources(sources, overrides, ranks);
 }
 
-Config parse_config(const std::string& yaml, const std::string& origin,
-                    const std::vector<std::string>& overrides, int ranks) {
+RunFile parse_run_file(const std::string& yaml, const std::string& origin,
+                       const std::vector<std::string>& overrides, int ranks) {
   return load_sources({{origin, yaml}}, overrides, ranks);
 }
 

@@ -16,15 +16,27 @@ namespace zebra {
 /// `model.preset` comes before other model keys. Throws InputError with every problem found, each
 /// with file, line, key and the fix. `ranks` is the number of processes that share
 /// train.global_batch_size.
-Config load_config(const std::vector<std::filesystem::path>& files,
-                   const std::vector<std::string>& overrides, int ranks = 1);
+RunFile load_run_file(const std::vector<std::filesystem::path>& files,
+                      const std::vector<std::string>& overrides, int ranks = 1);
 
 /// The same from YAML text; `origin` stands for the file's name in messages.
-Config parse_config(const std::string& yaml, const std::string& origin,
-                    const std::vector<std::string>& overrides = {}, int ranks = 1);
+RunFile parse_run_file(const std::string& yaml, const std::string& origin,
+                       const std::vector<std::string>& overrides = {}, int ranks = 1);
 
-/// The resolved configuration as YAML text that load_config reads back to the same values: keys in
-/// declared order, absent ones left out, numbers to round-trip.
+/// The run that a loaded file describes. The model's vocabulary is model.vocab_size, or as many
+/// pieces as the tokenizer has. Throws InputError when it is less than that.
+Config resolve(const RunFile& file, std::int64_t tokenizer_vocabulary);
+
+/// The same for a file that names the vocabulary, as those in run folders and checkpoints do.
+/// Throws InputError when it does not.
+Config resolve(const RunFile& file);
+
+/// What `resolve` makes the same configuration of.
+RunFile as_run_file(const Config& config);
+
+/// A loaded file as YAML text that load_run_file reads back to the same values: keys in declared
+/// order, absent ones left out, numbers to round-trip.
+std::string to_yaml(const RunFile& file);
 std::string to_yaml(const Config& config);
 
 /// A key whose resolved values differ, each as YAML; "(absent)" for one that is not there.

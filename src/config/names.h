@@ -7,11 +7,24 @@
 #include <utility>
 #include <vector>
 
-#include "config/config.h"
-
-// What each choice is called in run files, in the order in which help lists them.
+// The choices that a run file has, and what each is called there, in the order in which help lists
+// them.
 
 namespace zebra {
+
+enum class LayerKind { global, local };
+
+enum class Device { automatic, cpu, cuda };
+enum class SelfAttention { mix, full, local };
+enum class GlobalLayer { first, last };
+enum class AlwaysGlobal { none, first, last, both };
+enum class RopeScaling { none, linear, dynamic, yarn };
+enum class ScaledLayers { all, global };
+enum class ScheduleType { cosine, wsd, constant };
+enum class Precision { fp32, bf16 };
+enum class ActivationCheckpointing { none, full, selective, every_2 };
+enum class Sharding { none, optimizer, gradients, full };
+enum class WhenBusy { wait, skip };
 
 template <class E, std::size_t N>
 using NameTable = std::array<std::pair<E, std::string_view>, N>;

@@ -75,12 +75,15 @@ const char* type_name(KeyType type) {
       return "choice";
     case KeyType::pair:
       return "two numbers";
+    case KeyType::values:
+      return "list of values";
     case KeyType::list:
       return "list of maps";
     case KeyType::group:
-      return "map";
+    case KeyType::other:
+      break;
   }
-  return "";
+  return "map";
 }
 
 std::string code(const std::string& text) { return "`" + text + "`"; }
@@ -127,9 +130,10 @@ std::int64_t parameters(const ModelSection& model, std::int64_t vocabulary) {
 
 /// The preset as a run resolves it; the keys that a run must give besides are of no interest here.
 ModelSection resolved_model(const Preset& preset) {
-  return parse_config(preset.yaml, "preset " + preset.name,
-                      {"run.dir=run", "data.tokenizer=tokenizer.model", "data.train=[{path: data}]",
-                       "data.sequence_length=1", "train.max_steps=1", "train.global_batch_size=1"})
+  return parse_run_file(
+             preset.yaml, "preset " + preset.name,
+             {"run.dir=run", "data.tokenizer=tokenizer.model", "data.train=[{path: data}]",
+              "data.sequence_length=1", "train.max_steps=1", "train.global_batch_size=1"})
       .model;
 }
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <string>
 
+#include "base/error.h"
+#include "config/load.h"
+
 namespace zebra {
 namespace {
 
@@ -64,11 +67,11 @@ void resolve_pattern(ModelSection& model, Report& report) {
   model.global_layer.reset();
 }
 
-void resolve_model(Config& config, Report& report) {
-  ModelSection& model = config.model;
+void fill_model(RunFile& file, Report& report) {
+  ModelSection& model = file.model;
   model.preset.reset();
   if (!model.num_key_value_heads) model.num_key_value_heads = model.num_attention_heads;
-  if (!model.max_position_embeddings) model.max_position_embeddings = config.data.sequence_length;
+  if (!model.max_position_embeddings) model.max_position_embeddings = file.data.sequence_length;
   if (!model.head_dim && report.sound({"model.hidden_size", "model.num_attention_heads"})) {
     if (model.hidden_size % model.num_attention_heads == 0) {
       model.head_dim = model.hidden_size / model.num_attention_heads;
@@ -83,17 +86,117 @@ void resolve_model(Config& config, Report& report) {
   resolve_pattern(model, report);
 }
 
+/// All sections but the model.
+template <class From, class To>
+void copy_sections(const From& from, To& to) {
+  to.run = from.run;
+  to.data = from.data;
+  to.optimizer = from.optimizer;
+  to.schedule = from.schedule;
+  to.train = from.train;
+  to.parallel = from.parallel;
+  to.checkpoint = from.checkpoint;
+  to.eval = from.eval;
+  to.logging = from.logging;
+}
+
+/// The members that are the same in a model as written and as resolved.
+template <class From, class To>
+void copy_common_members(const From& from, To& to) {
+  to.hidden_size = from.hidden_size;
+  to.intermediate_size = from.intermediate_size;
+  to.num_attention_heads = from.num_attention_heads;
+  to.rms_norm_eps = from.rms_norm_eps;
+  to.initializer_range = from.initializer_range;
+  to.rope_theta = from.rope_theta;
+  to.rope_scaling.type = from.rope_scaling.type;
+  to.rope_scaling.factor = from.rope_scaling.factor;
+  to.rope_scaling.beta_fast = from.rope_scaling.beta_fast;
+  to.rope_scaling.beta_slow = from.rope_scaling.beta_slow;
+  to.rope_scaling.layers = from.rope_scaling.layers;
+  to.tie_word_embeddings = from.tie_word_embeddings;
+  to.qk_norm = from.qk_norm;
+  to.attention_sink = from.attention_sink;
+}
+
+ModelConfig resolved(const ModelSection& section) {
+  ModelConfig model;
+  copy_common_members(section, model);
+  model.num_key_value_heads = section.num_key_value_heads.value();
+  model.head_dim = section.head_dim.value();
+  model.max_position_embeddings = section.max_position_embeddings.value();
+  model.global_rope_theta = section.global_rope_theta.value_or(section.rope_theta);
+  model.local_rope_theta = section.local_rope_theta.value_or(section.rope_theta);
+  model.rope_scaling.original_max_position_embeddings =
+      section.rope_scaling.original_max_position_embeddings.value_or(0);
+  model.layers = layers_of_pattern(section.attention_pattern.value());
+  model.window_size = section.window_size.value_or(0);
+  model.init_from = section.init_from.value_or("");
+  return model;
+}
+
+ModelSection written(const ModelConfig& model) {
+  ModelSection section;
+  copy_common_members(model, section);
+  section.num_hidden_layers = model.num_hidden_layers();
+  section.num_key_value_heads = model.num_key_value_heads;
+  section.head_dim = model.head_dim;
+  section.vocab_size = model.vocab_size;
+  section.max_position_embeddings = model.max_position_embeddings;
+  for (const auto kind : {LayerKind::global, LayerKind::local}) {
+    auto& own = kind == LayerKind::global ? section.global_rope_theta : section.local_rope_theta;
+    if (model.rope_theta_of(kind) != model.rope_theta) own = model.rope_theta_of(kind);
+  }
+  if (const auto original = model.rope_scaling.original_max_position_embeddings; original != 0)
+    section.rope_scaling.original_max_position_embeddings = original;
+  section.attention_pattern = pattern_of(model.layers);
+  if (model.window_size != 0 || model.has(LayerKind::local))
+    section.window_size = model.window_size;
+  if (!model.init_from.empty()) section.init_from = model.init_from;
+  return section;
+}
+
 }  // namespace
 
 std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps) {
   return schedule.decay_steps.value_or(std::max<std::int64_t>(1, max_steps / kDefaultDecayDivisor));
 }
 
-void resolve(Config& config, int ranks, Report& report) {
-  if (config.run.name.empty()) config.run.name = config.run.dir.filename().string();
-  resolve_model(config, report);
-  TrainSection& train = config.train;
+void fill_defaults(RunFile& file, int ranks, Report& report) {
+  if (file.run.name.empty()) file.run.name = file.run.dir.filename().string();
+  fill_model(file, report);
+  TrainSection& train = file.train;
   if (train.micro_batch_size == 0) train.micro_batch_size = train.global_batch_size / ranks;
+}
+
+Config resolve(const RunFile& file, std::int64_t tokenizer_vocabulary) {
+  const auto vocabulary = file.model.vocab_size.value_or(tokenizer_vocabulary);
+  if (vocabulary < tokenizer_vocabulary) {
+    const std::string needed = std::to_string(tokenizer_vocabulary);
+    throw InputError("model.vocab_size: " + std::to_string(vocabulary) + " is less than the " +
+                     needed + " pieces of " + file.data.tokenizer.string() +
+                     "; leave it out, or set at least " + needed);
+  }
+  Config config;
+  copy_sections(file, config);
+  config.model = resolved(file.model);
+  config.model.vocab_size = vocabulary;
+  return config;
+}
+
+Config resolve(const RunFile& file) {
+  if (!file.model.vocab_size) {
+    throw InputError("model.vocab_size: missing from " + file.run.dir.string() +
+                     "'s configuration, which is that of a trained model");
+  }
+  return resolve(file, *file.model.vocab_size);
+}
+
+RunFile as_run_file(const Config& config) {
+  RunFile file;
+  copy_sections(config, file);
+  file.model = written(config.model);
+  return file;
 }
 
 }  // namespace zebra

@@ -8,7 +8,7 @@ namespace zebra {
 /// Fills every default that follows from other keys, and turns the short forms of the layout into
 /// an attention_pattern with one letter per layer. Reports what cannot be derived. `ranks` share
 /// train.global_batch_size.
-void resolve(Config& config, int ranks, Report& report);
+void fill_defaults(RunFile& file, int ranks, Report& report);
 
 /// schedule.decay_steps, or its default: 20 % of max_steps, rounded down, at least 1. It is not
 /// filled in when a file is resolved, so that it follows max_steps when a run is made longer.

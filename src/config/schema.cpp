@@ -22,12 +22,14 @@ const char* json_type(KeyType type) {
     case KeyType::choice:
       return "string";
     case KeyType::pair:
+    case KeyType::values:
     case KeyType::list:
       return "array";
     case KeyType::group:
-      return "object";
+    case KeyType::other:
+      break;
   }
-  return "";
+  return "object";
 }
 
 /// Bounds are whole numbers where they are whole, as a person would write them.

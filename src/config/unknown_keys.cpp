@@ -1,5 +1,6 @@
 #include "config/unknown_keys.h"
 
+#include <algorithm>
 #include <cctype>
 #include <optional>
 #include <string>
@@ -24,23 +25,6 @@ void collect_all(const KeyInfo& info, std::vector<const KeyInfo*>& found) {
     found.push_back(&child);
     collect_all(child, found);
   }
-}
-
-const std::vector<const KeyInfo*>& all_keys() {
-  static const std::vector<const KeyInfo*> kAll = [] {
-    std::vector<const KeyInfo*> found;
-    collect_all(catalogue(), found);
-    return found;
-  }();
-  return kAll;
-}
-
-std::vector<std::string> keys_named(const std::string& name) {
-  std::vector<std::string> keys;
-  for (const KeyInfo* info : all_keys()) {
-    if (info->name == name) keys.push_back(info->key);
-  }
-  return keys;
 }
 
 std::vector<std::string> names_in(const KeyInfo& group) {
@@ -73,47 +57,20 @@ Hint hint_of_alias(const Alias& alias) {
   return {"write " + alias.key + remark, "", alias.key};
 }
 
-Hint hint_of_other_place(const std::string& name, const std::vector<std::string>& keys) {
+Hint hint_of_other_place(const std::string& name, const std::vector<std::string>& keys,
+                         const KeyInfo& known) {
   if (keys.size() > 1) return {"it belongs elsewhere: " + alternatives(keys), "", ""};
   const std::string& key = keys.front();
   const std::size_t dot = key.rfind('.');
-  if (dot == std::string::npos) return {name + " is a section, at the top level", "", key};
+  if (dot == std::string::npos) {
+    const bool is_section = known.find(key)->type == KeyType::group;
+    return {name + (is_section ? " is a section, at the top level" : " belongs at the top level"),
+            "", key};
+  }
   return {"it belongs in " + key.substr(0, dot) + ", as " + key, "", key};
 }
 
-/// Hint for a dotted key that would be right after --set, or nothing.
-std::optional<Hint> hint_of_dots(const std::string& written, const KeyInfo& group) {
-  const std::string key = group.key.empty() ? written : group.key + "." + written;
-  for (const KeyInfo* info : all_keys()) {
-    if (info->key != key) continue;
-    return Hint{
-        "dots join keys in --set only; in a file, indent " + info->name + " under its section", "",
-        key};
-  }
-  return std::nullopt;
-}
-
-Hint hint_for(const std::string& written, const KeyInfo& group) {
-  if (const auto dotted = hint_of_dots(written, group)) return *dotted;
-  const std::string word = normalized(written);
-  if (group.find(word) != nullptr) return hint_of_sibling(word);
-  if (const auto keys = keys_named(word); !keys.empty()) return hint_of_other_place(word, keys);
-  if (const Alias* alias = find_alias(word)) return hint_of_alias(*alias);
-  const std::vector<std::string> siblings = names_in(group);
-  if (const std::string near = nearest_word(word, siblings); !near.empty()) {
-    return hint_of_sibling(near);
-  }
-  std::vector<std::string> names;
-  for (const KeyInfo* info : all_keys()) names.push_back(info->name);
-  if (const std::string near = nearest_word(word, names); !near.empty()) {
-    const auto keys = keys_named(near);
-    return {"did you mean " + alternatives(keys) + "?", "", keys.size() == 1 ? keys.front() : ""};
-  }
-  const std::string where = group.key.empty() ? "sections" : "keys of " + group.key;
-  return {where + ": " + join(siblings, ", "), "", ""};
-}
-
-/// Whether the run file gives the key (dotted, outside lists).
+/// Whether the file gives the key (dotted, outside lists).
 bool is_given(const Value& root, const std::string& key) {
   const Value* value = &root;
   for (std::size_t begin = 0;;) {
@@ -127,10 +84,12 @@ bool is_given(const Value& root, const std::string& key) {
 
 class KeyChecker {
  public:
-  KeyChecker(const Value& root, Report& report) : root_(root), report_(report) {}
+  KeyChecker(const Value& root, Report& report, const KeyInfo& known)
+      : root_(root), report_(report), known_(known) {
+    collect_all(known, all_);
+  }
 
-  /// `prefix` is the path of `map` in the file, with a dot, where the catalogue knows it as
-  /// `group`.
+  /// `prefix` is the path of `map` in the file, with a dot; `group` holds the keys known there.
   void check_map(const Value& map, const KeyInfo& group, const std::string& prefix) {
     for (const Entry& entry : map.entries) {
       if (group.key.empty() && entry.key.starts_with("x-")) continue;
@@ -150,6 +109,33 @@ class KeyChecker {
     }
   }
 
+  /// The hint for what was written where the keys of `group` may stand.
+  Hint hint_for(const std::string& written, const KeyInfo& group) const {
+    if (const auto dotted = hint_of_dots(written, group)) return *dotted;
+    const std::string word = normalized(written);
+    if (group.find(word) != nullptr) return hint_of_sibling(word);
+    if (const auto keys = keys_named(word); !keys.empty()) {
+      return hint_of_other_place(word, keys, known_);
+    }
+    if (const Alias* alias = find_alias(word); alias != nullptr && knows(alias->key)) {
+      return hint_of_alias(*alias);
+    }
+    const std::vector<std::string> siblings = names_in(group);
+    if (const std::string near = nearest_word(word, siblings); !near.empty()) {
+      return hint_of_sibling(near);
+    }
+    std::vector<std::string> names;
+    for (const KeyInfo* info : all_) names.push_back(info->name);
+    if (const std::string near = nearest_word(word, names); !near.empty()) {
+      const auto keys = keys_named(near);
+      return {"did you mean " + alternatives(keys) + "?", "", keys.size() == 1 ? keys.front() : ""};
+    }
+    const bool is_run_file = &known_ == &catalogue();
+    const std::string top = is_run_file ? "sections" : "keys";
+    return {(group.key.empty() ? top : "keys of " + group.key) + ": " + join(siblings, ", "), "",
+            ""};
+  }
+
  private:
   void check_value(const Value& value, const KeyInfo& info, const std::string& key) {
     if (info.type == KeyType::group) check_map(value, info, key + ".");
@@ -161,14 +147,56 @@ class KeyChecker {
     }
   }
 
+  /// Hint for a dotted key that would be right after --set, or nothing.
+  std::optional<Hint> hint_of_dots(const std::string& written, const KeyInfo& group) const {
+    const std::string key = group.key.empty() ? written : group.key + "." + written;
+    for (const KeyInfo* info : all_) {
+      if (info->key != key) continue;
+      return Hint{
+          "dots join keys in --set only; in a file, indent " + info->name + " under its section",
+          "", key};
+    }
+    return std::nullopt;
+  }
+
+  std::vector<std::string> keys_named(const std::string& name) const {
+    std::vector<std::string> keys;
+    for (const KeyInfo* info : all_) {
+      if (info->name == name) keys.push_back(info->key);
+    }
+    return keys;
+  }
+
+  /// Whether an alias of that key is one in this file; those without a key are in all.
+  bool knows(const std::string& key) const {
+    return key.empty() || std::any_of(all_.begin(), all_.end(),
+                                      [&](const KeyInfo* info) { return info->key == key; });
+  }
+
   const Value& root_;
   Report& report_;
+  const KeyInfo& known_;
+  std::vector<const KeyInfo*> all_;  // every key and group, depth first
 };
 
 }  // namespace
 
-void check_keys(const Value& root, Report& report) {
-  KeyChecker(root, report).check_map(root, catalogue(), "");
+void check_keys(const Value& root, Report& report, const KeyInfo& known) {
+  KeyChecker(root, report, known).check_map(root, known, "");
+}
+
+void report_unknown_key(const std::string& dotted, Report& report) {
+  const KeyInfo* group = &catalogue();
+  std::string written = dotted;
+  for (std::size_t dot = written.find('.'); dot != std::string::npos; dot = written.find('.')) {
+    const KeyInfo* inner = group->find(written.substr(0, dot));
+    if (inner == nullptr || inner->type != KeyType::group) break;
+    group = inner;
+    written.erase(0, dot + 1);
+  }
+  const Value none;
+  const Hint hint = KeyChecker(none, report, catalogue()).hint_for(written, *group);
+  report.problem(dotted, "unknown key; " + hint.text);
 }
 
 }  // namespace zebra

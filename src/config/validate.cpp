@@ -41,7 +41,7 @@ void check_window(const ModelSection& model, Report& report) {
                      "self_attn_type: full");
 }
 
-void check_positions(const Config& config, Report& report) {
+void check_positions(const RunFile& config, Report& report) {
   const ModelSection& model = config.model;
   const RopeScalingSection& scaling = model.rope_scaling;
   const bool none = scaling.type == RopeScaling::none;
@@ -76,7 +76,7 @@ void check_positions(const Config& config, Report& report) {
 }
 
 // A model that is not trained here, such as an imported one, has neither steps nor data.
-void check_training_data(const Config& config, Report& report) {
+void check_training_data(const RunFile& config, Report& report) {
   if (!report.sound({"data.train"})) return;
   const bool not_trained = report.sound({"train.max_steps"}) && config.train.max_steps == 0;
   if (!config.data.train.empty() && not_trained) {
@@ -170,7 +170,7 @@ void check_skipping(const TrainSection& train, Report& report) {
                      "more than 1 (10 is common), or 0 for off");
 }
 
-void check_validation(const Config& config, Report& report) {
+void check_validation(const RunFile& config, Report& report) {
   if (!report.sound({"eval.every_steps", "data.validation"}) || config.eval.every_steps == 0)
     return;
   if (config.data.validation.empty()) {
@@ -192,7 +192,7 @@ void check_validation(const Config& config, Report& report) {
 
 }  // namespace
 
-void validate(const Config& config, int ranks, Report& report) {
+void validate(const RunFile& config, int ranks, Report& report) {
   check_heads(config.model, report);
   check_window(config.model, report);
   check_positions(config, report);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +33,9 @@ struct Value {
   /// The entry of a map, or null.
   const Entry* find(std::string_view key) const;
   Entry* find(std::string_view key);
+
+  /// What messages call it: the text of a scalar in quotes, "a list", "a map", "empty".
+  std::string described() const;
 };
 
 struct Entry {
@@ -42,5 +47,11 @@ struct Entry {
 /// Lays `over` on top of `base`: maps merge key by key, scalars and lists replace, an empty section
 /// changes nothing.
 void merge(Value& base, const Value& over);
+
+/// The number that the text of a scalar stands for, or nothing: the one reading of numbers for run
+/// files and sweep files. "+5" is one. A whole number may be written as "1e6" or "2.5e3" below
+/// 2^53, with all its digits up to 2^63 - 1. Others must be finite.
+std::optional<std::int64_t> integer_from(std::string_view text);
+std::optional<double> number_from(std::string_view text);
 
 }  // namespace zebra

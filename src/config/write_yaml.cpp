@@ -68,10 +68,10 @@ class LineWriter {
   std::string prefix_;
 };
 
-std::vector<Line> lines_of(Config config) {
+std::vector<Line> lines_of(RunFile file) {
   std::vector<Line> lines;
   LineWriter writer(lines, 0, "");
-  describe(writer, config);
+  describe(writer, file);
   return lines;
 }
 
@@ -85,9 +85,11 @@ std::string value_in(const std::vector<Line>& lines, const std::string& key) {
 
 }  // namespace
 
-std::string to_yaml(const Config& config) {
+std::string to_yaml(const Config& config) { return to_yaml(as_run_file(config)); }
+
+std::string to_yaml(const RunFile& file) {
   std::string text;
-  for (const Line& line : lines_of(config)) {
+  for (const Line& line : lines_of(file)) {
     const std::string indent(2 * line.depth, ' ');
     text += indent + line.name + ":";
     if (line.elements.empty()) {
@@ -101,8 +103,8 @@ std::string to_yaml(const Config& config) {
 }
 
 std::vector<ConfigDifference> differences(const Config& before, const Config& after) {
-  const std::vector<Line> old_lines = lines_of(before);
-  const std::vector<Line> new_lines = lines_of(after);
+  const std::vector<Line> old_lines = lines_of(as_run_file(before));
+  const std::vector<Line> new_lines = lines_of(as_run_file(after));
   std::vector<ConfigDifference> found;
   for (const Line& line : old_lines) {
     const std::string now = value_in(new_lines, line.key);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "config/environment.h"
 
@@ -66,6 +67,29 @@ std::string yaml_text(const std::filesystem::path& value) { return yaml_text(val
 
 std::string yaml_text(const std::array<double, 2>& value) {
   return "[" + yaml_text(value[0]) + ", " + yaml_text(value[1]) + "]";
+}
+
+std::string one_line_yaml(const Value& value) {
+  std::vector<std::string> parts;
+  switch (value.kind) {
+    case Value::Kind::null:
+      return "null";
+    case Value::Kind::scalar: {
+      // Numbers and truth values need no quotes, since the reader asks each key for its type.
+      const std::string text = expand_variables(value.scalar);
+      const bool is_plain = number_from(text) || text == "true" || text == "false";
+      return is_plain ? text : yaml_text(text);
+    }
+    case Value::Kind::list:
+      for (const Value& item : value.items) parts.push_back(one_line_yaml(item));
+      return "[" + join(parts, ", ") + "]";
+    case Value::Kind::map:
+      break;
+  }
+  for (const Entry& entry : value.entries) {
+    parts.push_back(yaml_text(entry.key) + ": " + one_line_yaml(entry.value));
+  }
+  return "{" + join(parts, ", ") + "}";
 }
 
 }  // namespace zebra

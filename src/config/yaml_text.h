@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/names.h"
+#include "config/value.h"
 
 // Values as YAML that reads back to the same value, also with parsers that follow YAML 1.1
 // (Python's): strings are quoted where a parser could take them for something else, and
@@ -24,5 +25,9 @@ template <NamedEnum E>
 std::string yaml_text(E value) {
   return name_of(value);
 }
+
+/// The value on one line with its variables (`${NAME}`) expanded; what reads it gets the same
+/// value. Throws InputError when a variable is not set.
+std::string one_line_yaml(const Value& value);
 
 }  // namespace zebra

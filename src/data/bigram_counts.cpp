@@ -28,8 +28,7 @@ std::uint64_t scramble(std::int32_t first, std::int32_t second) {
 
 }  // namespace
 
-BigramCounts::BigramCounts(const std::vector<std::unique_ptr<TokenDataset>>& datasets,
-                           std::int64_t max_tokens)
+BigramCounts::BigramCounts(const TokenDatasets& datasets, std::int64_t max_tokens)
     : slots_(kFirstSlots) {
   max_tokens = std::min<std::int64_t>(max_tokens, std::numeric_limits<std::uint32_t>::max());
   double total = 0;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "data/token_dataset.h"
@@ -21,8 +20,7 @@ class BigramCounts {
   /// Counts the pairs that begin at up to `max_tokens` positions (below 2^32). Where there are more
   /// tokens, each dataset gives in proportion to its length, in stretches at even intervals.
   /// Throws InputError like TokenDataset::copy_tokens.
-  explicit BigramCounts(const std::vector<std::unique_ptr<TokenDataset>>& datasets,
-                        std::int64_t max_tokens = kBigramTokens);
+  explicit BigramCounts(const TokenDatasets& datasets, std::int64_t max_tokens = kBigramTokens);
 
   /// All that were counted; a document of n tokens has n - 1.
   std::int64_t pairs() const { return pairs_; }

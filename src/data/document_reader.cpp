@@ -1,12 +1,118 @@
 #include "data/document_reader.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <nlohmann/json.hpp>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
-#include "data/utf8.h"
 
 namespace zebra {
+namespace {
+
+constexpr std::uint64_t kHighBits = 0x8080808080808080;
+
+unsigned byte_at(std::string_view text, std::size_t i) {
+  return static_cast<unsigned char>(text[i]);
+}
+
+bool is_continuation(unsigned byte) { return (byte & 0xC0) == 0x80; }
+
+/// Bytes of the well-formed character that `text` begins with; 0 when there is none.
+std::size_t character_bytes(std::string_view text) {
+  const unsigned lead = byte_at(text, 0);
+  if (lead < 0x80) return 1;
+  const std::size_t bytes = lead >= 0xC2 && lead < 0xE0   ? 2
+                            : lead >= 0xE0 && lead < 0xF0 ? 3
+                            : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                          : 0;
+  if (bytes == 0 || text.size() < bytes) return 0;
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if (!is_continuation(byte_at(text, i))) return 0;
+  }
+  const unsigned second = byte_at(text, 1);
+  const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+  const bool surrogate = lead == 0xED && second >= 0xA0;
+  const bool too_large = lead == 0xF4 && second >= 0x90;
+  return overlong || surrogate || too_large ? 0 : bytes;
+}
+
+}  // namespace
+
+bool is_valid_utf8(std::string_view text) {
+  while (!text.empty()) {
+    std::uint64_t word = 0;
+    if (text.size() >= sizeof word) {
+      std::memcpy(&word, text.data(), sizeof word);
+      if ((word & kHighBits) == 0) {
+        text.remove_prefix(sizeof word);
+        continue;
+      }
+    }
+    const std::size_t bytes = character_bytes(text);
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
+std::size_t character_boundary(std::string_view text, std::size_t position) {
+  if (position == text.size()) return position;
+  std::size_t start = position;
+  while (start > 0 && position - start < 3 && is_continuation(byte_at(text, start))) --start;
+  return character_bytes(text.substr(start)) > position - start ? start : position;
+}
+
+namespace {
+
+constexpr const char* kPromptField = "prompt";
+constexpr const char* kCompletionField = "completion";
+
+std::string missing_field(const nlohmann::json& object, const std::string& field) {
+  std::vector<std::string> names;
+  for (const auto& item : object.items()) names.push_back('"' + item.key() + '"');
+  return "has neither the field \"" + field + "\" nor the pair \"prompt\" and \"completion\"; " +
+         (names.empty() ? "it has no field at all"
+                        : "its fields are " + join(names, ", ") + " (choose one with --field)");
+}
+
+/// The string in a field of `object`, or nullptr.
+std::string* string_field(nlohmann::json& object, const std::string& name) {
+  const auto item = object.find(name);
+  return item == object.end() ? nullptr : item->get_ptr<std::string*>();
+}
+
+}  // namespace
+
+std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
+                                                            const std::string& field) {
+  nlohmann::json object;
+  try {
+    object = nlohmann::json::parse(line);
+  } catch (const nlohmann::json::parse_error& error) {
+    return JsonLineProblem{"is not valid JSON in UTF-8 (at byte " + std::to_string(error.byte) +
+                           ")"};
+  }
+  if (!object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
+  if (object.contains(field)) {
+    if (std::string* text = string_field(object, field)) {
+      return JsonDocument{std::nullopt, std::move(*text)};
+    }
+    return JsonLineProblem{"has a field \"" + field + "\" that is not a string"};
+  }
+  if (!object.contains(kPromptField) || !object.contains(kCompletionField)) {
+    return JsonLineProblem{missing_field(object, field)};
+  }
+  std::string* prompt = string_field(object, kPromptField);
+  std::string* completion = string_field(object, kCompletionField);
+  if (prompt == nullptr || completion == nullptr) {
+    return JsonLineProblem{"has a \"prompt\" or \"completion\" that is not a string"};
+  }
+  return JsonDocument{std::move(*prompt), std::move(*completion)};
+}
+
 namespace {
 
 constexpr std::size_t kFirstBlockBytes = std::size_t{64} << 10;

@@ -7,13 +7,36 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
-#include "data/input_files.h"
 #include "data/input_stream.h"
-#include "data/json_line.h"
 
 namespace zebra {
+
+/// Whether `text` is well-formed UTF-8: no overlong forms, no surrogates, nothing beyond U+10FFFF.
+bool is_valid_utf8(std::string_view text);
+
+/// The last place at or before `position` at which a character of `text` begins; `position` itself
+/// where the bytes around it are no UTF-8. `position` must be at most the size of `text`.
+std::size_t character_boundary(std::string_view text, std::size_t position);
+
+/// One document of a JSONL file: a text, or the pair of a prompt, whose tokens do not count as
+/// targets, and its completion.
+struct JsonDocument {
+  std::optional<std::string> prompt;
+  std::string text;
+};
+
+/// Why a line is no document, as the end of a sentence that begins with the file and the line.
+struct JsonLineProblem {
+  std::string reason;
+};
+
+/// The document that one line of a JSONL file holds: its string `field`, or, without that field,
+/// its strings "prompt" and "completion".
+std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
+                                                            const std::string& field);
 
 /// `automatic`: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst, the first two also
 /// compressed), else text; standard input is JSONL when its first byte that is no white space is an

@@ -9,19 +9,18 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "base/text.h"
-#include "data/cached_encoder.h"
+#include "data/document_reader.h"
 #include "data/ordered_pipeline.h"
-#include "data/token_dataset_writer.h"
+#include "data/token_dataset.h"
 #include "data/tokenizer.h"
-#include "data/utf8.h"
 
 namespace zebra {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t kBatchBytes = std::size_t{256} << 10;
 constexpr std::size_t kMostSegmentsInBatch = 1024;
 

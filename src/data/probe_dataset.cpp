@@ -4,9 +4,9 @@
 #include <set>
 #include <span>
 
-#include "base/progress.h"
+#include "base/log.h"
 #include "base/text.h"
-#include "data/token_dataset_writer.h"
+#include "data/token_dataset.h"
 #include "data/tokenizer.h"
 
 namespace zebra {

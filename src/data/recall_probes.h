@@ -7,9 +7,54 @@
 #include "base/error.h"
 #include "config/names.h"
 #include "data/distance_bands.h"
-#include "data/probe_vocabulary.h"
+#include "data/tokenizer.h"
 
 namespace zebra {
+
+/// How many of a tokenizer's tokens play which part in recall probes.
+struct ProbeVocabularySizes {
+  std::int64_t keys = 32;    ///< at least kFewestProbeKeys
+  std::int64_t values = 32;  ///< at least 2
+  std::int64_t fillers = 0;  ///< 0: all that are left; few make what matters easier to tell apart
+};
+
+/// Three chains of variable tracking, three names each.
+inline constexpr std::int64_t kFewestProbeKeys = 9;
+
+/// Adds what is wrong with the sizes, whatever the tokenizer.
+void check_probe_vocabulary_sizes(const ProbeVocabularySizes& sizes, Problems& problems);
+
+/// The tokens of recall probes in disjoint sets: keys, which ask; values, which answer; markers;
+/// fillers, by default all others. They are ordinary tokens, in an order that is shuffled by a
+/// permutation of the whole vocabulary which depends on its size only: probes of one tokenizer
+/// agree wherever they are made with the same sizes. Tokens of one byte are taken only where there
+/// are too few others.
+class ProbeVocabulary {
+ public:
+  /// Throws InputError when the sizes are bad or the tokenizer has too few ordinary tokens.
+  explicit ProbeVocabulary(const Tokenizer& tokenizer, ProbeVocabularySizes sizes = {});
+
+  std::span<const std::int32_t> keys() const { return keys_; }
+  std::span<const std::int32_t> values() const { return values_; }
+  std::span<const std::int32_t> fillers() const { return fillers_; }
+  std::int32_t copy_marker() const { return markers_[0]; }
+  std::int32_t assignment_marker() const { return markers_[1]; }
+  std::int32_t query_marker() const { return markers_[2]; }
+  std::int32_t bos() const { return bos_; }
+  std::int32_t eos() const { return eos_; }
+
+  /// Whether a token of natural text may stay in a probe: it is text, and neither key nor marker,
+  /// so that what is asked for occurs only where the probe put it.
+  bool may_fill(std::int32_t token) const;
+
+  /// Share of right answers of a guess among the values, the same for each answer of each task.
+  double chance() const { return 1.0 / static_cast<double>(values_.size()); }
+
+ private:
+  std::vector<std::int32_t> keys_, values_, markers_, fillers_;
+  std::vector<bool> may_fill_;  // by id
+  std::int32_t bos_, eos_;
+};
 
 /// Synthetic tasks that ask for a token seen before. K is a key, V a value, | separates what stands
 /// apart, with fillers between; the tokens in brackets are the answers.

@@ -10,12 +10,11 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/progress.h"
 #include "base/random.h"
+#include "base/system.h"
 #include "base/text.h"
-#include "data/utf8.h"
+#include "data/document_reader.h"
 
 namespace zebra {
 namespace {

@@ -1,10 +1,78 @@
 #include "data/training_data.h"
 
+#include <algorithm>
 #include <numeric>
+#include <vector>
 
 #include "base/error.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
+namespace {
+
+// Sets counts[t] to whether target t counts. Returns where documents begin inside the sample, from
+// its own beginning, when they are to be kept apart.
+std::vector<std::int64_t> mark_targets(const Sample& sample, std::int64_t length,
+                                       bool document_mask, std::vector<std::uint8_t>& counts) {
+  sample.dataset->copy_loss_mask(sample.begin + 1, counts);
+  std::vector<std::int64_t> starts;
+  if (!document_mask) return starts;
+  for (const auto position :
+       sample.dataset->document_starts(sample.begin, sample.begin + length + 1)) {
+    const auto start = position - sample.begin;
+    counts[static_cast<std::size_t>(start - 1)] = 0;
+    if (start < length) starts.push_back(start);
+  }
+  return starts;
+}
+
+}  // namespace
+
+std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask) {
+  std::vector<std::uint8_t> counts(static_cast<std::size_t>(length));
+  mark_targets(sample, length, document_mask, counts);
+  return std::count_if(counts.begin(), counts.end(), [](std::uint8_t count) { return count != 0; });
+}
+
+Batch Batch::to(torch::Device device) const {
+  return {tokens.to(device, /*non_blocking=*/true), targets.to(device, /*non_blocking=*/true),
+          documents.to(device), counted_targets};
+}
+
+Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
+                 bool pinned) {
+  const auto count = static_cast<std::int64_t>(samples.size());
+  Batch batch;
+  batch.tokens = torch::empty({count, length}, torch::kInt64);
+  batch.targets = torch::empty({count, length}, torch::kInt64);
+  auto* tokens = batch.tokens.mutable_data_ptr<std::int64_t>();
+  auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
+
+  const auto size = static_cast<std::size_t>(length);
+  std::vector<std::int32_t> ids(size + 1);
+  std::vector<std::uint8_t> counts(size);
+  std::vector<std::vector<std::int64_t>> starts;
+  bool any_start = false;
+  for (const auto& sample : samples) {
+    sample.dataset->copy_tokens(sample.begin, ids);
+    starts.push_back(mark_targets(sample, length, document_mask, counts));
+    any_start = any_start || !starts.back().empty();
+    for (std::size_t t = 0; t < size; ++t) {
+      tokens[t] = ids[t];
+      targets[t] = counts[t] != 0 ? ids[t + 1] : kIgnoredTarget;
+      batch.counted_targets += counts[t] != 0;
+    }
+    tokens += length;
+    targets += length;
+  }
+  if (any_start) batch.documents = PackedDocuments::from_starts(starts, length);
+  if (pinned) {
+    batch.tokens = batch.tokens.pin_memory();
+    batch.targets = batch.targets.pin_memory();
+    if (any_start) batch.documents.first_token = batch.documents.first_token.pin_memory();
+  }
+  return batch;
+}
 
 namespace {
 
@@ -33,7 +101,7 @@ TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokeni
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
   RunDatasets datasets;
   Problems problems;
-  const auto vocab_size = config.model.vocab_size.value();
+  const auto vocab_size = config.model.vocab_size;
   open_into(datasets.train, config.data.train, tokenizer, vocab_size, problems);
   open_into(datasets.validation, config.data.validation, tokenizer, vocab_size, problems);
   problems.throw_if_any();
@@ -77,22 +145,22 @@ StepBatch TrainingData::step(std::int64_t step) {
   const auto length = config_.data.sequence_length;
   const auto own = train.global_batch_size / share_.ranks;
   StepBatch result;
-  auto sample = static_cast<std::uint64_t>((step - 1) * train.global_batch_size);
-  std::vector<Window> windows;
-  for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++sample) {
-    const auto location = order_->at(sample);
-    const Window window{sources_[static_cast<std::size_t>(location.source)].get(),
+  auto number = static_cast<std::uint64_t>((step - 1) * train.global_batch_size);
+  std::vector<Sample> samples;
+  for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++number) {
+    const auto location = order_->at(number);
+    const Sample sample{sources_[static_cast<std::size_t>(location.source)].get(),
                         location.sample * length};
     if (i / own != share_.rank) {
-      result.counted_targets += count_targets(window, length, config_.data.document_mask);
+      result.counted_targets += count_targets(sample, length, config_.data.document_mask);
       continue;
     }
-    windows.push_back(window);
-    if (static_cast<std::int64_t>(windows.size()) == train.micro_batch_size) {
+    samples.push_back(sample);
+    if (static_cast<std::int64_t>(samples.size()) == train.micro_batch_size) {
       result.micro_batches.push_back(
-          make_batch(windows, length, config_.data.document_mask, pinned_));
+          make_batch(samples, length, config_.data.document_mask, pinned_));
       result.counted_targets += result.micro_batches.back().counted_targets;
-      windows.clear();
+      samples.clear();
     }
   }
   return result;
@@ -102,6 +170,48 @@ std::int64_t TrainingData::tokens() const {
   std::int64_t total = 0;
   for (const auto& source : sources_) total += source->tokens();
   return total;
+}
+
+Prefetch::Prefetch(TrainingData& data, std::int64_t first, std::size_t depth)
+    : data_(data), depth_(depth), thread_([this, first] { produce(first); }) {}
+
+Prefetch::~Prefetch() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+StepBatch Prefetch::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !ready_.empty() || error_ != nullptr; });
+  if (ready_.empty()) std::rethrow_exception(error_);
+  StepBatch batch = std::move(ready_.front());
+  ready_.pop_front();
+  changed_.notify_all();
+  return batch;
+}
+
+void Prefetch::produce(std::int64_t step) {
+  try {
+    for (;; ++step) {
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return stopping_ || ready_.size() < depth_; });
+        if (stopping_) return;
+      }
+      StepBatch batch = data_.step(step);
+      const std::lock_guard lock(mutex_);
+      ready_.push_back(std::move(batch));
+      changed_.notify_all();
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    error_ = std::current_exception();
+    changed_.notify_all();
+  }
 }
 
 }  // namespace zebra

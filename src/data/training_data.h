@@ -1,16 +1,50 @@
 #pragma once
 
+#include <torch/types.h>
+
+#include <condition_variable>
 #include <cstdint>
+#include <deque>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <span>
+#include <thread>
 #include <vector>
 
 #include "config/config.h"
-#include "data/batch.h"
 #include "data/mixture.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
+#include "ops/attention_inputs.h"
 
 namespace zebra {
+
+/// `length` inputs and, shifted by one, their targets: tokens [begin, begin + length] of a dataset.
+struct Sample {
+  const TokenDataset* dataset;
+  std::int64_t begin;
+};
+
+/// What the model reads and what it shall predict, for B samples of T tokens.
+struct Batch {
+  torch::Tensor tokens;   ///< [B, T] int64
+  torch::Tensor targets;  ///< [B, T] int64, kIgnoredTarget where a target does not count
+  PackedDocuments
+      documents;  ///< packed when document_mask is on and a document begins inside a sample
+  std::int64_t counted_targets = 0;
+
+  Batch to(torch::Device device) const;
+};
+
+/// Reads the samples. With `document_mask` documents do not see each other and a target across a
+/// boundary does not count; a dataset's loss mask is applied in any case. `pinned` puts the tensors
+/// into page-locked memory for a GPU.
+Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
+                 bool pinned);
+
+/// How many targets of the sample count: make_batch's counted_targets without reading tokens.
+std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask);
 
 /// One rank's micro-batches of an optimizer step.
 struct StepBatch {
@@ -22,8 +56,6 @@ struct StepBatch {
 struct DataShare {
   int rank = 0, ranks = 1;
 };
-
-using TokenDatasets = std::vector<std::unique_ptr<TokenDataset>>;
 
 /// Opens the datasets of a list, in order; throws one InputError for all that cannot be used.
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
@@ -58,6 +90,30 @@ class TrainingData {
   TokenDatasets sources_;
   std::vector<double> weights_;
   std::unique_ptr<MixtureOrder> order_;
+};
+
+/// Makes the batches of the next steps on a thread of its own. An error there (a corrupt chunk,
+/// say) is thrown by next().
+class Prefetch {
+ public:
+  /// From step `first` on; at most `depth` steps are made ahead. `data` must outlive this object.
+  Prefetch(TrainingData& data, std::int64_t first, std::size_t depth = 2);
+  ~Prefetch();
+
+  /// The batches of the next step, waiting for them if need be.
+  StepBatch next();
+
+ private:
+  void produce(std::int64_t step);
+
+  TrainingData& data_;
+  const std::size_t depth_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<StepBatch> ready_;
+  std::exception_ptr error_;
+  bool stopping_ = false;
+  std::thread thread_;
 };
 
 }  // namespace zebra

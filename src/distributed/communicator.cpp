@@ -1,23 +1,63 @@
 #include "distributed/communicator.h"
 
-#include "base/error.h"
+#include <algorithm>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#ifdef ZEBRA_WITH_CUDA
+#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#endif
+
+#include "distributed/job.h"
 #include "ops/part_scope.h"
+#include "plan/sharding_cost.h"
 
 namespace zebra {
 namespace {
 
-class SingleRank : public Communicator {
- public:
-  SingleRank() : Communicator(0, 1) {}
+c10::intrusive_ptr<c10d::Backend> make_gloo(const GroupOptions& options) {
+  auto gloo = c10d::ProcessGroupGloo::Options::create_default(options.timeout);
+  if (!options.host.empty())
+    gloo->devices = {c10d::ProcessGroupGloo::createDeviceForHostname(options.host)};
+  return c10::make_intrusive<c10d::ProcessGroupGloo>(options.store, options.rank, options.size,
+                                                     gloo);
+}
 
-  PendingCollective all_reduce(const torch::Tensor&, const std::string&) override { return {}; }
-  PendingCollective reduce_scatter(const torch::Tensor&, const std::string&) override { return {}; }
-  PendingCollective all_gather(const torch::Tensor&, const std::string&) override { return {}; }
-  PendingCollective broadcast(const torch::Tensor&, int, const std::string&) override { return {}; }
-  void barrier(const std::string&) override {}
-};
+#ifdef ZEBRA_WITH_CUDA
+c10::intrusive_ptr<c10d::Backend> make_nccl(const GroupOptions& options, torch::Device device) {
+  // High priority: a gather for the next unit must not queue behind the kernels of this one.
+  auto nccl = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/true);
+  nccl->timeout = options.timeout;
+  auto backend =
+      c10::make_intrusive<c10d::ProcessGroupNCCL>(options.store, options.rank, options.size, nccl);
+  backend->setBoundDeviceId(device);
+  return backend;
+}
+#endif
+
+std::shared_ptr<Communicator> make_group(Job& job, const std::string& name, int rank, int size,
+                                         const ParallelSection& parallel, torch::Device device) {
+  if (size == 1) return std::make_shared<Communicator>();
+  // The watchdog gives up first and knows whom to blame; this is for when it cannot.
+  const double longest = std::max(parallel.first_step_timeout, parallel.timeout);
+  const auto backstop = std::chrono::milliseconds(static_cast<std::int64_t>(2000 * longest));
+  const bool one_host = job.launch().local_ranks == job.ranks();
+  return make_communicator({job.store(name),
+                            rank,
+                            size,
+                            backstop,
+                            {[&job](const std::string& what) { job.begin_collective(what); },
+                             [&job] { job.end_collective(); }},
+                            one_host ? "127.0.0.1" : ""},
+                           device);
+}
 
 }  // namespace
+
+PendingCollective::PendingCollective(c10::intrusive_ptr<c10d::Work> work, torch::Tensor tensor,
+                                     std::string name, const CollectiveListener& listener)
+    : work_(std::move(work)),
+      tensor_(std::move(tensor)),
+      name_(std::move(name)),
+      listener_(&listener) {}
 
 void PendingCollective::wait() {
   if (work_ == nullptr) return;
@@ -30,16 +70,85 @@ void PendingCollective::wait() {
     throw CollectiveError(name_, without_backtrace(error.what()));
   }
   if (listener_->done) listener_->done();
-  tensors_.clear();
+  tensor_.reset();
 }
 
-torch::Tensor Communicator::own_part(const torch::Tensor& buffer) const {
+Communicator::Communicator() = default;
+Communicator::~Communicator() = default;
+
+Communicator::Communicator(c10::intrusive_ptr<c10d::Backend> backend, CollectiveListener listener)
+    : backend_(std::move(backend)),
+      listener_(std::move(listener)),
+      rank_(backend_->getRank()),
+      size_(backend_->getSize()) {}
+
+torch::Tensor Communicator::own_shard(const torch::Tensor& buffer) const {
   TORCH_INTERNAL_ASSERT(buffer.dim() == 1 && buffer.numel() % size_ == 0, "a buffer of ",
-                        buffer.sizes(), " has no equal parts for ", size_, " ranks");
-  const auto part = buffer.numel() / size_;
-  return buffer.narrow(0, rank_ * part, part);
+                        buffer.sizes(), " has no equal shards for ", size_, " ranks");
+  const auto size = buffer.numel() / size_;
+  return buffer.narrow(0, rank_ * size, size);
 }
 
-std::unique_ptr<Communicator> make_single_rank() { return std::make_unique<SingleRank>(); }
+PendingCollective Communicator::all_reduce(const torch::Tensor& buffer, const std::string& what) {
+  if (!backend_) return {};
+  std::vector<torch::Tensor> tensors = {buffer};
+  return {backend_->allreduce(tensors), buffer, "all-reduce of " + what, listener_};
+}
+
+PendingCollective Communicator::reduce_scatter(const torch::Tensor& buffer,
+                                               const std::string& what) {
+  if (!backend_) return {};
+  const std::string name = "reduce-scatter of " + what;
+  // LibTorch's reduce-scatter over Gloo is an all-reduce of a copy. This one needs no copy.
+  if (backend_->getBackendName() == c10d::GLOO_BACKEND_NAME) {
+    std::vector<torch::Tensor> tensors = {buffer};
+    return {backend_->allreduce(tensors), buffer, name, listener_};
+  }
+  auto input = buffer, output = own_shard(buffer);
+  return {backend_->_reduce_scatter_base(output, input), buffer, name, listener_};
+}
+
+PendingCollective Communicator::all_gather(const torch::Tensor& buffer, const std::string& what) {
+  if (!backend_) return {};
+  auto output = buffer, input = own_shard(buffer);
+  return {backend_->_allgather_base(output, input), buffer, "all-gather of " + what, listener_};
+}
+
+PendingCollective Communicator::broadcast(const torch::Tensor& tensor, int root,
+                                          const std::string& what) {
+  if (!backend_) return {};
+  std::vector<torch::Tensor> tensors = {tensor};
+  c10d::BroadcastOptions options;
+  options.rootRank = root;
+  return {backend_->broadcast(tensors, options), tensor, "broadcast of " + what, listener_};
+}
+
+void Communicator::barrier(const std::string& what) {
+  if (!backend_) return;
+  PendingCollective(backend_->barrier(), {}, "barrier: " + what, listener_).wait();
+}
+
+std::unique_ptr<Communicator> make_communicator(const GroupOptions& options, torch::Device device) {
+#ifdef ZEBRA_WITH_CUDA
+  if (device.is_cuda())
+    return std::make_unique<Communicator>(make_nccl(options, device), options.listener);
+#endif
+  TORCH_INTERNAL_ASSERT(device.is_cpu(), "no collectives for ", device);
+  return std::make_unique<Communicator>(make_gloo(options), options.listener);
+}
+
+DeviceMesh::DeviceMesh(Job& job, const ParallelSection& parallel, torch::Device device) {
+  const int rank = job.rank(), ranks = job.ranks();
+  const int shards = static_cast<int>(ranks_per_replica(parallel, ranks)),
+            replicas = ranks / shards;
+  const int replica = rank / shards, shard = rank % shards;
+  all_ = make_group(job, "all", rank, ranks, parallel, device);
+  shards_ = shards == ranks ? all_
+                            : make_group(job, "replica-" + std::to_string(replica), shard, shards,
+                                         parallel, device);
+  replicas_ = replicas == ranks ? all_
+                                : make_group(job, "shard-" + std::to_string(shard), replica,
+                                             replicas, parallel, device);
+}
 
 }  // namespace zebra

@@ -5,17 +5,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <ctime>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include "base/build_info.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
-#include "distributed/collective_error.h"
+#include "config/load.h"
+#include "distributed/communicator.h"
 
 C10_DECLARE_int(caffe2_log_level);
 
@@ -70,22 +76,78 @@ c10::intrusive_ptr<c10d::Store> connect(const Launch& launch) {
   }
 }
 
-std::vector<std::string> keys_of_ranks(const std::string& prefix, int ranks) {
-  std::vector<std::string> keys;
-  for (int rank = 0; rank < ranks; ++rank) keys.push_back(prefix + std::to_string(rank));
-  return keys;
-}
-
 std::string ranks_text(const std::vector<int>& ranks) {
   std::vector<std::string> numbers;
   for (const int rank : ranks) numbers.push_back(std::to_string(rank));
   return (ranks.size() == 1 ? "rank " : "ranks ") + join(numbers, ", ");
 }
 
+// "run:\n  name: …" becomes {"run": "  name: …"}.
+std::map<std::string, std::string> sections_of(const std::string& yaml) {
+  std::map<std::string, std::string> sections;
+  std::istringstream lines(yaml);
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    const bool begins_section = !line.empty() && line.front() != ' ';
+    if (begins_section) section = line.substr(0, line.find(':'));
+    sections[section] += line + "\n";
+  }
+  return sections;
+}
+
 }  // namespace
 
+std::string TextCollectives::key(int rank) const {
+  return "shared/" + std::to_string(calls_) + "/" + std::to_string(rank);
+}
+
+void TextCollectives::write(const std::string& text) {
+  written_.push_back(key(rank_));
+  store_->set(written_.back(), text);
+}
+
+// The texts of the first `ranks` ranks.
+std::vector<std::string> TextCollectives::read(int ranks) {
+  std::vector<std::string> keys, texts;
+  for (int other = 0; other < ranks; ++other) keys.push_back(key(other));
+  store_->wait(keys);
+  for (const auto& bytes : store_->multiGet(keys)) texts.emplace_back(bytes.begin(), bytes.end());
+  return texts;
+}
+
+// After an all-gather: whoever has written a text for it has read all that came before.
+void TextCollectives::forget() {
+  for (std::size_t i = 0; i + 1 < written_.size(); ++i) store_->deleteKey(written_[i]);
+  written_.erase(written_.begin(), written_.end() - 1);
+}
+
+std::vector<std::string> TextCollectives::all_gather(const std::string& text) {
+  if (ranks_ == 1) return {text};
+  write(text);
+  auto texts = read(ranks_);
+  forget();
+  ++calls_;
+  return texts;
+}
+
+std::vector<std::string> TextCollectives::gather(const std::string& text) {
+  if (ranks_ == 1) return {text};
+  std::vector<std::string> texts;
+  write(text);
+  if (is_first()) texts = read(ranks_);
+  ++calls_;
+  return texts;
+}
+
+std::string TextCollectives::broadcast(const std::string& text) {
+  if (ranks_ == 1) return text;
+  if (is_first()) write(text);
+  auto received = read(1).front();
+  ++calls_;
+  return received;
+}
+
 Job::Job(Launch launch) : launch_(std::move(launch)) {
-  texts_ = std::make_unique<TextExchange>(nullptr, 0, 1);
   if (ranks() == 1) return;
   std::signal(SIGPIPE, SIG_IGN);  // Gloo writes to peers that may be gone
   // LibTorch's warnings about a lost store or peer would bury the one message that says which rank
@@ -95,18 +157,17 @@ Job::Job(Launch launch) : launch_(std::move(launch)) {
   join();
   start_watchdog();
   store_->setTimeout(kWatchedTimeout);
-  texts_ = std::make_unique<TextExchange>(store_, rank(), ranks());
+  texts_ = {store_, rank(), ranks()};
 }
 
 Job::~Job() = default;
 
 void Job::join() {
-  const auto keys = keys_of_ranks("joined/", ranks());
-  const std::string own_name =
-      std::to_string(std::time(nullptr)) + "-" + std::to_string(::getpid());
+  std::vector<std::string> keys;
+  for (int other = 0; other < ranks(); ++other) keys.push_back("joined/" + std::to_string(other));
   if (is_first())
-    store_->set("attempt", std::vector<std::uint8_t>(own_name.begin(), own_name.end()));
-  store_->set(keys[static_cast<std::size_t>(rank())], std::vector<std::uint8_t>{1});
+    store_->set("attempt", std::to_string(std::time(nullptr)) + "-" + std::to_string(::getpid()));
+  store_->set(keys[static_cast<std::size_t>(rank())], std::string("1"));
   try {
     store_->wait(keys, kJoinTimeout);
   } catch (const std::exception&) {
@@ -119,8 +180,7 @@ void Job::join() {
                    " s; look for their own messages, and whether they reach " +
                    launch_.store_address + ":" + std::to_string(launch_.store_port));
   }
-  const auto attempt = store_->get("attempt");
-  attempt_.assign(attempt.begin(), attempt.end());
+  attempt_ = store_->get_to_str("attempt");
 }
 
 void Job::start_watchdog() {
@@ -128,8 +188,8 @@ void Job::start_watchdog() {
   settings.rank = rank();
   settings.ranks = ranks();
   if (launch_.store_is_elsewhere) settings.store_server = "the agent of " + launch_.launcher;
-  settings.report = [this](const std::string& verdict) { report(verdict); };
-  settings.claim = [this] { return claim(); };
+  settings.report = [this](const std::string& diagnosis) { report(diagnosis); };
+  settings.claim_report = [this] { return claim_report(); };
   watchdog_ = std::make_unique<Watchdog>(store("watchdog"), settings);
 }
 
@@ -137,35 +197,31 @@ c10::intrusive_ptr<c10d::Store> Job::store(const std::string& name) const {
   return c10::make_intrusive<c10d::PrefixStore>(name, store_);
 }
 
-void Job::as_collective(const std::string& name, const std::function<void()>& work) {
+template <class Work>
+auto Job::as_collective(const std::string& name, const Work& work) {
   begin_collective(name);
   try {
-    work();
+    auto result = work();
+    end_collective();
+    return result;
   } catch (const std::exception& error) {
     throw CollectiveError(name, without_backtrace(error.what()));
   }
-  end_collective();
 }
 
-std::vector<std::string> Job::exchange(const std::string& text, const std::string& what) {
-  std::vector<std::string> texts;
-  as_collective("exchange of " + what, [&] { texts = texts_->exchange(text); });
-  return texts;
+std::vector<std::string> Job::all_gather(const std::string& text, const std::string& what) {
+  return as_collective("exchange of " + what, [&] { return texts_.all_gather(text); });
 }
 
 std::vector<std::string> Job::gather(const std::string& text, const std::string& what) {
-  std::vector<std::string> texts;
-  as_collective("gathering of " + what, [&] { texts = texts_->gather(text); });
-  return texts;
+  return as_collective("gathering of " + what, [&] { return texts_.gather(text); });
 }
 
-std::string Job::from_first(const std::string& text, const std::string& what) {
-  std::string received;
-  as_collective("sharing of " + what, [&] { received = texts_->from_first(text); });
-  return received;
+std::string Job::broadcast(const std::string& text, const std::string& what) {
+  return as_collective("sharing of " + what, [&] { return texts_.broadcast(text); });
 }
 
-TextExchange Job::text_exchange(const std::string& name) const {
+TextCollectives Job::text_collectives(const std::string& name) const {
   if (ranks() == 1) return {nullptr, 0, 1};
   auto store = store_->clone();
   store->setTimeout(kWatchedTimeout);
@@ -181,7 +237,7 @@ void Job::together(const std::string& what, const std::function<void()>& work) {
     if (ranks() == 1) throw;
   }
   std::map<std::string, std::vector<int>> ranks_of;
-  const auto problems = exchange(problem, "the outcome of " + what);
+  const auto problems = all_gather(problem, "the outcome of " + what);
   for (int other = 0; other < ranks(); ++other) {
     const auto& text = problems[static_cast<std::size_t>(other)];
     if (!text.empty()) ranks_of[text].push_back(other);
@@ -237,14 +293,14 @@ void Job::finish() {
   finished_ = true;
 }
 
-void Job::report(const std::string& verdict) {
-  log_verdict(verdict);
+void Job::report(const std::string& diagnosis) {
+  log_job_error(diagnosis);
   const std::lock_guard lock(mutex_);
-  if (record_) record_(verdict);
+  if (record_) record_(diagnosis);
 }
 
 // True for the first rank that makes the file.
-bool Job::claim() {
+bool Job::claim_report() {
   const std::lock_guard lock(mutex_);
   if (shared_folder_.empty()) return true;
   const auto file = shared_folder_ / ("status.json.partial-verdict-of-" + attempt_);
@@ -252,6 +308,27 @@ bool Job::claim() {
   if (descriptor < 0) return errno != EEXIST;
   ::close(descriptor);
   return true;
+}
+
+RunFacts run_facts(const Config& config) {
+  RunFacts facts = {{"the build (zebra --version)", std::string(kVersion) + " " + kCommit + " " +
+                                                        kBuildType + " " + kTorchVersion}};
+  for (const auto& [name, text] : sections_of(to_yaml(config)))
+    facts.emplace_back("the resolved section " + name, hash_of(text));
+  return facts;
+}
+
+void check_consistency(Job& job, const RunFacts& facts) {
+  const auto text = job.broadcast(nlohmann::json(facts).dump(), "what all ranks must agree on");
+  const auto first = nlohmann::json::parse(text).get<RunFacts>();
+  std::vector<std::string> differing;
+  for (std::size_t i = 0; i < std::max(facts.size(), first.size()); ++i) {
+    if (i < facts.size() && i < first.size() && facts[i] == first[i]) continue;
+    differing.push_back(i < facts.size() ? facts[i].first : first[i].first);
+  }
+  if (differing.empty()) return;
+  throw InputError("differs from rank 0 in " + join(differing, ", ") +
+                   "; start all ranks with the same run file, datasets and build");
 }
 
 }  // namespace zebra

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 
 namespace zebra {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "distributed/sharded_unit.h"
-#include "model/unit_observer.h"
+#include "model/unit_pass.h"
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 
@@ -27,30 +27,34 @@ class ShardedDataParallel : public UnitObserver {
  public:
   /// Adopts the parameters of `model` (best built with placeholders) and fills them with initial
   /// weights. Must outlive the use of the model, and the groups must outlive it.
-  ShardedDataParallel(ZebraModel& model, const ShardingOptions& options, const RankGroups& groups,
-                      torch::Device device, std::int64_t seed);
+  ShardedDataParallel(ZebraModel& model, const ShardingOptions& options,
+                      const ProcessGroups& groups, torch::Device device, std::int64_t seed);
   ~ShardedDataParallel() override;
 
   void begin_step();
   void begin_micro_batch(bool last);
   void finish_micro_batch();
-  /// Now the parts hold the gradients of all ranks and micro-batches.
+  /// Now the shards hold the gradients of all ranks and micro-batches.
   void finish_step();
 
   /// Euclidean norm of the gradients of the whole model, a float64 scalar on the device: the same
   /// bits on every rank.
   torch::Tensor gradient_norm() const;
-  /// This rank's parts, one for each unit.
-  std::vector<torch::Tensor> gradient_parts() const;
+  /// This rank's shards, one range for each unit.
   std::vector<OptimizerRange> optimizer_ranges() const;
 
-  /// After the optimizer has changed the weight parts. A forward pass waits for what it needs.
+  /// After the optimizer has changed the weight shards. A forward pass waits for what it needs.
   void publish_weights();
   /// Returns when all whole weights have arrived.
   void finish_publishing();
 
+  /// Compares a hash of the weights in memory between all ranks that hold the same ones. They are
+  /// equal to the bit unless a machine is faulty or a computation is not deterministic. Throws
+  /// RunError on every rank, naming units and ranks, when they are not. All ranks call it.
+  void check_replicas(Job& job) const;
+
   const std::vector<ShardedUnit>& units() const { return units_; }
-  const RankGroups& groups() const { return groups_; }
+  const ProcessGroups& groups() const { return groups_; }
 
   void before_forward(std::size_t unit) override;
   void after_forward(std::size_t unit) override;
@@ -58,11 +62,9 @@ class ShardedDataParallel : public UnitObserver {
   void after_backward(std::size_t unit) override;
 
  private:
-  void finish_pending_reduction();
-
   ZebraModel model_;
   ShardingOptions options_;
-  RankGroups groups_;
+  ProcessGroups groups_;
   std::vector<ShardedUnit> units_;
 
   // The units in the order in which a forward pass comes to them, and how far the present pass is.

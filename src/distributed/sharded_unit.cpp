@@ -1,6 +1,6 @@
 #include "distributed/sharded_unit.h"
 
-#include "base/memory_part.h"
+#include <algorithm>
 
 namespace zebra {
 namespace {
@@ -14,11 +14,54 @@ void give_back_memory(const torch::Tensor& tensor) {
 
 }  // namespace
 
-TransientBuffer::TransientBuffer(std::int64_t size, torch::TensorOptions options)
-    : tensor_(torch::empty({size}, options)) {}
+FlatLayout::FlatLayout(const ParameterUnit& unit, int ranks) : name_(unit.name) {
+  const auto offsets = flat_offsets(unit.spec(), ranks);
+  for (std::size_t i = 0; i < offsets.order.size(); ++i) {
+    const auto& parameter = unit.parameters[offsets.order[i]];
+    std::int64_t begin = offsets.begins[i];
+    places_.push_back({parameter.tensor, begin});
+    for (const auto& part : parameter.spec.parts) {
+      tensors_.push_back({part, parameter.spec.initial, begin});
+      begin += part.numel();
+    }
+  }
+  size_ = offsets.size;
+  decayed_size_ = offsets.decayed_size;
+}
+
+void FlatLayout::fill_initial_weights(std::int64_t seed, std::int64_t begin,
+                                      const torch::Tensor& out) const {
+  const std::int64_t end = begin + out.numel();
+  out.zero_();
+  for (const auto& [tensor, initial, tensor_begin] : tensors_) {
+    const auto from = std::max(begin, tensor_begin),
+               to = std::min(end, tensor_begin + tensor.numel());
+    if (from >= to) continue;
+    zebra::fill_initial_weights(tensor, initial, seed, from - tensor_begin,
+                                out.narrow(0, from - begin, to - from));
+  }
+}
+
+void FlatLayout::adopt(const torch::Tensor& weights, const torch::Tensor& gradients) {
+  for (auto& [parameter, begin] : places_) {
+    const auto shape = parameter.sizes().vec();
+    const auto view_of = [&, begin = begin, count = parameter.numel()](const torch::Tensor& flat) {
+      return flat.narrow(0, begin, count).view(shape);
+    };
+    parameter.set_data(view_of(weights));
+    parameter.mutable_grad() = view_of(gradients);
+  }
+}
+
+TransientBuffer::TransientBuffer(std::int64_t size, torch::TensorOptions options, MemoryPart part)
+    : part_(part) {
+  const MemoryPartScope scope(part_);
+  tensor_ = torch::empty({size}, options);
+}
 
 void TransientBuffer::allocate() {
   if (is_allocated()) return;
+  const MemoryPartScope scope(part_);
   const auto& storage = tensor_.storage();
   const auto bytes = static_cast<std::size_t>(tensor_.numel()) * tensor_.element_size();
   auto* implementation = storage.unsafeGetStorageImpl();
@@ -29,57 +72,50 @@ void TransientBuffer::allocate() {
 void TransientBuffer::free() { give_back_memory(tensor_); }
 
 ShardedUnit::ShardedUnit(const ParameterUnit& unit, const ShardingOptions& options,
-                         const RankGroups& groups, torch::Device device, std::int64_t seed)
+                         const ProcessGroups& groups, torch::Device device, std::int64_t seed)
     : options_(options), groups_(groups), layout_(unit, groups.shards->size()) {
   const torch::NoGradGuard no_grad;
   const bool is_split = groups.shards->size() > 1;
   splits_weights_ = is_split && options.sharding == Sharding::full;
   splits_gradients_ = splits_weights_ || (is_split && options.sharding == Sharding::gradients);
-  const auto part_size = layout_.size() / groups.shards->size();
-  part_begin_ = groups.shards->rank() * part_size;
+  const auto shard_size = layout_.size() / groups.shards->size();
+  shard_begin_ = groups.shards->rank() * shard_size;
 
   const auto weight_options = torch::TensorOptions(device).dtype(options.weight_type);
   const auto gradient_options = weight_options.dtype(torch::kFloat32);
-  {
-    const MemoryPartScope scope(splits_weights_ ? MemoryPart::gathered_weights
-                                                : MemoryPart::weights);
-    weights_ = TransientBuffer(layout_.size(), weight_options);
-  }
-  {
-    const MemoryPartScope scope(splits_gradients_ ? MemoryPart::gradients_in_flight
-                                                  : MemoryPart::gradients);
-    gradients_ = TransientBuffer(layout_.size(), gradient_options);
-  }
+  weights_ = {layout_.size(), weight_options,
+              splits_weights_ ? MemoryPart::gathered_weights : MemoryPart::weights};
+  gradients_ = {layout_.size(), gradient_options,
+                splits_gradients_ ? MemoryPart::gradients_in_flight : MemoryPart::gradients};
   layout_.adopt(weights_.tensor(), gradients_.tensor());
 
   if (splits_gradients_) {
     gradients_.free();
     const MemoryPartScope scope(MemoryPart::gradients);
-    gradient_part_ = torch::empty({part_size}, gradient_options);
+    gradient_shard_ = torch::empty({shard_size}, gradient_options);
   } else {
-    gradient_part_ = groups.shards->own_part(gradients_.tensor());
+    gradient_shard_ = groups.shards->own_shard(gradients_.tensor());
   }
   zero_gradients();
   if (splits_weights_) {
     weights_.free();
     const MemoryPartScope scope(MemoryPart::weights);
-    weight_part_ = torch::empty({part_size}, weight_options);
-    layout_.fill_initial_weights(seed, part_begin_, weight_part_);
+    weight_shard_ = torch::empty({shard_size}, weight_options);
+    layout_.fill_initial_weights(seed, shard_begin_, weight_shard_);
   } else {
-    weight_part_ = groups.shards->own_part(weights_.tensor());
+    weight_shard_ = groups.shards->own_shard(weights_.tensor());
     layout_.fill_initial_weights(seed, 0, weights_.tensor());
   }
 }
 
 const torch::Tensor& ShardedUnit::resident_weights() const {
-  return splits_weights_ ? weight_part_ : weights_.tensor();
+  return splits_weights_ ? weight_shard_ : weights_.tensor();
 }
 
 void ShardedUnit::start_gather() {
   if (!splits_weights_ || weights_.is_allocated()) return;
-  const MemoryPartScope scope(MemoryPart::gathered_weights);
   weights_.allocate();
-  groups_.shards->own_part(weights_.tensor()).copy_(weight_part_);
+  groups_.shards->own_shard(weights_.tensor()).copy_(weight_shard_);
   gather_ = groups_.shards->all_gather(weights_.tensor(), name());
 }
 
@@ -104,12 +140,11 @@ void ShardedUnit::finish_publishing() {
 }
 
 void ShardedUnit::zero_gradients() {
-  (splits_gradients_ ? gradient_part_ : gradients_.tensor()).zero_();
+  (splits_gradients_ ? gradient_shard_ : gradients_.tensor()).zero_();
 }
 
 void ShardedUnit::prepare_gradients() {
   if (!splits_gradients_ || gradients_.is_allocated()) return;
-  const MemoryPartScope scope(MemoryPart::gradients_in_flight);
   gradients_.allocate();
   gradients_.tensor().zero_();
 }
@@ -129,13 +164,13 @@ void ShardedUnit::finish_reduction(bool last) {
   const torch::NoGradGuard no_grad;
   if (reduced_.defined()) {
     reduction_.wait();
-    const auto part = groups_.shards->own_part(reduced_);
+    const auto shard = groups_.shards->own_shard(reduced_);
     const bool is_copy = !reduced_.is_same(gradients_.tensor());
     if (splits_gradients_) {
-      gradient_part_.add_(part);
+      gradient_shard_.add_(shard);
       gradients_.free();
     } else if (is_copy) {
-      gradient_part_.copy_(part);
+      gradient_shard_.copy_(shard);
     }
     if (is_copy) give_back_memory(reduced_);
     reduced_.reset();
@@ -145,15 +180,15 @@ void ShardedUnit::finish_reduction(bool last) {
 
 void ShardedUnit::start_replica_reduction() {
   if (groups_.replicas->size() == 1) return;
-  replica_reduced_ = reduction_buffer(gradient_part_);
+  replica_reduced_ = reduction_buffer(gradient_shard_);
   replica_reduction_ = groups_.replicas->all_reduce(replica_reduced_, name());
 }
 
 void ShardedUnit::finish_step() {
   const torch::NoGradGuard no_grad;
   replica_reduction_.wait();
-  if (replica_reduced_.defined() && !replica_reduced_.is_same(gradient_part_)) {
-    gradient_part_.copy_(replica_reduced_);
+  if (replica_reduced_.defined() && !replica_reduced_.is_same(gradient_shard_)) {
+    gradient_shard_.copy_(replica_reduced_);
     give_back_memory(replica_reduced_);
   }
   replica_reduced_.reset();

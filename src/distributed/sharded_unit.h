@@ -4,18 +4,54 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "base/memory_part.h"
 #include "config/config.h"
 #include "distributed/communicator.h"
-#include "distributed/flat_layout.h"
+#include "model/parameter.h"
 
 namespace zebra {
 
-/// The groups that a rank belongs to. Ranks [k s, (k + 1) s) hold one copy of the sharded state
-/// together: replica k.
-struct RankGroups {
-  Communicator* shards;    ///< of this replica: each rank holds another part of the state
-  Communicator* replicas;  ///< one of each replica: all hold the same part
+/// A named tensor's place in a flat unit: elements [begin, begin + numel).
+struct FlatTensor {
+  NamedTensor tensor;
+  InitialWeights initial;
+  std::int64_t begin;
+};
+
+/// One unit in one flat buffer, whose parameters lie where flat_offsets says. Gaps are zero and are
+/// never stored.
+class FlatLayout {
+ public:
+  FlatLayout(const ParameterUnit& unit, int ranks);
+
+  const std::string& name() const { return name_; }
+  std::int64_t size() const { return size_; }
+  /// Elements [0, decayed_size()) are subject to weight decay.
+  std::int64_t decayed_size() const { return decayed_size_; }
+  const std::vector<FlatTensor>& tensors() const { return tensors_; }
+
+  /// Fills `out` (1-D, any type), elements [begin, begin + out.numel()) of the buffer, with initial
+  /// weights: the same values whatever the range.
+  void fill_initial_weights(std::int64_t seed, std::int64_t begin, const torch::Tensor& out) const;
+
+  /// Makes the unit's parameters views of `weights`, and their `.grad` views of `gradients` (both
+  /// [size()]). Then `zero_grad`, `to(dtype)` and `create_graph` must not be used on the module:
+  /// they would break the views. A change of a buffer between forward and backward is not noticed
+  /// by autograd.
+  void adopt(const torch::Tensor& weights, const torch::Tensor& gradients);
+
+ private:
+  struct Place {
+    torch::Tensor parameter;
+    std::int64_t begin;
+  };
+
+  std::string name_;
+  std::int64_t size_ = 0, decayed_size_ = 0;
+  std::vector<Place> places_;
+  std::vector<FlatTensor> tensors_;
 };
 
 /// What of the training state is split, and in which types it lives and travels.
@@ -29,18 +65,20 @@ struct ShardingOptions {
 class TransientBuffer {
  public:
   TransientBuffer() = default;
-  /// [size], uninitialised. Views must be made while there is memory.
-  TransientBuffer(std::int64_t size, torch::TensorOptions options);
+  /// [size], uninitialized; `part` is what its memory counts as. Views must be made while there is
+  /// memory.
+  TransientBuffer(std::int64_t size, torch::TensorOptions options, MemoryPart part);
 
   const torch::Tensor& tensor() const { return tensor_; }
   bool is_allocated() const { return tensor_.storage().nbytes() > 0; }
 
-  /// Takes memory (uninitialised) where there is none.
+  /// Takes memory (uninitialized) where there is none.
   void allocate();
   /// Gives the memory back. On CUDA in the order of the current stream.
   void free();
 
  private:
+  MemoryPart part_ = MemoryPart::weights;
   torch::Tensor tensor_;
 };
 
@@ -48,28 +86,29 @@ class TransientBuffer {
 ///
 ///   mode        weights                  gradients (float32)
 ///   none        whole                    whole
-///   optimizer   whole                    whole; only this rank's part is reduced
-///   gradients   whole                    this rank's part; whole during the unit's backward pass
-///   full        this rank's part; whole  as above
+///   optimizer   whole                    whole; only this rank's shard is reduced
+///   gradients   whole                    this rank's shard; whole during the unit's backward pass
+///   full        this rank's shard; whole as above
 ///               while the unit computes
 ///
-/// The optimizer updates this rank's part of both.
+/// The optimizer updates this rank's shard of both.
 class ShardedUnit {
  public:
   /// Adopts the unit's parameters (FlatLayout::adopt) and fills this rank's memory with initial
   /// weights: the same whatever the ranks and mode.
-  ShardedUnit(const ParameterUnit& unit, const ShardingOptions& options, const RankGroups& groups,
-              torch::Device device, std::int64_t seed);
+  ShardedUnit(const ParameterUnit& unit, const ShardingOptions& options,
+              const ProcessGroups& groups, torch::Device device, std::int64_t seed);
 
   const FlatLayout& layout() const { return layout_; }
   const std::string& name() const { return layout_.name(); }
 
-  /// This rank's part: elements [part_begin(), part_begin() + part().numel()) of the flat buffer.
-  std::int64_t part_begin() const { return part_begin_; }
-  const torch::Tensor& weight_part() const { return weight_part_; }
-  const torch::Tensor& gradient_part() const { return gradient_part_; }
+  /// This rank's shard: elements [shard_begin(), shard_begin() + weight_shard().numel()) of the
+  /// flat buffer.
+  std::int64_t shard_begin() const { return shard_begin_; }
+  const torch::Tensor& weight_shard() const { return weight_shard_; }
+  const torch::Tensor& gradient_shard() const { return gradient_shard_; }
 
-  /// Weights that stay in memory: the whole of them, or this rank's part where they are split.
+  /// Weights that stay in memory: the whole of them, or this rank's shard where they are split.
   const torch::Tensor& resident_weights() const;
 
   bool splits_weights() const { return splits_weights_; }
@@ -80,7 +119,7 @@ class ShardedUnit {
   void finish_gather();
   void free_weights();
 
-  /// After the optimizer has changed the parts: sends them to where the whole weights stay in
+  /// After the optimizer has changed the shards: sends them to where the whole weights stay in
   /// memory. finish_gather() waits for it.
   void start_publishing();
   void finish_publishing();
@@ -101,12 +140,12 @@ class ShardedUnit {
   void start_replica_reduction();
 
   ShardingOptions options_;
-  RankGroups groups_;
+  ProcessGroups groups_;
   FlatLayout layout_;
   bool splits_weights_, splits_gradients_;
-  std::int64_t part_begin_;
+  std::int64_t shard_begin_;
   TransientBuffer weights_, gradients_;
-  torch::Tensor weight_part_, gradient_part_;
+  torch::Tensor weight_shard_, gradient_shard_;
   torch::Tensor reduced_, replica_reduced_;  // what is on its way
   PendingCollective gather_, reduction_, replica_reduction_;
 };

@@ -16,8 +16,8 @@ constexpr double kShortestVisitPeriod = 0.01;  // seconds
 constexpr double kHeartbeatsOfSilence = 10.0;
 constexpr double kHeartbeatsToDepart = 3.0;
 
-constexpr const char* kVerdictKey = "verdict";    // the rank that judged
-constexpr const char* kFinishedKey = "finished";  // number of ranks whose work is done
+constexpr const char* kDiagnosisKey = "diagnosis";  // the rank that made it
+constexpr const char* kFinishedKey = "finished";    // number of ranks whose work is done
 constexpr const char* kDepartedKey = "departed";  // number of ranks that know that all work is done
 
 using Clock = std::chrono::steady_clock;
@@ -28,25 +28,20 @@ std::string host_name() {
   return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
-WatchdogSettings with_leave(WatchdogSettings settings) {
-  if (!settings.leave) settings.leave = [] { ::_exit(1); };
-  return settings;
-}
-
 }  // namespace
 
 Watchdog::Watchdog(const c10::intrusive_ptr<c10d::Store>& store, WatchdogSettings settings)
-    : settings_(with_leave(std::move(settings))),
+    : settings_(std::move(settings)),
       visit_period_(std::max(kShortestVisitPeriod, settings_.ranks / kVisitsPerSecond)),
       heartbeat_(std::max(settings_.heartbeat, visit_period_)),
       silent_after_(std::max(settings_.silent_after, kHeartbeatsOfSilence * heartbeat_)),
       store_(store->clone()),
-      lookout_(store_, settings_.rank, settings_.ranks, silent_after_) {
+      detector_(store_, settings_.rank, settings_.ranks, silent_after_) {
   own_.timeout = settings_.timeout;
   own_.record.activity = "starting";
   own_.record.host = host_name();
   own_.record.process = ::getpid();
-  lookout_.publish(own_.record);
+  detector_.publish(own_.record);
   watcher_ = std::thread([this] { watch(); });
   clock_ = std::thread([this] { keep_time(); });
 }
@@ -111,33 +106,38 @@ void Watchdog::wait_until_over(std::unique_lock<std::mutex>& lock) {
 void Watchdog::watch() {
   try {
     while (!is_over()) {
-      look();
+      check();
       pause();
     }
-  } catch (const std::exception&) {
-    lose_store();
+  } catch (const std::exception&) {  // the store is lost
+    std::unique_lock lock(mutex_);
+    const bool is_fault = state_ == State::watching;
+    lock.unlock();
+    if (is_fault) announce(lost_store());
+    end();
   }
   const std::lock_guard lock(mutex_);
   watcher_returned_ = true;
   changed_.notify_all();
 }
 
-void Watchdog::look() {
+void Watchdog::check() {
   std::unique_lock lock(mutex_);
   ++own_.record.heartbeat;
   own_.record.seconds = own_.now - began_;
-  const OwnSituation own = own_;
+  const LocalState own = own_;
   const auto error = own_error_;
   lock.unlock();
 
-  lookout_.publish(own.record);
-  if (store_->check({kVerdictKey})) return depart();
-  if (error) return judge(failure_verdict(settings_.rank, settings_.ranks, own.record, *error));
+  detector_.publish(own.record);
+  if (store_->check({kDiagnosisKey})) return depart();
+  if (error)
+    return declare_failed(error_diagnosis(settings_.rank, settings_.ranks, own.record, *error));
   if (own.record.finished && all_work_is_done(own.now)) return;
-  if (const auto verdict = lookout_.look(own)) judge(*verdict);
+  if (const auto diagnosis = detector_.check(own)) declare_failed(*diagnosis);
 }
 
-// The store must outlive the last look of every rank: one that sees that all have finished waits
+// The store must outlive the last check of every rank: one that sees that all have finished waits
 // until all have seen it, or for a while, as one may have died since.
 bool Watchdog::all_work_is_done(double now) {
   if (!counted_as_finished_) store_->add(kFinishedKey, 1);
@@ -153,26 +153,18 @@ bool Watchdog::all_work_is_done(double now) {
   return true;
 }
 
-void Watchdog::judge(const std::string& verdict) {
+void Watchdog::declare_failed(const std::string& diagnosis) {
   const std::string rank = std::to_string(settings_.rank);
-  if (store_->compareSet(kVerdictKey, "", rank) == rank) announce(verdict);
+  if (store_->compareSet(kDiagnosisKey, "", rank) == rank) announce(diagnosis);
   depart();
 }
 
-// Gives the others time to see the verdict: the store may be served by this process.
+// Gives the others time to see the diagnosis: the store may be served by this process.
 void Watchdog::depart() {
   std::unique_lock lock(mutex_);
   changed_.wait_for(lock, Seconds(kHeartbeatsToDepart * heartbeat_),
                     [this] { return state_ == State::destroyed; });
   lock.unlock();
-  end();
-}
-
-void Watchdog::lose_store() {
-  std::unique_lock lock(mutex_);
-  const bool is_fault = state_ == State::watching;
-  lock.unlock();
-  if (is_fault) announce(lost_store());
   end();
 }
 
@@ -192,7 +184,7 @@ void Watchdog::end() {
 
 void Watchdog::pause() {
   std::unique_lock lock(mutex_);
-  last_look_ = own_.now;
+  last_check_ = own_.now;
   const double seconds = own_.record.finished ? visit_period_ : heartbeat_;
   changed_.wait_for(lock, Seconds(seconds), [this] {
     return main_thread_calls_ || state_ == State::over || state_ == State::destroyed;
@@ -215,10 +207,13 @@ void Watchdog::keep_time() {
     const auto time = Clock::now();
     own_.now += std::min(Seconds(time - before).count(), 2.0 * heartbeat_);
     before = time;
-    if (own_.now - last_look_ <= silent_after_) continue;
-    last_look_ = own_.now;
+    if (own_.now - last_check_ <= silent_after_) continue;
+    last_check_ = own_.now;
     if (state_ == State::watching && !announcer_.joinable()) {
-      announcer_ = std::thread([this] { leave_without_store(); });
+      announcer_ = std::thread([this] {
+        announce(lost_store());
+        settings_.leave();
+      });
     } else {  // nor does the report come to an end
       lock.unlock();
       settings_.leave();
@@ -227,19 +222,14 @@ void Watchdog::keep_time() {
   }
 }
 
-void Watchdog::leave_without_store() {
-  announce(lost_store());
-  settings_.leave();
-}
-
-void Watchdog::announce(const std::string& verdict) {
+void Watchdog::announce(const std::string& diagnosis) {
   {
     const std::lock_guard lock(mutex_);
     if (announced_) return;
     announced_ = true;
   }
   try {
-    if (!settings_.claim || settings_.claim()) settings_.report(verdict);
+    if (!settings_.claim_report || settings_.claim_report()) settings_.report(diagnosis);
   } catch (const std::exception&) {
     // What cannot be reported is no reason to stay.
   }
@@ -247,8 +237,8 @@ void Watchdog::announce(const std::string& verdict) {
 
 std::string Watchdog::lost_store() {
   const std::lock_guard lock(mutex_);
-  if (own_error_) return failure_verdict(settings_.rank, settings_.ranks, own_.record, *own_error_);
-  return lost_store_verdict(settings_.store_server, settings_.rank, settings_.ranks, own_.record);
+  if (own_error_) return error_diagnosis(settings_.rank, settings_.ranks, own_.record, *own_error_);
+  return lost_store_diagnosis(settings_.store_server, settings_.rank, settings_.ranks, own_.record);
 }
 
 void Watchdog::set_state(State state) {

@@ -4,13 +4,14 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 
-#include "distributed/lookout.h"
+#include "distributed/failure_detector.h"
 
 namespace zebra {
 
@@ -22,20 +23,20 @@ struct WatchdogSettings {
   double silent_after = 15.0;  ///< seconds; at least ten heartbeats
   std::string store_server = "rank 0";  ///< who is to blame when the store is gone
 
-  /// Tells people the verdict. Called on one rank of the job, in a thread of the watchdog.
-  std::function<void(const std::string& verdict)> report;
+  /// Tells people the diagnosis. Called on one rank of the job, in a thread of the watchdog.
+  std::function<void(const std::string& diagnosis)> report;
   /// True for its first caller in the job, by other means than the store: when that is gone, every
-  /// rank judges for itself. Without it each of them reports then.
-  std::function<bool()> claim;
-  /// Ends this process; by default `_exit(1)`, as the main thread may hold any lock.
-  std::function<void()> leave;
+  /// rank diagnoses for itself. Without it each of them reports then.
+  std::function<bool()> claim_report;
+  /// Ends this process, at once, as the main thread may hold any lock.
+  std::function<void()> leave = [] { std::_Exit(1); };
 };
 
 /// Brings every rank of a job down, with one message, when one of them dies, hangs or throws.
 ///
 /// Nothing can interrupt a main thread that waits inside a collective. So a thread of each rank
-/// keeps a record of its main thread in the store and is on the lookout for faults. The first rank
-/// with a verdict reports it; all ranks leave.
+/// keeps a record of its main thread in the store and looks for failures (FailureDetector). The
+/// first rank with a diagnosis reports it; all ranks leave.
 ///
 /// Time is what this process lives through: a job that is suspended as a whole goes on unharmed.
 ///
@@ -63,8 +64,8 @@ class Watchdog {
   /// This rank threw an error of its own. Returns when the others know; the caller ends its process
   /// and prints nothing: `report` has the error, unless another rank's came first.
   void fail(const std::string& error);
-  /// A collective threw an error: most likely another rank is to blame. Waits for the verdict, upon
-  /// which `leave` ends the process.
+  /// A collective threw an error: most likely another rank is to blame. Waits for the diagnosis,
+  /// upon which `leave` ends the process.
   void collective_failed(const std::string& error);
   /// This rank's work is done. Returns when that of all ranks is, and the store may go.
   void finish();
@@ -73,7 +74,7 @@ class Watchdog {
   enum class State {
     watching,
     all_finished,  // all work is done: the loss of the store is no fault any more
-    over,          // a verdict, or the end in good order
+    over,          // a diagnosis, or the end in good order
     destroyed,
   };
 
@@ -82,21 +83,19 @@ class Watchdog {
 
   // The watching thread.
   void watch();
-  void look();
+  void check();
   bool all_work_is_done(double now);
-  void judge(const std::string& verdict);
+  void declare_failed(const std::string& diagnosis);
   void depart();
-  void lose_store();
   void end();
   void pause();
   bool is_over();
 
   // The clock's thread.
   void keep_time();
-  void leave_without_store();
 
   // Both of these.
-  void announce(const std::string& verdict);
+  void announce(const std::string& diagnosis);
   std::string lost_store();
   void set_state(State state);
 
@@ -104,16 +103,16 @@ class Watchdog {
   const double visit_period_;  // seconds between two visits of a rank that the store can bear
   const double heartbeat_, silent_after_;
   const c10::intrusive_ptr<c10d::Store> store_;
-  Lookout lookout_;
+  FailureDetector detector_;
 
   std::mutex mutex_;  // for all down to watcher_returned_
   std::condition_variable changed_;
   State state_ = State::watching;
-  OwnSituation own_;        // its time leaves out that in which the process was stopped
-  double began_ = 0.0;      // when the activity did
-  double last_look_ = 0.0;  // when the watching thread last came back from the store
+  LocalState own_;           // its time leaves out that in which the process was stopped
+  double began_ = 0.0;       // when the activity did
+  double last_check_ = 0.0;  // when the watching thread last came back from the store
   std::optional<std::string> own_error_;
-  bool main_thread_calls_ = false;  // for a look at once
+  bool main_thread_calls_ = false;  // for a check at once
   bool announced_ = false;
   bool watcher_returned_ = false;
 

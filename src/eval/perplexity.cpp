@@ -2,13 +2,62 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/error.h"
-#include "eval/windows.h"
 
 namespace zebra {
+namespace {
+
+constexpr std::int64_t kBatchTokens = 8192;
+
+DatasetSamples cut_dataset(const TokenDataset& dataset, std::int64_t length,
+                           std::int64_t max_tokens) {
+  const std::int64_t predictable = dataset.tokens() - 1;
+  const bool limited = max_tokens < predictable;
+  const std::int64_t whole = (limited ? max_tokens : predictable) / length;
+  DatasetSamples samples;
+  for (std::int64_t i = 0; i < whole; ++i) samples.whole.push_back({&dataset, i * length});
+  const std::int64_t rest = predictable - whole * length;
+  if (!limited && rest > 0) samples.partial = {Sample{&dataset, whole * length}, rest};
+  return samples;
+}
+
+}  // namespace
+
+std::vector<DatasetSamples> cut_into_samples(const TokenDatasets& datasets, std::int64_t length,
+                                             std::int64_t max_tokens) {
+  std::int64_t left = max_tokens > 0 ? max_tokens : std::numeric_limits<std::int64_t>::max();
+  std::vector<DatasetSamples> cut;
+  for (const auto& dataset : datasets) {
+    cut.push_back(cut_dataset(*dataset, length, left));
+    left -= cut.back().tokens(length);
+  }
+  return cut;
+}
+
+std::int64_t rows_of_batch(std::int64_t length) {
+  return std::max<std::int64_t>(1, kBatchTokens / length);
+}
+
+std::vector<SampleBatch> batches_of(std::span<const Sample> samples, std::int64_t length) {
+  const auto rows = static_cast<std::size_t>(rows_of_batch(length));
+  std::vector<SampleBatch> batches;
+  for (std::size_t i = 0; i < samples.size(); i += rows)
+    batches.push_back({samples.subspan(i, std::min(rows, samples.size() - i)), length});
+  return batches;
+}
+
+BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
+  auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
+  const auto on_device = batch.to(model->embedding_weight.device());
+  const auto losses =
+      model->token_losses(on_device.tokens, on_device.targets, on_device.documents).to(torch::kCPU);
+  return {std::move(batch), losses};
+}
+
 namespace {
 
 std::vector<PositionBucket> empty_buckets(std::int64_t length) {
@@ -19,14 +68,14 @@ std::vector<PositionBucket> empty_buckets(std::int64_t length) {
   return buckets;
 }
 
-// All windows, those of a dataset's end last.
-std::vector<WindowBatch> batches_of(const std::vector<DatasetWindows>& datasets,
+// All samples, those of a dataset's end last.
+std::vector<SampleBatch> batches_of(const std::vector<DatasetSamples>& datasets,
                                     std::int64_t length) {
-  std::vector<WindowBatch> batches;
-  for (const auto& windows : datasets) {
-    const auto whole = batches_of(std::span(windows.whole), length);
+  std::vector<SampleBatch> batches;
+  for (const auto& samples : datasets) {
+    const auto whole = batches_of(std::span(samples.whole), length);
     batches.insert(batches.end(), whole.begin(), whole.end());
-    if (windows.partial) batches.push_back({{&windows.partial->first, 1}, windows.partial->second});
+    if (samples.partial) batches.push_back({{&samples.partial->first, 1}, samples.partial->second});
   }
   return batches;
 }
@@ -43,18 +92,14 @@ class Evaluation {
   }
 
   /// `counts` is false for a pass that only keeps step with other ranks.
-  void add(std::span<const Window> windows, std::int64_t length, bool counts) {
-    const auto batch = make_batch(windows, length, options_.document_mask, /*pinned=*/false);
-    const auto on_device = batch.to(device_);
-    const auto losses =
-        model_->token_losses(on_device.tokens, on_device.targets, on_device.documents)
-            .to(torch::kCPU);
+  void add(const SampleBatch& samples, bool counts) {
+    const auto [batch, losses] = losses_of(model_, samples, options_.document_mask);
     if (!counts) return;
     const float* loss = losses.const_data_ptr<float>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
-    for (std::size_t row = 0; row < windows.size(); ++row) {
+    for (std::size_t row = 0; row < samples.samples.size(); ++row) {
       auto bucket = result_.by_position.begin();
-      for (std::int64_t t = 0; t < length; ++t, ++loss, ++target) {
+      for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++target) {
         if (t == bucket->end) ++bucket;
         if (*target == kIgnoredTarget) continue;
         bucket->nats += *loss;
@@ -110,11 +155,11 @@ double Perplexity::bits_per_byte() const {
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options) {
   const torch::NoGradGuard no_grad;
-  const auto windows = cut_into_windows(datasets, options.length, options.max_tokens);
+  const auto samples = cut_into_samples(datasets, options.length, options.max_tokens);
   std::int64_t total = 0, done = 0;
-  for (const auto& of_dataset : windows) total += of_dataset.tokens(options.length);
+  for (const auto& of_dataset : samples) total += of_dataset.tokens(options.length);
 
-  const auto batches = batches_of(windows, options.length);
+  const auto batches = batches_of(samples, options.length);
   Evaluation evaluation(model, tokenizer, options);
   const auto report = [&] {
     if (options.progress) options.progress(done, total);
@@ -125,10 +170,9 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   // Every rank makes as many passes as the others: with split weights they need one another.
   for (std::size_t first = 0; first < batches.size(); first += ranks) {
     const bool counts = first + rank < batches.size();
-    const auto& batch = batches[counts ? first + rank : first];
-    evaluation.add(batch.windows, batch.length, counts);
+    evaluation.add(batches[counts ? first + rank : first], counts);
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
-      done += static_cast<std::int64_t>(batches[i].windows.size()) * batches[i].length;
+      done += static_cast<std::int64_t>(batches[i].samples.size()) * batches[i].length;
     report();
   }
   if (options.ranks) evaluation.sum_over(*options.ranks);

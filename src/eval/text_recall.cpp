@@ -9,46 +9,33 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "data/bigram_counts.h"
-#include "eval/windows.h"
+#include "eval/perplexity.h"
 
 namespace zebra {
 namespace {
 
-struct BatchLosses {
-  Batch batch;           // on the host
-  torch::Tensor losses;  // [B, T] float32, on the host
-};
-
-BatchLosses losses_of(ZebraModel& model, const WindowBatch& windows, bool document_mask) {
-  auto batch = make_batch(windows.windows, windows.length, document_mask, /*pinned=*/false);
-  const auto on_device = batch.to(model->embedding_weight.device());
-  const auto losses =
-      model->token_losses(on_device.tokens, on_device.targets, on_device.documents).to(torch::kCPU);
-  return {std::move(batch), losses};
-}
-
 struct ContextTarget {
   std::uint64_t rank;
-  std::size_t window;
-  std::int64_t position;  // in its window
+  std::size_t sample;
+  std::int64_t position;  // in its sample
   double loss;            // with all of its context
 
   bool operator<(const ContextTarget& other) const {
-    return std::pair(rank, window) < std::pair(other.rank, other.window);
+    return std::pair(rank, sample) < std::pair(other.rank, other.sample);
   }
 };
 
 /// The `size` targets of lowest random rank, which depends on the seed and the target's place only.
-class ContextSample {
+class ContextTargets {
  public:
-  ContextSample(std::int64_t size, std::uint64_t seed)
+  ContextTargets(std::int64_t size, std::uint64_t seed)
       : size_(static_cast<std::size_t>(size)),
         stream_(RandomStream::named(seed, "text recall context")) {}
 
-  void offer(std::size_t window, std::int64_t position, std::int64_t length, double loss) {
+  void offer(std::size_t sample, std::int64_t position, std::int64_t length, double loss) {
     const auto place =
-        window * static_cast<std::uint64_t>(length) + static_cast<std::uint64_t>(position);
-    chosen_.push({stream_.bits(place), window, position, loss});
+        sample * static_cast<std::uint64_t>(length) + static_cast<std::uint64_t>(position);
+    chosen_.push({stream_.bits(place), sample, position, loss});
     if (chosen_.size() > size_) chosen_.pop();
   }
 
@@ -57,7 +44,7 @@ class ContextSample {
     std::vector<ContextTarget> targets;
     for (; !rest.empty(); rest.pop()) targets.push_back(rest.top());
     std::ranges::sort(targets, {}, [](const ContextTarget& target) {
-      return std::pair(target.window, target.position);
+      return std::pair(target.sample, target.position);
     });
     return targets;
   }
@@ -75,21 +62,21 @@ class Evaluation {
       : model_(model),
         options_(options),
         training_pairs_(train),
-        sample_(options.context_targets, options.seed) {
-    for (const auto& dataset : cut_into_windows(validation, options.length, options.max_tokens))
-      windows_.insert(windows_.end(), dataset.whole.begin(), dataset.whole.end());
+        context_targets_(options.context_targets, options.seed) {
+    for (const auto& dataset : cut_into_samples(validation, options.length, options.max_tokens))
+      samples_.insert(samples_.end(), dataset.whole.begin(), dataset.whole.end());
     for (auto& losses : result_.recall) resize(losses);
     resize(result_.rest);
-    total_ = static_cast<std::int64_t>(windows_.size()) * options.length +
+    total_ = static_cast<std::int64_t>(samples_.size()) * options.length +
              options.context_targets * cut_length();
   }
 
   TextRecall run() {
     report(0);
-    std::size_t window = 0;
-    for (const auto& batch : batches_of(windows_, options_.length)) {
-      add(losses_of(model_, batch, options_.document_mask), batch.windows, window);
-      window += batch.windows.size();
+    std::size_t sample = 0;
+    for (const auto& batch : batches_of(samples_, options_.length)) {
+      add(losses_of(model_, batch, options_.document_mask), batch.samples, sample);
+      sample += batch.samples.size();
       report(batch);
     }
     if (counted_ == 0) {
@@ -104,19 +91,19 @@ class Evaluation {
  private:
   std::int64_t cut_length() const { return options_.bands.window + 1; }
 
-  void resize(WindowLosses& losses) const {
-    losses.nats.resize(windows_.size());
-    losses.tokens.resize(windows_.size());
+  void resize(SampleLosses& losses) const {
+    losses.nats.resize(samples_.size());
+    losses.tokens.resize(samples_.size());
   }
 
-  void add(const BatchLosses& losses, std::span<const Window> windows, std::size_t first_window) {
+  void add(const BatchLosses& losses, std::span<const Sample> samples, std::size_t first_sample) {
     const auto& [batch, loss] = losses;
     const auto length = options_.length;
     const bool packed = batch.documents.is_packed();
-    for (std::size_t row = 0; row < windows.size(); ++row) {
+    for (std::size_t row = 0; row < samples.size(); ++row) {
       const auto offset = static_cast<std::int64_t>(row) * length;
-      add_window(
-          first_window + row,
+      add_sample(
+          first_sample + row,
           {batch.tokens.const_data_ptr<std::int64_t>() + offset,
            batch.targets.const_data_ptr<std::int64_t>() + offset,
            packed ? batch.documents.first_token.const_data_ptr<std::int64_t>() + offset : nullptr,
@@ -124,30 +111,31 @@ class Evaluation {
     }
   }
 
-  // Rows of one window; first_token is null where the whole window is one document.
-  struct WindowRow {
+  // Rows of one sample; first_token is null where the whole sample is one document.
+  struct SampleRow {
     const std::int64_t* tokens;
     const std::int64_t* targets;
     const std::int64_t* first_token;
     const float* losses;
   };
 
-  void add_window(std::size_t window, const WindowRow& row) {
+  void add_sample(std::size_t sample, const SampleRow& row) {
     const auto distances =
-        source_distances(windows_[window], options_.length, options_.document_mask);
+        source_distances(samples_[sample], options_.length, options_.document_mask);
     for (std::int64_t t = 0; t < options_.length; ++t) {
       if (row.targets[t] == kIgnoredTarget) continue;
       ++counted_;
       auto& losses =
           class_of(row.tokens[t], row.targets[t], distances[static_cast<std::size_t>(t)]);
-      losses.nats[window] += row.losses[t];
-      ++losses.tokens[window];
+      losses.nats[sample] += row.losses[t];
+      ++losses.tokens[sample];
       const auto context = t - (row.first_token != nullptr ? row.first_token[t] : 0);
-      if (context > options_.bands.window) sample_.offer(window, t, options_.length, row.losses[t]);
+      if (context > options_.bands.window)
+        context_targets_.offer(sample, t, options_.length, row.losses[t]);
     }
   }
 
-  WindowLosses& class_of(std::int64_t token, std::int64_t target, std::int64_t distance) {
+  SampleLosses& class_of(std::int64_t token, std::int64_t target, std::int64_t distance) {
     const bool recalled =
         distance != kNoSource && training_pairs_.is_rare(static_cast<std::int32_t>(token),
                                                          static_cast<std::int32_t>(target));
@@ -157,15 +145,15 @@ class Evaluation {
 
   // Fills in the losses of the chosen targets.
   void cut_context() {
-    const auto targets = sample_.in_order();
-    std::vector<Window> windows;
+    const auto targets = context_targets_.in_order();
+    std::vector<Sample> samples;
     for (const auto& target : targets) {
-      const auto& whole = windows_[target.window];
-      windows.push_back({whole.dataset, whole.begin + target.position - options_.bands.window});
+      const auto& whole = samples_[target.sample];
+      samples.push_back({whole.dataset, whole.begin + target.position - options_.bands.window});
       result_.context.full.push_back(target.loss);
     }
-    total_ = done_ + static_cast<std::int64_t>(windows.size()) * cut_length();
-    for (const auto& batch : batches_of(windows, cut_length())) {
+    total_ = done_ + static_cast<std::int64_t>(samples.size()) * cut_length();
+    for (const auto& batch : batches_of(samples, cut_length())) {
       const auto losses = losses_of(model_, batch, options_.document_mask).losses;
       const auto last = losses.select(1, -1).to(torch::kFloat64).contiguous();
       const double* loss = last.const_data_ptr<double>();
@@ -174,8 +162,8 @@ class Evaluation {
     }
   }
 
-  void report(const WindowBatch& batch) {
-    report(static_cast<std::int64_t>(batch.windows.size()) * batch.length);
+  void report(const SampleBatch& batch) {
+    report(static_cast<std::int64_t>(batch.samples.size()) * batch.length);
   }
   void report(std::int64_t more) {
     done_ += more;
@@ -185,19 +173,19 @@ class Evaluation {
   ZebraModel& model_;
   const TextRecallOptions& options_;
   BigramCounts training_pairs_;
-  ContextSample sample_;
-  std::vector<Window> windows_;
+  ContextTargets context_targets_;
+  std::vector<Sample> samples_;
   TextRecall result_;
   std::int64_t counted_ = 0, done_ = 0, total_ = 0;
 };
 
 }  // namespace
 
-std::vector<std::int64_t> source_distances(const Window& window, std::int64_t length,
+std::vector<std::int64_t> source_distances(const Sample& sample, std::int64_t length,
                                            bool document_mask) {
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(length + 1));
-  window.dataset->copy_tokens(window.begin, tokens);
-  const auto starts = window.dataset->document_starts(window.begin, window.begin + length + 1);
+  sample.dataset->copy_tokens(sample.begin, tokens);
+  const auto starts = sample.dataset->document_starts(sample.begin, sample.begin + length + 1);
   auto start = starts.begin();
   std::int64_t first = 0;  // of what the prediction may see
   std::vector<std::int64_t> distances(static_cast<std::size_t>(length), kNoSource);
@@ -205,7 +193,7 @@ std::vector<std::int64_t> source_distances(const Window& window, std::int64_t le
   latest.reserve(distances.size());
   for (std::int64_t t = 0; t < length; ++t) {
     const auto index = static_cast<std::size_t>(t);
-    if (start != starts.end() && *start == window.begin + t + 1) {
+    if (start != starts.end() && *start == sample.begin + t + 1) {
       if (document_mask) first = t + 1;
       ++start;
       continue;

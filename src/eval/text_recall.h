@@ -5,7 +5,6 @@
 #include <functional>
 #include <vector>
 
-#include "data/batch.h"
 #include "data/distance_bands.h"
 #include "data/training_data.h"
 #include "model/zebra_model.h"
@@ -14,7 +13,7 @@ namespace zebra {
 
 struct TextRecallOptions {
   std::int64_t length;      ///< T, tokens of context
-  std::int64_t max_tokens;  ///< predicted tokens at most, in whole windows; 0: all whole windows
+  std::int64_t max_tokens;  ///< predicted tokens at most, in whole samples; 0: all whole samples
   DistanceBands bands;
   bool document_mask;
   std::int64_t context_targets = 512;  ///< at most; see ContextLosses
@@ -24,8 +23,8 @@ struct TextRecallOptions {
            ///< empty
 };
 
-/// Losses of one class of targets: a value for each window, 0 where it has none.
-struct WindowLosses {
+/// Losses of one class of targets: a value for each sample, 0 where it has none.
+struct SampleLosses {
   std::vector<double> nats;
   std::vector<std::int64_t> tokens;
 };
@@ -33,37 +32,37 @@ struct WindowLosses {
 /// What context is worth: the losses of the same targets, in nats and in their order in the text,
 /// with all of the context and with the predicting token and the W before it only, which is what
 /// one local layer sees. Chosen at random among the counted targets for which that cuts at least
-/// one token off: those predicted more than W tokens behind the beginning of their window and, with
+/// one token off: those predicted more than W tokens behind the beginning of their sample and, with
 /// a document mask, of their document. Fewer than asked for, or none, where the text has no more.
 struct ContextLosses {
   std::vector<double> full, cut;
 };
 
 /// Losses of counted targets by what predicts them. A recall target x[t + 1] after x[t] completes a
-/// pair that occurred before in its window (see source_distances) and is rare in the training data
+/// pair that occurred before in its sample (see source_distances) and is rare in the training data
 /// (see BigramCounts::is_rare): to predict it a model must look it up. All others are the rest.
 struct TextRecall {
-  std::array<WindowLosses, kDistanceBands> recall;  ///< by DistanceBand of the source
-  WindowLosses rest;
+  std::array<SampleLosses, kDistanceBands> recall;  ///< by DistanceBand of the source
+  SampleLosses rest;
   ContextLosses context;
 
-  const WindowLosses& recall_in(DistanceBand band) const {
+  const SampleLosses& recall_in(DistanceBand band) const {
     return recall[static_cast<std::size_t>(band)];
   }
 };
 
 inline constexpr std::int64_t kNoSource = -1;
 
-/// For each of the window's predictions t the distance t - (u + 1) to the token x[u + 1] that a
+/// For each of the sample's predictions t the distance t - (u + 1) to the token x[u + 1] that a
 /// model would have to copy: that of the latest u < t with x[u] = x[t] and x[u + 1] = x[t + 1]
-/// inside the window and, with `document_mask`, inside the document of x[t]. 0 where a token is
+/// inside the sample and, with `document_mask`, inside the document of x[t]. 0 where a token is
 /// repeated thrice; kNoSource where there is none. Pairs across a boundary of documents are never
 /// regarded. Whether the target counts plays no part.
-std::vector<std::int64_t> source_distances(const Window& window, std::int64_t length,
+std::vector<std::int64_t> source_distances(const Sample& sample, std::int64_t length,
                                            bool document_mask);
 
-/// Evaluates `model` on the validation datasets' consecutive whole windows, as evaluate_perplexity
-/// cuts them. Where targets are chosen does not depend on how windows are batched. Throws
+/// Evaluates `model` on the validation datasets' consecutive whole samples, as evaluate_perplexity
+/// cuts them. Where targets are chosen does not depend on how samples are batched. Throws
 /// InputError when not one target counts.
 TextRecall evaluate_text_recall(ZebraModel& model, const TokenDatasets& train,
                                 const TokenDatasets& validation, const TextRecallOptions& options);

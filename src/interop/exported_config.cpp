@@ -4,51 +4,41 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "model/layout.h"
+#include "config/model_config.h"
 
 namespace zebra {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-bool has_kind(const ModelSection& model, LayerKind kind) {
-  const auto kinds = layer_kinds(model);
-  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
-}
-
 struct Rope {
   double theta = 0.0;
-  RopeScalingSection scaling;
+  RopeScalingConfig scaling;
 };
 
 bool alike(const Rope& a, const Rope& b) {
   return a.theta == b.theta && a.scaling.type == b.scaling.type;  // there is one scaling section
 }
 
-Rope rope_of(const ModelSection& model, LayerKind kind) {
-  const bool is_global = kind == LayerKind::global;
-  const auto& own_theta = is_global ? model.global_rope_theta : model.local_rope_theta;
-  const bool is_scaled = is_global || model.rope_scaling.layers == ScaledLayers::all;
-  Rope rope = {own_theta.value_or(model.rope_theta),
-               is_scaled ? model.rope_scaling : RopeScalingSection()};
+Rope rope_of(const ModelConfig& model, LayerKind kind) {
+  Rope rope = {model.rope_theta_of(kind), model.rope_scaling_of(kind)};
   rope.scaling.layers = ScaledLayers::all;
   return rope;
 }
 
 // The rotary embedding of all layers; nothing where the two kinds of layers differ in it.
-std::optional<Rope> common_rope(const ModelSection& model) {
+std::optional<Rope> common_rope(const ModelConfig& model) {
   const auto global = rope_of(model, LayerKind::global), local = rope_of(model, LayerKind::local);
-  if (!has_kind(model, LayerKind::local)) return global;
-  if (!has_kind(model, LayerKind::global)) return local;
+  if (!model.has(LayerKind::local)) return global;
+  if (!model.has(LayerKind::global)) return local;
   return alike(global, local) ? std::optional(global) : std::nullopt;
 }
 
-bool fits_stock(const ModelSection& model) {
+bool fits_stock(const ModelConfig& model) {
   const auto rope = common_rope(model);
   if (!rope || rope->theta == 0.0 || rope->scaling.type == RopeScaling::dynamic) return false;
   if (model.qk_norm || model.hidden_size % model.num_attention_heads != 0) return false;
-  return !has_kind(model, LayerKind::local) ||
-         (!model.attention_sink && model.window_size.value() > 0);
+  return !model.has(LayerKind::local) || (!model.attention_sink && model.window_size > 0);
 }
 
 const char* class_name(ExportedArchitecture architecture) {
@@ -80,12 +70,12 @@ const char* rope_type(RopeScaling type) {
 }
 
 // The scaling's own values, under the names that both spellings share.
-Json rope_values(const RopeScalingSection& scaling) {
+Json rope_values(const RopeScalingConfig& scaling) {
   Json values = {{"rope_type", rope_type(scaling.type)}};
   if (scaling.type == RopeScaling::none) return values;
   values["factor"] = scaling.factor;
   if (scaling.type != RopeScaling::linear) {
-    values["original_max_position_embeddings"] = scaling.original_max_position_embeddings.value();
+    values["original_max_position_embeddings"] = scaling.original_max_position_embeddings;
   }
   if (scaling.type == RopeScaling::yarn) {
     values["beta_fast"] = scaling.beta_fast;
@@ -107,21 +97,23 @@ void add_rope(Json& json, const Rope& rope) {
   json["rope_parameters"]["rope_theta"] = rope.theta;
 }
 
-void add_layer_types(Json& json, const ModelSection& model) {
+void add_layer_types(Json& json, const ModelConfig& model) {
   Json types = Json::array();
-  for (const auto kind : layer_kinds(model)) {
+  for (const auto kind : model.layers) {
     types.push_back(kind == LayerKind::global ? "full_attention" : "sliding_attention");
   }
   json["layer_types"] = types;
 }
 
-void add_zebra_keys(Json& json, const ModelSection& model) {
+void add_zebra_keys(Json& json, const ModelConfig& model) {
   json["auto_map"] = {{"AutoConfig", "modeling_zebra.ZebraConfig"},
                       {"AutoModelForCausalLM", "modeling_zebra.ZebraForCausalLM"}};
-  json["attention_pattern"] = model.attention_pattern.value();
-  if (has_kind(model, LayerKind::local)) json["window_size"] = model.window_size.value();
-  if (model.global_rope_theta) json["global_rope_theta"] = *model.global_rope_theta;
-  if (model.local_rope_theta) json["local_rope_theta"] = *model.local_rope_theta;
+  json["attention_pattern"] = pattern_of(model.layers);
+  if (model.has(LayerKind::local)) json["window_size"] = model.window_size;
+  for (const auto kind : {LayerKind::global, LayerKind::local}) {
+    if (model.rope_theta_of(kind) != model.rope_theta)
+      json[kind_name(kind) + "_rope_theta"] = model.rope_theta_of(kind);
+  }
   if (model.qk_norm) json["qk_norm"] = true;
   if (model.attention_sink) json["attention_sink"] = true;
 }
@@ -135,12 +127,12 @@ Json body(const Config& config, ExportedArchitecture architecture, DocumentToken
           {"hidden_act", "silu"},
           {"hidden_size", model.hidden_size},
           {"intermediate_size", model.intermediate_size},
-          {"num_hidden_layers", model.num_hidden_layers},
+          {"num_hidden_layers", model.num_hidden_layers()},
           {"num_attention_heads", model.num_attention_heads},
-          {"num_key_value_heads", model.num_key_value_heads.value()},
-          {"head_dim", model.head_dim.value()},
-          {"vocab_size", model.vocab_size.value()},
-          {"max_position_embeddings", model.max_position_embeddings.value()},
+          {"num_key_value_heads", model.num_key_value_heads},
+          {"head_dim", model.head_dim},
+          {"vocab_size", model.vocab_size},
+          {"max_position_embeddings", model.max_position_embeddings},
           {"rms_norm_eps", model.rms_norm_eps},
           {"initializer_range", model.initializer_range},
           {"attention_bias", false},
@@ -157,11 +149,10 @@ Json body(const Config& config, ExportedArchitecture architecture, DocumentToken
 
 }  // namespace
 
-ExportedArchitecture exported_architecture(const ModelSection& model) {
+ExportedArchitecture exported_architecture(const ModelConfig& model) {
   if (!fits_stock(model)) return ExportedArchitecture::zebra;
-  if (!has_kind(model, LayerKind::local)) return ExportedArchitecture::llama;
-  return has_kind(model, LayerKind::global) ? ExportedArchitecture::cwm
-                                            : ExportedArchitecture::mistral;
+  if (!model.has(LayerKind::local)) return ExportedArchitecture::llama;
+  return model.has(LayerKind::global) ? ExportedArchitecture::cwm : ExportedArchitecture::mistral;
 }
 
 std::string model_type_name(ExportedArchitecture architecture) {
@@ -184,7 +175,7 @@ std::string exported_config(const Config& config, DocumentTokens tokens) {
   const bool is_zebra = architecture == ExportedArchitecture::zebra;
   Json json = body(config, architecture, tokens);
   add_rope(json, is_zebra ? Rope{model.rope_theta, model.rope_scaling} : *common_rope(model));
-  if (has_kind(model, LayerKind::local)) json["sliding_window"] = model.window_size.value() + 1;
+  if (model.has(LayerKind::local)) json["sliding_window"] = model.window_size + 1;
   if (is_zebra || architecture == ExportedArchitecture::cwm) add_layer_types(json, model);
   if (is_zebra) add_zebra_keys(json, model);
   return json.dump(2) + "\n";

@@ -23,7 +23,7 @@ enum class ExportedArchitecture { llama, mistral, cwm, zebra };
 ///   - window_size 0 where layers are local: transformers' cache of a window of one key keeps all;
 ///   - a hidden_size that the number of heads does not divide, which transformers refuses.
 /// Linear and YaRN scaling are the same in both.
-ExportedArchitecture exported_architecture(const ModelSection& model);
+ExportedArchitecture exported_architecture(const ModelConfig& model);
 
 /// "llama", "mistral", "cwm" or "zebra".
 std::string model_type_name(ExportedArchitecture architecture);

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/json_reader.h"
 #include "interop/huggingface_rope.h"
-#include "interop/json_fields.h"
 
 namespace zebra {
 namespace {

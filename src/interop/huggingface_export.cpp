@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/python_script.h"
+#include "base/system.h"
 #include "checkpoint/safetensors.h"
 #include "interop/exported_config.h"
 #include "interop/tokenizer_json.h"
@@ -29,7 +29,7 @@ std::vector<NamedValues> exported_tensors(ZebraModel& model) {
     for (const auto& parameter : unit.parameters) {
       const auto flat = parameter.tensor.detach().view({-1});
       std::int64_t begin = 0;
-      for (const auto& part : parameter.parts) {
+      for (const auto& part : parameter.spec.parts) {
         tensors.push_back({part.name, flat.narrow(0, begin, part.numel()).view(part.shape)});
         begin += part.numel();
       }
@@ -84,7 +84,7 @@ void write_tokenizer(const fs::path& folder, const Config& config, const Tokeniz
                      DocumentTokens tokens) {
   write_file_atomically(folder / "tokenizer.model", read_file(tokenizer.path()));
   const auto model = read_sentencepiece_model(tokenizer.path());
-  const auto longest = config.model.max_position_embeddings.value();
+  const auto longest = config.model.max_position_embeddings;
   write_file_atomically(folder / "tokenizer_config.json",
                         tokenizer_config_json(model, tokens, longest));
   const std::string obstacle = obstacle_to_tokenizer_json(model);

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/progress.h"
+#include "base/log.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
 #include "interop/huggingface_config.h"
@@ -146,7 +146,7 @@ bool same_bytes(const torch::Tensor& a, const torch::Tensor& b) {
 // Names that are no weights of the model: tables that old checkpoints stored, and a head that is
 // the embedding.
 bool may_be_left(const std::string& name, const std::map<std::string, torch::Tensor>& stored,
-                 const ModelSection& model, const std::string& folder, Problems& problems) {
+                 const ModelConfig& model, const std::string& folder, Problems& problems) {
   if (name.ends_with("rotary_emb.inv_freq")) return true;
   if (name != kHead || !model.tie_word_embeddings) return false;
   const auto embedding = stored.find(kEmbedding);
@@ -169,7 +169,7 @@ void match_tensors(const std::map<std::string, torch::Tensor>& stored, const std
   std::vector<std::string> missing, superfluous;
   for (const auto& unit : ZebraModel(model, ParameterMemory::placeholder)->units()) {
     for (const auto& parameter : unit.parameters) {
-      for (const auto& part : parameter.parts) {
+      for (const auto& part : parameter.spec.parts) {
         expected.insert(part.name);
         const auto found = stored.find(part.name);
         if (found == stored.end()) {
@@ -236,15 +236,15 @@ std::string name_of_folder(const std::filesystem::path& folder) {
 // A run file for the model: what its author trained with is not in the folder.
 Config config_of(const ModelSection& model, const std::filesystem::path& folder,
                  const std::filesystem::path& output) {
-  Config config;
-  config.run.name = name_of_folder(folder);
-  config.run.dir = output;
-  config.model = model;
-  config.data.tokenizer = output / kTokenizerFile;
-  config.data.sequence_length = *model.max_position_embeddings;
-  config.train.global_batch_size = config.train.micro_batch_size = 1;
-  return parse_config(to_yaml(config),
-                      "the run file made from " + (folder / "config.json").string());
+  RunFile file;
+  file.run.name = name_of_folder(folder);
+  file.run.dir = output;
+  file.model = model;
+  file.data.tokenizer = output / kTokenizerFile;
+  file.data.sequence_length = *model.max_position_embeddings;
+  file.train.global_batch_size = file.train.micro_batch_size = 1;
+  return resolve(
+      parse_run_file(to_yaml(file), "the run file made from " + (folder / "config.json").string()));
 }
 
 // bfloat16 where nothing is stored more exactly.
@@ -280,7 +280,7 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
     imported.model_type = read->model_type;
     imported.config = config_of(read->model, folder, imported.output);
   });
-  const bool has_config = imported.config.model.attention_pattern.has_value();
+  const bool has_config = !imported.config.model.layers.empty();
 
   if (!is_there(imported.tokenizer)) {
     problems.add(imported.tokenizer.string() +
@@ -321,7 +321,7 @@ void write_imported_checkpoint(const HuggingFaceImport& imported) {
       // No optimizer and no place in the data: training cannot be resumed from it.
       .training = {{"imported_from", imported.config.run.name}, {"step", 0}},
       .groups = {{"weights", imported.tensors}}};
-  TextExchange alone(nullptr, 0, 1);
+  TextCollectives alone(nullptr, 0, 1);
   write_checkpoint(imported.output, content, alone, progress);
   bar.finish(imported.bytes);
 }

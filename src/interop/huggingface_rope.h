@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/json_reader.h"
 #include "config/config.h"
-#include "interop/json_fields.h"
 
 namespace zebra {
 

@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "data/tokenizer.h"
+
 namespace zebra {
 namespace {
 
@@ -13,8 +15,6 @@ using Json = nlohmann::ordered_json;
 using Algorithm = SentencePieceModel::Algorithm;
 using Piece = SentencePieceModel::Piece;
 using PieceType = SentencePieceModel::PieceType;
-
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 
 bool has_type(const SentencePieceModel& model, PieceType type) {
   return std::ranges::any_of(model.pieces, [&](const Piece& p) { return p.type == type; });

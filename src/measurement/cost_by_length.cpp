@@ -5,32 +5,25 @@
 #include <algorithm>
 #include <set>
 
-#include "base/progress.h"
+#include "base/log.h"
+#include "base/system.h"
 #include "config/load.h"
 #include "measurement/device_meter.h"
 #include "measurement/flat_model.h"
 #include "measurement/median.h"
 #include "measurement/reference_timing.h"
-#include "model/cost.h"
-#include "model/numerics.h"
 #include "model/placement.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
 
 constexpr std::int64_t kReferenceLength = 4096;
 
-bool same_but_pattern(const ModelSection& a, const ModelSection& b) {
-  Config left, right;
-  left.model = a;
-  right.model = b;
-  right.model.attention_pattern = left.model.attention_pattern;
-  return differences(left, right).empty();
-}
-
-bool has_kind(const ModelSection& model, LayerKind kind) {
-  const auto kinds = layer_kinds(model);
-  return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
+bool same_but_pattern(const ModelConfig& a, ModelConfig b) {
+  if (a.num_hidden_layers() != b.num_hidden_layers()) return false;
+  b.layers = a.layers;
+  return a == b;
 }
 
 /// Layouts that differ in their patterns only, and so have the same rates.
@@ -48,7 +41,7 @@ struct Cell {
   double warm_up = 0;
 };
 
-std::int64_t weight_bytes(const ModelSection& model, std::int64_t bytes_per_value) {
+std::int64_t weight_bytes(const ModelConfig& model, std::int64_t bytes_per_value) {
   return count_parameters(model).total() * bytes_per_value;
 }
 
@@ -113,18 +106,16 @@ class CostSweep {
     }
     auto& work = shape->work;
     shape->layouts.push_back(layout);
-    work.has_global = work.has_global || has_kind(model, LayerKind::global);
-    work.has_local = work.has_local || has_kind(model, LayerKind::local);
-    const auto letter = work.has_local ? 'L' : 'G';
-    work.shape.attention_pattern =
-        std::string(static_cast<std::size_t>(model.num_hidden_layers), letter);
+    work.has_global = work.has_global || model.has(LayerKind::global);
+    work.has_local = work.has_local || model.has(LayerKind::local);
+    std::ranges::fill(work.shape.layers, work.has_local ? LayerKind::local : LayerKind::global);
     work.length = reference_length(lengths);
     work.batch = std::max<std::int64_t>(1, options_.tokens / work.length);
     work.bytes_per_value = bytes_per_value_;
 
     const auto longest = lengths.back() + options_.generated_tokens;
     std::set<std::int64_t> keys = {1};
-    if (work.has_local) keys.insert(std::min(model.window_size.value() + 1, longest));
+    if (work.has_local) keys.insert(std::min(model.window_size + 1, longest));
     if (work.has_global) keys.insert({work.length, longest});
     work.cached_keys = {keys.begin(), keys.end()};
   }
@@ -170,7 +161,7 @@ class CostSweep {
 
   void time_training(FlatModel& model, AdamW& optimizer, const Workload& work,
                      CellSeconds& seconds) {
-    const auto vocabulary = model.model->config().vocab_size.value();
+    const auto vocabulary = model.model->config().vocab_size;
     const auto on_device = [&](const char* purpose) {
       return random_tokens(work.batch, work.length, vocabulary, purpose).to(meter_.device());
     };
@@ -197,7 +188,7 @@ class CostSweep {
       const auto& [label, model] = layouts_[i];
       for (auto& cell : cells_[i]) {
         measurement.rows.push_back(
-            {label, model.attention_pattern.value(), cell.work, median_figures(cell.samples),
+            {label, pattern_of(model.layers), cell.work, median_figures(cell.samples),
              predicted_seconds(model, cell.work, measurement.rates[i]), cell.peak});
       }
     }

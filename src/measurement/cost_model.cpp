@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "model/cost.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -11,9 +11,9 @@ namespace {
 double product_flops(const ForwardFlops& flops) { return flops.projections + flops.feed_forward; }
 
 // Forward FLOPs of one layer's attention, per token.
-double attention_flops(const ModelSection& model, LayerKind kind, std::int64_t length) {
-  return 4.0 * static_cast<double>(model.num_attention_heads * model.head_dim.value()) *
-         mean_visible_keys(kind, model.window_size.value_or(0), length);
+double attention_flops(const ModelConfig& model, LayerKind kind, std::int64_t length) {
+  return 4.0 * static_cast<double>(model.query_width()) *
+         mean_visible_keys(kind, model.window_size, length);
 }
 
 FlopRates flop_rates(double forward_flops, const PassSeconds& seconds) {
@@ -29,10 +29,10 @@ double beyond(double whole, double parts) { return std::max(0.0, whole - parts);
 
 // Of the matrices that each generated token reads: the embedding is a table of which it reads a
 // row.
-double weight_bytes(const ModelSection& model, std::int64_t bytes_per_value) {
+double weight_bytes(const ModelConfig& model, std::int64_t bytes_per_value) {
   const auto count = count_parameters(model);
   return static_cast<double>(
-      (count.attention + count.feed_forward + model.vocab_size.value() * model.hidden_size) *
+      (count.attention + count.feed_forward + model.vocab_size * model.hidden_size) *
       bytes_per_value);
 }
 
@@ -63,8 +63,8 @@ Rates rates_of(const ReferenceWork& work, const ReferenceSeconds& seconds) {
   const auto& shape = work.shape;
   const auto tokens = static_cast<double>(work.length * work.batch);
   const auto flops = forward_flops_per_token(shape, work.length);
-  const auto layers = static_cast<double>(shape.num_hidden_layers);
-  const auto kind = layer_kinds(shape).front();
+  const auto layers = static_cast<double>(shape.num_hidden_layers());
+  const auto kind = shape.layers.front();
   const auto& attention =
       kind == LayerKind::global ? seconds.global_attention : seconds.local_attention;
   const auto of_attention = [&](LayerKind of, const PassSeconds& of_kind) {
@@ -103,11 +103,11 @@ double token_read_seconds(const Rates& rates, std::int64_t keys) {
   return seconds[i - 1] + share * (seconds[i] - seconds[i - 1]);
 }
 
-CellSeconds predicted_seconds(const ModelSection& model, const Workload& work, const Rates& rates) {
+CellSeconds predicted_seconds(const ModelConfig& model, const Workload& work, const Rates& rates) {
   const auto flops = forward_flops_per_token(model, work.length);
   const auto length = static_cast<double>(work.length);
   const auto tokens = length * static_cast<double>(work.batch);
-  const auto layers = static_cast<double>(model.num_hidden_layers);
+  const auto layers = static_cast<double>(model.num_hidden_layers());
 
   const double layers_forward =
       seconds_for(product_flops(flops), rates.matrix_products.forward) +
@@ -129,9 +129,8 @@ CellSeconds predicted_seconds(const ModelSection& model, const Workload& work, c
   // Each layer's share of what is read. Generated tokens are cached too: on average half of them.
   seconds.per_token = layers * rates.layer_call + rates.token_call;
   const auto seen = work.length + work.generated_tokens / 2;
-  for (const auto kind : layer_kinds(model)) {
-    const auto keys =
-        kind == LayerKind::global ? seen : std::min(seen, model.window_size.value() + 1);
+  for (const auto kind : model.layers) {
+    const auto keys = kind == LayerKind::global ? seen : std::min(seen, model.window_size + 1);
     seconds.per_token += token_read_seconds(rates, keys) / layers;
   }
   return seconds;

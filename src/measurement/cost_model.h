@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "config/config.h"
-#include "model/layout.h"
+#include "config/model_config.h"
 
 // How long training and generation take by the analytic cost of a model (model/cost.h) and the
 // rates that a machine was measured to reach. All times are in seconds.
@@ -42,7 +42,7 @@ inline constexpr std::int64_t kOptimizerReference = std::int64_t{1} << 24;
 
 /// What ReferenceSeconds were measured on.
 struct ReferenceWork {
-  ModelSection shape;  ///< resolved; its pattern says which kind of layer `block` is (layer 0)
+  ModelConfig shape;  ///< resolved; its pattern says which kind of layer `block` is (layer 0)
   bool has_global = false, has_local = false;  ///< kinds of layers among the layouts of this shape
   std::int64_t length = 0, batch = 1;
   std::vector<std::int64_t> cached_keys;  ///< ascending, from 1
@@ -98,6 +98,6 @@ struct CellSeconds {
   std::vector<double*> figures() { return {&forward, &backward, &optimizer, &prefill, &per_token}; }
 };
 
-CellSeconds predicted_seconds(const ModelSection& model, const Workload& work, const Rates& rates);
+CellSeconds predicted_seconds(const ModelConfig& model, const Workload& work, const Rates& rates);
 
 }  // namespace zebra

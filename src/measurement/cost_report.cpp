@@ -10,7 +10,7 @@
 
 #include "base/text.h"
 #include "config/names.h"
-#include "model/cost.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
@@ -19,23 +19,6 @@ using Json = nlohmann::ordered_json;
 using Cells = std::vector<std::string>;
 
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-
-// The first column to the left, all others to the right.
-std::string aligned(const std::vector<Cells>& table) {
-  std::vector<std::size_t> widths(table.front().size());
-  for (const auto& row : table) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : table) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - row[i].size(), ' ');
-      text += i == 0 ? row[i] + space : "  " + space + row[i];
-    }
-    text += "\n";
-  }
-  return text;
-}
 
 // Three significant digits.
 std::string figure(double value) {
@@ -86,7 +69,7 @@ std::string training_table(const CostMeasurement& measurement) {
          gib(row.peak, &PeakBytes::training)});
     table.push_back(cells);
   }
-  return "Training: one step\n" + aligned(table);
+  return "Training: one step\n" + text_table(table, "lr");
 }
 
 std::string generation_table(const CostMeasurement& measurement) {
@@ -106,7 +89,8 @@ std::string generation_table(const CostMeasurement& measurement) {
          gib(row.peak, &PeakBytes::generation)});
     table.push_back(cells);
   }
-  return "Generation: one sequence, the prompt and each token behind it\n" + aligned(table);
+  return "Generation: one sequence, the prompt and each token behind it\n" +
+         text_table(table, "lr");
 }
 
 Json rates_json(const Rates& rates) {
@@ -153,7 +137,7 @@ std::string rates_text(const Rates& rates) {
                    figure(1e6 * rates.layer_passes.backward)});
   table.push_back({"  AdamW, ns per parameter", "", figure(1e9 * rates.optimizer)});
   table.push_back({"  weights read while generating, GB/s", figure(rates.weights_read / 1e9), ""});
-  return aligned(table);
+  return text_table(table, "lr");
 }
 
 Json seconds_json(const CellSeconds& seconds) {
@@ -179,17 +163,18 @@ Json row_json(const CostRow& row) {
           {"generation_memory_gib", gib_of(&PeakBytes::generation)}};
 }
 
-Json model_json(const ModelSection& shape) {
+Json model_json(const ModelConfig& shape) {
   Json json = {{"hidden_size", shape.hidden_size},
                {"intermediate_size", shape.intermediate_size},
-               {"num_hidden_layers", shape.num_hidden_layers},
+               {"num_hidden_layers", shape.num_hidden_layers()},
                {"num_attention_heads", shape.num_attention_heads},
-               {"num_key_value_heads", shape.num_key_value_heads.value()},
-               {"head_dim", shape.head_dim.value()},
-               {"vocab_size", shape.vocab_size.value()},
+               {"num_key_value_heads", shape.num_key_value_heads},
+               {"head_dim", shape.head_dim},
+               {"vocab_size", shape.vocab_size},
                {"tie_word_embeddings", shape.tie_word_embeddings},
                {"parameters", count_parameters(shape).total()}};
-  if (shape.window_size) json["window_size"] = *shape.window_size;
+  if (shape.window_size != 0 || shape.has(LayerKind::local))
+    json["window_size"] = shape.window_size;
   return json;
 }
 
@@ -207,7 +192,7 @@ std::string cost_text(const CostMeasurement& measurement) {
          "the time with all layers global.\n";
 }
 
-Json cost_json(const CostMeasurement& measurement, const ModelSection& shape) {
+Json cost_json(const CostMeasurement& measurement, const ModelConfig& shape) {
   Json rows = Json::array();
   for (const auto& row : measurement.rows) rows.push_back(row_json(row));
   return {{"device", measurement.device},

@@ -13,6 +13,6 @@ std::string cost_text(const CostMeasurement& measurement);
 
 /// For scripts (`zebra bench --json`), of layouts of one resolved `shape`: device, machine,
 /// threads, precision, model, rates (those of the first layout), rows.
-nlohmann::ordered_json cost_json(const CostMeasurement& measurement, const ModelSection& shape);
+nlohmann::ordered_json cost_json(const CostMeasurement& measurement, const ModelConfig& shape);
 
 }  // namespace zebra

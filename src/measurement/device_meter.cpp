@@ -5,8 +5,7 @@
 
 #include <fstream>
 
-#include "base/machine.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "ops/tensor_memory.h"
 #ifdef ZEBRA_WITH_CUDA
 #include <ATen/cuda/CUDAContextLight.h>

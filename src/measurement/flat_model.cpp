@@ -2,13 +2,13 @@
 
 #include <cmath>
 
-#include "base/progress.h"
 #include "base/random.h"
-#include "distributed/flat_layout.h"
+#include "base/system.h"
+#include "distributed/sharded_unit.h"
 #include "eval/generate.h"
 #include "measurement/median.h"
 #include "model/placement.h"
-#include "optim/update_decision.h"
+#include "optim/adamw.h"
 
 namespace zebra {
 namespace {
@@ -17,7 +17,7 @@ constexpr std::int64_t kSeed = 1;
 
 }  // namespace
 
-FlatModel::FlatModel(const ModelSection& section, Precision precision, torch::Device device)
+FlatModel::FlatModel(const ModelConfig& section, Precision precision, torch::Device device)
     : model(section, ParameterMemory::placeholder) {
   const torch::TensorOptions on_device(device);
   for (const auto& unit : model->units()) {
@@ -71,7 +71,7 @@ double time_update(AdamW& optimizer, const std::vector<torch::Tensor>& gradients
 GenerationSeconds time_generation(ZebraModel& model, std::int64_t length, std::int64_t new_tokens,
                                   const DeviceMeter& meter) {
   const auto tokens =
-      random_tokens(1, length, model->config().vocab_size.value(), "prompt of a measurement");
+      random_tokens(1, length, model->config().vocab_size, "prompt of a measurement");
   const auto* data = tokens.const_data_ptr<std::int64_t>();
   const std::vector<std::int32_t> prompt(data, data + length);
   std::vector<double> times;

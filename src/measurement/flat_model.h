@@ -16,7 +16,7 @@ namespace zebra {
 /// A model as a training run of one rank holds it: weights and gradients of each unit in two flat
 /// buffers, weights in the precision's type, gradients in float32. Initial weights of seed 1.
 struct FlatModel {
-  FlatModel(const ModelSection& section, Precision precision, torch::Device device);
+  FlatModel(const ModelConfig& section, Precision precision, torch::Device device);
 
   std::vector<torch::Tensor> gradients() const;
 

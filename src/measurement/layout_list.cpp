@@ -55,7 +55,8 @@ std::string pattern_named(const std::string& name, std::size_t layers, Problems&
 }  // namespace
 
 std::vector<NamedLayout> named_layouts(const std::vector<std::string>& names,
-                                       const ModelSection& shape, Problems& problems) {
+                                       const ModelConfig& shape, bool has_window,
+                                       Problems& problems) {
   std::vector<NamedLayout> layouts;
   std::set<std::string> seen;
   if (names.empty()) problems.add("--layouts: names none; give, for example, full,mix:4,local");
@@ -64,17 +65,17 @@ std::vector<NamedLayout> named_layouts(const std::vector<std::string>& names,
       problems.add("--layouts: \"" + name + "\" comes twice; leave one of them out");
       continue;
     }
-    const auto layers = static_cast<std::size_t>(shape.num_hidden_layers);
+    const auto layers = static_cast<std::size_t>(shape.num_hidden_layers());
     const auto pattern = pattern_named(name, layers, problems);
     if (pattern.empty()) continue;
-    if (pattern.find('L') != std::string::npos && !shape.window_size) {
+    if (pattern.find('L') != std::string::npos && !has_window) {
       problems.add("--layouts: \"" + name +
                    "\" has local layers, but the model has no window; give --window N, or " +
                    "model.window_size in the run file");
       continue;
     }
     layouts.push_back({name, shape});
-    layouts.back().model.attention_pattern = pattern;
+    layouts.back().model.layers = layers_of_pattern(pattern);
   }
   return layouts;
 }

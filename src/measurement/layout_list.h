@@ -12,15 +12,17 @@ namespace zebra {
 /// A model and the name under which its costs are listed.
 struct NamedLayout {
   std::string label;
-  ModelSection model;  ///< resolved
+  ModelConfig model;  ///< resolved
 };
 
 /// Layouts of the resolved model `shape`, whose own attention_pattern does not matter: "full"
 /// (every layer global), "local" (every layer local), "mix:L" (layer i, from 0, is global when i %
 /// L == 0), or letters as in model.attention_pattern, repeated over the layers. `problems` hears of
-/// names that are none of these or come twice, and of a missing window where a layer is local.
+/// names that are none of these or come twice, and of a layer that is local where `has_window` is
+/// false: nobody has said how many tokens it sees.
 std::vector<NamedLayout> named_layouts(const std::vector<std::string>& names,
-                                       const ModelSection& shape, Problems& problems);
+                                       const ModelConfig& shape, bool has_window,
+                                       Problems& problems);
 
 /// Sequence lengths in tokens, ascending. `problems` hears of what is no whole number of at least
 /// one token, or comes twice.

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "base/progress.h"
+#include "base/system.h"
 #include "ops/part_scope.h"
 
 namespace zebra {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "model/placement.h"
-#include "ops/matrix_product.h"
+#include "ops/linear.h"
 
 namespace zebra {
 namespace {

@@ -81,21 +81,21 @@ Tensors products(const Block& block, const Tensors& inputs) {
           linear_projection(inputs[3], block->feed_forward->down_weight)};
 }
 
-Tensors product_inputs(const ModelSection& shape,
+Tensors product_inputs(const ModelConfig& shape,
                        const std::function<torch::Tensor(std::int64_t width)>& values) {
-  return {values(shape.hidden_size), values(shape.num_attention_heads * shape.head_dim.value()),
-          values(shape.hidden_size), values(shape.intermediate_size)};
+  return {values(shape.hidden_size), values(shape.query_width()), values(shape.hidden_size),
+          values(shape.intermediate_size)};
 }
 
 PassSeconds time_attention(const Reference& reference, LayerKind kind) {
   const auto& shape = reference.work.shape;
   const auto context = reference.context(reference.work.length);
-  const PackedHeads packed = {reference.activations(packed_projection_width(shape))
-                                  .unflatten(-1, {-1, shape.head_dim.value()}),
-                              shape.num_attention_heads};
+  const PackedHeads packed = {
+      reference.activations(shape.packed_projection_width()).unflatten(-1, {-1, shape.head_dim}),
+      shape.num_attention_heads};
   return reference.passes({packed.heads}, [&]() -> Tensors {
     if (kind == LayerKind::global) return {global_attention(packed, context.global, {})};
-    return {local_attention(packed, shape.window_size.value(), context.local, {})};
+    return {local_attention(packed, shape.window_size, context.local, {})};
   });
 }
 
@@ -139,14 +139,13 @@ class TokenTiming {
                                [&](std::int64_t width) {
                                  return reference.values({1, 1, width});
                                })),
-        q_(reference.values({1, 1, reference.work.shape.num_attention_heads,
-                             reference.work.shape.head_dim.value()})) {}
+        q_(reference.values(
+            {1, 1, reference.work.shape.num_attention_heads, reference.work.shape.head_dim})) {}
 
   // All products, the head's too, and attention to `keys` cached ones in each layer.
   double reads(std::int64_t keys) const {
     const auto& shape = reference_.work.shape;
-    const auto kv =
-        reference_.values({1, keys, shape.num_key_value_heads.value(), shape.head_dim.value()});
+    const auto kv = reference_.values({1, keys, shape.num_key_value_heads, shape.head_dim});
     auto caches = empty_caches(keys);
     for (auto& cache : caches) cache.append(kv, kv);
     const auto hidden = inputs_[0].flatten();
@@ -205,10 +204,9 @@ void time_token(const Reference& reference, ZebraModel& model, ReferenceSeconds&
 void time_ends(const Reference& reference, Precision precision, ReferenceSeconds& seconds) {
   const auto& work = reference.work;
   auto section = work.shape;
-  section.num_hidden_layers = 0;
-  section.attention_pattern = "";
+  section.layers.clear();
   FlatModel ends(section, precision, reference.meter.device());
-  const auto vocabulary = section.vocab_size.value();
+  const auto vocabulary = section.vocab_size;
   const auto on_device = [&](const char* purpose) {
     return random_tokens(work.batch, work.length, vocabulary, purpose).to(reference.meter.device());
   };

@@ -1,52 +1,74 @@
 #include "model/attention.h"
 
+#include <algorithm>
+
 #include "ops/linear.h"
 
 namespace zebra {
 
-AttentionImpl::AttentionImpl(const ModelSection& model, LayerKind kind, ParameterMemory memory)
+void KeyValueCache::append(const torch::Tensor& k, const torch::Tensor& v) {
+  const torch::NoGradGuard no_grad;
+  if (!keys_.defined()) {
+    const std::vector<std::int64_t> shape = {k.size(0), capacity_, k.size(2), k.size(3)};
+    keys_ = torch::empty(shape, k.options());
+    values_ = torch::empty(shape, v.options());
+  }
+  const auto count = std::min(k.size(1), capacity_);
+  auto source = k.size(1) - count;
+  auto slot = (tokens_seen_ + source) % capacity_;
+  for (auto left = count; left > 0;) {
+    const auto run = std::min(left, capacity_ - slot);
+    keys_.narrow(1, slot, run).copy_(k.narrow(1, source, run));
+    values_.narrow(1, slot, run).copy_(v.narrow(1, source, run));
+    source += run;
+    left -= run;
+    slot = 0;
+  }
+  tokens_seen_ += k.size(1);
+}
+
+std::int64_t KeyValueCache::bytes() const {
+  return keys_.defined() ? static_cast<std::int64_t>(keys_.nbytes() + values_.nbytes()) : 0;
+}
+
+AttentionImpl::AttentionImpl(const ModelConfig& model, LayerKind kind, ParameterMemory memory)
     : model_(model), kind_(kind), memory_(memory) {
   reset();
 }
 
 void AttentionImpl::reset() {
-  qkv_weight = register_parameter(
-      "qkv_weight",
-      empty_parameter({packed_projection_width(model_), model_.hidden_size}, memory_));
-  output_weight = register_parameter(
-      "output_weight",
-      empty_parameter({model_.hidden_size, model_.num_attention_heads * model_.head_dim.value()},
-                      memory_));
-  if (model_.qk_norm) {
-    const auto make = [this] {
-      return RMSNorm(model_.head_dim.value(), model_.rms_norm_eps, memory_);
-    };
-    query_norm = register_module("query_norm", make());
-    key_norm = register_module("key_norm", make());
-  }
-  if (has_sink(model_, kind_)) {
-    sink = register_parameter("sink", empty_parameter({model_.num_attention_heads}, memory_));
-  }
+  const auto list = block_parameters(model_, kind_);
+  const auto parameter = [&](const char* path) {
+    return register_listed(*this, path, list, memory_);
+  };
+  const auto norm = [&](const char* name) {
+    const auto made = listed_norm("attention." + std::string(name) + ".weight", list,
+                                  model_.rms_norm_eps, memory_);
+    return made.is_empty() ? made : register_module(name, made);
+  };
+  qkv_weight = parameter("attention.qkv_weight");
+  output_weight = parameter("attention.output_weight");
+  query_norm = norm("query_norm");
+  key_norm = norm("key_norm");
+  sink = parameter("attention.sink");
 }
 
 PackedHeads AttentionImpl::project(const torch::Tensor& x) {
-  const auto query_heads = model_.num_attention_heads,
-             key_heads = model_.num_key_value_heads.value();
-  const PackedHeads packed = {
-      linear_projection(x, qkv_weight)
-          .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim.value()}),
-      query_heads};
-  if (!model_.qk_norm) return packed;
+  const auto query_heads = model_.num_attention_heads, key_heads = model_.num_key_value_heads;
+  const PackedHeads packed = {linear_projection(x, qkv_weight)
+                                  .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim}),
+                              query_heads};
+  if (query_norm.is_empty()) return packed;
   return {torch::cat({query_norm->forward(packed.q()), key_norm->forward(packed.k()), packed.v()},
                      /*dim=*/2),
           query_heads};
 }
 
 torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceContext& context,
-                                    AttentionResult* kept) const {
+                                    AttentionResult* saved) const {
   return kind_ == LayerKind::global
-             ? global_attention(packed, context.global, context.documents, kept)
-             : local_attention(packed, context.window, context.local, context.documents, kept,
+             ? global_attention(packed, context.global, context.documents, saved)
+             : local_attention(packed, context.window, context.local, context.documents, saved,
                                sink);
 }
 
@@ -55,8 +77,8 @@ torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
 }
 
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context,
-                                     AttentionResult* kept) {
-  return output(attend(project(x), context, kept));
+                                     AttentionResult* saved) {
+  return output(attend(project(x), context, saved));
 }
 
 torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,

@@ -5,8 +5,6 @@
 #include <torch/types.h>
 
 #include "config/config.h"
-#include "model/key_value_cache.h"
-#include "model/layout.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
 #include "model/sequence_context.h"
@@ -14,18 +12,43 @@
 
 namespace zebra {
 
+/// Rotated keys and values of one layer during generation: the last `capacity` tokens, in a ring. A
+/// local layer needs its window + 1; a global layer as many as the text grows long. Attention of
+/// one new token does not care for their order.
+class KeyValueCache {
+ public:
+  explicit KeyValueCache(std::int64_t capacity) : capacity_(capacity) {}
+
+  /// Adds tokens, k and v [B, T, Hkv, D]; of more than `capacity` only the last are kept.
+  void append(const torch::Tensor& k, const torch::Tensor& v);
+
+  bool empty() const { return tokens_seen_ == 0; }
+  std::int64_t size() const { return std::min(tokens_seen_, capacity_); }
+
+  /// [B, size(), Hkv, D], views.
+  torch::Tensor keys() const { return keys_.narrow(1, 0, size()); }
+  torch::Tensor values() const { return values_.narrow(1, 0, size()); }
+
+  std::int64_t bytes() const;
+
+ private:
+  std::int64_t capacity_;
+  std::int64_t tokens_seen_ = 0;
+  torch::Tensor keys_, values_;
+};
+
 /// Self-attention of one layer: packed query, key and value projection, with `qk_norm` an RMSNorm
 /// of each head's query and key, rotary embedding, global or local attention (with `attention_sink`
 /// a learned sink in local layers), output projection. No biases.
 class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  public:
-  AttentionImpl(const ModelSection& model, LayerKind kind,
+  AttentionImpl(const ModelConfig& model, LayerKind kind,
                 ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
   torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
-                        AttentionResult* kept = nullptr);
+                        AttentionResult* saved = nullptr);
 
   /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
@@ -40,10 +63,10 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  private:
   PackedHeads project(const torch::Tensor& x);
   torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context,
-                       AttentionResult* kept = nullptr) const;
+                       AttentionResult* saved = nullptr) const;
   torch::Tensor output(const torch::Tensor& attended) const;
 
-  ModelSection model_;
+  ModelConfig model_;
   LayerKind kind_;
   ParameterMemory memory_;
 };

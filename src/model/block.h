@@ -6,27 +6,46 @@
 
 #include "config/config.h"
 #include "model/attention.h"
-#include "model/feed_forward.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
 
 namespace zebra {
 
+/// SwiGLU (Shazeer, arXiv 2002.05202): down(silu(gate(x)) * up(x)), gate and up in one projection.
+/// No biases.
+class FeedForwardImpl : public torch::nn::Cloneable<FeedForwardImpl> {
+ public:
+  explicit FeedForwardImpl(const ModelConfig& model,
+                           ParameterMemory memory = ParameterMemory::allocated);
+  void reset() override;
+
+  /// x [B, T, hidden_size] -> [B, T, hidden_size].
+  torch::Tensor forward(const torch::Tensor& x);
+
+  torch::Tensor gate_up_weight;  ///< [2 intermediate_size, hidden_size]: rows of gate, then of up
+  torch::Tensor down_weight;     ///< [hidden_size, intermediate_size]
+
+ private:
+  ModelConfig model_;
+  ParameterMemory memory_;
+};
+TORCH_MODULE(FeedForward);
+
 /// One Zebra layer: x + attention(norm(x)), then h + feed_forward(norm(h)). A plain torch::nn
 /// module that works alone: `to`, `clone` and `torch::save` do what they always do. Weights are
-/// uninitialised until `initialize_weights(unit(…), seed)` or a checkpoint fills them.
+/// uninitialized until `initialize_weights(unit(…), seed)` or a checkpoint fills them.
 class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
  public:
-  /// `model` is a resolved section; `layer` (from 0) chooses global or local by the attention
+  /// `layer` (from 0) chooses global or local by the attention
   /// pattern.
-  BlockImpl(const ModelSection& model, std::int64_t layer,
+  BlockImpl(const ModelConfig& model, std::int64_t layer,
             ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
-  /// `kept` is for recomputation with the attention's output of a first run: see AttentionResult.
+  /// `saved` is for recomputation with the attention's output of a first run: see AttentionResult.
   torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
-                        AttentionResult* kept = nullptr);
+                        AttentionResult* saved = nullptr);
 
   /// The same without documents and with positions from 0.
   torch::Tensor forward(const torch::Tensor& x);
@@ -44,7 +63,7 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   FeedForward feed_forward{nullptr};
 
  private:
-  ModelSection model_;
+  ModelConfig model_;
   std::int64_t layer_;
   LayerKind kind_;
   ParameterMemory memory_;

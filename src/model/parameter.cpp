@@ -26,15 +26,26 @@ torch::Tensor normal_values(const RandomStream& stream, InitialWeights initial, 
 
 }  // namespace
 
-std::int64_t NamedTensor::numel() const {
-  std::int64_t product = 1;
-  for (const auto size : shape) product *= size;
-  return product;
+UnitSpec ParameterUnit::spec() const {
+  UnitSpec unit = {name, {}};
+  for (const auto& parameter : parameters) unit.parameters.push_back(parameter.spec);
+  return unit;
 }
 
-torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory) {
-  return memory == ParameterMemory::allocated ? torch::empty(shape)
-                                              : torch::empty({1}).expand(shape);
+torch::Tensor register_listed(torch::nn::Module& module, const std::string& path,
+                              const std::vector<ParameterSpec>& list, ParameterMemory memory) {
+  const auto spec = std::ranges::find(list, path, &ParameterSpec::path);
+  if (spec == list.end()) return {};
+  auto tensor = memory == ParameterMemory::allocated ? torch::empty(spec->shape())
+                                                     : torch::empty({1}).expand(spec->shape());
+  return module.register_parameter(path.substr(path.rfind('.') + 1), std::move(tensor));
+}
+
+ParameterUnit bind_parameters(const UnitSpec& unit, const torch::nn::Module& module) {
+  const auto named = module.named_parameters();
+  ParameterUnit bound = {unit.name, {}};
+  for (const auto& spec : unit.parameters) bound.parameters.push_back({spec, named[spec.path]});
+  return bound;
 }
 
 void fill_initial_weights(const NamedTensor& part, InitialWeights initial, std::int64_t seed,
@@ -58,8 +69,9 @@ void initialize_weights(const ParameterUnit& unit, std::int64_t seed) {
   for (const auto& parameter : unit.parameters) {
     auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
-    for (const auto& part : parameter.parts) {
-      fill_initial_weights(part, parameter.initial, seed, 0, flat.narrow(0, begin, part.numel()));
+    for (const auto& part : parameter.spec.parts) {
+      fill_initial_weights(part, parameter.spec.initial, seed, 0,
+                           flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }
   }

@@ -1,45 +1,28 @@
 #pragma once
 
+#include <torch/nn/module.h>
 #include <torch/types.h>
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "model/unit_spec.h"
+
 namespace zebra {
-
-/// One tensor as checkpoints and exports name it (HuggingFace's Llama names). A packed projection
-/// holds several, one behind the other in memory.
-struct NamedTensor {
-  std::string name;
-  std::vector<std::int64_t> shape;
-
-  std::int64_t numel() const;
-};
-
-/// Weights start as independent normal numbers; without deviation as one number.
-struct InitialWeights {
-  constexpr InitialWeights(double a_mean, double a_deviation)
-      : mean(a_mean), deviation(a_deviation) {}
-
-  double mean, deviation;
-};
 
 /// One parameter of a module and what the rest of the program must know about it.
 struct Parameter {
-  torch::Tensor tensor;            ///< shares storage and identity with the module's parameter
-  std::vector<NamedTensor> parts;  ///< in memory order; their sizes add up to the tensor's
-  InitialWeights initial;
-
-  /// Weight decay is for matrices and embeddings, not for norms and attention sinks.
-  bool decayed() const { return initial.deviation != 0.0; }
+  ParameterSpec spec;
+  torch::Tensor tensor;  ///< shares storage and identity with the module's parameter
 };
 
-/// The parameters that are sharded, gathered and reduced together: the embedding, a block, the
-/// head.
+/// The parameters of a UnitSpec.
 struct ParameterUnit {
   std::string name;
   std::vector<Parameter> parameters;
+
+  UnitSpec spec() const;
 };
 
 /// Whether a module's parameters have memory of their own. Placeholders have their shape and one
@@ -47,11 +30,13 @@ struct ParameterUnit {
 /// whole model.
 enum class ParameterMemory { allocated, placeholder };
 
-/// An uninitialised float32 parameter.
-torch::Tensor empty_parameter(at::IntArrayRef shape, ParameterMemory memory);
+/// Registers the parameter of that path with its module, under the last name of the path: float32,
+/// uninitialized. Undefined, and nothing is registered, where the list has none.
+torch::Tensor register_listed(torch::nn::Module& module, const std::string& path,
+                              const std::vector<ParameterSpec>& list, ParameterMemory memory);
 
-inline constexpr InitialWeights kOnes = {1.0, 0.0};
-inline constexpr InitialWeights kZeros = {0.0, 0.0};
+/// The unit with the module's own parameters.
+ParameterUnit bind_parameters(const UnitSpec& unit, const torch::nn::Module& module);
 
 /// Fills the weights. Each element is a function of (seed, part's name, index in the part) alone:
 /// it does not depend on how parts are packed, nor on threads, ranks or devices.

@@ -2,10 +2,11 @@
 
 #include <torch/cuda.h>
 
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
 
 #include "base/error.h"
-#include "base/machine.h"
+#include "base/system.h"
 
 namespace zebra {
 
@@ -37,6 +38,14 @@ std::int64_t device_memory_bytes(torch::Device device) {
   if (device.is_cpu()) return memory_of_machine();
   const auto [free, total] = at::getDeviceAllocator(device.type())->getMemoryInfo(device.index());
   return static_cast<std::int64_t>(total);
+}
+
+void set_numerics(bool deterministic) {
+  auto& context = at::globalContext();
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
+  context.setDeterministicFillUninitializedMemory(
+      false);  // a debugging aid that writes every new tensor twice
+  context.setFloat32MatmulPrecision("highest");
 }
 
 }  // namespace zebra

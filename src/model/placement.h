@@ -16,4 +16,8 @@ torch::Device resolve_device(Device device, int local_rank = 0);
 /// Bytes of memory in all: a GPU's own, or the machine's (see memory_of_machine).
 std::int64_t device_memory_bytes(torch::Device device);
 
+/// Sets LibTorch for the whole process: float32 products without TF32, and, where `deterministic`,
+/// operations that give the same bits each time.
+void set_numerics(bool deterministic);
+
 }  // namespace zebra

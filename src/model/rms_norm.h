@@ -4,6 +4,9 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <string>
+#include <vector>
+
 #include "model/parameter.h"
 #include "ops/rms_norm.h"
 
@@ -17,11 +20,7 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
       : width_(width), eps_(eps), memory_(memory) {
     reset();
   }
-  void reset() override {
-    weight = register_parameter("weight", empty_parameter({width_}, memory_));
-    torch::NoGradGuard no_grad;
-    if (memory_ == ParameterMemory::allocated) weight.fill_(1.0);
-  }
+  void reset() override;
 
   /// x [..., width] -> the same shape and type.
   torch::Tensor forward(const torch::Tensor& x) { return rms_norm(x, weight, eps_); }
@@ -39,5 +38,9 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
   ParameterMemory memory_;
 };
 TORCH_MODULE(RMSNorm);
+
+/// The norm whose weight has that path in the list; null where the list has none.
+RMSNorm listed_norm(const std::string& path, const std::vector<ParameterSpec>& list, double eps,
+                    ParameterMemory memory);
 
 }  // namespace zebra

@@ -1,15 +1,92 @@
 #include "model/sequence_context.h"
 
-#include "model/rotary_frequencies.h"
+#include <algorithm>
+#include <cmath>
+#include <numbers>
 
 namespace zebra {
+namespace {
 
-SequenceContext make_sequence_context(const ModelSection& model, std::int64_t length,
+std::vector<double> plain_frequencies(double theta, std::int64_t head_dim) {
+  std::vector<double> frequencies;
+  for (std::int64_t j = 0; j < head_dim / 2; ++j) {
+    frequencies.push_back(
+        std::pow(theta, -2.0 * static_cast<double>(j) / static_cast<double>(head_dim)));
+  }
+  return frequencies;
+}
+
+// NTK-aware base: the lowest frequency is interpolated by the whole stretch, the highest not at
+// all.
+double dynamic_theta(double theta, const RopeScalingConfig& scaling, std::int64_t head_dim,
+                     std::int64_t longest) {
+  const double original = static_cast<double>(scaling.original_max_position_embeddings);
+  const double length = std::max(static_cast<double>(longest), original);
+  const double stretch = scaling.factor * length / original - (scaling.factor - 1.0);
+  const double dim = static_cast<double>(head_dim);
+  return theta * std::pow(stretch, dim / (dim - 2.0));
+}
+
+// The (fractional) pair that turns `rotations` times within the original length.
+double pair_of_rotations(double rotations, double theta, std::int64_t head_dim, double original) {
+  return static_cast<double>(head_dim) * std::log(original / (rotations * 2.0 * std::numbers::pi)) /
+         (2.0 * std::log(theta));
+}
+
+// Pairs that turn often keep their frequency, pairs that turn less than once are interpolated, a
+// ramp lies between.
+void apply_yarn(std::vector<double>& frequencies, const RopeScalingConfig& scaling, double theta,
+                std::int64_t head_dim) {
+  const double original = static_cast<double>(scaling.original_max_position_embeddings);
+  const double low =
+      std::max(std::floor(pair_of_rotations(scaling.beta_fast, theta, head_dim, original)), 0.0);
+  double high = std::min(std::ceil(pair_of_rotations(scaling.beta_slow, theta, head_dim, original)),
+                         static_cast<double>(head_dim - 1));
+  if (low == high) high += 0.001;
+  for (std::size_t j = 0; j < frequencies.size(); ++j) {
+    const double interpolated = std::clamp((static_cast<double>(j) - low) / (high - low), 0.0, 1.0);
+    frequencies[j] =
+        frequencies[j] / scaling.factor * interpolated + frequencies[j] * (1.0 - interpolated);
+  }
+}
+
+}  // namespace
+
+RotaryFrequencies rotary_frequencies(const ModelConfig& model, LayerKind kind,
+                                     std::int64_t longest) {
+  const auto scaling = model.rope_scaling_of(kind);
+  const auto head_dim = model.head_dim;
+  double theta = model.rope_theta_of(kind);
+  RotaryFrequencies result;
+  if (theta == 0.0) return result;
+  // With D = 2 the only pair is the highest frequency, which dynamic NTK leaves alone.
+  if (scaling.type == RopeScaling::dynamic && head_dim > 2)
+    theta = dynamic_theta(theta, scaling, head_dim, longest);
+  result.radians_per_token = plain_frequencies(theta, head_dim);
+  if (scaling.type == RopeScaling::linear) {
+    for (auto& frequency : result.radians_per_token) frequency /= scaling.factor;
+  } else if (scaling.type == RopeScaling::yarn) {
+    apply_yarn(result.radians_per_token, scaling, theta, head_dim);
+    if (scaling.factor > 1.0) result.amplitude = 0.1 * std::log(scaling.factor) + 1.0;
+  }
+  return result;
+}
+
+RotaryFactors rotary_factors(const RotaryFrequencies& frequencies, const torch::Tensor& positions) {
+  if (frequencies.radians_per_token.empty()) return {};
+  const auto radians =
+      torch::tensor(frequencies.radians_per_token, torch::kFloat64).to(positions.device());
+  const auto angles = positions.to(torch::kFloat64).unsqueeze(-1) * radians;
+  return {(angles.cos() * frequencies.amplitude).to(torch::kFloat32),
+          (angles.sin() * frequencies.amplitude).to(torch::kFloat32)};
+}
+
+SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents,
                                       std::int64_t first_position, std::int64_t longest) {
   SequenceContext context;
   context.documents = documents;
-  context.window = model.window_size.value_or(0);
+  context.window = model.window_size;
   auto positions = torch::arange(first_position, first_position + length,
                                  torch::TensorOptions(device).dtype(torch::kInt64));
   if (documents.is_packed()) positions = positions.unsqueeze(0) - documents.first_token;

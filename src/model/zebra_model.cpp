@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "model/unit_pass.h"
-#include "ops/embedding.h"
 #include "ops/linear.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 namespace {
@@ -21,26 +21,24 @@ std::int64_t ModelCache::bytes() const {
   return total;
 }
 
-ZebraModelImpl::ZebraModelImpl(const ModelSection& model, ParameterMemory memory)
-    : model_(model), memory_(memory), window_(model.window_size.value_or(0)) {
+ZebraModelImpl::ZebraModelImpl(const ModelConfig& model, ParameterMemory memory)
+    : model_(model), memory_(memory), window_(model.window_size) {
   reset();
 }
 
 void ZebraModelImpl::reset() {
-  const auto vocabulary = model_.vocab_size.value();
-  embedding_weight = register_parameter("embedding_weight",
-                                        empty_parameter({vocabulary, model_.hidden_size}, memory_));
+  const auto units = unit_specs(model_);
+  const auto& first = units.front().parameters;
+  const auto& last = units.back().parameters;  // the first as well when tied
+  embedding_weight = register_listed(*this, "embedding_weight", first, memory_);
   blocks.clear();
-  for (std::int64_t layer = 0; layer < model_.num_hidden_layers; ++layer) {
+  for (std::int64_t layer = 0; layer < model_.num_hidden_layers(); ++layer) {
     blocks.push_back(
         register_module("block_" + std::to_string(layer), Block(model_, layer, memory_)));
   }
-  final_norm =
-      register_module("final_norm", RMSNorm(model_.hidden_size, model_.rms_norm_eps, memory_));
-  if (!model_.tie_word_embeddings) {
-    output_weight = register_parameter("output_weight",
-                                       empty_parameter({vocabulary, model_.hidden_size}, memory_));
-  }
+  final_norm = register_module(
+      "final_norm", listed_norm("final_norm.weight", last, model_.rms_norm_eps, memory_));
+  output_weight = register_listed(*this, "output_weight", last, memory_);
 }
 
 void ZebraModelImpl::initialize(std::int64_t seed) {
@@ -67,18 +65,16 @@ torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
 
 torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& x,
                                         const SequenceContext& context) {
-  const bool every_second = checkpointing_ == ActivationCheckpointing::every_2;
-  const UnitPass pass = {
-      .unit = layer + 1,
-      .part = part_of(blocks[layer]->kind()),
-      .observer = observer_,
-      .recompute = every_second ? layer % 2 == 0 : checkpointing_ != ActivationCheckpointing::none};
-  const auto kept = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                        ? std::make_shared<AttentionResult>()
-                        : nullptr;
+  const UnitPass pass = {.unit = layer + 1,
+                         .part = part_of(blocks[layer]->kind()),
+                         .observer = observer_,
+                         .recompute = is_recomputed(checkpointing_, layer)};
+  const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
+                         ? std::make_shared<AttentionResult>()
+                         : nullptr;
   return run_unit(pass, x,
-                  [block = blocks[layer], context, kept](const torch::Tensor& input) mutable {
-                    return block->forward(input, context, kept.get());
+                  [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
+                    return block->forward(input, context, saved.get());
                   });
 }
 
@@ -152,21 +148,8 @@ torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelC
 }
 
 std::vector<ParameterUnit> ZebraModelImpl::units() const {
-  const auto vocabulary = model_.vocab_size.value(), width = model_.hidden_size;
-  const InitialWeights initial = {0.0, model_.initializer_range};
-  const Parameter embedding_parameter = {
-      embedding_weight, {{"model.embed_tokens.weight", {vocabulary, width}}}, initial};
-  const Parameter norm_parameter = {final_norm->weight, {{"model.norm.weight", {width}}}, kOnes};
-
-  std::vector<ParameterUnit> units = {{"embedding", {embedding_parameter}}};
-  for (const auto& block : blocks) units.push_back(block->unit());
-  if (model_.tie_word_embeddings) {
-    units.front() = {"embedding_and_head", {embedding_parameter, norm_parameter}};
-  } else {
-    const Parameter head_parameter = {
-        output_weight, {{"lm_head.weight", {vocabulary, width}}}, initial};
-    units.push_back({"head", {head_parameter, norm_parameter}});
-  }
+  std::vector<ParameterUnit> units;
+  for (const auto& unit : unit_specs(model_)) units.push_back(bind_parameters(unit, *this));
   return units;
 }
 

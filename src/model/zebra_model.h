@@ -12,8 +12,8 @@
 #include "model/block.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
-#include "model/unit_observer.h"
-#include "ops/linear_cross_entropy.h"
+#include "model/unit_pass.h"
+#include "ops/vocabulary.h"
 
 namespace zebra {
 
@@ -29,9 +29,9 @@ struct ModelCache {
 /// The language model: embedding, blocks, final norm, head (the embedding itself when tied).
 class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
  public:
-  /// A resolved section with vocab_size. Weights are uninitialised until `initialize` or a
+  /// Weights are uninitialized until `initialize` or a
   /// checkpoint fills them.
-  explicit ZebraModelImpl(const ModelSection& model,
+  explicit ZebraModelImpl(const ModelConfig& model,
                           ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;
 
@@ -75,7 +75,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   const torch::Tensor& head_weight() const {
     return model_.tie_word_embeddings ? embedding_weight : output_weight;
   }
-  const ModelSection& config() const { return model_; }
+  const ModelConfig& config() const { return model_; }
 
   /// All parameters in the order of the forward pass: embedding (with norm and head when tied),
   /// blocks, norm and head.
@@ -99,7 +99,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   Tensor in_head(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
   std::size_t head_unit() const { return model_.tie_word_embeddings ? 0 : blocks.size() + 1; }
 
-  ModelSection model_;
+  ModelConfig model_;
   ParameterMemory memory_;
   std::int64_t window_;
   ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;

@@ -4,10 +4,8 @@
 
 #include <cstdint>
 
-#include "ops/attention_result.h"
-#include "ops/packed_documents.h"
-#include "ops/packed_heads.h"
-#include "ops/rotary.h"
+#include "ops/attention_inputs.h"
+#include "ops/attention_operator.h"
 
 namespace zebra {
 
@@ -17,33 +15,33 @@ namespace zebra {
 // [B, T, Hq, D] in q's type. Differentiable in q, k and v. Rotary embedding is applied to q and k
 // first.
 //
-// `kept` is for a caller that runs a layer a second time for its backward: a call that gets it
+// `saved` is for a caller that runs a layer a second time for its backward: a call that gets it
 // empty fills it, and a call that gets it filled, with inputs that are equal to the bit, returns
 // that output without computing attention, and with a gradient. Where no kernel leaves a result
-// that can be kept (see each function) it stays empty, and the second call computes again.
+// that can be saved (see each function) it stays empty, and the second call computes again.
 
 /// Every earlier token of the same document. On the CPU our fused kernel with a window that hides
 /// nothing (where it exists, see local_attention); else LibTorch's scaled-dot-product attention.
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
-                               const PackedDocuments& documents, AttentionResult* kept = nullptr);
+                               const PackedDocuments& documents, AttentionResult* saved = nullptr);
 
-/// The same in LibTorch's own operations, on any device. The reference of the fused kernels. `kept`
-/// is filled where LibTorch runs FlashAttention or cuDNN's kernel, so on CUDA in bfloat16 but not
-/// in float32.
+/// The same in LibTorch's own operations, on any device. The reference of the fused kernels.
+/// `saved` is filled where LibTorch runs FlashAttention or cuDNN's kernel, so on CUDA in bfloat16
+/// but not in float32.
 torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
                                      const torch::Tensor& v, const RotaryFactors& rotary,
                                      const PackedDocuments& documents,
-                                     AttentionResult* kept = nullptr);
+                                     AttentionResult* saved = nullptr);
 
 /// Token t sees the keys max(t - window, first token of its document) .. t: itself and `window`
 /// previous tokens, so window + 1 keys. O(T x window) in time. In float32 and bfloat16 this is our
 /// fused kernel, whose memory is O(T): on the CPU for even D up to 256, on CUDA for D = 32, 64, 96
-/// and 128 (the operators of local_attention_operator.h; q, k and v are read and their gradient is
+/// and 128 (the operators of attention_operator.h; q, k and v are read and their gradient is
 /// written in place). Else, and with ZEBRA_KERNEL=reference in the environment, the plain form,
-/// which keeps nothing. `sink` [Hq], where defined: see attention_sink.h.
+/// which saves nothing. `sink` [Hq], where defined: see attention_operator.h.
 torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
                               const RotaryFactors& rotary, const PackedDocuments& documents,
-                              AttentionResult* kept = nullptr, const torch::Tensor& sink = {});
+                              AttentionResult* saved = nullptr, const torch::Tensor& sink = {});
 
 /// The same in LibTorch's own operations, on any device: blocks of queries against their own and
 /// the previous block of keys. O(T x window) in memory too. The reference of the fused kernels.

@@ -2,6 +2,7 @@
 
 #include <ATen/record_function.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,9 +20,22 @@ inline std::string part_name(std::string_view name, std::string_view rest = "") 
   return whole;
 }
 
+/// While it lives, each part of a step is an NVTX range of its thread, for Nsight Systems. Without
+/// such a tool a range costs nanoseconds. Nothing in a build without CUDA.
+class NvtxRanges {
+ public:
+  NvtxRanges();
+  ~NvtxRanges();
+  NvtxRanges(const NvtxRanges&) = delete;
+  NvtxRanges& operator=(const NvtxRanges&) = delete;
+
+ private:
+  std::optional<at::CallbackHandle> handle_;
+};
+
 }  // namespace zebra
 
 /// Until the end of the block the thread is at work on the named part of a step: seen by profilers
-/// (a range in the trace), by NVTX ranges and by measurement/part_times.h. Costs nanoseconds where
+/// (a range in the trace), by NvtxRanges and by measurement/part_times.h. Costs nanoseconds where
 /// nobody listens; `name` is then not evaluated.
 #define ZEBRA_PART(...) RECORD_USER_SCOPE(::zebra::part_name(__VA_ARGS__))

@@ -5,8 +5,7 @@
 #include <optional>
 
 #include "ops/accumulated_gradient.h"
-#include "ops/kernel_choice.h"
-#include "ops/row_kernels.h"
+#include "ops/fused_kernels.h"
 
 namespace zebra {
 namespace {
@@ -80,7 +79,7 @@ NormedResidual plain_residual_rms_norm(const torch::Tensor& x, const torch::Tens
 
 NormedResidual residual_rms_norm(const torch::Tensor& x, const torch::Tensor& added,
                                  const torch::Tensor& weight, double eps) {
-  if (!uses_row_kernels(x)) return plain_residual_rms_norm(x, added, weight, eps);
+  if (!uses_fused_kernels(x)) return plain_residual_rms_norm(x, added, weight, eps);
   const auto optional = added.defined() ? std::optional(added) : std::nullopt;
   const auto both = ResidualRmsNormFunction::apply(x, optional, weight, eps);
   return {both[0], both[1]};

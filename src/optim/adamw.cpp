@@ -4,8 +4,7 @@
 #include <cstddef>
 
 #include "base/memory_part.h"
-#include "ops/kernel_choice.h"
-#include "ops/row_kernels.h"
+#include "ops/fused_kernels.h"
 
 namespace zebra {
 
@@ -38,7 +37,7 @@ void AdamW::step(double lr, double gradient_scale) {
 void AdamW::step(double lr, const torch::Tensor& decision) {
   const torch::NoGradGuard no_grad;
   if (ranges_.empty()) return;
-  if (uses_row_kernels(masters_.front())) {
+  if (uses_fused_kernels(masters_.front())) {
     const auto arguments = step_arguments(decision);
     for (std::size_t i = 0; i < ranges_.size(); ++i) fused_update(i, lr, arguments);
     return;
@@ -110,6 +109,18 @@ torch::Tensor squared_norm(const std::vector<torch::Tensor>& gradients) {
   for (const auto& gradient : gradients)
     norms.push_back(at::linalg_vector_norm(gradient, 2).to(torch::kFloat64));
   return torch::stack(norms).square().sum();
+}
+
+double clip_scale(double norm, double limit) {
+  return limit == 0.0 || !(norm > limit) ? 1.0 : limit / norm;
+}
+
+torch::Tensor update_decision(const torch::Tensor& loss, const torch::Tensor& norm,
+                              double largest_norm, double clip_limit) {
+  const auto scale = clip_limit > 0.0 ? (clip_limit / norm).clamp_max(1.0) : torch::ones_like(norm);
+  const auto applies =
+      torch::isfinite(loss).logical_and(torch::isfinite(norm)).logical_and(norm <= largest_norm);
+  return torch::stack({scale, applies.to(torch::kFloat64)}).to(torch::kFloat32);
 }
 
 }  // namespace zebra

@@ -18,8 +18,8 @@ struct OptimizerRange {
 };
 
 /// AdamW (Loshchilov and Hutter, arXiv 1711.05101) on flat ranges with float32 state: one pass over
-/// each range by our kernel (zebra_kernels/adamw.h), or LibTorch's own operations where row kernels
-/// are off. bfloat16 weights are rounded copies of float32 masters.
+/// each range by our kernel (zebra_kernels/adamw.h), or LibTorch's own operations where fused
+/// kernels are off. bfloat16 weights are rounded copies of float32 masters.
 class AdamW {
  public:
   AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> ranges);
@@ -28,7 +28,7 @@ class AdamW {
   /// are left as they are, or scaled.
   void step(double lr, double gradient_scale = 1.0);
 
-  /// The same as the device decides (update_decision.h), without waiting for it: the update is
+  /// The same as the device decides (update_decision), without waiting for it: the update is
   /// not counted. Who learns later that it took place says so with set_steps_taken().
   void step(double lr, const torch::Tensor& decision);
 
@@ -59,5 +59,16 @@ class AdamW {
 /// Squared Euclidean norm over all gradients together: a float64 scalar on their device, the same
 /// bits every time.
 torch::Tensor squared_norm(const std::vector<torch::Tensor>& gradients);
+
+/// What clipping by norm multiplies all gradients by: limit / norm where `norm` exceeds `limit`,
+/// else 1; a limit of 0 means none.
+double clip_scale(double norm, double limit);
+
+/// What is decided between the gradients of a step and its update, by the device, which alone knows
+/// the scalars `loss` and `norm` (float64) yet: float32 [2] there, clip_scale, and 1 where the step
+/// is to be done. It is not where loss or norm is not finite, nor where the norm exceeds
+/// `largest_norm` (SkipRule::largest_norm).
+torch::Tensor update_decision(const torch::Tensor& loss, const torch::Tensor& norm,
+                              double largest_norm, double clip_limit);
 
 }  // namespace zebra

@@ -2,11 +2,23 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
+#include <vector>
 
 #include "config/resolve.h"
 
 namespace zebra {
+namespace {
+
+double median(const std::deque<double>& values) {
+  std::vector<double> sorted(values.begin(), values.end());
+  const auto middle = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+  std::nth_element(sorted.begin(), middle, sorted.end());
+  return *middle;
+}
+
+}  // namespace
 
 double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
                             std::int64_t max_steps) {
@@ -37,6 +49,27 @@ std::int64_t window_at(const ScheduleSection& schedule, std::int64_t window, std
   // In two parts, so that no product of window and step can overflow.
   const auto grown = window / steps * step + window % steps * step / steps;
   return std::max(std::min<std::int64_t>(window, 1), grown);
+}
+
+double SkipRule::largest_norm() const {
+  const bool has_limit = skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms;
+  return has_limit ? skip_above_ * median(state_.recent_norms)
+                   : std::numeric_limits<double>::infinity();
+}
+
+bool SkipRule::skips(double loss, double gradient_norm) {
+  if (!std::isfinite(loss) || !std::isfinite(gradient_norm)) {
+    ++state_.consecutive_non_finite;
+    ++state_.skipped_steps;
+    return true;
+  }
+  state_.consecutive_non_finite = 0;
+  const bool spike = gradient_norm > largest_norm();
+  // Spikes are remembered too: norms that rise for good move the median, and training goes on.
+  state_.recent_norms.push_back(gradient_norm);
+  if (state_.recent_norms.size() > kMostNorms) state_.recent_norms.pop_front();
+  if (spike) ++state_.skipped_steps;
+  return spike;
 }
 
 }  // namespace zebra

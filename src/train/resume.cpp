@@ -48,7 +48,7 @@ std::vector<std::string> agreed_candidates(const Config& config, const std::stri
   job.together("looking for a checkpoint", [&] {
     if (job.is_first()) found = join(candidates(config, resume), kSeparator);
   });
-  const auto agreed = job.from_first(found, "the checkpoints to go on from");
+  const auto agreed = job.broadcast(found, "the checkpoints to go on from");
   return agreed.empty() ? std::vector<std::string>{} : split(agreed, kSeparator[0]);
 }
 
@@ -59,7 +59,7 @@ std::vector<std::string> faults_of(const std::filesystem::path& checkpoint, Job&
                             [&](std::uint64_t, std::uint64_t) { job.begin("verifying"); });
   });
   std::vector<std::string> faults;
-  for (const auto& text : job.exchange(join(own, kSeparator), "the checkpoint's faults")) {
+  for (const auto& text : job.all_gather(join(own, kSeparator), "the checkpoint's faults")) {
     if (text.empty()) continue;
     for (const auto& fault : split(text, kSeparator[0]))
       if (std::ranges::find(faults, fault) == faults.end()) faults.push_back(fault);

@@ -10,14 +10,14 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/progress.h"
-#include "data/prefetch.h"
+#include "base/system.h"
+#include "data/training_data.h"
 #include "measurement/device_meter.h"
 #include "measurement/median.h"
 #include "measurement/part_times.h"
 #include "measurement/product_ceiling.h"
-#include "model/cost.h"
 #include "model/placement.h"
+#include "plan/model_cost.h"
 #include "train/run_folder.h"
 #include "train/trainer.h"
 

@@ -13,12 +13,7 @@ namespace {
 constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
 
 std::string row(const std::string& name, const std::string& value, const std::string& note = "") {
-  constexpr std::size_t kNameWidth = 28, kValueWidth = 12;
-  const auto padded = [](std::size_t width, const std::string& text) {
-    return std::string(width > text.size() ? width - text.size() : 0, ' ');
-  };
-  return "  " + name + padded(kNameWidth, name) + padded(kValueWidth, value) + value +
-         (note.empty() ? "" : "  " + note) + "\n";
+  return figure_line(28, name, value, note);
 }
 
 std::string milliseconds(double seconds) { return fixed(1e3 * seconds, 1) + " ms"; }

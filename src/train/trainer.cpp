@@ -4,22 +4,20 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/names.h"
-#include "distributed/replica_check.h"
+#include "distributed/sharded_data_parallel.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
-#include "measurement/nvtx_ranges.h"
-#include "model/cost.h"
-#include "model/numerics.h"
 #include "model/placement.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
+#include "optim/adamw.h"
 #include "optim/schedule.h"
-#include "optim/update_decision.h"
+#include "plan/model_cost.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -57,7 +55,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above),
-      writer_(job.text_exchange("checkpoint"), [this] { prune(); }) {
+      writer_(job.text_collectives("checkpoint"), [this] { prune(); }) {
   set_numerics(config.train.deterministic);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
@@ -138,7 +136,7 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step) {
   }
   if (is_due(config_.parallel.check_replicas_every, state_.step)) {
     parallel_.finish_publishing();
-    check_replicas(job_, parallel_.units(), parallel_.groups());
+    parallel_.check_replicas(job_);
   }
   if (is_due(config_.eval.every_steps, state_.step)) validate();
   const int signal = job_.ranks() == 1 ? stop_signal() : agreed_signal_;
@@ -214,7 +212,7 @@ StepMetrics Trainer::take_results() {
 }
 
 std::int64_t Trainer::window_of_step(std::int64_t step) const {
-  return window_at(config_.schedule, config_.model.window_size.value_or(0), step);
+  return window_at(config_.schedule, config_.model.window_size, step);
 }
 
 // The gradient of the mean over all counted targets of the step, whatever the ranks and

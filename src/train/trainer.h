@@ -8,14 +8,13 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "config/config.h"
-#include "data/prefetch.h"
 #include "data/training_data.h"
+#include "distributed/communicator.h"
 #include "distributed/job.h"
-#include "distributed/rank_mesh.h"
 #include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
-#include "optim/skip_rule.h"
+#include "optim/schedule.h"
 #include "train/deferred_values.h"
 #include "train/metrics.h"
 #include "train/run_folder.h"
@@ -95,7 +94,7 @@ class Trainer {
   RunFolder& folder_;
   Job& job_;
   torch::Device device_;
-  RankMesh mesh_;
+  DeviceMesh mesh_;
   TrainingData data_;
   TokenDatasets validation_;
   ZebraModel model_;

@@ -4,11 +4,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/progress.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
-#include "distributed/collective_error.h"
+#include "distributed/communicator.h"
 #include "ops/part_scope.h"
 #include "train/trainer.h"
 
@@ -39,7 +39,7 @@ void Trainer::save_now() {
 // Whether any rank is still at the checkpoint before.
 bool Trainer::is_saving() const {
   const auto ranks =
-      job_.exchange(writer_.is_busy() ? "busy" : "", "whether a checkpoint is being written");
+      job_.all_gather(writer_.is_busy() ? "busy" : "", "whether a checkpoint is being written");
   return std::ranges::any_of(ranks, [](const auto& answer) { return !answer.empty(); });
 }
 

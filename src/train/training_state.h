@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/skip_rule.h"
+#include "optim/schedule.h"
 
 namespace zebra {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "ablation/arms.h"
+#include "ablation/sweep.h"
 #include "support/temporary_folder.h"
 
 namespace zebra::testing {
@@ -36,18 +36,18 @@ class BaseRunFolder {
            "\nbase: " + (folder_ / "base.yaml").string() + "\n" + lines;
   }
 
-  Ablation ablation(const std::string& lines) const {
-    return parse_ablation(text(lines), "sweep.yaml", vocabulary);
+  Sweep sweep(const std::string& lines) const {
+    return parse_sweep(text(lines), "sweep.yaml", vocabulary);
   }
 
-  std::vector<Arm> arms(const std::string& lines) const { return ablation(lines).arms; }
+  std::vector<Arm> arms(const std::string& lines) const { return sweep(lines).arms; }
 
   /// The message of the InputError with this folder's name as FOLDER, or "accepted".
   std::string refusal(const std::string& lines) const { return refusal_of_text(text(lines)); }
 
   std::string refusal_of_text(const std::string& yaml) const {
     try {
-      parse_ablation(yaml, "sweep.yaml", vocabulary);
+      parse_sweep(yaml, "sweep.yaml", vocabulary);
     } catch (const InputError& error) {
       return without_folder(error.what());
     }

@@ -1,8 +1,11 @@
 #include "ablation/preparation.h"
 
+#include <cstdlib>
+
 #include "ablation/base_run_folder.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/system.h"
 #include "config/load.h"
 #include "support/catch.h"
 
@@ -16,13 +19,13 @@ const char* const kSweep = "axes: {model.window_size: [5, 7], run.seed: [1]}\n";
 
 TEST_CASE("each arm gets a run file that reads back to its run, and its commands") {
   const BaseRunFolder folder;
-  const auto ablation = folder.ablation(kSweep);
-  const auto queue = prepare(ablation, "/a/zebra");
+  const auto sweep = folder.sweep(kSweep);
+  const auto queue = prepare(sweep, "/a/zebra");
   REQUIRE(queue.size() == 2);
   const auto& arm = queue[0];
   REQUIRE(arm.name == "window_size-5_seed-1");
   REQUIRE(arm.steps == 20);
-  REQUIRE(differences(load_config({arm.paths.run_file}, {}), ablation.arms[0].config).empty());
+  REQUIRE(differences(load_config({arm.paths.run_file}, {}), sweep.arms[0].config).empty());
   REQUIRE(arm.commands.train ==
           std::vector<std::string>{"/a/zebra", "train", arm.paths.run_file.string()});
   const auto recall = join(arm.commands.recall, " ");
@@ -37,7 +40,7 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
 
 TEST_CASE("an arm that was begun with other settings is refused, and its file stays") {
   const BaseRunFolder folder;
-  const auto before = prepare(folder.ablation(kSweep), "zebra");
+  const auto before = prepare(folder.sweep(kSweep), "zebra");
   std::filesystem::create_directories(before[0].paths.run);
   const auto text = read_file(before[0].paths.run_file);
   const auto changed = folder / "base.yaml";
@@ -45,7 +48,7 @@ TEST_CASE("an arm that was begun with other settings is refused, and its file st
   base.replace(base.find("lr: 2.0e-3"), 10, "lr: 3.0e-3");
   write_text(changed, base);
   try {
-    prepare(folder.ablation(kSweep), "zebra");
+    prepare(folder.sweep(kSweep), "zebra");
     FAIL("nothing was refused");
   } catch (const InputError& error) {
     // Only the one that has a run folder: the other may still change.
@@ -58,7 +61,66 @@ TEST_CASE("an arm that was begun with other settings is refused, and its file st
   base.replace(base.find("lr: 3.0e-3"), 10, "lr: 2.0e-3");
   base.replace(base.find("max_steps: 20"), 13, "max_steps: 30");
   write_text(changed, base);
-  REQUIRE(prepare(folder.ablation(kSweep), "zebra")[0].steps == 30);  // that may change
+  REQUIRE(prepare(folder.sweep(kSweep), "zebra")[0].steps == 30);  // that may change
+}
+
+std::string refusal(const std::vector<Arm>& arms, int jobs) {
+  try {
+    check_fit(arms, jobs);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+// Arms on the CPU whose weights, gradients and moments alone take this share of its memory: 16
+// bytes for each of the 2 x 48 parameters of a piece of the vocabulary.
+std::vector<Arm> arms_of_size(double share_of_memory) {
+  const BaseRunFolder folder;
+  auto arms = folder.arms("axes: {run.device: [cpu], run.seed: [1, 2, 3]}\n");
+  const double pieces = share_of_memory * static_cast<double>(memory_of_machine()) / (16 * 2 * 48);
+  for (auto& arm : arms) arm.config.model.vocab_size = static_cast<std::int64_t>(pieces);
+  return arms;
+}
+
+TEST_CASE("every arm that cannot fit is named, one that can is not") {
+  auto arms = arms_of_size(1.01);
+  arms[1] = arms_of_size(0.01)[1];
+  const auto message = refusal(arms, 1);
+  INFO(message);
+  REQUIRE(message.find("arm " + arms[0].name + ": training takes some") != std::string::npos);
+  REQUIRE(message.find("arm " + arms[2].name + ": training takes some") != std::string::npos);
+  REQUIRE(message.find(arms[1].name) == std::string::npos);
+}
+
+TEST_CASE("arms at the same time must fit together") {
+  const auto arms = arms_of_size(0.4);
+  REQUIRE(refusal(arms, 1) == "accepted");
+  REQUIRE(refusal(arms, 3).find("--jobs 3: the largest arms take some") != std::string::npos);
+  REQUIRE(refusal(arms_of_size(0.01), 3) == "accepted");
+}
+
+TEST_CASE("each job of the array runs its own arm, whatever the paths are called") {
+  const TemporaryFolder folder;
+  const auto program = folder / "it's zebra", script = folder / "array.sh";
+  write_text(program, "#!/bin/sh\nfor word in \"$@\"; do echo \"$word\"; done > '" +
+                          (folder / "seen").string() + "'\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  Sweep sweep;
+  sweep.file.name = "study";
+  for (const std::string name : {"full_seed-1", "local_seed-1", "local_seed-2"}) {
+    Arm arm;
+    arm.name = name;
+    sweep.arms.push_back(arm);
+  }
+  write_slurm_array(sweep, "my sweep.yaml", program, script);
+  const auto text = read_file(script);
+  REQUIRE_THAT(text, Contains("#SBATCH --array=0-2\n"));
+  REQUIRE_THAT(text, Contains("#SBATCH --job-name=study\n"));
+  REQUIRE(std::system(("SLURM_ARRAY_TASK_ID=1 bash '" + script.string() + "'").c_str()) == 0);
+  REQUIRE(read_file(folder / "seen") == "ablate\n" +
+                                            std::filesystem::absolute("my sweep.yaml").string() +
+                                            "\n--arm\nlocal_seed-1\n");
 }
 
 }  // namespace

@@ -13,14 +13,14 @@ const std::string kSmallSweep =
     "axes: {model.window_size: [8, 16]}\n";
 
 struct ReadSweep {
-  Sweep sweep;
+  SweepFile sweep;
   std::string refusal;
 };
 
 ReadSweep read(const std::string& yaml) {
   Problems problems;
   ReadSweep result;
-  result.sweep = read_sweep(yaml, "s.yaml", problems);
+  result.sweep = read_sweep_file(yaml, "s.yaml", problems);
   result.refusal = problems.empty() ? "accepted" : join(problems.all(), "\n");
   return result;
 }
@@ -34,7 +34,7 @@ TEST_CASE("A sweep file of four lines has defaults for everything else") {
   REQUIRE(refusal == "accepted");
   CHECK(sweep.name == "odd");
   CHECK(sweep.dir == std::filesystem::current_path() / "some/out");
-  CHECK(sweep.base == std::vector<std::filesystem::path>{"b.yaml"});
+  CHECK(sweep.base == std::vector<std::string>{"b.yaml"});
   CHECK(sweep.grid.axes.size() == 1);
   CHECK(sweep.budget == Budget::steps);
   CHECK_FALSE(sweep.equal_parameters);
@@ -49,7 +49,6 @@ TEST_CASE("A sweep file of four lines has defaults for everything else") {
   CHECK(sweep.probes.vocabulary.values == 32);
   CHECK(sweep.probes.seed == 1);
   CHECK(sweep.cost_lengths.empty());
-  CHECK(probe_dataset_path(sweep, 128) == sweep.dir / "data" / "probes-128");
 }
 
 TEST_CASE("Every key of a sweep file is read") {
@@ -67,7 +66,7 @@ TEST_CASE("Every key of a sweep file is read") {
       "cost_lengths: [128, 64]\n");
   REQUIRE(refusal == "accepted");
   CHECK(sweep.dir == "/abs/out");
-  CHECK(sweep.base == std::vector<std::filesystem::path>{"a.yaml", "b.yaml"});
+  CHECK(sweep.base == std::vector<std::string>{"a.yaml", "b.yaml"});
   CHECK(sweep.grid.axes.at(0).values.size() == 2);
   CHECK(sweep.budget == Budget::flops);
   CHECK(sweep.equal_parameters);
@@ -102,8 +101,8 @@ TEST_CASE("All problems of a sweep file are told at once, with their lines") {
       "probes: {training_share: 1, tasks: [passkeys], lengths: 256, keys: 8, itms: 3}\n"
       "exlude: []\n");
   CHECK(refusal ==
-        "s.yaml: name: missing; give what the sweep is called\n"
-        "s.yaml: dir: missing; give the folder that receives everything the sweep writes\n"
+        "s.yaml: dir: missing, and it has no default; give it, the folder that receives "
+        "everything it writes\n"
         "s.yaml:1: nam: unknown key; did you mean name?\n"
         "s.yaml:3: model.windw_size: unknown key; did you mean window_size?\n"
         "s.yaml:4: budget: \"flop\" is not one of steps, tokens, flops; did you mean flops?\n"
@@ -119,6 +118,42 @@ TEST_CASE("All problems of a sweep file are told at once, with their lines") {
         "s.yaml:8: exlude: unknown key; did you mean exclude?");
   CHECK(sweep.grid.axes.empty());
   CHECK(sweep.base.size() == 1);
+}
+
+TEST_CASE("Values of a sweep file are read as those of a run file are") {
+  const auto of_items = [](const std::string& value) {
+    const auto [sweep, refusal] = read(kSmallSweep + "probes: {items: " + value + "}\n");
+    return refusal == "accepted" ? std::to_string(sweep.probes.items) : refusal.substr(10);
+  };
+  CHECK(of_items("+5") == "5");
+  CHECK(of_items("2e4") == "20000");
+  CHECK(of_items("2.5") == "probes.items: \"2.5\" is not an integer");
+  CHECK(of_items("x") == "probes.items: \"x\" is not an integer");
+  CHECK(of_items("[1]") == "probes.items: must be an integer, not a list");
+  CHECK(of_items("") == "probes.items: has no value; give one, or remove the key");
+  CHECK(of_items("${ZEBRA_TEST_UNSET}").find("ZEBRA_TEST_UNSET is not set") != std::string::npos);
+
+  const auto [large, refusal] =
+      read(kSmallSweep + "probes: {seed: 9007199254740993}\ncost_lengths: [+64]\n");
+  CHECK(refusal == "accepted");
+  CHECK(large.probes.seed == 9007199254740993);  // 2^53 + 1
+  CHECK(large.cost_lengths == std::vector<std::int64_t>{64});
+  CHECK(refusal_with("probes: {seed: 9223372036854775808}\n") ==
+        "s.yaml:5: probes.seed: \"9223372036854775808\" is not an integer");
+  CHECK(refusal_with("probes: {lengths: [3, 0]}\n") ==
+        "s.yaml:5: probes.lengths: must be at least 1, not 0");
+  CHECK(refusal_with("probes: 3\n") == "s.yaml:5: probes: must be a map of keys, not \"3\"");
+}
+
+TEST_CASE("An unknown key of a sweep file names the key that was meant") {
+  CHECK(refusal_with("items: 3\n") ==
+        "s.yaml:5: items: unknown key; it belongs in probes, as probes.items");
+  CHECK(refusal_with("probes: {budget: flops}\n") ==
+        "s.yaml:5: probes.budget: unknown key; budget belongs at the top level");
+  CHECK(refusal_with("zzzzzzzz: 3\n") ==
+        "s.yaml:5: zzzzzzzz: unknown key; keys: name, dir, base, axes, zip, arms, exclude, budget, "
+        "equal_parameters, compare, probes, cost_lengths");
+  CHECK(refusal_with("probes: {x-k: 3}\n").find("s.yaml:5: probes.x-k: unknown key; ") == 0);
 }
 
 TEST_CASE("A budget decides the steps, equal parameters the width inside: no axis may") {

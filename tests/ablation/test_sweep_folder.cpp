@@ -27,6 +27,10 @@ struct ArmFolder {
   ArmPaths paths;
 };
 
+TEST_CASE("training probes lie in the sweep's folder, by the length of their sequences") {
+  REQUIRE(probe_dataset_path("/out", 128) == "/out/data/probes-128");
+}
+
 TEST_CASE("an arm is finished when it is trained and measured") {
   const ArmFolder arm;
   REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "base/error.h"
 #include "support/catch.h"
 
 namespace zebra {
@@ -46,6 +47,47 @@ TEST_CASE("durations") {
   REQUIRE(duration_text(3 * 3600 + 7 * 60) == "3h 07m");
   REQUIRE(duration_text(2 * 86400 + 4 * 3600) == "2d 04h");
   REQUIRE(duration_text(-1) == "0s");
+}
+
+TEST_CASE("tables") {
+  CHECK(text_table({{"name", "n", "note"}, {"a", "12", ""}, {"bcdef", "", "x y"}, {"b"}}, "lrl") ==
+        "name    n  note\n"
+        "a      12\n"
+        "bcdef      x y\n"
+        "b\n");
+  CHECK(text_table({{"", "first", "second"}, {"x", "1", ""}}, "lr") ==
+        "   first  second\n"
+        "x      1        \n");
+  CHECK(text_table({{"key", "value"}}) == "key  value\n");
+  CHECK(figure_line(6, "name", "1") == "  name             1\n");
+  CHECK(figure_line(6, "longer name", "1", "why") == "  longer name           1  why\n");
+}
+
+TEST_CASE("all problems come in one message") {
+  Problems problems;
+  REQUIRE_NOTHROW(problems.throw_if_any());
+  problems.add("first");
+  problems.add("second");
+  try {
+    problems.throw_if_any();
+    FAIL("did not throw");
+  } catch (const InputError& error) {
+    REQUIRE(std::string(error.what()) == "first\nsecond");
+  }
+}
+
+TEST_CASE("edit distance counts insertions, deletions, substitutions and swaps") {
+  REQUIRE(edit_distance("", "abc") == 3);
+  REQUIRE(edit_distance("kitten", "sitting") == 3);
+  REQUIRE(edit_distance("ab", "ba") == 1);
+  REQUIRE(edit_distance("same", "same") == 0);
+}
+
+TEST_CASE("the nearest word is a likely slip or none") {
+  const std::vector<std::string> words = {"hidden_size", "head_dim", "window_size"};
+  REQUIRE(nearest_word("hiden_size", words) == "hidden_size");
+  REQUIRE(nearest_word("widnow_size", words) == "window_size");
+  REQUIRE(nearest_word("optimizer", words).empty());
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include <ATen/ops/_flash_attention_forward.h>
 
-#include "ops/rotary.h"
+#include "ops/attention_inputs.h"
 
 namespace zebra::bench {
 namespace {

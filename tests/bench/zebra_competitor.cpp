@@ -1,29 +1,15 @@
-#include <ATen/Parallel.h>
-
 #include <torch/csrc/autograd/autograd.h>
 
 #include "base/error.h"
 #include "competitor.h"
-#include "ops/local_attention_kernel.h"
-#include "ops/local_attention_operator.h"
+#include "ops/attention_kernels.h"
+#include "ops/attention_operator.h"
 #ifdef ZEBRA_WITH_CUDA
 #include "zebra_kernels/local_attention_cuda.h"
 #endif
 
-// at::parallel_for is a template of a header: without OpenMP in this file it silently runs on one
-// thread.
-#ifndef _OPENMP
-#error "compile with -fopenmp"
-#endif
-
 namespace zebra::bench {
 namespace {
-
-void parallel_tasks(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
-  at::parallel_for(0, tasks, /*grain_size=*/1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t task = begin; task < end; ++task) body(task);
-  });
-}
 
 kernels::LocalAttentionShape kernel_shape(const Case& shape) {
   return {.batch = shape.batch,
@@ -47,13 +33,11 @@ class KernelCompetitor final : public Competitor {
                    std::optional<kernels::InstructionSet> set)
       : problem_(problem),
         set_(set),
-        inputs_(kernel_inputs({problem.inputs.q(),
-                               problem.inputs.k(),
-                               problem.inputs.v(),
-                               task.window,
-                               problem.rotary.cos,
-                               problem.rotary.sin,
-                               {}})) {}
+        inputs_(kernel_inputs({.q = problem.inputs.q(),
+                               .k = problem.inputs.k(),
+                               .v = problem.inputs.v(),
+                               .window = task.window,
+                               .rotary = problem.rotary})) {}
 
   void forward() override {
     const auto& shape = problem_.shape;

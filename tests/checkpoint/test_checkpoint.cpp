@@ -6,7 +6,7 @@
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
@@ -30,7 +30,7 @@ struct State {
   TestRank rank;
   std::unique_ptr<ShardedDataParallel> parallel;
   std::unique_ptr<AdamW> optimizer;
-  TextExchange texts{nullptr, 0, 1};
+  TextCollectives texts{nullptr, 0, 1};
 
   explicit State(std::int64_t seed, torch::ScalarType type) {
     const ShardingOptions options = {Sharding::none, type, torch::kFloat32};
@@ -38,8 +38,8 @@ struct State {
         std::make_unique<ShardedDataParallel>(model, options, rank.groups(), torch::kCPU, seed);
     optimizer = std::make_unique<AdamW>(OptimizerSection{}, parallel->optimizer_ranges());
     torch::manual_seed(seed);
-    for (const auto& gradient : parallel->gradient_parts())
-      gradient.copy_(torch::randn_like(gradient));
+    for (const auto& unit : units())
+      unit.gradient_shard().copy_(torch::randn_like(unit.gradient_shard()));
     for (int step = 0; step < 3; ++step) optimizer->step(1e-3);
   }
 
@@ -60,7 +60,7 @@ void require_same(const State& a, const State& b) {
       const auto part = [&, begin = begin, count = tensor.numel()](const torch::Tensor& flat) {
         return flat.narrow(0, begin, count);
       };
-      REQUIRE(same_bits(part(a.units()[i].weight_part()), part(b.units()[i].weight_part())));
+      REQUIRE(same_bits(part(a.units()[i].weight_shard()), part(b.units()[i].weight_shard())));
       REQUIRE(same_bits(part(a.optimizer->masters(i)), part(b.optimizer->masters(i))));
       REQUIRE(same_bits(part(a.optimizer->first_moments(i)), part(b.optimizer->first_moments(i))));
       REQUIRE(

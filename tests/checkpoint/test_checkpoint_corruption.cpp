@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/verification.h"
 #include "config/load.h"
@@ -63,7 +62,7 @@ std::filesystem::path write_checkpoint_of_two_ranks(const TemporaryFolder& folde
   std::vector<std::thread> ranks;
   for (int rank = 0; rank < 2; ++rank) {
     ranks.emplace_back([&, rank] {
-      TextExchange texts(store, rank, 2);
+      TextCollectives texts(store, rank, 2);
       write_checkpoint(checkpoint, content_of(rank, folder), texts);
     });
   }

@@ -28,7 +28,7 @@ CheckpointContent content_of(const TemporaryFolder& folder, std::int64_t step,
 struct Fixture {
   TemporaryFolder folder;
   std::atomic<int> saves = 0;
-  CheckpointWriter writer{TextExchange(nullptr, 0, 1), [this] { ++saves; }};
+  CheckpointWriter writer{TextCollectives(nullptr, 0, 1), [this] { ++saves; }};
 
   Fixture() { write_text(folder / "tok.model", "stands for a tokenizer"); }
 
@@ -81,7 +81,7 @@ TEST_CASE("a writer that goes waits for its save") {
   write_text(folder / "tok.model", "stands for a tokenizer");
   const auto at = checkpoint_folder(folder.path() / "run", 5);
   {
-    CheckpointWriter writer(TextExchange(nullptr, 0, 1), [] {});
+    CheckpointWriter writer(TextCollectives(nullptr, 0, 1), [] {});
     writer.start(at, content_of(folder, 5, torch::randn({3000})));
   }
   REQUIRE_NOTHROW(Checkpoint(at));

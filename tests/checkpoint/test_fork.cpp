@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
@@ -180,7 +179,7 @@ TEST_CASE("other data bring their fingerprints") {
 }
 
 /// Names and shapes of all tensors.
-std::map<std::string, std::vector<std::int64_t>> tensors_of(const ModelSection& model) {
+std::map<std::string, std::vector<std::int64_t>> tensors_of(const ModelConfig& model) {
   std::map<std::string, std::vector<std::int64_t>> tensors;
   for (const auto& unit : ZebraModel(model, ParameterMemory::placeholder)->units())
     for (const auto& parameter : unit.parameters)

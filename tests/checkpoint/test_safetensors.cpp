@@ -3,7 +3,7 @@
 #include <cstring>
 #include <optional>
 
-#include "base/hash.h"
+#include "base/file.h"
 #include "checkpoint/damage.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"

@@ -8,7 +8,7 @@
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "support/jobs.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
 
@@ -35,17 +35,17 @@ constexpr Shape kReaders[] = {{1, Sharding::none, 1},
                               {3, Sharding::gradients, 1},
                               {3, Sharding::full, 1, torch::kBFloat16}};
 
-// Values of a whole unit that depend on tensor and index alone; this rank's part of them.
+// Values of a whole unit that depend on tensor and index alone; this rank's shard of them.
 torch::Tensor known_values(const ShardedUnit& unit, const std::string& group) {
   const auto flat = torch::zeros({unit.layout().size()});
   for (const auto& [tensor, deviation, begin] : unit.layout().tensors()) {
     fill_initial_weights({group + " of " + tensor.name, tensor.shape}, InitialWeights{0.0, 1.0},
                          /*seed=*/5, 0, flat.narrow(0, begin, tensor.numel()));
   }
-  return flat.narrow(0, unit.part_begin(), unit.weight_part().numel());
+  return flat.narrow(0, unit.shard_begin(), unit.weight_shard().numel());
 }
 
-// One rank's part of a training state.
+// One rank's shard of a training state.
 struct State {
   ZebraModel model{small_model(), ParameterMemory::placeholder};
   ShardedDataParallel parallel;
@@ -67,14 +67,14 @@ struct State {
   }
   void clear() {
     for (std::size_t i = 0; i < units().size(); ++i) {
-      for (const auto& values : {units()[i].weight_part(), optimizer.masters(i),
+      for (const auto& values : {units()[i].weight_shard(), optimizer.masters(i),
                                  optimizer.first_moments(i), optimizer.second_moments(i)})
         values.zero_();
     }
   }
   bool is_known() const {
     for (std::size_t i = 0; i < units().size(); ++i) {
-      const auto& weights = units()[i].weight_part();
+      const auto& weights = units()[i].weight_shard();
       const auto masters = known_values(units()[i], "weights");
       if (!same_bits(optimizer.masters(i), masters) ||
           !same_bits(weights, masters.to(weights.scalar_type())) ||
@@ -106,7 +106,7 @@ void save(const Shape& shape, const TemporaryFolder& folder) {
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
     State state(shape, own);
     state.set_known();
-    auto texts = job.text_exchange("checkpoint");
+    auto texts = job.text_collectives("checkpoint");
     write_checkpoint(folder / "checkpoint", content_of(state, own, folder), texts);
   });
 }
@@ -183,7 +183,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
     State state(shape, own);
     state.set_known();
-    auto texts = job.text_exchange("checkpoint");
+    auto texts = job.text_collectives("checkpoint");
     auto content = content_of(state, own, folder);
     if (own.rank == faulty) {
       if (in_manifest)
@@ -196,7 +196,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
     } catch (const RunError& error) {
       messages[static_cast<std::size_t>(own.rank)] = error.what();
     }
-    job.exchange("", "the end of the first save");
+    job.all_gather("", "the end of the first save");
     if (own.rank == 0) nothing_left = std::filesystem::is_empty(run);
     // The ranks are still in step.
     write_checkpoint(run / "checkpoint", content_of(state, own, folder), texts);

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/safetensors.h"
 #include "support/catch.h"

@@ -58,7 +58,7 @@ class RunFile {
 TEST_CASE("zebra config prints the resolved configuration") {
   const RunFile file;
   const std::string text = output_of({file.path(), "--set", "train.max_steps=7"});
-  CHECK(text == to_yaml(load_config({file.path()}, {"train.max_steps=7"})));
+  CHECK(text == to_yaml(load_run_file({file.path()}, {"train.max_steps=7"})));
   CHECK_THAT(text, Contains("\n  attention_pattern: GLLGLL\n") && Contains("\n  max_steps: 7\n"));
 }
 

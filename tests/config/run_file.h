@@ -20,16 +20,16 @@ inline const std::string kRunFile =
     "train: {max_steps: 21, global_batch_size: 12, micro_batch_size: 2}\n"
     "logging: {every_steps: 1}\n";
 
-/// The configuration of kRunFile with overrides.
-inline Config config_with(const std::vector<std::string>& overrides, int ranks = 1) {
-  return parse_config(kRunFile, "run.yaml", overrides, ranks);
+/// kRunFile with overrides.
+inline RunFile config_with(const std::vector<std::string>& overrides, int ranks = 1) {
+  return parse_run_file(kRunFile, "run.yaml", overrides, ranks);
 }
 
 /// The message of the InputError, or "accepted" when there was none.
 inline std::string refusal_of(const std::string& yaml,
                               const std::vector<std::string>& overrides = {}, int ranks = 1) {
   try {
-    parse_config(yaml, "run.yaml", overrides, ranks);
+    parse_run_file(yaml, "run.yaml", overrides, ranks);
   } catch (const InputError& error) {
     return error.what();
   }

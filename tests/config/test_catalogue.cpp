@@ -55,3 +55,15 @@ TEST_CASE("Types, defaults and choices follow from the struct") {
   CHECK(*catalogue().find("data")->find("document_mask")->default_text == "true");
   CHECK(catalogue().find("nothing") == nullptr);
 }
+
+TEST_CASE("Keys and groups are found by their dotted names") {
+  REQUIRE(catalogue().find_dotted("model.rope_scaling.factor") != nullptr);
+  CHECK(catalogue().find_dotted("model.rope_scaling.factor")->name == "factor");
+  REQUIRE(catalogue().find_dotted("model") != nullptr);
+  CHECK(catalogue().find_dotted("model")->type == KeyType::group);
+  for (const char* none : {"", "model.", ".model", "model.windw", "model.window_size.x",
+                           "data.train.path", "window_size"}) {
+    CAPTURE(none);
+    CHECK(catalogue().find_dotted(none) == nullptr);
+  }
+}

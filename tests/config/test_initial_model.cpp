@@ -44,7 +44,7 @@ const std::string kAdaptation =
 
 Config started_from(const std::string& path, std::vector<std::string> overrides = {}) {
   overrides.insert(overrides.begin(), "model.init_from=" + path);
-  return parse_config(kAdaptation, "run.yaml", overrides);
+  return parse_run_file(kAdaptation, "run.yaml", overrides);
 }
 
 Config started_from(const OriginRun& origin, const std::vector<std::string>& overrides = {}) {
@@ -87,12 +87,12 @@ TEST_CASE("Keys beside init_from win, wherever each is written") {
   CHECK(started_from(origin, {"model.rms_norm_eps=1e-6"}).model.rms_norm_eps == 1e-6);
   const std::string model =
       "model: {rms_norm_eps: 1.0e-6, init_from: " + origin.path().string() + ", qk_norm: false}\n";
-  const Config config = parse_config(kAdaptation + model, "run.yaml", {"model.rope_theta=5"});
+  const Config config = parse_run_file(kAdaptation + model, "run.yaml", {"model.rope_theta=5"});
   CHECK(config.model.rms_norm_eps == 1e-6);
   CHECK_FALSE(config.model.qk_norm);
   CHECK(config.model.rope_theta == 5.0);
   CHECK(config.model.hidden_size == 48);
-  const Config without = parse_config(
+  const Config without = parse_run_file(
       kRunFile, "run.yaml", {"model.init_from=" + origin.path().string(), "model.init_from="});
   CHECK_FALSE(without.model.init_from);
   CHECK_FALSE(without.model.qk_norm);
@@ -203,9 +203,9 @@ TEST_CASE("A resolved file needs its origin no more, and is the same without it"
     resolved = to_yaml(started_from(
         origin, {"model.layer_group_size=3", "model.rope_scaling={type: linear, factor: 2}",
                  "data.sequence_length=80"}));
-    CHECK(to_yaml(parse_config(resolved, "config.yaml")) == resolved);
+    CHECK(to_yaml(parse_run_file(resolved, "config.yaml")) == resolved);
   }
-  const Config config = parse_config(resolved, "config.yaml");
+  const Config config = parse_run_file(resolved, "config.yaml");
   CHECK(to_yaml(config) == resolved);
   CHECK(config.model.attention_pattern == "GLLGL");
   CHECK(config.model.rope_scaling.original_max_position_embeddings == 40);

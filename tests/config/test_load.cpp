@@ -51,7 +51,7 @@ logging: {every_steps: 1}
 }  // namespace
 
 TEST_CASE("The contract's run file is read to the last key") {
-  const Config config = parse_config(kContract, "run.yaml");
+  const Config config = parse_run_file(kContract, "run.yaml");
   const auto here = std::filesystem::current_path();
   CHECK(config.run.name == "tiny");
   CHECK(config.run.dir == here / "runs/tiny");
@@ -103,17 +103,17 @@ TEST_CASE(
   const auto over = files.add(
       "over.yaml", "train: {max_steps: 60, grad_clip: 2}\ndata: {train: [{path: x}, {path: y}]}\n");
   const auto last = files.add("last.yaml", "train:\n  max_steps: 70\n");
-  CHECK(load_config({base}, {}).train.max_steps == 50);
-  CHECK(load_config({base, over}, {}).train.max_steps == 60);
-  CHECK(load_config({over, base}, {}).train.max_steps == 50);
-  const Config config = load_config({base, over, last}, {"optimizer.lr=5", "optimizer.lr=6"});
+  CHECK(load_run_file({base}, {}).train.max_steps == 50);
+  CHECK(load_run_file({base, over}, {}).train.max_steps == 60);
+  CHECK(load_run_file({over, base}, {}).train.max_steps == 50);
+  const Config config = load_run_file({base, over, last}, {"optimizer.lr=5", "optimizer.lr=6"});
   CHECK(config.train.max_steps == 70);
   CHECK(config.train.grad_clip == 2.0);
   CHECK(config.train.global_batch_size == 8);
   CHECK(config.data.train.size() == 2);
   CHECK(config.optimizer.lr == 6.0);
-  CHECK(load_config({base, over, last}, {"train={max_steps: 80}"}).train.max_steps == 80);
-  CHECK(load_config({base, over, last}, {"train={max_steps: 80}"}).train.grad_clip == 2.0);
+  CHECK(load_run_file({base, over, last}, {"train={max_steps: 80}"}).train.max_steps == 80);
+  CHECK(load_run_file({base, over, last}, {"train={max_steps: 80}"}).train.grad_clip == 2.0);
 }
 
 TEST_CASE("Problems of several files are told together, each with its own place") {
@@ -124,7 +124,7 @@ TEST_CASE("Problems of several files are told together, each with its own place"
       "over.yaml", "train:\n  max_steps: abc\nmodel:\n  hiden_size: 5\n  window_size: -2\n");
   std::string message;
   try {
-    load_config({base, over}, {"optimizer.lr=fast", "checkpoint.keep=2"});
+    load_run_file({base, over}, {"optimizer.lr=fast", "checkpoint.keep=2"});
   } catch (const InputError& error) {
     message = error.what();
   }
@@ -148,18 +148,18 @@ TEST_CASE("What cannot be read or parsed is told together") {
   const RunFiles files;
   const auto broken = files.add("broken.yaml", "a: [1\n");
   const auto twice = files.add("twice.yaml", "run: {seed: 1, seed: 2}\n");
-  CHECK_THROWS_WITH(load_config({broken, twice}, {"a.b"}),
+  CHECK_THROWS_WITH(load_run_file({broken, twice}, {"a.b"}),
                     Contains(broken.string() + ":") && Contains("not valid YAML") &&
                         Contains(twice.string() + ":1: run.seed: given twice") &&
                         Contains("--set a.b: has no value"));
   CHECK_THROWS_WITH(
-      load_config({files.path("no.yaml"), files.path("none.yaml")}, {}),
+      load_run_file({files.path("no.yaml"), files.path("none.yaml")}, {}),
       Contains(files.path("no.yaml").string()) && Contains(files.path("none.yaml").string()));
-  CHECK_THROWS_AS(load_config({files.path("no.yaml")}, {}), InputError);
+  CHECK_THROWS_AS(load_run_file({files.path("no.yaml")}, {}), InputError);
 }
 
 TEST_CASE("Top-level x- keys hold anchors and are ignored") {
-  const Config config = parse_config(
+  const Config config = parse_run_file(
       "x-small: &small {hidden_size: 32, intermediate_size: 64}\n"
       "x-anything: [1, {two: 3}]\n"
       "run: {dir: r}\n"

@@ -15,7 +15,7 @@ const std::string kWithoutModel =
 
 ModelSection model_of(const std::string& preset, std::vector<std::string> overrides = {}) {
   overrides.insert(overrides.begin(), "model.preset=" + preset);
-  return parse_config(kWithoutModel, "run.yaml", overrides).model;
+  return parse_run_file(kWithoutModel, "run.yaml", overrides).model;
 }
 
 }  // namespace
@@ -57,13 +57,14 @@ TEST_CASE("Presets have the shapes they are named for") {
 TEST_CASE("Keys beside a preset win, wherever each is written") {
   CHECK(model_of("zebra-tiny", {"model.hidden_size=64"}).hidden_size == 64);
   CHECK(model_of("zebra-tiny", {"model.hidden_size=64"}).intermediate_size == 352);
-  CHECK(parse_config(kWithoutModel + "model: {hidden_size: 64, preset: zebra-tiny}\n", "r")
-            .model.hidden_size == 64);
-  CHECK(parse_config(kWithoutModel + "model: {hidden_size: 64}\n", "r", {"model.preset=zebra-tiny"})
+  CHECK(parse_run_file(kWithoutModel + "model: {hidden_size: 64, preset: zebra-tiny}\n", "r")
             .model.hidden_size == 64);
   CHECK(
-      parse_config(kWithoutModel + "model: {preset: zebra-7b}\n", "r", {"model.preset=zebra-tiny"})
-          .model.hidden_size == 128);
+      parse_run_file(kWithoutModel + "model: {hidden_size: 64}\n", "r", {"model.preset=zebra-tiny"})
+          .model.hidden_size == 64);
+  CHECK(parse_run_file(kWithoutModel + "model: {preset: zebra-7b}\n", "r",
+                       {"model.preset=zebra-tiny"})
+            .model.hidden_size == 128);
 }
 
 TEST_CASE("An unknown preset names the nearest and all others, and nothing else is missed") {

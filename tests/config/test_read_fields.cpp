@@ -24,6 +24,7 @@ TEST_CASE("Whole numbers may be written in several ways") {
   CHECK(config_with({"train.max_steps=2.5e3"}).train.max_steps == 2500);
   CHECK(config_with({"train.max_steps=+77"}).train.max_steps == 77);
   CHECK(config_with({"train.max_steps='88'"}).train.max_steps == 88);
+  CHECK(config_with({"run.seed=9007199254740993"}).run.seed == 9007199254740993);  // 2^53 + 1
   CHECK(config_with({"run.seed=9223372036854775807"}).run.seed == 9223372036854775807);
 }
 

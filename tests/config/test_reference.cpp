@@ -82,7 +82,7 @@ TEST_CASE("The run file in the reference is a valid one") {
   const std::string text = config_reference();
   const std::size_t begin = text.find("```yaml\n") + 8;
   const Config config =
-      parse_config(text.substr(begin, text.find("```", begin) - begin), "reference");
+      parse_run_file(text.substr(begin, text.find("```", begin) - begin), "reference");
   CHECK(config.run.name == "tiny");
   CHECK(config.model.attention_pattern == "GLLGLL");
 }

@@ -62,3 +62,21 @@ TEST_CASE("A map replaces a scalar and the other way round") {
   CHECK(merged("a: 1", "a: {x: 1}").find("a")->value.kind == Value::Kind::map);
   CHECK(merged("a: {x: 1}", "a: 1").find("a")->value.kind == Value::Kind::scalar);
 }
+
+TEST_CASE("Numbers are read one way, whole ones exactly") {
+  CHECK(integer_from("+5") == 5);
+  CHECK(integer_from("-5") == -5);
+  CHECK(integer_from("2.5e3") == 2500);
+  CHECK(integer_from("9007199254740993") == 9007199254740993);  // 2^53 + 1
+  CHECK(integer_from("9223372036854775807") == 9223372036854775807);
+  for (const char* text : {"", "+", "+-5", "--5", "5 ", "2.5", "9223372036854775808",
+                           "9007199254740993.0", "nan", "inf", "x"}) {
+    CAPTURE(text);
+    CHECK_FALSE(integer_from(text).has_value());
+  }
+  CHECK(number_from("+.5") == 0.5);
+  for (const char* text : {"", "1,5", "nan", "-inf", "1e999"}) {
+    CAPTURE(text);
+    CHECK_FALSE(number_from(text).has_value());
+  }
+}

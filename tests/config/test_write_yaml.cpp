@@ -100,7 +100,7 @@ TEST_CASE("The resolved file reads back to the same values") {
   ::setenv("ZEBRA_TEST_WORD", "${NOT_EXPANDED_AGAIN}", 1);
   const Config config = unusual();
   const std::string yaml = to_yaml(config);
-  const Config again = parse_config(yaml, "resolved.yaml");
+  const Config again = parse_run_file(yaml, "resolved.yaml");
   CHECK(difference_text(differences(config, again)) == "");
   CHECK(to_yaml(again) == yaml);
   CHECK(again.run.name == "a: \"b\" ${NOT_EXPANDED_AGAIN}");

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "base/error.h"
 #include "config/environment.h"
 #include "config/read_yaml.h"
 #include "support/catch.h"
@@ -18,6 +19,9 @@ std::string through_parser(const std::string& yaml) {
   REQUIRE(root.find("key")->value.kind == Value::Kind::scalar);
   return expand_variables(root.find("key")->value.scalar);
 }
+
+/// The value of `a: TEXT`.
+Value value_of(const std::string& text) { return parse_yaml("a: " + text, "t").find("a")->value; }
 
 }  // namespace
 
@@ -90,4 +94,29 @@ TEST_CASE("Choices are written by name") {
   CHECK(yaml_text(Device::automatic) == "auto");
   CHECK(yaml_text(ScheduleType::wsd) == "wsd");
   CHECK(yaml_text(true) == "true");
+}
+
+TEST_CASE("A value is written as YAML on one line that reads back to the same value") {
+  CHECK(one_line_yaml(value_of("12")) == "12");
+  CHECK(one_line_yaml(value_of("\"-3.5e-2\"")) == "-3.5e-2");
+  CHECK(one_line_yaml(value_of("true")) == "true");
+  CHECK(one_line_yaml(value_of("")) == "null");
+  CHECK(one_line_yaml(value_of("GLLL")) == "GLLL");
+  CHECK(one_line_yaml(value_of("'a: b, c]'")) == "\"a: b, c]\"");
+  CHECK(one_line_yaml(value_of("'null'")) == "\"null\"");
+  CHECK(one_line_yaml(value_of("\n  - {path: x/y, weight: 2}\n  - {path: '#z'}")) ==
+        "[{path: x/y, weight: 2}, {path: \"#z\"}]");
+  for (const std::string text : {"12", "'null'", "'a: b, c]'", "[1, [x, '}']]", "{k: 'y', l: }"}) {
+    const std::string once = one_line_yaml(value_of(text));
+    CHECK(one_line_yaml(value_of(once)) == once);
+    CHECK(value_of(once).kind == value_of(text).kind);
+  }
+}
+
+TEST_CASE("Variables of a setting are expanded once") {
+  ::setenv("ZEBRA_TEST_SETTING", "some/${where}", 1);
+  CHECK(one_line_yaml(value_of("'${ZEBRA_TEST_SETTING}/x'")) == "\"some/$${where}/x\"");
+  CHECK(one_line_yaml(value_of("$${literal}")) == "\"$${literal}\"");
+  ::unsetenv("ZEBRA_TEST_SETTING");
+  CHECK_THROWS_AS(one_line_yaml(value_of("'${ZEBRA_TEST_SETTING}'")), InputError);
 }

@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "data/token_dataset.h"
-#include "data/token_dataset_writer.h"
 #include "data/tokenizer_training.h"
 #include "support/catch.h"
 

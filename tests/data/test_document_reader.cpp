@@ -4,11 +4,85 @@
 #include <vector>
 
 #include "base/error.h"
-#include "data/utf8.h"
 #include "data_support.h"
+#include "support/catch.h"
 
 using namespace zebra;
 using namespace zebra::test;
+
+TEST_CASE("Well-formed UTF-8 is told from what only looks like it", "[data][utf8]") {
+  const std::string ascii(37, 'a');
+  for (const std::string good : {"", "a", "é", "日", "🦓", "\xED\x9F\xBF", "\xEE\x80\x80",
+                                 "\xF4\x8F\xBF\xBF", "\xF0\x90\x80\x80", "\xE0\xA0\x80"}) {
+    CHECK(is_valid_utf8(good));
+    CHECK(is_valid_utf8(ascii + good + ascii));
+  }
+  CHECK(is_valid_utf8(std::string(3, '\0')));
+  for (const std::string bad :
+       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC3", "\xE6\x97", "\xF0\x9F\xA6"}) {
+    CHECK_FALSE(is_valid_utf8(bad));
+    CHECK_FALSE(is_valid_utf8(ascii + bad));
+    CHECK_FALSE(is_valid_utf8(bad + ascii));
+  }
+}
+
+TEST_CASE("A cut is moved back to the start of a character", "[data][utf8]") {
+  const std::string text = "aé日🦓b";  // characters begin at 0, 1, 3, 6, 10
+  const std::size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+  for (std::size_t position = 0; position <= text.size(); ++position) {
+    CHECK(character_boundary(text, position) == expected[position]);
+  }
+  const std::string broken = "\x80\x80\x80\x80\x80\x80";
+  CHECK(character_boundary(broken, 5) == 5);
+}
+
+namespace {
+
+JsonDocument document(const std::string& line, const std::string& field = "text") {
+  auto parsed = parse_json_line(line, field);
+  REQUIRE(std::holds_alternative<JsonDocument>(parsed));
+  return std::get<JsonDocument>(parsed);
+}
+
+std::string problem(const std::string& line, const std::string& field = "text") {
+  auto parsed = parse_json_line(line, field);
+  REQUIRE(std::holds_alternative<JsonLineProblem>(parsed));
+  return std::get<JsonLineProblem>(parsed).reason;
+}
+
+}  // namespace
+
+TEST_CASE("A line of JSONL is the text of its field", "[data][jsonl]") {
+  CHECK(document(R"({"id": 7, "text": "a\n\u00e9\u0000\ud83e\udd93", "meta": {"text": 1}})").text ==
+        std::string("a\né\0🦓", 9));
+  CHECK_FALSE(document(R"({"text": "a"})").prompt.has_value());
+  CHECK(document(R"({"text": "a", "body": "b"})", "body").text == "b");
+  CHECK(document(R"({"text": ""})").text.empty());
+}
+
+TEST_CASE("A prompt and completion pair stands in for a missing field", "[data][jsonl]") {
+  const auto pair = document(R"({"prompt": "2+2=", "completion": "4"})");
+  CHECK(pair.prompt == "2+2=");
+  CHECK(pair.text == "4");
+  const auto text = document(R"({"prompt": "2+2=", "completion": "4", "text": "all"})");
+  CHECK_FALSE(text.prompt.has_value());
+  CHECK(text.text == "all");
+}
+
+TEST_CASE("What is no document is explained", "[data][jsonl]") {
+  CHECK(contains(problem(R"({"text": "a)"), "not valid JSON"));
+  CHECK(contains(problem("{\"text\": \"\xFF\"}"), "not valid JSON"));
+  CHECK(contains(problem(R"({"text": "a"} {"text": "b"})"), "not valid JSON"));
+  CHECK(contains(problem("[1, 2]"), "not an object"));
+  CHECK(contains(problem(R"({"body": "a", "id": 3})"), R"("body", "id")"));
+  CHECK(contains(problem(R"({"body": "a"})"), "--field"));
+  CHECK(contains(problem("{}"), "no field at all"));
+  CHECK(contains(problem(R"({"text": 3})"), "\"text\" that is not a string"));
+  CHECK(contains(problem(R"({"text": null})"), "not a string"));
+  CHECK(contains(problem(R"({"prompt": "a"})"), "neither"));
+  CHECK(contains(problem(R"({"prompt": "a", "completion": 4})"), "not a string"));
+}
 
 namespace {
 

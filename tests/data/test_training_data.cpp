@@ -1,7 +1,8 @@
 #include "data/training_data.h"
 
 #include "base/error.h"
-#include "data/prefetch.h"
+#include "data/tokenizer.h"
+#include "ops/vocabulary.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -10,15 +11,116 @@ namespace {
 
 using namespace zebra::testing;
 
+/// Made once; nobody writes into it.
+struct Fixture {
+  TemporaryFolder folder;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<TokenDataset> dataset;
+
+  Fixture() {
+    make_tiny_data(folder);
+    tokenizer = std::make_unique<Tokenizer>(folder / "tok.model");
+    dataset = std::make_unique<TokenDataset>(folder / "valid", tokenizer->hash(), 300);
+  }
+};
+
+const Fixture& shared_fixture() {
+  static const Fixture made;
+  return made;
+}
+
+TEST_CASE("targets are the tokens shifted by one; those across a boundary do not count") {
+  const auto& fixture = shared_fixture();
+  const auto bos = fixture.tokenizer->bos();
+  const auto second = static_cast<std::int64_t>(fixture.dataset->document_offsets()[1]);
+  const std::vector<Sample> samples = {{fixture.dataset.get(), second - 30},
+                                       {fixture.dataset.get(), second - 1},
+                                       {fixture.dataset.get(), second}};
+  const auto batch = make_batch(samples, 90, /*document_mask=*/true, /*pinned=*/false);
+  std::int64_t counted = 0;
+  for (std::int64_t row = 0; row < 3; ++row) {
+    std::vector<std::int32_t> tokens(91);
+    fixture.dataset->copy_tokens(samples[static_cast<std::size_t>(row)].begin, tokens);
+    std::int64_t first = 0;
+    for (std::int64_t t = 0; t < 90; ++t) {
+      const auto token = tokens[static_cast<std::size_t>(t)],
+                 next = tokens[static_cast<std::size_t>(t + 1)];
+      if (token == bos) first = t;
+      REQUIRE(batch.tokens[row][t].item<std::int64_t>() == token);
+      REQUIRE(batch.targets[row][t].item<std::int64_t>() == (next == bos ? kIgnoredTarget : next));
+      REQUIRE(batch.documents.first_token[row][t].item<std::int64_t>() == first);
+      counted += next != bos;
+    }
+  }
+  REQUIRE(batch.counted_targets == counted);
+  REQUIRE(counted < 3 * 90);
+}
+
+TEST_CASE("a document that begins right behind the sample takes its last target only") {
+  const auto& fixture = shared_fixture();
+  const auto second = static_cast<std::int64_t>(fixture.dataset->document_offsets()[1]);
+  const std::vector<Sample> samples = {{fixture.dataset.get(), 0}};
+  const auto batch = make_batch(samples, second, true, false);
+  REQUIRE_FALSE(batch.documents.is_packed());
+  REQUIRE(batch.targets[0][second - 1].item<std::int64_t>() == kIgnoredTarget);
+  REQUIRE(batch.counted_targets == second - 1);
+}
+
+TEST_CASE("without the document mask everything counts and nothing is packed") {
+  const auto& fixture = shared_fixture();
+  const std::vector<Sample> samples = {{fixture.dataset.get(), 0}};
+  const auto batch = make_batch(samples, 200, false, false);
+  REQUIRE_FALSE(batch.documents.is_packed());
+  REQUIRE(batch.counted_targets == 200);
+  REQUIRE((batch.targets != kIgnoredTarget).all().item<bool>());
+}
+
+TEST_CASE("targets are counted as a batch counts them, without reading tokens") {
+  const auto& fixture = shared_fixture();
+  const bool document_mask = GENERATE(true, false);
+  const std::int64_t length = GENERATE(1, 2, 37, 200);
+  std::int64_t counted = 0, samples = 0;
+  for (std::int64_t begin = 0; begin + length < fixture.dataset->tokens();
+       begin += length / 2 + 1) {
+    const Sample sample = {fixture.dataset.get(), begin};
+    const auto batch = make_batch({&sample, 1}, length, document_mask, false);
+    REQUIRE(count_targets(sample, length, document_mask) == batch.counted_targets);
+    counted += batch.counted_targets;
+    ++samples;
+  }
+  REQUIRE((counted == samples * length) == !document_mask);
+}
+
+TEST_CASE("a loss mask is applied") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  write_text(folder / "pairs.jsonl",
+             "{\"prompt\": \"zebra stripe\", \"completion\": \" global local\"}\n");
+  PackOptions options;
+  options.input.inputs = {(folder / "pairs.jsonl").string()};
+  options.tokenizer = folder / "tok.model";
+  options.output = folder / "pairs";
+  pack(options);
+  const Tokenizer tokenizer(folder / "tok.model");
+  const TokenDataset dataset(folder / "pairs", tokenizer.hash(), 300);
+  const auto prompt = static_cast<std::int64_t>(tokenizer.encode("zebra stripe").size());
+  const auto length = dataset.tokens() - 1;
+  const std::vector<Sample> samples = {{&dataset, 0}};
+  const auto batch = make_batch(samples, length, true, false);
+  REQUIRE(batch.counted_targets == length - prompt);
+  REQUIRE(count_targets(samples[0], length, true) == length - prompt);
+  REQUIRE(count_targets(samples[0], length, false) == length - prompt);
+  REQUIRE((batch.targets[0].slice(0, 0, prompt) == kIgnoredTarget).all().item<bool>());
+}
+
 TrainingData open(const Config& config, const Tokenizer& tokenizer, DataShare share = {}) {
   return {config, open_run_datasets(config, tokenizer).train, /*pinned=*/false, share};
 }
 
 TEST_CASE("a step is a function of its number, whatever was read before") {
-  const TemporaryFolder folder;
-  make_tiny_data(folder);
+  const auto& folder = shared_fixture().folder;
   const auto config = tiny_run(folder);
-  const Tokenizer tokenizer(config.data.tokenizer);
+  const auto& tokenizer = *shared_fixture().tokenizer;
   auto forward = open(config, tokenizer), jumping = open(config, tokenizer);
   for (std::int64_t step = 1; step <= 9; ++step) {
     const auto batch = forward.step(step);
@@ -33,9 +135,8 @@ TEST_CASE("a step is a function of its number, whatever was read before") {
 }
 
 TEST_CASE("micro-batches only cut the step's samples") {
-  const TemporaryFolder folder;
-  make_tiny_data(folder);
-  const Tokenizer tokenizer(folder / "tok.model");
+  const auto& folder = shared_fixture().folder;
+  const auto& tokenizer = *shared_fixture().tokenizer;
   auto whole = open(tiny_run(folder, {"train.micro_batch_size=4"}), tokenizer).step(3);
   auto parts = open(tiny_run(folder, {"train.micro_batch_size=1"}), tokenizer).step(3);
   std::vector<torch::Tensor> rows;
@@ -44,13 +145,12 @@ TEST_CASE("micro-batches only cut the step's samples") {
 }
 
 TEST_CASE("the ranks' shares together are the samples of one rank, in order") {
-  const TemporaryFolder folder;
-  make_tiny_data(folder);
+  const auto& folder = shared_fixture().folder;
   const bool document_mask = GENERATE(true, false);
   const std::string mask = document_mask ? "true" : "false";
   const auto config = tiny_run(folder, {"train.global_batch_size=12", "train.micro_batch_size=2",
                                         "data.document_mask=" + mask});
-  const Tokenizer tokenizer(config.data.tokenizer);
+  const auto& tokenizer = *shared_fixture().tokenizer;
   const int ranks = GENERATE(1, 2, 3, 6);
   auto alone = open(config, tokenizer);
   std::vector<TrainingData> shares;
@@ -76,10 +176,9 @@ TEST_CASE("the ranks' shares together are the samples of one rank, in order") {
 }
 
 TEST_CASE("the prefetch thread gives the same batches in order") {
-  const TemporaryFolder folder;
-  make_tiny_data(folder);
+  const auto& folder = shared_fixture().folder;
   const auto config = tiny_run(folder);
-  const Tokenizer tokenizer(config.data.tokenizer);
+  const auto& tokenizer = *shared_fixture().tokenizer;
   auto data = open(config, tokenizer), again = open(config, tokenizer);
   Prefetch prefetch(data, 5);
   for (std::int64_t step = 5; step < 15; ++step) {
@@ -89,9 +188,8 @@ TEST_CASE("the prefetch thread gives the same batches in order") {
 }
 
 TEST_CASE("all datasets that cannot be used are named at once") {
-  const TemporaryFolder folder;
-  make_tiny_data(folder);
-  const Tokenizer tokenizer(folder / "tok.model");
+  const auto& folder = shared_fixture().folder;
+  const auto& tokenizer = *shared_fixture().tokenizer;
   auto config = tiny_run(folder);
   config.data.train = {{folder / "nowhere", std::nullopt},
                        {folder / "train", std::nullopt},

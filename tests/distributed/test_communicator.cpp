@@ -10,6 +10,7 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
+#include "support/jobs.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
 
@@ -54,8 +55,7 @@ void require_on_ranks(int ranks, const std::function<std::vector<Expectation>(Te
 TEST_CASE("collectives give what the ranks brought, on all ranks alike") {
   const int ranks = GENERATE(1, 2, 3, 4);
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
-  const std::int64_t part = GENERATE(1, 7, 1024);
-  const std::int64_t size = part * ranks;
+  const std::int64_t size = ranks * GENERATE(1, 7, 1024);
   const auto sum = sum_of_brought(ranks, size, type);
   require_on_ranks(ranks, [&](TestRank& own) {
     auto& group = *own.all;
@@ -68,7 +68,7 @@ TEST_CASE("collectives give what the ranks brought, on all ranks alike") {
     group.reduce_scatter(scattered, "test").wait();
 
     const auto gathered = poisoned(size, type);
-    group.own_part(gathered).copy_(group.own_part(sum));
+    group.own_shard(gathered).copy_(group.own_shard(sum));
     group.all_gather(gathered, "test").wait();
 
     const int root = ranks - 1;
@@ -76,7 +76,7 @@ TEST_CASE("collectives give what the ranks brought, on all ranks alike") {
     group.broadcast(received, root, "test").wait();
     return std::vector<Expectation>{
         {"all-reduce", reduced, sum},
-        {"reduce-scatter", group.own_part(scattered).clone(), group.own_part(sum)},
+        {"reduce-scatter", group.own_shard(scattered).clone(), group.own_shard(sum)},
         {"all-gather", gathered, sum},
         {"broadcast", received, brought(root, size, type)}};
   });
@@ -149,27 +149,27 @@ TEST_CASE("a barrier holds every rank until the last one comes") {
 }
 
 TEST_CASE("on a single rank a collective leaves everything as it is") {
-  const auto group = make_single_rank();
+  const auto group = std::make_unique<Communicator>();
   const auto buffer = torch::arange(5.0);
   for (auto& pending : {group->all_reduce(buffer, "test"), group->reduce_scatter(buffer, "test"),
                         group->all_gather(buffer, "test"), group->broadcast(buffer, 0, "test")})
     REQUIRE_FALSE(pending.is_under_way());
   group->barrier("test");
   REQUIRE(same_bits(buffer, torch::arange(5.0)));
-  REQUIRE(same_bits(group->own_part(buffer), buffer));
+  REQUIRE(same_bits(group->own_shard(buffer), buffer));
 }
 
-TEST_CASE("own parts are equal neighbouring pieces; there are none of an uneven buffer") {
+TEST_CASE("own shards are equal neighbouring pieces; there are none of an uneven buffer") {
   require_on_ranks(3, [](TestRank& own) {
     const auto buffer = torch::arange(12);
     bool refused = false;
     try {
-      own.all->own_part(torch::arange(13));
+      own.all->own_shard(torch::arange(13));
     } catch (const c10::Error&) {
       refused = true;
     }
     return std::vector<Expectation>{
-        {"part", own.all->own_part(buffer), torch::arange(4) + 4 * own.rank},
+        {"shard", own.all->own_shard(buffer), torch::arange(4) + 4 * own.rank},
         {"refusal", torch::tensor(refused), torch::tensor(true)}};
   });
 }
@@ -182,8 +182,8 @@ TEST_CASE("the listener hears of a collective when the host waits for it, once")
     const CollectiveListener listener = {[&](const std::string& name) { events.push_back(name); },
                                          [&] { events.push_back("done"); }};
     const auto keys = c10::make_intrusive<c10d::PrefixStore>("listener", store);
-    const auto group =
-        make_gloo_communicator({keys, own.rank, 2, std::chrono::minutes(5), listener}, "127.0.0.1");
+    const auto group = make_communicator(
+        {keys, own.rank, 2, std::chrono::minutes(5), listener, "127.0.0.1"}, torch::kCPU);
     const auto buffer = torch::zeros({4});
     auto first = group->all_gather(buffer, "layers.3");
     auto second = group->reduce_scatter(buffer.clone(), "layers.4");
@@ -229,6 +229,49 @@ TEST_CASE("when a rank leaves, the others' wait names the collective") {
     if (rank != 1)
       REQUIRE_THAT(messages[static_cast<std::size_t>(rank)], Catch::Matchers::StartsWith(name));
   }
+}
+
+ParallelSection parallel_with(Sharding sharding, std::int64_t replicas) {
+  ParallelSection parallel;
+  parallel.sharding = sharding;
+  parallel.replicas = replicas;
+  return parallel;
+}
+
+// Which ranks of the job each group of each rank holds, as the group's own sums tell: rank r adds
+// 2^r.
+using Members = std::vector<std::vector<int>>;
+
+Members groups_of(int ranks, const ParallelSection& parallel) {
+  Members members(static_cast<std::size_t>(ranks));
+  run_job(ranks, 1, [&](Job& job, TestRank& own) {
+    const DeviceMesh mesh(job, parallel, torch::kCPU);
+    const auto groups = mesh.groups();
+    for (auto* group : {&mesh.all(), groups.shards, groups.replicas}) {
+      const auto sum = torch::full({}, 1 << own.rank, torch::kFloat32);
+      group->all_reduce(sum, "test").wait();
+      members[static_cast<std::size_t>(own.rank)].push_back(static_cast<int>(sum.item<float>()));
+    }
+    mesh.all().barrier("test");
+  });
+  return members;
+}
+
+TEST_CASE("replicas are neighbouring ranks, and each shard has a group across them") {
+  const int all = 0b1111;
+  const auto split = GENERATE(Sharding::optimizer, Sharding::gradients, Sharding::full);
+  REQUIRE(groups_of(4, parallel_with(split, 2)) == Members{{all, 0b0011, 0b0101},
+                                                           {all, 0b0011, 0b1010},
+                                                           {all, 0b1100, 0b0101},
+                                                           {all, 0b1100, 0b1010}});
+}
+
+TEST_CASE("one replica of all ranks, or as many as ranks") {
+  REQUIRE(groups_of(3, parallel_with(Sharding::full, 1)) ==
+          Members{{7, 7, 1}, {7, 7, 2}, {7, 7, 4}});
+  REQUIRE(groups_of(3, parallel_with(Sharding::none, 1)) ==
+          Members{{7, 1, 7}, {7, 2, 7}, {7, 4, 7}});
+  REQUIRE(groups_of(1, parallel_with(Sharding::full, 1)) == Members{{1, 1, 1}});
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 #include "distributed/job.h"
 
 #include <string>
+#include <thread>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
 #include "base/error.h"
+#include "config/load.h"
 #include "support/jobs.h"
 #include "support/tensors.h"
 
@@ -21,14 +24,14 @@ std::string text_of(int rank, int round) {
          std::to_string(rank) + '\0';
 }
 
-TEST_CASE("an exchange gives every rank all texts by rank, time after time") {
+TEST_CASE("an all-gather gives every rank all texts by rank, time after time") {
   const int ranks = GENERATE(1, 2, 4);
   constexpr int kRounds = 60;
   std::vector<std::vector<Texts>> received(static_cast<std::size_t>(ranks));
   run_job(ranks, 1, [&](Job& job, TestRank& own) {
     for (int round = 0; round < kRounds; ++round) {
       received[static_cast<std::size_t>(own.rank)].push_back(
-          job.exchange(text_of(own.rank, round), "test"));
+          job.all_gather(text_of(own.rank, round), "test"));
     }
   });
   std::vector<Texts> expected;
@@ -40,7 +43,7 @@ TEST_CASE("an exchange gives every rank all texts by rank, time after time") {
   for (const auto& rounds : received) REQUIRE(rounds == expected);
 }
 
-TEST_CASE("what only the first rank hears, and what it tells, keep apart from exchanges") {
+TEST_CASE("what only the first rank hears, and what it tells, keep apart from all-gathers") {
   const int ranks = GENERATE(1, 2, 4);
   constexpr int kRounds = 40;
   std::vector<Texts> gathered(static_cast<std::size_t>(ranks)), told = gathered;
@@ -49,8 +52,8 @@ TEST_CASE("what only the first rank hears, and what it tells, keep apart from ex
     for (int round = 0; round < kRounds; ++round) {
       for (auto& text : job.gather(text_of(own.rank, round), "test"))
         gathered[rank].push_back(text);
-      told[rank].push_back(job.from_first(text_of(own.rank, round), "test"));
-      if (round % 3 == 0) job.exchange("between", "test");
+      told[rank].push_back(job.broadcast(text_of(own.rank, round), "test"));
+      if (round % 3 == 0) job.all_gather("between", "test");
     }
   });
   Texts of_all, of_first;
@@ -118,7 +121,7 @@ TEST_CASE("a process on its own is a job") {
   REQUIRE(job.rank() == 0);
   REQUIRE(job.ranks() == 1);
   REQUIRE(job.is_first());
-  REQUIRE(job.exchange("text", "test") == Texts{"text"});
+  REQUIRE(job.all_gather("text", "test") == Texts{"text"});
   job.begin("computing");
   job.begin_collective("all-reduce of the loss");
   job.end_collective();
@@ -149,6 +152,116 @@ TEST_CASE("jobs of other names do not meet, nor do the stores of one job") {
     finds_old_keys[static_cast<std::size_t>(own.rank)] = job.store("a")->check({"key"});
   });
   REQUIRE(finds_old_keys == std::vector<int>{0, 0});
+}
+
+TEST_CASE("texts that everybody has read are forgotten") {
+  const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      TextCollectives texts(store, rank, 2);
+      for (int round = 0; round < 50; ++round) {
+        texts.gather("text");
+        texts.broadcast("text");
+        texts.all_gather("text");
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  REQUIRE(store->getNumKeys() == 2);  // those of the last all-gather
+}
+
+TEST_CASE("a single rank hears itself") {
+  TextCollectives texts(nullptr, 0, 1);
+  REQUIRE(texts.is_first());
+  REQUIRE(texts.all_gather("a") == Texts{"a"});
+  REQUIRE(texts.gather("b") == Texts{"b"});
+  REQUIRE(texts.broadcast("c") == "c");
+}
+
+Config config_with(const std::vector<std::string>& overrides = {}) {
+  return parse_config(
+      "run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
+      "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+      "train: {max_steps: 3, global_batch_size: 2}\n",
+      "c.yaml", overrides);
+}
+
+// What check_consistency() throws on each rank; "" where nothing.
+std::vector<std::string> disagreements(const std::vector<RunFacts>& facts) {
+  std::vector<std::string> messages(facts.size());
+  run_job(static_cast<int>(facts.size()), 1, [&](Job& job, TestRank& own) {
+    const auto rank = static_cast<std::size_t>(own.rank);
+    try {
+      check_consistency(job, facts[rank]);
+    } catch (const InputError& error) {
+      messages[rank] = error.what();
+    }
+  });
+  return messages;
+}
+
+TEST_CASE("equal facts are consistent") {
+  const auto facts = run_facts(config_with());
+  REQUIRE(disagreements({facts, facts, run_facts(config_with())}) ==
+          std::vector<std::string>{"", "", ""});
+  REQUIRE(disagreements({facts}) == std::vector<std::string>{""});
+}
+
+TEST_CASE("a rank that differs from the first is told in what") {
+  auto facts = run_facts(config_with());
+  facts.emplace_back("dataset t", "fingerprint");
+  auto other_build = facts, other_dataset = facts, more = facts, fewer = facts;
+  other_build.front().second += " of another day";
+  other_dataset.back().second = "another";
+  more.emplace_back("dataset v", "fingerprint");
+  fewer.pop_back();
+  auto other_section = run_facts(config_with({"optimizer.lr=0.5"}));
+  other_section.emplace_back("dataset t", "fingerprint");
+
+  const auto messages =
+      disagreements({facts, other_build, other_dataset, more, fewer, other_section});
+  const auto says = [](const std::string& what) {
+    return Catch::Matchers::StartsWith("differs from rank 0 in " + what + "; start all ranks");
+  };
+  REQUIRE(messages[0].empty());
+  REQUIRE_THAT(messages[1], says("the build (zebra --version)"));
+  REQUIRE_THAT(messages[2], says("dataset t"));
+  REQUIRE_THAT(messages[3], says("dataset v"));
+  REQUIRE_THAT(messages[4], says("dataset t"));
+  REQUIRE_THAT(messages[5], says("the resolved section optimizer"));
+}
+
+TEST_CASE("everything that differs is named") {
+  const auto messages = disagreements(
+      {run_facts(config_with()), run_facts(config_with({"run.seed=9", "train.max_steps=4"}))});
+  REQUIRE_THAT(messages[1], Catch::Matchers::Contains(
+                                "in the resolved section run, the resolved section train;"));
+}
+
+TEST_CASE("the facts of a run change in the section that changed alone") {
+  const auto facts = run_facts(config_with());
+  REQUIRE(facts.front().first == "the build (zebra --version)");
+  const auto override_and_section =
+      GENERATE(table<std::string, std::string>({{"run.seed=9", "run"},
+                                                {"model.window_size=3", "model"},
+                                                {"data.document_mask=false", "data"},
+                                                {"optimizer.weight_decay=0.7", "optimizer"},
+                                                {"schedule.warmup_steps=1", "schedule"},
+                                                {"train.grad_clip=0.3", "train"},
+                                                {"parallel.timeout=77", "parallel"},
+                                                {"checkpoint.keep_last=9", "checkpoint"},
+                                                {"eval.max_tokens=77", "eval"},
+                                                {"logging.every_steps=7", "logging"}}));
+  const auto changed = run_facts(config_with({std::get<0>(override_and_section)}));
+  REQUIRE(changed.size() == facts.size());
+  for (std::size_t i = 0; i < facts.size(); ++i) {
+    INFO(facts[i].first);
+    REQUIRE(changed[i].first == facts[i].first);
+    const bool is_the_section =
+        facts[i].first == "the resolved section " + std::get<1>(override_and_section);
+    REQUIRE((changed[i].second != facts[i].second) == is_the_section);
+  }
 }
 
 }  // namespace

@@ -3,7 +3,9 @@
 #include <array>
 #include <map>
 
-#include "support/model_sections.h"
+#include "base/error.h"
+#include "support/jobs.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
 
@@ -28,7 +30,7 @@ Samples make_samples(std::int64_t vocabulary) {
 }
 
 struct Case {
-  ModelSection model;
+  ModelConfig model;
   ShardingOptions options;
   ActivationCheckpointing checkpointing = ActivationCheckpointing::none;
   std::int64_t micro_batch = 3;
@@ -38,7 +40,7 @@ struct Case {
 void descend(ShardedDataParallel& parallel) {
   const torch::NoGradGuard no_grad;
   for (const auto& unit : parallel.units())
-    unit.weight_part().sub_(unit.gradient_part().to(unit.weight_part().scalar_type()), 0.5);
+    unit.weight_shard().sub_(unit.gradient_shard().to(unit.weight_shard().scalar_type()), 0.5);
   parallel.publish_weights();
 }
 
@@ -48,7 +50,7 @@ struct Result {
   std::map<std::string, torch::Tensor> gradients;  // by name, whole
 };
 
-// Two steps on `own`; the result holds this rank's parts of the second step's gradients.
+// Two steps on `own`; the result holds this rank's shards of the second step's gradients.
 Result train_two_steps(const Case& test, TestRank& own) {
   const auto samples = make_samples(*test.model.vocab_size);
   ZebraModel model(test.model, ParameterMemory::placeholder);
@@ -77,7 +79,7 @@ Result train_two_steps(const Case& test, TestRank& own) {
   }
   for (const auto& unit : parallel.units()) {
     auto whole = torch::zeros({unit.layout().size()});
-    own.groups().shards->own_part(whole).copy_(unit.gradient_part());
+    own.groups().shards->own_shard(whole).copy_(unit.gradient_shard());
     own.groups().shards->all_gather(whole, "test").wait();
     for (const auto& [tensor, deviation, begin] : unit.layout().tensors())
       result.gradients[tensor.name] = whole.narrow(0, begin, tensor.numel()).clone();
@@ -95,7 +97,7 @@ void require_close_results(const Result& result, const Result& expected, double 
   }
 }
 
-ModelSection model_of(bool tied) {
+ModelConfig model_of(bool tied) {
   auto model = small_model();
   model.tie_word_embeddings = tied;
   return model;
@@ -172,6 +174,55 @@ TEST_CASE("split weights are in memory only while their unit computes") {
     model->token_losses(samples.tokens, samples.targets);
     if (held() != 0) throw std::runtime_error("weights in memory after an evaluation");
   });
+}
+
+struct Fault {
+  int rank;
+  std::size_t unit;
+};
+
+// What the check says on each of four ranks when one bit of each of these is wrong.
+std::vector<std::string> replica_errors(Sharding sharding, const std::vector<Fault>& faults) {
+  std::vector<std::string> messages(4);
+  run_job(4, sharding == Sharding::none ? 4 : 2, [&](Job& job, TestRank& own) {
+    ZebraModel model(small_model(), ParameterMemory::placeholder);
+    const ShardedDataParallel parallel(model, {sharding, torch::kFloat32, torch::kFloat32},
+                                       own.groups(), torch::kCPU, /*seed=*/3);
+    for (const auto& [rank, unit] : faults) {
+      if (rank != own.rank) continue;
+      const auto& weights = parallel.units()[unit].resident_weights();
+      static_cast<std::int32_t*>(weights.mutable_data_ptr())[7] ^= 1;
+    }
+    try {
+      parallel.check_replicas(job);
+    } catch (const RunError& error) {
+      messages[static_cast<std::size_t>(own.rank)] = error.what();
+    }
+  });
+  return messages;
+}
+
+TEST_CASE("equal replicas pass") {
+  const auto sharding =
+      GENERATE(Sharding::none, Sharding::optimizer, Sharding::gradients, Sharding::full);
+  REQUIRE(replica_errors(sharding, {}) == std::vector<std::string>(4));
+}
+
+TEST_CASE("one wrong bit is named on every rank, with unit and ranks") {
+  // With split weights ranks 0 and 2 hold the first shard, 1 and 3 the second.
+  const auto sharding = GENERATE(Sharding::none, Sharding::gradients, Sharding::full);
+  const int like = sharding == Sharding::full ? 1 : 0;
+  for (const auto& message : replica_errors(sharding, {{3, 2}})) {
+    REQUIRE_THAT(message, Catch::Matchers::Contains("differ in layers.1 on ranks " +
+                                                    std::to_string(like) + " and 3. "));
+  }
+}
+
+TEST_CASE("all that differs is named") {
+  for (const auto& message : replica_errors(Sharding::full, {{2, 0}, {3, 5}})) {
+    REQUIRE_THAT(message, Catch::Matchers::Contains(
+                              "differ in embedding on ranks 0 and 2, head on ranks 1 and 3. "));
+  }
 }
 
 }  // namespace

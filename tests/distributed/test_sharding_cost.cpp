@@ -1,13 +1,13 @@
-#include "distributed/sharding_cost.h"
+#include "plan/sharding_cost.h"
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
 #include "base/error.h"
-#include "model/cost.h"
+#include "plan/model_cost.h"
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

@@ -1,9 +1,9 @@
 #include "base/memory_part.h"
 #include "distributed/sharded_data_parallel.h"
-#include "distributed/sharding_cost.h"
 #include "optim/adamw.h"
+#include "plan/sharding_cost.h"
 #include "support/counting_allocator.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
 
@@ -15,7 +15,7 @@ namespace {
 using namespace zebra::testing;
 
 // Large enough for padding not to count, small enough for a test.
-ModelSection model_of(bool tied) {
+ModelConfig model_of(bool tied) {
   auto model = small_model();
   model.hidden_size = 192;
   model.head_dim = 48;
@@ -25,7 +25,7 @@ ModelSection model_of(bool tied) {
   return model;
 }
 
-void train_two_steps(const ModelSection& section, const ShardingOptions& options, TestRank& own,
+void train_two_steps(const ModelConfig& section, const ShardingOptions& options, TestRank& own,
                      ActivationCheckpointing checkpointing) {
   ZebraModel model(section, ParameterMemory::placeholder);
   ShardedDataParallel parallel(model, options, own.groups(), torch::kCPU, /*seed=*/1);

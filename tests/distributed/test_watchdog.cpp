@@ -19,12 +19,12 @@ constexpr double kNever = 1000.0;
 constexpr double kSoon = 2.0;  // longer than a loaded machine keeps a thread waiting
 
 // A store in one process that can be made to lose its server, or to withhold the answer to the
-// question that every look begins with: is there a verdict?
+// question that every check begins with: is there a diagnosis?
 class FaultyStore : public c10d::HashStore {
  public:
   bool check(const std::vector<std::string>& keys) override {
     const bool answer = c10d::HashStore::check(keys);
-    if (keys != std::vector<std::string>{"verdict"}) return answer;
+    if (keys != std::vector<std::string>{"diagnosis"}) return answer;
     std::unique_lock lock(mutex_);
     ++asked_;
     changed_.notify_all();
@@ -72,7 +72,7 @@ class Job {
     for (int rank = 0; rank < ranks_; ++rank) {
       settings.rank = rank;
       settings.ranks = ranks_;
-      settings.report = [this](const std::string& verdict) { report(verdict); };
+      settings.report = [this](const std::string& diagnosis) { report(diagnosis); };
       settings.leave = [this, rank] { leave(static_cast<std::size_t>(rank)); };
       watchdogs_.push_back(std::make_unique<Watchdog>(store, settings));
     }
@@ -83,7 +83,7 @@ class Job {
 
   // The ranks agree also without the store on who reports.
   void let_claim() {
-    settings.claim = [this] { return claims_++ == 0; };
+    settings.claim_report = [this] { return claims_++ == 0; };
   }
   int claims() const { return claims_; }
 
@@ -115,9 +115,9 @@ class Job {
   WatchdogSettings settings;
 
  private:
-  void report(const std::string& verdict) {
+  void report(const std::string& diagnosis) {
     std::unique_lock lock(mutex_);
-    reports_.push_back(verdict);
+    reports_.push_back(diagnosis);
     changed_.wait(lock, [this] { return !reports_stop_; });
   }
   void set_reports_stop(bool stop) {
@@ -196,7 +196,7 @@ TEST_CASE("ranks that throw together are one message, and each goes on to its ow
   for (std::size_t rank = 0; rank < 3; ++rank)
     ranks.push_back(in_background([&job, rank] { job[rank].fail("no such folder"); }));
   REQUIRE(job.store->is_asked(6));
-  job.store->unblock();  // all three have seen that there is no verdict yet
+  job.store->unblock();  // all three have seen that there is no diagnosis yet
   for (auto& rank : ranks) rank.get();
   REQUIRE(contains(job.only_report(), "failed before the first step, starting: no such folder"));
 }

@@ -122,10 +122,10 @@ class Job {
     settings.timeout = timeout_;
     settings.heartbeat = 0.05;
     settings.silent_after = kSilentAfter;
-    settings.report = [this](const std::string& verdict) { say("report " + verdict); };
+    settings.report = [this](const std::string& diagnosis) { say("report " + diagnosis); };
     if (may_claim_) {
-      settings.claim = [this] {
-        return ::open((folder_ / "verdict").c_str(), O_CREAT | O_EXCL, 0600) >= 0;
+      settings.claim_report = [this] {
+        return ::open((folder_ / "diagnosis").c_str(), O_CREAT | O_EXCL, 0600) >= 0;
       };
     }
     Watchdog watchdog(store, settings);
@@ -269,7 +269,7 @@ TEST_CASE("the process that serves the store ends the others when it is killed o
 
 TEST_CASE("a process that throws is reported in its own words, also where it serves the store") {
   const int thrower = GENERATE(0, 1);
-  // The store lives for long enough that all ranks see the verdict there.
+  // The store lives for long enough that all ranks see the diagnosis there.
   Job job(throwing(thrower), /*timeout=*/1000.0, /*may_claim=*/false);
   job.tell("throw");
   for (int rank = 0; rank < kRanks; ++rank)

@@ -7,8 +7,26 @@ from conftest import ROOT
 
 FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval",
            "measurement", "train", "ablation", "cli"]
-# Only here may a device be named; everything else takes the device of its tensors, or one that it is given.
-MAY_NAME_DEVICES = {"src/model/placement.cpp"}
+# Only here is a device chosen; everything else takes the device of its tensors, or one that it is given.
+CHOOSES_DEVICES = "src/model/placement.cpp"
+# Files, or folders, whose code depends on which device that is, each with the reason. All other code is the same on every
+# device: what it needs to know of one it asks these.
+BRANCH_ON_DEVICES = {
+    CHOOSES_DEVICES: "chooses the device, and knows its memory",
+    "csrc_kernels/cuda/": "the kernels of one device",
+    "src/ops/": "each operator calls the kernel of its tensors' device",
+    "src/distributed/communicator.cpp": "NCCL between GPUs, Gloo between CPUs",
+    "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
+    "src/checkpoint/load_model.cpp": "memory of tensors is reused on the CPU",
+    "src/train/deferred_values.cpp": "values arrive on the host later than on the CPU",
+    "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",
+    "src/train/step_measurement.cpp": "names the device in its result",
+    "src/measurement/": "meters of one device: clock, memory, name, profiler",
+    "src/ablation/fit.cpp": "arms on the CPU share its memory",
+    "src/cli/ablate.cpp": "a GPU of its own for each job",
+    "src/cli/bench_step.cpp": "page-locked batches",
+    "src/cli/train.cpp": "page-locked batches",
+}
 
 
 def sources():
@@ -18,15 +36,30 @@ def sources():
                 yield path
 
 
-def test_no_hard_coded_devices():
+def without_comments(path):
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+
+
+def test_devices_are_chosen_in_one_place():
     # torch::kCPU as the destination of a copy to the host is device-neutral.
-    named = re.compile(r"kCUDA|\.cuda\(|DeviceType::CUDA|torch::Device\(\s*\"|Device\(torch::kCPU|device\(torch::kCPU")
+    named = re.compile(r"kCUDA|\.cuda\(|DeviceType::CUDA|torch::Device\(\s*\"|Device\(torch::kCPU|device\(torch::kCPU|"
+                       r"cuda::(is_available|device_count)")
     for path in sources():
         name = str(path.relative_to(ROOT))
-        if name in MAY_NAME_DEVICES or name.startswith("csrc_kernels/cuda"):
-            continue
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            assert not named.search(line), f"{name}:{number}: {line.strip()}"
+        if name != CHOOSES_DEVICES and not name.startswith("csrc_kernels/cuda"):
+            assert not named.search(without_comments(path)), f"{name} names a device"
+
+
+def test_few_files_branch_on_the_device():
+    """Whoever must branch says why in BRANCH_ON_DEVICES; whoever does so no more, is taken from it."""
+    branches = re.compile(r"\bis_(cuda|cpu|meta|xpu|mps)\b|kCUDA|ZEBRA_WITH_CUDA|__CUDACC__|device_type\(\)|"
+                          r"device(_|\(\))?\.type\(\) *[!=]=|DeviceType::|hasCUDA|cuda::")
+    names = [str(path.relative_to(ROOT)) for path in sources() if branches.search(without_comments(path))]
+    unlisted = [name for name in names if not name.startswith(tuple(BRANCH_ON_DEVICES))]
+    assert not unlisted, f"{unlisted} branch on the device: use an operator or a question of src/model/placement.h, or " \
+        "list the file with its reason"
+    idle = [place for place in BRANCH_ON_DEVICES if not any(name.startswith(place) for name in names)]
+    assert not idle, f"{idle} do not branch on the device any more: take them from the list"
 
 
 def test_data_flows_one_way():

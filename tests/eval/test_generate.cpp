@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {

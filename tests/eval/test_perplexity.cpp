@@ -28,13 +28,13 @@ struct Fixture {
   }
 
   // The definition, one window at a time, from dense logits.
-  Perplexity by_hand(std::int64_t length, std::int64_t windows, bool document_mask) {
+  Perplexity by_hand(std::int64_t length, std::int64_t samples, bool document_mask) {
     const torch::NoGradGuard no_grad;
     const auto& dataset = *datasets[0];
     std::vector<std::int32_t> tokens(static_cast<std::size_t>(dataset.tokens()));
     dataset.copy_tokens(0, tokens);
     Perplexity sums;
-    for (std::int64_t w = 0; w < windows; ++w) {
+    for (std::int64_t w = 0; w < samples; ++w) {
       const auto begin = static_cast<std::size_t>(w * length);
       if (begin + 1 >= tokens.size()) break;
       const auto end = std::min(begin + static_cast<std::size_t>(length), tokens.size() - 1);
@@ -150,7 +150,7 @@ TEST_CASE("several datasets are read in order up to the limit") {
           evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {10, 100, false})
               .nats);
   REQUIRE(evaluate(first + 25).tokens ==
-          first + 20);  // all of the first, two windows of the second
+          first + 20);  // all of the first, two samples of the second
 }
 
 TEST_CASE("data without a single target that counts is refused") {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "eval/perplexity.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -13,6 +13,83 @@ namespace zebra {
 namespace {
 
 using namespace zebra::testing;
+
+struct Probed {
+  explicit Probed(const std::string& pattern) : model(section_of(pattern)) {
+    make_tiny_data(folder);
+    tokenizer = std::make_unique<Tokenizer>(folder / "tok.model");
+    vocabulary = std::make_unique<ProbeVocabulary>(*tokenizer, ProbeVocabularySizes{16, 8});
+    model->initialize(3);
+  }
+  static ModelSection section_of(const std::string& pattern) {
+    auto section = small_model(pattern, /*window=*/3);
+    section.vocab_size = 300;
+    section.initializer_range = 0.3;  // so that answers are not all alike
+    return section;
+  }
+  std::vector<AnswerScore> scores(const ProbeEvaluation& evaluation) {
+    return score_probes(model, *vocabulary, evaluation);
+  }
+
+  TemporaryFolder folder;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ProbeVocabulary> vocabulary;
+  ZebraModel model;
+};
+
+TEST_CASE("an answer's score is that of its token after its own beginning alone") {
+  Probed probed("GLL");
+  const auto task = GENERATE(ProbeTask::associative_recall, ProbeTask::passkey, ProbeTask::copying,
+                             ProbeTask::variable_tracking);
+  const ProbeSpec spec = {task, {3, 3}, 60};
+  constexpr std::int64_t kItems = 170;  // more than one batch
+  const auto scores = probed.scores({.spec = spec, .items = kItems, .seed = 5});
+
+  const torch::NoGradGuard no_grad;
+  std::size_t next = 0;
+  for (std::int64_t item = 0; item < kItems; ++item) {
+    const auto probe = make_probe(spec, *probed.vocabulary,
+                                  {ProbeSplit::evaluation, 5, static_cast<std::uint64_t>(item)});
+    for (const auto& answer : probe.answers) {
+      const auto& score = scores.at(next++);
+      REQUIRE(score.item == item);
+      REQUIRE(score.distance == answer.distance);
+      if (item % 40 != 0) continue;  // one forward pass each: a few are enough
+      std::vector<std::int64_t> prefix(probe.tokens.begin(),
+                                       probe.tokens.begin() + answer.position);
+      const auto hidden = probed.model->forward(torch::tensor(prefix).unsqueeze(0));
+      const auto logits = probed.model->logits(hidden[0][-1]).to(torch::kFloat64);
+      const auto target = probe.tokens[static_cast<std::size_t>(answer.position)];
+      const double expected = torch::log_softmax(logits, 0)[target].item<double>();
+      REQUIRE(score.log_likelihood == Approx(expected).margin(1e-4));
+      REQUIRE(score.is_exact == (logits.argmax().item<std::int64_t>() == target));
+    }
+  }
+  REQUIRE(next == scores.size());
+}
+
+TEST_CASE("a model of local layers scores answers beyond its reach without seeing their source") {
+  Probed probed("LLL");
+  const ProbeSpec spec = {ProbeTask::associative_recall, {3, 3}, 60};
+  const auto scores = probed.scores({.spec = spec, .items = 20, .seed = 1});
+  const torch::NoGradGuard no_grad;
+  std::size_t next = 0;
+  for (std::uint64_t item = 0; item < 20; ++item) {
+    const auto probe = make_probe(spec, *probed.vocabulary, {ProbeSplit::evaluation, 1, item});
+    for (const auto& answer : probe.answers) {
+      const auto score = scores.at(next++);
+      if (spec.bands.band_of(answer.distance) != DistanceBand::beyond) continue;
+      auto tokens = torch::tensor(
+          std::vector<std::int64_t>(probe.tokens.begin(), probe.tokens.begin() + answer.position));
+      tokens[answer.source()] = (tokens[answer.source()] + 1) % 300;
+      const auto hidden = probed.model->forward(tokens.unsqueeze(0));
+      const auto logits = probed.model->logits(hidden[0][-1]).to(torch::kFloat64);
+      const auto target = probe.tokens[static_cast<std::size_t>(answer.position)];
+      REQUIRE(torch::log_softmax(logits, 0)[target].item<double>() ==
+              Approx(score.log_likelihood).margin(1e-4));
+    }
+  }
+}
 
 struct Measured {
   Measured() : model(section()) {
@@ -22,7 +99,7 @@ struct Measured {
     validation = open_datasets({{folder / "valid", std::nullopt}}, *tokenizer, 300);
     model->initialize(3);
   }
-  static ModelSection section() {
+  static ModelConfig section() {
     auto section = small_model("GLL", 3);
     section.vocab_size = 300;
     return section;

@@ -5,10 +5,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "data/token_dataset_writer.h"
+#include "data/token_dataset.h"
 #include "data/tokenizer.h"
 #include "eval/perplexity.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -97,7 +97,7 @@ double loss_after(ZebraModel& model, const FlatText& text, std::size_t begin, st
 
 /// The definitions, target by target, by comparing with every earlier token.
 struct ByHand {
-  std::vector<std::map<std::string, std::pair<double, std::int64_t>>> windows;
+  std::vector<std::map<std::string, std::pair<double, std::int64_t>>> samples;
   std::vector<double> full, cut;
 };
 
@@ -110,7 +110,7 @@ ByHand by_hand(ZebraModel& model, const std::set<std::pair<int, int>>& seen, con
   for (std::size_t begin = 0; begin + length < text.tokens.size(); begin += length) {
     if (options.max_tokens > 0 && begin + length > static_cast<std::size_t>(options.max_tokens))
       break;
-    auto& sums = result.windows.emplace_back();
+    auto& sums = result.samples.emplace_back();
     for (std::size_t t = begin; t < begin + length; ++t) {
       const bool same_document = text.document[t] == text.document[t + 1];
       if (!text.counts[t + 1] || (options.document_mask && !same_document)) continue;
@@ -183,7 +183,7 @@ TEST_CASE("distances of answers, by hand") {
   REQUIRE(source_distances({dataset.get(), 4}, 3, true) == Distances{none, none, none});
 }
 
-TEST_CASE("classes, windows and contexts equal the definitions") {
+TEST_CASE("classes, samples and contexts equal the definitions") {
   const bool masked = GENERATE(false, true);
   const bool document_mask = GENERATE(true, false);
   const std::int64_t length = GENERATE(61, 90);
@@ -194,18 +194,18 @@ TEST_CASE("classes, windows and contexts equal the definitions") {
   const auto expected = by_hand(model, fixture.seen, *fixture.text, options);
   const auto result = evaluate_text_recall(model, fixture.train, fixture.validation, options);
 
-  const std::map<std::string, const WindowLosses*> classes = {
+  const std::map<std::string, const SampleLosses*> classes = {
       {"control", &result.recall_in(DistanceBand::control)},
       {"relay", &result.recall_in(DistanceBand::relay)},
       {"beyond", &result.recall_in(DistanceBand::beyond)},
       {"rest", &result.rest}};
   for (const auto& [name, losses] : classes) {
     INFO(name << ", length " << length << ", mask " << document_mask);
-    REQUIRE(losses->tokens.size() == expected.windows.size());
+    REQUIRE(losses->tokens.size() == expected.samples.size());
     std::vector<double> nats;
     std::int64_t tokens = 0;
-    for (std::size_t w = 0; w < expected.windows.size(); ++w) {
-      const auto& sums = expected.windows[w];
+    for (std::size_t w = 0; w < expected.samples.size(); ++w) {
+      const auto& sums = expected.samples[w];
       const auto found = sums.find(name);
       nats.push_back(found == sums.end() ? 0.0 : found->second.first);
       REQUIRE(losses->tokens[w] == (found == sums.end() ? 0 : found->second.second));
@@ -219,17 +219,17 @@ TEST_CASE("classes, windows and contexts equal the definitions") {
   require_near(result.context.cut, expected.cut, 1e-5);
 }
 
-TEST_CASE("windows and contexts of many batches keep their places") {
+TEST_CASE("samples and contexts of many batches keep their places") {
   TemporaryFolder folder;
   TokenDatasets none, validation;
   validation.push_back(
       make_dataset(folder / "valid", repetitive_documents(9, 260, 110, true), "hash"));
   auto model = make_model("L", 6);
   const auto result = evaluate_text_recall(model, none, validation, {61, 0, {6, 1}, true, 100000});
-  const auto windows = (validation[0]->tokens() - 1) / 61;
-  REQUIRE(windows * 61 > 8192);  // tokens of a batch
-  REQUIRE(result.rest.tokens.size() == static_cast<std::size_t>(windows));
-  for (std::int64_t w = 0; w < windows; ++w) {
+  const auto samples = (validation[0]->tokens() - 1) / 61;
+  REQUIRE(samples * 61 > 8192);  // tokens of a batch
+  REQUIRE(result.rest.tokens.size() == static_cast<std::size_t>(samples));
+  for (std::int64_t w = 0; w < samples; ++w) {
     const auto index = static_cast<std::size_t>(w);
     std::int64_t tokens = result.rest.tokens[index];
     for (const auto& losses : result.recall) tokens += losses.tokens[index];
@@ -248,7 +248,7 @@ TEST_CASE("all classes together are the loss of the text") {
       std::make_unique<TokenDataset>(folder / "valid", tokenizer.hash(), kVocabSize));
   auto model = make_model("GLL", 4);
   const bool document_mask = GENERATE(true, false);
-  // The limit falls into the second dataset, the windows of the first come out even.
+  // The limit falls into the second dataset, the samples of the first come out even.
   const std::int64_t length = fixture.validation[0]->tokens() - 1;
   const std::int64_t limit = 2 * length + length / 2;
   REQUIRE(fixture.validation[1]->tokens() > limit);
@@ -258,7 +258,7 @@ TEST_CASE("all classes together are the loss of the text") {
                                            {length, limit, {6, 3}, document_mask});
   double nats = 0;
   std::int64_t tokens = 0;
-  const auto add = [&](const WindowLosses& losses) {
+  const auto add = [&](const SampleLosses& losses) {
     REQUIRE(losses.nats.size() == 2);
     REQUIRE(losses.tokens.size() == 2);
     for (std::size_t w = 0; w < 2; ++w) {
@@ -333,13 +333,13 @@ TEST_CASE("targets are chosen by the seed among all that can be, in the order of
                                 std::multiset<double>(chosen.full.begin(), chosen.full.end())));
 }
 
-TEST_CASE("windows shorter than the cut leave no context to cut, and progress ends at its total") {
+TEST_CASE("samples shorter than the cut leave no context to cut, and progress ends at its total") {
   Fixture fixture;
   auto model = make_model("GL", 4);
   std::vector<std::pair<std::int64_t, std::int64_t>> calls;
   TextRecallOptions options = {20, 0, {20, 2}, false};
   options.progress = [&](std::int64_t done, std::int64_t total) { calls.push_back({done, total}); };
-  const auto windows = (fixture.validation[0]->tokens() - 1) / 20;
+  const auto samples = (fixture.validation[0]->tokens() - 1) / 20;
   for (const std::int64_t expected : {0, 10}) {
     options.context_targets = 10;
     options.bands.window = expected == 0 ? 20 : 6;
@@ -348,8 +348,8 @@ TEST_CASE("windows shorter than the cut leave no context to cut, and progress en
     REQUIRE(result.context.full.size() == static_cast<std::size_t>(expected));
     REQUIRE(result.context.cut.size() == static_cast<std::size_t>(expected));
     REQUIRE(calls.front().first == 0);
-    REQUIRE(calls.front().second == windows * 20 + 10 * (options.bands.window + 1));
-    REQUIRE(calls.back().first == windows * 20 + expected * 7);
+    REQUIRE(calls.front().second == samples * 20 + 10 * (options.bands.window + 1));
+    REQUIRE(calls.back().first == samples * 20 + expected * 7);
     for (std::size_t i = 1; i < calls.size(); ++i) REQUIRE(calls[i].first > calls[i - 1].first);
     if (expected > 0) REQUIRE(calls.back().second == calls.back().first);
   }

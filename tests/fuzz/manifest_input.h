@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "checkpoint/manifest.h"
 
 namespace zebra::testing {

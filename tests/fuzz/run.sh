@@ -26,9 +26,9 @@ fi
 
 # The sources of each target, without LibTorch: a target builds in seconds and runs thousands of inputs a second.
 declare -A sources=(
-  [safetensors_header]="checkpoint/safetensors_header checkpoint/json_fault base/error"
-  [manifest]="checkpoint/manifest checkpoint/json_fault base/error base/hash base/file"
-  [huggingface_config]="interop/huggingface_config interop/huggingface_rope interop/json_fields base/error base/text"
+  [safetensors_header]="checkpoint/safetensors_header base/json_reader base/text"
+  [manifest]="checkpoint/manifest base/json_reader base/text base/file"
+  [huggingface_config]="interop/huggingface_config interop/huggingface_rope base/json_reader base/text"
 )
 targets=(safetensors_header manifest huggingface_config)
 

@@ -15,7 +15,7 @@ namespace {
 using namespace zebra::testing;
 using Json = nlohmann::json;
 
-ModelSection section(const std::vector<std::string>& overrides) {
+ModelConfig section(const std::vector<std::string>& overrides) {
   std::vector<std::string> all = {"data.sequence_length=64"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return parse_config(

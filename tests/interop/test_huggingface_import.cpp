@@ -7,7 +7,7 @@
 #include "checkpoint/load_model.h"
 #include "config/load.h"
 #include "data/tokenizer_training.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 
@@ -34,14 +34,14 @@ const fs::path& tokenizer_file() {
   return path;
 }
 
-ModelSection section(const std::string& pattern = "LLL") {
+ModelConfig section(const std::string& pattern = "LLL") {
   auto model = small_model(pattern, 6);
   model.vocab_size = 310;
   model.rms_norm_eps = 1e-6;
   return model;
 }
 
-Json mistral_config(const ModelSection& model = section()) {
+Json mistral_config(const ModelConfig& model = section()) {
   return {{"model_type", "mistral"},
           {"hidden_size", model.hidden_size},
           {"intermediate_size", model.intermediate_size},
@@ -59,7 +59,7 @@ Json mistral_config(const ModelSection& model = section()) {
 
 using Tensors = std::map<std::string, torch::Tensor>;
 
-Tensors weights_of(const ModelSection& model, std::int64_t seed = 3) {
+Tensors weights_of(const ModelConfig& model, std::int64_t seed = 3) {
   ZebraModel whole(model);
   whole->initialize(seed);
   Tensors tensors;

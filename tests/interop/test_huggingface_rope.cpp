@@ -1,6 +1,7 @@
 #include "interop/huggingface_rope.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "support/catch.h"

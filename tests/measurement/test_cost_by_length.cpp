@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

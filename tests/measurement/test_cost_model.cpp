@@ -9,8 +9,8 @@ namespace {
 // 2 * 4 * 10 = 80. Attention of 4 tokens, 4 * 4 FLOPs a key: 2.5 keys in a global layer, (1 + 2 + 2
 // + 2) / 4 in a local one, so 40 and 28. Parameters: embedding and head 40 each, attention 2 * 48,
 // feed-forward 2 * 72, norms 5 * 4: 340.
-ModelSection hand_sized_model(const std::string& pattern) {
-  ModelSection model;
+ModelConfig hand_sized_model(const std::string& pattern) {
+  ModelConfig model;
   model.hidden_size = 4;
   model.intermediate_size = 6;
   model.num_hidden_layers = 2;

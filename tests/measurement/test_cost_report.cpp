@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

@@ -1,6 +1,6 @@
 #include "measurement/flat_model.h"
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {

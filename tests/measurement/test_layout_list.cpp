@@ -3,14 +3,14 @@
 #include <algorithm>
 
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {
 
 using Names = std::vector<std::string>;
 
-std::vector<std::string> patterns(const Names& names, const ModelSection& shape) {
+std::vector<std::string> patterns(const Names& names, const ModelConfig& shape) {
   Problems problems;
   std::vector<std::string> result;
   for (const auto& layout : named_layouts(names, shape, problems)) {
@@ -20,7 +20,7 @@ std::vector<std::string> patterns(const Names& names, const ModelSection& shape)
   return result;
 }
 
-std::string problems_of(const Names& names, const ModelSection& shape) {
+std::string problems_of(const Names& names, const ModelConfig& shape) {
   Problems problems;
   named_layouts(names, shape, problems);
   return join(problems.all(), "\n");

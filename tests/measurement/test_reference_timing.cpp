@@ -2,7 +2,7 @@
 
 #include <ATen/Parallel.h>
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {

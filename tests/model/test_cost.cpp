@@ -1,7 +1,7 @@
-#include "model/cost.h"
+#include "plan/model_cost.h"
 
 #include "model/zebra_model.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {

@@ -1,4 +1,4 @@
-#include "model/hardware.h"
+#include "plan/hardware.h"
 
 #include "base/error.h"
 #include "support/catch.h"

@@ -1,4 +1,4 @@
-#include "model/key_value_cache.h"
+#include "model/attention.h"
 
 #include "support/tensors.h"
 

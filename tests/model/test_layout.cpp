@@ -1,7 +1,7 @@
-#include "model/layout.h"
+#include "config/model_config.h"
 
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

@@ -1,4 +1,4 @@
-#include "model/numerics.h"
+#include "model/placement.h"
 
 #include <ATen/Context.h>
 

@@ -1,6 +1,6 @@
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -8,7 +8,7 @@ namespace {
 
 using namespace zebra::testing;
 
-ModelSection with_scaling(RopeScaling type, double factor, std::int64_t original) {
+ModelConfig with_scaling(RopeScaling type, double factor, std::int64_t original) {
   auto model = small_model();
   model.head_dim = 64;
   model.rope_scaling.type = type;
@@ -17,7 +17,7 @@ ModelSection with_scaling(RopeScaling type, double factor, std::int64_t original
   return model;
 }
 
-std::vector<double> frequencies(const ModelSection& model, std::int64_t longest,
+std::vector<double> frequencies(const ModelConfig& model, std::int64_t longest,
                                 LayerKind kind = LayerKind::global) {
   return rotary_frequencies(model, kind, longest).radians_per_token;
 }

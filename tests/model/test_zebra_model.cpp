@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <sstream>
 
-#include "support/model_sections.h"
+#include "support/models.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -21,7 +21,7 @@ torch::Tensor random_tokens(std::int64_t batch, std::int64_t length) {
   return torch::randint(53, {batch, length}, torch::kInt64);
 }
 
-ZebraModel made(const ModelSection& section, std::int64_t seed = 11) {
+ZebraModel made(const ModelConfig& section, std::int64_t seed = 11) {
   ZebraModel model(section);
   model->initialize(seed);
   return model;

@@ -2,7 +2,7 @@
 
 #include "ops/attention.h"
 
-#include "model/rotary_frequencies.h"
+#include "model/sequence_context.h"
 #include "support/attention_reference.h"
 #include "support/tensors.h"
 
@@ -21,7 +21,7 @@ struct Case {
 };
 
 RotaryFactors plain_rotary(const torch::Tensor& positions, std::int64_t width) {
-  ModelSection model;
+  ModelConfig model;
   model.head_dim = width;
   model.rope_theta = kTheta;
   return rotary_factors(rotary_frequencies(model, LayerKind::global, 1), positions);

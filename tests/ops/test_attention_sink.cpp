@@ -1,6 +1,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
-#include "ops/attention_sink.h"
+#include "ops/attention_operator.h"
 
 #include "ops/attention.h"
 #include "support/attention_reference.h"
@@ -113,21 +113,21 @@ TEST_CASE("a new token against cached keys has the same sinks") {
   require_close(last, local_attention(heads, 8, {}, {}, nullptr, sink).slice(1, 8), 1e-5);
 }
 
-TEST_CASE("a kept result with sinks gives the bits of one call") {
+TEST_CASE("a saved result with sinks gives the bits of one call") {
   torch::manual_seed(3);
   const auto packed = torch::randn({2, 70, 6, 16});
   const auto d_out = torch::randn({2, 70, 2, 16});
   const auto sink = torch::randn({2});
-  const auto with = [&](AttentionResult* kept) {
+  const auto with = [&](AttentionResult* saved) {
     return differentiate(packed, sink, d_out, [&](const auto& input, const auto& s) {
-      return local_attention({input, 2}, 9, {}, {}, kept, s);
+      return local_attention({input, 2}, 9, {}, {}, saved, s);
     });
   };
   const auto once = with(nullptr);
-  AttentionResult kept;
+  AttentionResult saved;
   for (int call = 0; call < 2; ++call) {
-    const auto again = with(&kept);
-    REQUIRE(kept.is_filled());
+    const auto again = with(&saved);
+    REQUIRE(saved.is_filled());
     REQUIRE(same_bits(again.out, once.out));
     REQUIRE(same_bits(again.packed, once.packed));
     REQUIRE(same_bits(again.sink, once.sink));

@@ -3,10 +3,8 @@
 #include "ops/linear.h"
 
 #include "ops/accumulated_gradient.h"
-#include "ops/embedding.h"
-#include "ops/linear_cross_entropy.h"
 #include "ops/rms_norm.h"
-#include "ops/swiglu.h"
+#include "ops/vocabulary.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -83,6 +81,92 @@ TEST_CASE("gradients are added where they are accumulated, and only when asked f
                   4.0 * unit * (1.0 + alone.abs().max().item<double>()));
     REQUIRE_FALSE(GradientAccumulation::is_active());
   }
+}
+
+struct Factors {
+  torch::Tensor a, b;  // [m, k], [k, n]
+};
+
+// Sizes beyond a block of widened copies, and strides as a backward pass has them.
+Factors make(torch::ScalarType type, bool transposed) {
+  torch::manual_seed(2);
+  if (transposed) return {torch::randn({701, 90}).t().to(type), torch::randn({701, 33}).to(type)};
+  return {torch::randn({1500, 701}).to(type), torch::randn({33, 701}).to(type).t()};
+}
+
+TEST_CASE("matrix products are as exact as LibTorch's") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16, torch::kFloat64);
+  const auto [a, b] = make(type, GENERATE(false, true));
+  const auto exact = torch::mm(a.to(torch::kFloat64), b.to(torch::kFloat64));
+  const auto naive = torch::mm(a, b);
+  require_as_exact_as_naive(matrix_product(a, b), naive, exact);
+
+  auto out = torch::full({a.size(0), b.size(1)}, std::nan(""), a.options());
+  matrix_product_out(out, a, b);
+  require_as_exact_as_naive(out, naive, exact);
+}
+
+TEST_CASE("products are added to a float32 sum") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const auto [a, b] = make(type, GENERATE(false, true));
+  auto sum = torch::full({a.size(0), b.size(1)}, 2.0);
+  add_matrix_product(sum, a, b);
+  const auto exact = torch::mm(a.to(torch::kFloat64), b.to(torch::kFloat64)) + 2.0;
+  // The product may be rounded to its type before it is added.
+  require_as_exact_as_naive(sum, torch::mm(a, b).to(torch::kFloat32) + 2.0, exact);
+}
+
+TEST_CASE("the same product gives the same bits") {
+  const auto [a, b] = make(torch::kBFloat16, false);
+  REQUIRE(same_bits(matrix_product(a, b), matrix_product(a, b)));
+}
+
+// The result and the gradients of gate_up and the weights.
+template <class Form>
+std::vector<torch::Tensor> run_swiglu(const torch::Tensor& gate_up, const torch::Tensor& weight,
+                                      const torch::Tensor& d_out, const Form& form) {
+  const auto g = gate_up.detach().clone().set_requires_grad(true),
+             w = weight.detach().clone().set_requires_grad(true);
+  const auto out = form(g, w);
+  auto results = torch::autograd::grad({out}, {g, w}, {d_out});
+  results.push_back(out.detach());
+  return results;
+}
+
+TEST_CASE("the second half of SwiGLU equals the float64 definition, both ways") {
+  const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
+  const auto width = GENERATE(1, 45, 704);
+  torch::manual_seed(width);
+  const auto gate_up = (torch::randn({2, 33, 2 * width}) * 3).to(type),
+             weight = (torch::randn({24, width}) * 0.1).to(type),
+             d_out = torch::randn({2, 33, 24}).to(type);
+  const auto ours = run_swiglu(gate_up, weight, d_out, swiglu_linear),
+             naive = run_swiglu(gate_up, weight, d_out, plain_swiglu_linear),
+             exact = run_swiglu(gate_up.to(torch::kFloat64), weight.to(torch::kFloat64),
+                                d_out.to(torch::kFloat64), plain_swiglu_linear);
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    INFO("result " << i);
+    REQUIRE(ours[i].scalar_type() == type);
+    require_as_exact_as_naive(ours[i], naive[i], exact[i]);
+  }
+}
+
+TEST_CASE("gates of any size stay finite") {
+  const auto gate_up =
+      torch::tensor({{-3e38F, -1e4F, -200.0F, 200.0F, 3e37F, 1.0F, 1.0F, 1.0F, 1.0F, 1.0F}});
+  const auto results = run_swiglu(gate_up, torch::eye(5), torch::ones({1, 5}), swiglu_linear);
+  require_close(results[2], torch::tensor({{0.0F, 0.0F, 0.0F, 200.0F, 3e37F}}), 1e30);
+  for (const auto& result : results) REQUIRE(torch::isfinite(result).all().item<bool>());
+}
+
+TEST_CASE("gradients of SwiGLU agree with finite differences") {
+  torch::manual_seed(6);
+  const auto weight = torch::randn({3, 7}), direction = torch::randn({4, 3});
+  require_directional_derivative(
+      [&](const torch::Tensor& gate_up) {
+        return (swiglu_linear(gate_up, weight) * direction).sum();
+      },
+      torch::randn({4, 14}));
 }
 
 }  // namespace

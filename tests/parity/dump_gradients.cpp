@@ -45,7 +45,7 @@ void dump(const std::string& checkpoint, const std::string& input_path,
     for (const auto& parameter : unit.parameters) {
       const auto gradient = parameter.tensor.grad().contiguous().view({-1});
       std::int64_t begin = 0;
-      for (const auto& part : parameter.parts) {
+      for (const auto& part : parameter.spec.parts) {
         values.push_back({part.name, gradient.narrow(0, begin, part.numel()).view(part.shape)});
         begin += part.numel();
       }

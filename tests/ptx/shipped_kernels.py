@@ -47,7 +47,8 @@ class ShippedKernels:
     def kernel(self, name, head_size, is_float32):
         key = name, head_size, is_float32
         if key not in self._kernels:
-            source = "float32/local_attention.cu" if is_float32 else f"ampere/head_{head_size}.cu"
+            heads = "small_heads" if head_size <= 64 else "large_heads"
+            source = "float32/local_attention.cu" if is_float32 else f"ampere/{heads}.cu"
             ptx = compile_ptx(CSRC_KERNELS / "cuda" / source, architecture=self._architecture)
             # Mangled: the length of the name, the name, its template argument.
             self._kernels[key] = Kernel(ptx, f"{len(name) + 7}{name}_kernelILi{head_size}E")

@@ -10,7 +10,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <vector>
 
-#include "distributed/backend_communicator.h"
+#include "distributed/communicator.h"
 #include "distributed/sharded_unit.h"
 
 namespace zebra::testing {
@@ -18,11 +18,11 @@ namespace zebra::testing {
 /// The groups of one rank among `ranks` that form `replicas` copies.
 struct TestRank {
   int rank = 0;
-  std::shared_ptr<Communicator> all = make_single_rank();
-  std::shared_ptr<Communicator> shards = make_single_rank();
-  std::shared_ptr<Communicator> replicas = make_single_rank();
+  std::shared_ptr<Communicator> all = std::make_shared<Communicator>();
+  std::shared_ptr<Communicator> shards = std::make_shared<Communicator>();
+  std::shared_ptr<Communicator> replicas = std::make_shared<Communicator>();
 
-  RankGroups groups() const { return {shards.get(), replicas.get()}; }
+  ProcessGroups groups() const { return {shards.get(), replicas.get()}; }
 };
 
 /// Runs `work` on that many ranks, which are threads of this process and talk through Gloo. An
@@ -37,18 +37,19 @@ inline void run_on_ranks(int ranks, int replicas, const std::function<void(TestR
   for (int rank = 0; rank < ranks; ++rank) {
     threads.emplace_back([&, rank] {
       try {
-        const auto group = [&](const std::string& name, int own, int size) {
-          if (size == 1) return make_single_rank();
+        const auto group = [&](const std::string& name, int own,
+                               int size) -> std::shared_ptr<Communicator> {
+          if (size == 1) return std::make_shared<Communicator>();
           const auto keys = c10::make_intrusive<c10d::PrefixStore>(name, store);
-          return make_gloo_communicator({keys, own, size, std::chrono::minutes(5), {}},
-                                        "127.0.0.1");
+          return make_communicator({keys, own, size, std::chrono::minutes(5), {}, "127.0.0.1"},
+                                   torch::kCPU);
         };
         const int shards = ranks / replicas;
         TestRank own;
         own.rank = rank;
         own.all = group("all", rank, ranks);
         own.shards = group("replica" + std::to_string(rank / shards), rank % shards, shards);
-        own.replicas = group("part" + std::to_string(rank % shards), rank / shards, replicas);
+        own.replicas = group("shard" + std::to_string(rank % shards), rank / shards, replicas);
         work(own);
       } catch (...) {
         errors[static_cast<std::size_t>(rank)] = std::current_exception();

@@ -52,25 +52,25 @@ inline void make_tiny_data(const TemporaryFolder& folder) {
 inline Config tiny_run(const TemporaryFolder& folder,
                        const std::vector<std::string>& overrides = {}) {
   const std::string at = folder.path().string();
-  Config config = parse_config(
-      "run: {dir: " + at +
-          "/run, seed: 3, device: cpu}\n"
-          "model: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 3, "
-          "num_attention_heads: 4, num_key_value_heads: 2,\n"
-          "        layer_group_size: 2, window_size: 7}\n"
-          "data: {tokenizer: " +
-          at + "/tok.model, train: [{path: " + at + "/train}], validation: [{path: " + at +
-          "/valid}],\n"
-          "       sequence_length: 48}\n"
-          "optimizer: {lr: 3.0e-3}\n"
-          "schedule: {warmup_steps: 2}\n"
-          "train: {max_steps: 12, global_batch_size: 4, micro_batch_size: 2}\n"
-          "checkpoint: {every_steps: 5, keep_last: 2}\n"
-          "eval: {every_steps: 6, max_tokens: 480}\n"
-          "logging: {every_steps: 1}\n",
-      "tiny.yaml", overrides);
-  config.model.vocab_size = 300;
-  return config;
+  return resolve(
+      parse_run_file("run: {dir: " + at +
+                         "/run, seed: 3, device: cpu}\n"
+                         "model: {hidden_size: 32, intermediate_size: 64, num_hidden_layers: 3, "
+                         "num_attention_heads: 4, num_key_value_heads: 2,\n"
+                         "        layer_group_size: 2, window_size: 7}\n"
+                         "data: {tokenizer: " +
+                         at + "/tok.model, train: [{path: " + at +
+                         "/train}], validation: [{path: " + at +
+                         "/valid}],\n"
+                         "       sequence_length: 48}\n"
+                         "optimizer: {lr: 3.0e-3}\n"
+                         "schedule: {warmup_steps: 2}\n"
+                         "train: {max_steps: 12, global_batch_size: 4, micro_batch_size: 2}\n"
+                         "checkpoint: {every_steps: 5, keep_last: 2}\n"
+                         "eval: {every_steps: 6, max_tokens: 480}\n"
+                         "logging: {every_steps: 1}\n",
+                     "tiny.yaml", overrides),
+      300);
 }
 
 }  // namespace zebra::testing

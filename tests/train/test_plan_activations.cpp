@@ -1,7 +1,7 @@
-#include "train/plan_activations.h"
+#include "plan/activation_memory.h"
 
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

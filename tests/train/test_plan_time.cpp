@@ -1,10 +1,10 @@
-#include "train/plan_time.h"
+#include "plan/step_time.h"
 
 #include <algorithm>
 
-#include "model/cost.h"
+#include "plan/model_cost.h"
 #include "support/catch.h"
-#include "support/model_sections.h"
+#include "support/models.h"
 
 namespace zebra {
 namespace {

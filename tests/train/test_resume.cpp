@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "config/load.h"
@@ -31,7 +30,7 @@ struct Run {
 
   void save(std::int64_t step) {
     write_text(folder / "tok.model", "stands for a tokenizer");
-    TextExchange texts(nullptr, 0, 1);
+    TextCollectives texts(nullptr, 0, 1);
     const NamedTensor tensor = {"weight", {100}};
     write_checkpoint(at(step),
                      {step,

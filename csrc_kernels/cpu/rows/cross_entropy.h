@@ -23,7 +23,7 @@ float largest_of(const Element* logits, Span block) {
 template <class Element, bool kSmallError>
 inline Vector exponential(Vector x, float base) {
   if constexpr (sizeof(Element) == sizeof(float)) return exp(x - base);
-  return exp2_nearly<kSmallError>((x - base) * kLog2E);
+  return exp2_nearly<kSmallError>((x - base) * kFloatLog2E);
 }
 
 /// sum = sum_j exp(l_j - base), base the largest logit (0 where all are -inf).

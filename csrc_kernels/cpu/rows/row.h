@@ -2,14 +2,13 @@
 
 // Rows of the caller's arrays, two vectors at a time.
 
+#include "../kernel_table.h"
 #include "../vector.h"
-#include "row_kernel_table.h"
 
 namespace zebra::kernels {
 namespace {
 
-constexpr float kLog2E = 1.44269504F;
-constexpr float kInfinity = __builtin_inff();
+constexpr float kFloatLog2E = static_cast<float>(kLog2E);
 
 /// Elements of two vectors, which are neighbours in memory. Of bfloat16 elements `even` holds the
 /// even ones and `odd` the odd ones, so that none changes its 32 bits between load and store; of

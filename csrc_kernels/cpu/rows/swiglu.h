@@ -21,7 +21,7 @@ inline Sigmoid sigmoid(Vector x) {
     e = exp(-x);
     value = 1.0F / (1.0F + e);
   } else {  // errors of a thousandth of bfloat16's last bit
-    e = exp2_nearly<false>(x * -kLog2E);
+    e = exp2_nearly<false>(x * -kFloatLog2E);
     value = reciprocal(1.0F + e);
   }
   return {value, e * value};

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "../softmax.h"
+#include "../exponential.h"
 #include "query_ring.h"
 #include "rotation.h"
 

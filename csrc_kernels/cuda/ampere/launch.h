@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
-#include "../memory_layout.h"
+#include "../kernel_classes.h"
 #include "forward_kernel.h"
 #include "key_value_gradient_kernel.h"
-#include "local_attention.h"
 #include "prepare_kernel.h"
 #include "query_gradient_kernel.h"
 
-// From the public arguments to launches. Included by one source file per head size.
+// From the public arguments to launches. Included by the source files of some head sizes each.
 
 namespace zebra::kernels::ampere {
 

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "../softmax.h"
+#include "../exponential.h"
 #include "key_ring.h"
 #include "rotation.h"
 

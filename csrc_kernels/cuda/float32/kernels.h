@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "../softmax.h"
+#include "../exponential.h"
 #include "tile.h"
 
 namespace zebra::kernels::float32 {

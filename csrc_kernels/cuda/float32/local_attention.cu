@@ -1,7 +1,6 @@
-#include "local_attention.h"
-
 #include <algorithm>
 
+#include "../kernel_classes.h"
 #include "kernels.h"
 
 namespace zebra::kernels::float32 {

@@ -1,0 +1,262 @@
+#include "ablation/sweep_report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/build_info.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "config/names.h"
+#include "plan/model_cost.h"
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kPatternLetters = 12;
+constexpr std::int64_t kCacheValueBytes = 2;  // bfloat16
+
+/// Smallest p such that letter i equals letter i - p.
+std::size_t period_of(const std::string& pattern) {
+  for (std::size_t period = 1; period < pattern.size(); ++period) {
+    if (std::equal(pattern.begin() + static_cast<std::ptrdiff_t>(period), pattern.end(),
+                   pattern.begin())) {
+      return period;
+    }
+  }
+  return pattern.size();
+}
+
+double relative_cost(const Arm& arm, const std::vector<Arm>& arms) {
+  return arm.cost.flops / arms.front().cost.flops;
+}
+
+/// Sums over the arms.
+struct Total {
+  std::int64_t tokens = 0;
+  double flops = 0.0;
+};
+
+Total total_of(const std::vector<Arm>& arms) {
+  Total total;
+  for (const Arm& arm : arms) {
+    total.tokens += arm.cost.tokens;
+    total.flops += arm.cost.flops;
+  }
+  return total;
+}
+
+using Row = std::vector<std::string>;
+
+Row row_of(const Arm& arm, const std::vector<Arm>& arms) {
+  const ModelConfig& model = arm.config.model;
+  return {arm.name,
+          short_pattern(pattern_of(model.layers)),
+          model.has(LayerKind::local) ? std::to_string(model.window_size) : "-",
+          with_commas(arm.cost.parameters),
+          with_commas(arm.cost.steps),
+          with_suffix(static_cast<double>(arm.cost.tokens)),
+          scientific(arm.cost.flops),
+          fixed(relative_cost(arm, arms), 3)};
+}
+
+/// Columns two blanks apart; the first two to the left, the others, numbers, to the right.
+std::string aligned(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string space(widths[i] - row[i].size(), ' ');
+      text += (i == 0 ? "" : "  ") + (i < 2 ? row[i] + space : space + row[i]);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+Json settings_json(const Arm& arm) {
+  Json settings = Json::object();
+  for (const auto& setting : arm.settings) settings[setting.key] = setting.value;
+  return settings;
+}
+
+Json cost_json(const Arm& arm, const std::vector<Arm>& arms) {
+  const ModelConfig& model = arm.config.model;
+  return {{"name", arm.name},
+          {"group", arm.group},
+          {"seed", arm.seed},
+          {"settings", settings_json(arm)},
+          {"attention_pattern", pattern_of(model.layers)},
+          {"window_size", model.has(LayerKind::local) ? Json(model.window_size) : Json()},
+          {"intermediate_size", model.intermediate_size},
+          {"parameters", arm.cost.parameters},
+          {"steps", arm.cost.steps},
+          {"tokens", arm.cost.tokens},
+          {"training_flops_per_token", arm.cost.flops_per_token},
+          {"training_flops", arm.cost.flops},
+          {"relative_cost", relative_cost(arm, arms)}};
+}
+
+Json cache_json(const ModelConfig& model) {
+  Json bytes;
+  for (const std::int64_t length : {4096, 32768, 131072})
+    bytes[std::to_string(length)] = key_value_cache_bytes(model, length, kCacheValueBytes);
+  return bytes;
+}
+
+/// The rows of metrics.jsonl; its last line may be half-written.
+void read_metrics(const std::filesystem::path& path, ArmResult& result) {
+  if (!std::filesystem::exists(path)) return;
+  std::istringstream lines(read_file(path));
+  std::vector<double> speeds;
+  for (std::string line; std::getline(lines, line);) {
+    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!row.is_object()) continue;
+    const auto point = [&](const char* key) {
+      const bool is_finite = row[key].is_number();
+      return CurvePoint{row.value("step", std::int64_t{0}),
+                        is_finite ? std::optional(row[key].get<double>()) : std::nullopt};
+    };
+    if (row.contains("validation_loss")) result.validation.push_back(point("validation_loss"));
+    if (!row.contains("loss")) continue;
+    result.training.push_back(point("loss"));
+    speeds.push_back(row.value("tokens_per_second", 0.0));
+    result.seconds = row.value("seconds", 0.0);
+    const double memory = row.value("memory_gib", 0.0);
+    if (memory > result.peak_memory_gib.value_or(0.0)) result.peak_memory_gib = memory;
+  }
+  std::sort(speeds.begin(), speeds.end());
+  if (!speeds.empty()) result.tokens_per_second = speeds[speeds.size() / 2];
+}
+
+/// The text of a file of JSON; empty where there is none.
+std::string read_json(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return "";
+  std::string text = read_file(path);
+  if (Json::accept(text)) return text;
+  throw InputError(path.string() + ": is not JSON; remove it, and it is measured again");
+}
+
+Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+Json parsed(const std::string& text) { return text.empty() ? Json() : Json::parse(text); }
+
+Json curve_json(const std::vector<CurvePoint>& curve, const Arm& arm) {
+  const auto& config = arm.config;
+  const auto tokens_per_step =
+      static_cast<double>(config.train.global_batch_size * config.data.sequence_length);
+  Json json = Json::array();
+  for (const auto& point : curve) {
+    const double tokens = static_cast<double>(point.step) * tokens_per_step;
+    json.push_back({{"step", point.step},
+                    {"tokens", tokens},
+                    {"training_flops", tokens * arm.cost.flops_per_token},
+                    {"loss", optional_json(point.loss)}});
+  }
+  return json;
+}
+
+Json result_json(const Arm& arm, const ArmResult& result) {
+  const auto& model = arm.config.model;
+  const bool has_window = model.window_size > 0 || model.has(LayerKind::local);
+  return {{"name", arm.name},
+          {"group", arm.group},
+          {"seed", arm.seed},
+          {"settings", settings_json(arm)},
+          {"state", name_of(result.status.state)},
+          {"reason", result.status.reason},
+          {"step", result.step},
+          {"steps", arm.cost.steps},
+          {"layout", pattern_of(model.layers)},
+          {"window_size", has_window ? Json(model.window_size) : Json()},
+          {"parameters", arm.cost.parameters},
+          {"training_flops", arm.cost.flops},
+          {"training_flops_per_token", arm.cost.flops_per_token},
+          {"tokens", arm.cost.tokens},
+          {"key_value_cache_bytes", cache_json(model)},
+          {"tokens_per_second", optional_json(result.tokens_per_second)},
+          {"peak_memory_gib", optional_json(result.peak_memory_gib)},
+          {"seconds", result.seconds},
+          {"curve", curve_json(result.training, arm)},
+          {"validation_curve", curve_json(result.validation, arm)},
+          {"recall", parsed(result.recall)}};
+}
+
+}  // namespace
+
+std::string short_pattern(const std::string& pattern) {
+  if (pattern.size() <= kPatternLetters) return pattern;
+  const std::size_t period = period_of(pattern);
+  const std::size_t times = pattern.size() / period;
+  if (period > kPatternLetters || times == 1) {
+    return pattern.substr(0, kPatternLetters) + "... (" + std::to_string(pattern.size()) + ")";
+  }
+  const std::string rest = pattern.substr(times * period);
+  return pattern.substr(0, period) + " x " + std::to_string(times) +
+         (rest.empty() ? "" : " + " + rest);
+}
+
+std::string arms_table(const std::vector<Arm>& arms) {
+  std::vector<Row> rows = {
+      {"arm", "layers", "window", "parameters", "steps", "tokens", "FLOPs", "of first"}};
+  for (const Arm& arm : arms) rows.push_back(row_of(arm, arms));
+  const Total total = total_of(arms);
+  const std::string count = std::to_string(arms.size()) + (arms.size() == 1 ? " arm" : " arms");
+  rows.push_back({"total, " + count, "", "", "", "", with_suffix(static_cast<double>(total.tokens)),
+                  scientific(total.flops), fixed(total.flops / arms.front().cost.flops, 3)});
+  return aligned(rows);
+}
+
+nlohmann::ordered_json arms_json(const std::vector<Arm>& arms) {
+  Json json;
+  json["arms"] = Json::array();
+  for (const Arm& arm : arms) json["arms"].push_back(cost_json(arm, arms));
+  const Total total = total_of(arms);
+  json["total"] = {
+      {"arms", arms.size()}, {"tokens", total.tokens}, {"training_flops", total.flops}};
+  return json;
+}
+
+SweepResults collect_results(const Sweep& sweep) {
+  SweepResults results;
+  for (const auto& arm : sweep.arms) {
+    const ArmPaths paths(sweep.file.dir, arm.name);
+    ArmResult& result = results.arms.emplace_back();
+    result.status = read_arm_status(paths);
+    result.step = read_arm_progress(paths.metrics()).step;
+    read_metrics(paths.metrics(), result);
+    if (result.status.state == ArmState::finished) result.recall = read_json(paths.recall());
+  }
+  results.cost = read_json(cost_file(sweep.file.dir));
+  return results;
+}
+
+nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& results) {
+  Json json = {{"name", sweep.file.name},
+               {"zebra", std::string(kVersion) + " (" + kCommit + ")"},
+               {"machine", machine_name()},
+               {"sequence_length", sweep.arms.front().config.data.sequence_length},
+               {"budget", name_of(sweep.file.budget)},
+               {"bands", {{"window", sweep.bands.window}, {"layers", sweep.bands.layers}}},
+               {"arms", Json::array()}};
+  for (std::size_t i = 0; i < sweep.arms.size(); ++i)
+    json["arms"].push_back(result_json(sweep.arms[i], results.arms[i]));
+  json["cost"] = parsed(results.cost);
+  return json;
+}
+
+std::filesystem::path write_report(const Sweep& sweep) {
+  const auto folder = sweep.file.dir / "report", file = folder / "results.json";
+  std::filesystem::create_directories(folder);
+  write_file_atomically(file, results_json(sweep, collect_results(sweep)).dump() + "\n");
+  run_python_script("ablation_report", {file.string(), "--output", folder.string()});
+  return folder / "index.html";
+}
+
+}  // namespace zebra

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+
+namespace zebra {
+
+/// Size of a file and the hash of each of its chunks (all of one size but for the last).
+struct ChunkedFileContent {
+  std::uint64_t bytes = 0;
+  std::vector<std::string> chunk_hashes;
+};
+
+/// Writes a file and hashes its chunks on the way. Throws RunError.
+class ChunkedFileWriter {
+ public:
+  ChunkedFileWriter(std::filesystem::path path, std::uint64_t chunk_bytes);
+
+  void write(const void* data, std::size_t bytes);
+
+  /// Flushes to the disk and closes; call it once, at the end.
+  ChunkedFileContent commit();
+
+ private:
+  void end_chunk();
+
+  FileWriter writer_;
+  std::uint64_t chunk_bytes_;
+  Hasher hasher_;
+  std::uint64_t bytes_in_chunk_ = 0;
+  std::vector<std::string> chunk_hashes_;
+};
+
+/// A file mapped into memory whose chunks are verified before they are used for the first time.
+/// Thread-safe.
+class ChunkedFile {
+ public:
+  /// Looks at a chunk before its hash is compared; `first_byte` is its place in the file. Throws
+  /// InputError to refuse it.
+  using Inspection =
+      std::function<void(std::span<const std::byte> chunk, std::uint64_t first_byte)>;
+
+  /// Throws InputError when the file is missing or has another size than `content` says.
+  ChunkedFile(const std::filesystem::path& path, ChunkedFileContent content,
+              std::uint64_t chunk_bytes, Inspection inspection);
+
+  std::uint64_t bytes() const { return content_.bytes; }
+
+  /// The bytes [begin, begin + count), every chunk they touch being verified. Throws InputError
+  /// that names the file and the chunk when its content is not what was written.
+  std::span<const std::byte> verified(std::uint64_t begin, std::uint64_t count) const;
+
+ private:
+  void verify_chunk(std::size_t chunk) const;
+
+  std::filesystem::path path_;
+  ChunkedFileContent content_;
+  std::uint64_t chunk_bytes_;
+  Inspection inspection_;
+  MappedFile file_;
+  mutable std::mutex mutex_;
+  std::unique_ptr<std::atomic<bool>[]> is_verified_;
+};
+
+// A token dataset is a folder of
+//   tokens.bin     the token ids, little-endian uint16, or uint32 for more than 65,536 ids
+//   documents.bin  uint64, where each document begins in tokens.bin, and at last the number of
+//   tokens loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or
+//   0 dataset.json   what follows, as JSON
+inline constexpr const char* kTokensFile = "tokens.bin";
+inline constexpr const char* kDocumentsFile = "documents.bin";
+inline constexpr const char* kLossMaskFile = "loss_mask.bin";
+inline constexpr const char* kDescriptionFile = "dataset.json";
+
+inline constexpr std::uint64_t kDatasetChunkBytes = std::uint64_t{64} << 20;
+
+/// Bytes that one token takes in tokens.bin: 2 or 4.
+std::int64_t token_bytes_for(std::int64_t vocab_size);
+
+/// Content of dataset.json.
+struct TokenDatasetDescription {
+  std::int64_t tokens = 0;
+  std::int64_t documents = 0;
+  std::int64_t text_bytes = 0;
+  std::int64_t token_bytes = 2;
+  std::int64_t vocab_size = 0;
+  std::string tokenizer_hash;
+  std::uint64_t chunk_bytes = kDatasetChunkBytes;
+  ChunkedFileContent token_file;
+  ChunkedFileContent document_file;
+  std::optional<ChunkedFileContent> loss_mask_file;
+
+  /// Hash over all of the above: equal for datasets of equal content, however they were made.
+  std::string fingerprint() const;
+
+  std::string to_json() const;
+
+  /// Reads what to_json wrote. Throws InputError that begins with `origin` when the text is no such
+  /// description, contradicts itself or was changed.
+  static TokenDatasetDescription from_json(const std::string& text, const std::string& origin);
+};
+
+}  // namespace zebra

@@ -1,0 +1,38 @@
+#include "ops/part_scope.h"
+
+#ifdef ZEBRA_WITH_CUDA
+#include <nvtx3/nvToolsExt.h>
+#endif
+
+namespace zebra {
+
+#ifdef ZEBRA_WITH_CUDA
+namespace {
+
+// Marks a scope whose range is to be closed.
+struct OpenRange : at::ObserverContext {};
+
+std::unique_ptr<at::ObserverContext> begin(const at::RecordFunction& function) {
+  if (!std::string_view(function.name()).starts_with(kPartPrefix)) return nullptr;
+  nvtxRangePushA(function.name());
+  return std::make_unique<OpenRange>();
+}
+
+void end(const at::RecordFunction&, at::ObserverContext* context) {
+  if (context != nullptr) nvtxRangePop();
+}
+
+}  // namespace
+
+NvtxRanges::NvtxRanges()
+    : handle_(at::addGlobalCallback(
+          at::RecordFunctionCallback(begin, end).scopes({at::RecordScope::USER_SCOPE}))) {}
+#else
+NvtxRanges::NvtxRanges() = default;
+#endif
+
+NvtxRanges::~NvtxRanges() {
+  if (handle_) at::removeCallback(*handle_);
+}
+
+}  // namespace zebra

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+
+#include "config/config.h"
+
+// What a model costs, in closed form (derivation in docs/model.md). n layers, width d, SwiGLU width
+// f, vocabulary V, sequence length N, window W, q = Hq D the width of the queries, kv = Hkv D of
+// keys and values. A multiply-add is two FLOPs.
+
+namespace zebra {
+
+struct ParameterCount {
+  std::int64_t embedding = 0, attention = 0, feed_forward = 0, norms = 0,
+               head = 0;  ///< head is 0 when tied; sinks belong to attention, QK-norms to norms
+
+  std::int64_t total() const { return embedding + attention + feed_forward + norms + head; }
+};
+
+/// Training costs as much as so many forward passes: the backward pass counts twice.
+inline constexpr double kTrainingPasses = 3.0;
+
+ParameterCount count_parameters(const ModelConfig& model);
+
+/// Mean number of keys that a token of a sequence of N sees: (N + 1) / 2 in a global layer; in a
+/// local layer, with k = min(W + 1, N), [k (k + 1) / 2 + (N - k) k] / N.
+double mean_visible_keys(LayerKind kind, std::int64_t window, std::int64_t length);
+
+/// Forward FLOPs per token, averaged over a sequence of N tokens.
+struct ForwardFlops {
+  double projections = 0;       ///< 2 n (2 d q + 2 d kv)
+  double feed_forward = 0;      ///< 2 n 3 d f
+  double global_attention = 0;  ///< 4 q times the mean number of visible keys, per global layer
+  double local_attention = 0;
+  double head = 0;  ///< 2 d V
+
+  double total() const {
+    return projections + feed_forward + global_attention + local_attention + head;
+  }
+};
+
+ForwardFlops forward_flops_per_token(const ModelConfig& model, std::int64_t length);
+
+/// Bytes of the key-value cache after N tokens: 2 kv bytes_per_value (n_global N + n_local min(N, W
+/// + 1)).
+std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length,
+                                   std::int64_t bytes_per_value);
+
+}  // namespace zebra

@@ -1,0 +1,400 @@
+#include "ablation/sweep.h"
+
+#include "ablation/base_run_folder.h"
+#include "config/load.h"
+#include "support/catch.h"
+
+using namespace zebra;
+using namespace zebra::testing;
+using Catch::Matchers::Contains;
+
+using Names = std::vector<std::string>;
+
+namespace {
+
+// 48 wide, 80 inside, 4 layers GLLL with 7 previous tokens, 6 heads of 8, steps of 12 x 64 tokens.
+Config config_with(const std::vector<std::string>& overrides = {}) {
+  return parse_config(
+      "run: {dir: r}\n"
+      "model: {hidden_size: 48, intermediate_size: 80, num_hidden_layers: 4, "
+      "num_attention_heads: 6, vocab_size: 100, window_size: 7}\n"
+      "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
+      "schedule: {warmup_steps: 3}\n"
+      "train: {max_steps: 20, global_batch_size: 12}\n",
+      "run.yaml", overrides);
+}
+
+std::int64_t steps_after(Budget budget, const std::vector<std::string>& overrides) {
+  Config config = config_with(overrides);
+  match_budget(config, budget, arm_cost(config_with()));
+  return config.train.max_steps;
+}
+
+std::int64_t size_after(std::int64_t layers) {
+  Config config = config_with({"model.num_hidden_layers=" + std::to_string(layers)});
+  match_parameters(config, arm_cost(config_with()).parameters);
+  return config.model.intermediate_size;
+}
+
+}  // namespace
+
+TEST_CASE("A sweep becomes arms in groups of seeds") {
+  const BaseRunFolder folder;
+  const Sweep sweep = folder.sweep(
+      "axes: {model.layer_group_size: [1, 2], run.seed: [1, 2]}\n"
+      "arms: {small: {data.sequence_length: 48}, large: {}}\n");
+  CHECK(names_of_arms(sweep.arms) ==
+        Names{"layer_group_size-1_small_seed-1", "layer_group_size-1_small_seed-2",
+              "layer_group_size-1_large_seed-1", "layer_group_size-1_large_seed-2",
+              "layer_group_size-2_small_seed-1", "layer_group_size-2_small_seed-2",
+              "layer_group_size-2_large_seed-1", "layer_group_size-2_large_seed-2"});
+  REQUIRE(sweep.arms.size() == 8);
+  const Arm& arm = sweep.arms[5];
+  CHECK(arm.group == "layer_group_size-2_small");
+  CHECK(arm.seed == 2);
+  CHECK(arm.config.run.seed == 2);
+  CHECK(arm.config.model.attention_pattern == "GLGL");
+  CHECK(arm.config.data.sequence_length == 48);
+  CHECK(arm.config.run.dir == folder / "out/arms/layer_group_size-2_small_seed-2");
+  CHECK(arm.cost.tokens == 20 * 12 * 48);
+  CHECK(sweep.file.probes.lengths == std::vector<std::int64_t>{64});
+}
+
+TEST_CASE("An arm without seeds has the base's") {
+  const BaseRunFolder folder;
+  const auto arms = folder.arms("axes: {model.window_size: [8, 16]}\n");
+  CHECK(names_of_arms(arms) == Names{"window_size-8_seed-4", "window_size-16_seed-4"});
+  CHECK(arms.at(0).seed == 4);
+}
+
+TEST_CASE("A file is read, and a missing one refused") {
+  const BaseRunFolder folder;
+  write_text(folder / "s.yaml", folder.text("axes: {model.window_size: [8, 16]}\n"));
+  CHECK(load_sweep(folder / "s.yaml", BaseRunFolder::vocabulary).arms.size() == 2);
+  CHECK_THROWS_AS(load_sweep(folder / "absent.yaml", BaseRunFolder::vocabulary), InputError);
+}
+
+TEST_CASE("Bands are the file's, or those of the widest and deepest arm with local layers") {
+  const BaseRunFolder folder;
+  const auto bands = [&](const std::string& lines) {
+    const DistanceBands found = folder.sweep(lines).bands;
+    return std::pair(found.window, found.layers);
+  };
+  const std::string arms =
+      "arms:\n"
+      "  wide: {model.window_size: 9}\n"
+      "  deep: {model.num_hidden_layers: 5, model.window_size: 8}\n"
+      "  full: {model.self_attn_type: full, model.window_size: 30, model.num_hidden_layers: 6}\n";
+  CHECK(bands(arms) == std::pair<std::int64_t, std::int64_t>(9, 5));
+  CHECK(bands(arms + "compare: {window: 3}\n") == std::pair<std::int64_t, std::int64_t>(3, 5));
+  CHECK(bands(arms + "compare: {window: 3, layers: 2}\n") ==
+        std::pair<std::int64_t, std::int64_t>(3, 2));
+  const std::string full =
+      "axes: {model.self_attn_type: [full], model.num_hidden_layers: [3, 4]}\n";
+  CHECK(bands(full) == std::pair<std::int64_t, std::int64_t>(7, 4));
+  std::string base = kBaseRun;
+  base.replace(base.find(", window_size: 7"), 16, "");
+  CHECK(BaseRunFolder(base).refusal(full) ==
+        "compare.window: missing, and no arm has a window to take it from; give compare: {window: "
+        "W, layers: n}, the bands of distance by which recall is told apart");
+}
+
+TEST_CASE("Budgets refer to the base run, not to the first arm") {
+  const BaseRunFolder folder;
+  const auto arms = folder.arms(
+      "axes: {model.self_attn_type: [full, local]}\n"
+      "budget: flops\n");
+  // 20 steps x 186084 FLOPs of GLLL, over 200448 of GGGG and 181296 of LLLL: see
+  // below.
+  CHECK(arms.at(0).config.train.max_steps == 19);
+  CHECK(arms.at(1).config.train.max_steps == 21);
+  CHECK(arms.at(1).cost.steps == 21);
+  CHECK(arms.at(1).cost.tokens == 21 * 768);
+  CHECK(arms.at(1).cost.flops == Approx(3.0 * 181296 * 21 * 768).epsilon(1e-12));
+
+  const auto by_tokens = folder.arms("axes: {data.sequence_length: [128]}\nbudget: tokens\n");
+  CHECK(by_tokens.at(0).config.train.max_steps == 10);
+  CHECK(by_tokens.at(0).config.schedule.warmup_steps == 2);
+}
+
+TEST_CASE("Parameters are made equal before FLOPs are") {
+  const BaseRunFolder folder;
+  const auto arms = folder.arms(
+      "axes: {model.num_hidden_layers: [2]}\n"
+      "equal_parameters: true\n"
+      "budget: flops\n");
+  CHECK(arms.at(0).config.model.intermediate_size == 224);
+  CHECK(arms.at(0).cost.parameters == 92976 - 192);
+  // GL of 224 inside: 36864 + 129024 + 6240 + 1452 + 9600 = 183180 FLOPs; 20 x 186084 / 183180.
+  CHECK(arms.at(0).cost.flops_per_token == Approx(3.0 * 183180).epsilon(1e-12));
+  CHECK(arms.at(0).config.train.max_steps == 20);
+}
+
+TEST_CASE("The vocabulary is asked for, per arm") {
+  const BaseRunFolder folder;
+  const auto vocabulary = [](const Config& config) {
+    return config.data.tokenizer.filename() == "big.model" ? std::int64_t{1000} : 100;
+  };
+  const auto arms = parse_sweep(folder.text("axes: {data.tokenizer: [tok.model, big.model]}\n"),
+                                "sweep.yaml", vocabulary)
+                        .arms;
+  CHECK(arms.at(0).cost.parameters == 92976);
+  CHECK(arms.at(1).cost.parameters == 92976 + 2 * 900 * 48);
+  const auto unknown = [](const Config&) -> std::int64_t { throw InputError("no tokenizer"); };
+  CHECK_THROWS_WITH(
+      parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
+      "arm window_size-1_seed-4: no tokenizer (and 1 more arm)");
+  CHECK_THROWS_WITH(parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\nbudget: flops\n"),
+                                "sweep.yaml", unknown),
+                    "the base run, which budget and equal_parameters refer to: no tokenizer");
+}
+
+TEST_CASE("Probes join the training data of every arm") {
+  const BaseRunFolder folder;
+  const auto arms = folder.arms(
+      "zip: {data.sequence_length: [64, 128], model.window_size: [8, 16]}\n"
+      "probes: {training_share: 0.75}\n");
+  REQUIRE(arms.at(1).config.data.train.size() == 2);
+  CHECK(arms[1].config.data.train[0].weight.value() == Approx(0.25));
+  CHECK(arms[1].config.data.train[1].weight.value() == Approx(0.75));
+  CHECK(arms[0].config.data.train[1].path == folder / "out/data/probes-64");
+  CHECK(arms[1].config.data.train[1].path == folder / "out/data/probes-128");
+  CHECK(folder.arms("axes: {model.window_size: [1, 2]}\n").at(0).config.data.train.size() == 1);
+}
+
+TEST_CASE("Probes that cannot be are refused") {
+  const BaseRunFolder folder;
+  CHECK(folder.refusal("axes: {data.train: [[{path: a}, {path: b}]]}\n"
+                       "probes: {training_share: 0.5}\n") ==
+        "arm train-a-b_seed-4: data.train: several sources without a weight, beside which probes "
+        "cannot be given their probes.training_share; give each of them a weight");
+  CHECK(folder.refusal("axes: {data.sequence_length: [40, 41, 64]}\n"
+                       "probes: {training_share: 0.5, lengths: [47]}\n") ==
+        "arm sequence_length-40_seed-4: probes.training_tasks: a sequence of 40 tokens has no room "
+        "for variable_tracking: give a length of 48 or more, or leave the task out\n"
+        "arm sequence_length-41_seed-4: probes.training_tasks: a sequence of 41 tokens has no room "
+        "for variable_tracking: give a length of 48 or more, or leave the task out\n"
+        "probes.lengths: a sequence of 47 tokens has no room for variable_tracking: give a length "
+        "of 48 or more, or leave the task out");
+  CHECK_THAT(folder.refusal("axes: {data.tokenizer: [a, b]}\nprobes: {training_share: 0.5}\n"),
+             Contains("training probes are tokens of one tokenizer, but the arms have 2"));
+  CHECK(folder.refusal("axes: {data.tokenizer: [a, b]}\n") == "accepted");
+}
+
+TEST_CASE("Arms that are the same run are refused") {
+  const BaseRunFolder folder;
+  const std::string ending =
+      " are the same run: they differ in nothing that has an effect; keep one of them, and leave "
+      "the others out with exclude";
+  CHECK(folder.refusal("arms:\n"
+                       "  one: {model.layer_group_size: 1}\n"
+                       "  full: {model.self_attn_type: full}\n"
+                       "  two: {model.layer_group_size: 2}\n"
+                       "axes: {run.seed: [1, 2, 3]}\n") ==
+        "arms one_seed-1 and full_seed-1" + ending);
+  // Where no layer is local there is no window.
+  const std::string grid =
+      "axes: {model.layer_group_size: [1, 2], model.window_size: [8, 16, 24]}\n";
+  CHECK(folder.refusal(grid) ==
+        "arms layer_group_size-1_window_size-8_seed-4, layer_group_size-1_window_size-16_seed-4 "
+        "and layer_group_size-1_window_size-24_seed-4" +
+            ending);
+  CHECK(folder.refusal(grid + "exclude: [{model.layer_group_size: 1, model.window_size: [16, "
+                              "24]}]\n") == "accepted");
+  CHECK_THAT(folder.refusal("axes: {model.self_attn_type: [local], model.global_rope_theta: [1e4, "
+                            "1e6]}\n"),
+             Contains("are the same run"));
+  CHECK_THAT(folder.refusal("axes: {model.self_attn_type: [full], model.attention_sink: [true, "
+                            "false]}\n"),
+             Contains("are the same run"));
+  CHECK(folder.refusal("axes: {model.attention_sink: [true, false]}\n") == "accepted");
+}
+
+TEST_CASE("Problems of run files name the arm, the same problem once") {
+  const BaseRunFolder folder;
+  CHECK(folder.refusal("axes:\n"
+                       "  model.layer_group_size: [1, 2]\n"
+                       "  train.global_batch_size: [12, 13, 15]\n"
+                       "  model.num_hidden_layers: [0, 4]\n") ==
+        "arm layer_group_size-1_global_batch_size-12_num_hidden_layers-0_seed-4: sweep.yaml:7: "
+        "model.num_hidden_layers: must be from 1 to 65536, not 0 (and 5 more arms)\n"
+        "arm layer_group_size-1_global_batch_size-13_num_hidden_layers-0_seed-4: sweep.yaml:6: "
+        "train.global_batch_size: 13 is not a multiple of micro_batch_size x ranks (2 x 1 = 2); "
+        "sizes that fit: 12, 14, 16 (and 3 more arms)\n"
+        "arm layer_group_size-1_global_batch_size-15_num_hidden_layers-0_seed-4: sweep.yaml:6: "
+        "train.global_batch_size: 15 is not a multiple of micro_batch_size x ranks (2 x 1 = 2); "
+        "sizes that fit: 14, 16, 18 (and 3 more arms)");
+  const BaseRunFolder broken("run: {seed: 1}\n");
+  CHECK_THAT(broken.refusal("axes: {model.window_size: [1, 2]}\n"),
+             Contains("arm window_size-1_seed-1: FOLDER/base.yaml:1: model.hidden_size: missing") ||
+                 Contains("arm window_size-1_seed-1: FOLDER/base.yaml: train.max_steps: missing, "
+                          "and it has no default; give it (and 1 more arm)"));
+}
+
+TEST_CASE("Problems of the file and of its arms are told together") {
+  const BaseRunFolder folder;
+  CHECK(folder.refusal("axes:\n"
+                       "  model.window_size: [8, -3]\n"
+                       "exclude: [{model.window_size: 9}]\n"
+                       "probes: {itms: 3}\n") ==
+        "sweep.yaml:7: probes.itms: unknown key; did you mean items?\n"
+        "sweep.yaml:6: exclude[0]: matches no combination of the axes; correct it, or remove it\n"
+        "arm window_size--3_seed-4: sweep.yaml:5: model.window_size: must be at least 0, not -3");
+  CHECK(folder.refusal("axes: {model.windw_size: [8]}\nbudgets: flops\n") ==
+        "sweep.yaml:4: model.windw_size: unknown key; did you mean window_size?\n"
+        "sweep.yaml:5: budgets: unknown key; did you mean budget?");
+}
+
+TEST_CASE("A base that is not there, or does not suit a budget, is refused") {
+  const BaseRunFolder folder;
+  CHECK_THAT(folder.refusal_of_text("name: x\ndir: d\nbase: " + (folder / "no.yaml").string() +
+                                    "\naxes: {model.window_size: [1, 2]}\n"),
+             Contains("base: FOLDER/no.yaml"));
+  std::string base = kBaseRun;
+  base.replace(base.find(", window_size: 7"), 16, "");
+  const BaseRunFolder without_window(base);
+  const std::string axes = "axes: {model.window_size: [1, 2]}\n";
+  CHECK(without_window.refusal(axes) == "accepted");
+  CHECK_THAT(without_window.refusal(axes + "budget: tokens\n"),
+             Contains("the base run, which budget and equal_parameters refer to: "
+                      "FOLDER/base.yaml:2: model.window_size: missing"));
+}
+
+TEST_CASE("An arm that cannot have the base's parameters is refused by name") {
+  const BaseRunFolder folder;
+  CHECK_THAT(folder.refusal("axes: {model.num_hidden_layers: [4, 9]}\nequal_parameters: true\n"),
+             Contains("arm num_hidden_layers-9_seed-4: equal_parameters: has 103,824 parameters"));
+}
+
+TEST_CASE("A pattern in the base that makes an axis idle is refused") {
+  std::string base = kBaseRun;
+  base.replace(base.find("window_size: 7"), 14, "window_size: 7, attention_pattern: GLG");
+  CHECK_THAT(BaseRunFolder(base).refusal("axes: {model.layer_group_size: [2, 3]}\n"),
+             Contains("sweep.yaml:4: model.layer_group_size: has no effect, because "
+                      "FOLDER/base.yaml:2 gives model.attention_pattern") &&
+                 Contains("are the same run"));
+}
+
+TEST_CASE("The only source gets what the probes leave") {
+  DataSection data;
+  data.train = {{"a", std::nullopt}};
+  add_training_probes(data, "p", 0.75);
+  REQUIRE(data.train.size() == 2);
+  CHECK(data.train[0].path == "a");
+  CHECK(data.train[0].weight.value() == Approx(0.25));
+  CHECK(data.train[1].path == "p");
+  CHECK(data.train[1].weight.value() == Approx(0.75));
+}
+
+TEST_CASE("Weights are scaled and keep their proportion") {
+  DataSection data;
+  data.train = {{"a", 6.0}, {"b", 2.0}};
+  add_training_probes(data, "p", 0.2);
+  REQUIRE(data.train.size() == 3);
+  CHECK(data.train[0].weight.value() == Approx(0.6));
+  CHECK(data.train[1].weight.value() == Approx(0.2));
+  CHECK(data.train[2].weight.value() == Approx(0.2));
+}
+
+TEST_CASE("Several sources without weights are refused") {
+  DataSection data;
+  data.train = {{"a", std::nullopt}, {"b", std::nullopt}};
+  CHECK_THROWS_WITH(add_training_probes(data, "p", 0.2), Contains("give each of them a weight"));
+}
+
+TEST_CASE("The cost of an arm follows from its shape") {
+  const ArmCost cost = arm_cost(config_with());
+  // Embedding and head 100 x 48 each; 4 layers of 48 x (144 + 48) and 3 x 48 x 80; 9 norms of 48.
+  CHECK(cost.parameters == 9600 + 36864 + 46080 + 432);
+  CHECK(cost.steps == 20);
+  CHECK(cost.tokens == 20 * 12 * 64);
+  // Forward: projections, feed-forward, one global layer (32.5 keys), three local ones (484 / 64
+  // keys), head.
+  const double forward = 73728 + 92160 + 4 * 48 * 32.5 + 3 * 4 * 48 * 7.5625 + 9600;
+  CHECK(forward == 186084);
+  CHECK(cost.flops_per_token == Approx(3 * forward).epsilon(1e-12));
+  CHECK(cost.flops == Approx(3 * forward * 15360).epsilon(1e-12));
+}
+
+TEST_CASE("Equal tokens change the steps where steps read other numbers of tokens") {
+  CHECK(steps_after(Budget::tokens, {}) == 20);
+  CHECK(steps_after(Budget::tokens, {"data.sequence_length=32"}) == 40);
+  CHECK(steps_after(Budget::tokens, {"data.sequence_length=100"}) == 13);    // 12.8
+  CHECK(steps_after(Budget::tokens, {"train.global_batch_size=13"}) == 18);  // 18.46
+  CHECK(steps_after(Budget::tokens, {"model.self_attn_type=full"}) == 20);
+  CHECK(steps_after(Budget::tokens, {"train.global_batch_size=4000"}) == 1);  // 0.06
+  CHECK(steps_after(Budget::steps, {"data.sequence_length=32"}) == 20);
+}
+
+TEST_CASE("Equal FLOPs give a cheaper arm more steps") {
+  CHECK(steps_after(Budget::flops, {}) == 20);
+  // 20 x 186084 / 200448 = 18.57; 20 x 186084 / 181296 = 20.53.
+  CHECK(steps_after(Budget::flops, {"model.self_attn_type=full"}) == 19);
+  CHECK(steps_after(Budget::flops, {"model.self_attn_type=local"}) == 21);
+  // Half the batch, twice the steps.
+  CHECK(steps_after(Budget::flops, {"train.global_batch_size=6"}) == 40);
+  CHECK(steps_after(Budget::flops, {"train.global_batch_size=4000"}) == 1);
+}
+
+TEST_CASE("Warm-ups and decay stay in proportion to the steps") {
+  Config config = config_with({"data.sequence_length=16", "schedule.type=wsd",
+                               "schedule.decay_steps=5", "schedule.window_warmup_steps=9"});
+  match_budget(config, Budget::tokens, arm_cost(config_with()));
+  CHECK(config.train.max_steps == 80);
+  CHECK(config.schedule.warmup_steps == 12);
+  CHECK(config.schedule.decay_steps == 20);
+  CHECK(config.schedule.window_warmup_steps == 36);
+
+  config = config_with({"data.sequence_length=128"});
+  match_budget(config, Budget::tokens, arm_cost(config_with()));
+  CHECK(config.train.max_steps == 10);
+  CHECK(config.schedule.warmup_steps == 2);  // 1.5
+  CHECK_FALSE(config.schedule.decay_steps.has_value());
+}
+
+TEST_CASE("A stretched schedule is a valid one, whatever is rounded") {
+  for (const std::string decay : {"", "1", "3", "8"}) {
+    for (int old_steps = 1; old_steps <= 14; ++old_steps) {
+      for (int warmup = 0; warmup <= old_steps; ++warmup) {
+        std::vector<std::string> overrides = {"train.max_steps=" + std::to_string(old_steps),
+                                              "schedule.warmup_steps=" + std::to_string(warmup),
+                                              "schedule.type=wsd"};
+        if (!decay.empty()) overrides.push_back("schedule.decay_steps=" + decay);
+        Config original;
+        try {
+          original = config_with(overrides);
+        } catch (const InputError&) {
+          continue;  // no such run to begin with
+        }
+        for (const int steps : {1, 2, 5, 13, 15, 29}) {
+          Config config = original;
+          ArmCost base;
+          base.tokens = steps * 12 * 64;
+          match_budget(config, Budget::tokens, base);
+          CAPTURE(decay, old_steps, warmup, steps);
+          REQUIRE(config.train.max_steps == steps);
+          REQUIRE_NOTHROW(parse_config(to_yaml(config), "stretched"));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Equal parameters choose the nearest multiple of 8") {
+  CHECK(size_after(4) == 80);
+  CHECK(size_after(2) == 224);  // (92976 - 28272) / 288 = 224.7
+  CHECK(size_after(3) == 128);  // (92976 - 37584) / 432 = 128.2
+  CHECK(size_after(6) == 32);   // (92976 - 65520) / 864 = 31.8
+}
+
+TEST_CASE("A size that is no multiple of 8 stays where the parameters are equal") {
+  Config config = config_with({"model.intermediate_size=81", "model.self_attn_type=full"});
+  match_parameters(config, arm_cost(config).parameters);
+  CHECK(config.model.intermediate_size == 81);
+}
+
+TEST_CASE("Parameters that no size can match are refused") {
+  CHECK(size_after(8) == 8);  // (92976 - 84144) / 1152 = 7.7
+  CHECK_THROWS_WITH(size_after(9),
+                    Contains("has 103,824 parameters") && Contains("against the 92,976"));
+}
