@@ -1,7 +1,4 @@
-# Optimisation, compiler cache, warnings as errors and sanitizers for every target of the project.
-
-# -O3 lengthens the build and buys nothing here: the hot loops are in LibTorch and in csrc_kernels.
-set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+# Compiler cache, warnings as errors and sanitizers for every target of the project.
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

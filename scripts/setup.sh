@@ -2,7 +2,7 @@
 # Installs what Zebra needs to build and run: packages of the distribution (Debian 12 is proven) and, in .venv, the pinned
 # torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
 #
-#   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start
+#   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start, and clang-tidy
 #   bash scripts/setup.sh --long        and the compiler that the fuzzers are built with
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,8 +13,8 @@ packages=(
 )
 case "${1:-}" in
   "") ;;
-  --tests) packages+=(openmpi-bin slurm-wlm munge) ;;
-  --long) packages+=(openmpi-bin slurm-wlm munge clang libclang-rt-14-dev) ;;
+  --tests) packages+=(openmpi-bin slurm-wlm munge clang-tidy) ;;
+  --long) packages+=(openmpi-bin slurm-wlm munge clang-tidy clang libclang-rt-dev) ;;
   *) echo "usage: bash scripts/setup.sh [--tests | --long]" >&2; exit 2 ;;
 esac
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Sets up, builds and runs every test. With --long also what takes longer: all C++ tests under AddressSanitizer and
-# UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16, the CUDA kernels on all combinations
-# of their sizes, the readers of foreign files fuzzed for ten minutes.
+# Sets up, builds and runs every test, and prints how long each stage took. With --long also what takes longer: all C++
+# tests under AddressSanitizer and UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16, the
+# CUDA kernels on all schedules and all combinations of their sizes, the readers of foreign files fuzzed for ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/stages.sh
 
 long=
 for argument in "$@"; do
@@ -12,30 +13,53 @@ for argument in "$@"; do
     *) echo "usage: bash scripts/test.sh [--long]" >&2; exit 2 ;;
   esac
 done
+export ZEBRA_LONG_TESTS=$long
 
+# pytest [option…] FOLDER in as many processes as there are cores; each takes half a GiB.
+processes=$(($(nproc) < 16 ? $(nproc) : 16))
+pytest() { .venv/bin/python -m pytest -q -n "$processes" --dist worksteal "$@"; }
+
+stage "Set-up"
 if [ -n "$long" ]; then bash scripts/setup.sh --long; else bash scripts/setup.sh --tests; fi
 
+stage "Build"
 cmake --preset release
 cmake --build --preset release
-
 if ! diff <(build/zebra config --reference) docs/configuration.md; then
   echo "docs/configuration.md is stale; run: build/zebra config --reference > docs/configuration.md" >&2
   exit 1
 fi
 
+stage "C++ tests"
 ctest --preset release --parallel "$(nproc)"
-export ZEBRA_LONG_TESTS=$long
-.venv/bin/python -m pytest -q tests/end_to_end
-.venv/bin/python -m pytest -q tests/ablation_report
+
+stage "End-to-end tests"
+pytest tests/end_to_end
+
+stage "Tests of the ablation report"
+pytest tests/ablation_report
+
 # What needs nvcc is skipped where it is not there.
-.venv/bin/python -m pytest -q -n auto --dist worksteal tests/ptx
-ZEBRA_KERNEL_REPORT_FOLDER=build/kernel_report .venv/bin/python -m pytest -q tests/disassembly
+stage "PTX of the CUDA kernels, interpreted"
+pytest tests/ptx
+
+stage "Disassembly of the CUDA kernels"
+ZEBRA_KERNEL_REPORT_FOLDER=build/kernel_report pytest -n 0 tests/disassembly  # its compilations are parallel
+
+stage "clang-tidy on what changed since the parent commit"
+bash scripts/tidy.sh --seconds 120
 
 if [ -n "$long" ]; then
-  build/tests/test_emulation "[long]"
+  stage "Emulated CUDA kernels, all schedules and sizes"
+  cmake --build --preset release --target test_emulation_plain
+  build/tests/test_emulation_plain
+  build/tests/test_emulation_plain "[long]"
+  stage "C++ tests under sanitizers"
   cmake --preset sanitize
   cmake --build --preset sanitize
   ctest --preset sanitize --parallel "$(nproc)"
+  stage "Fuzzers"
   bash tests/fuzz/run.sh 600
 fi
-echo "All tests passed."
+stage_ends
+printf '\nAll tests passed.\n'

@@ -4,6 +4,7 @@ Whatever a tool prints or writes is kept in a folder under a hash of the sources
 the tool's version, so that nothing runs twice.
 """
 
+import concurrent.futures
 import dataclasses
 import functools
 import hashlib
@@ -100,6 +101,13 @@ class Compiler:
     def __init__(self, folder):
         self._folder = pathlib.Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
+
+    def all_kernels(self, sources, architectures):
+        """(architecture, kernel) for each kernel of all sources; compiles on all cores."""
+        pairs = [(source, architecture) for architecture in architectures for source in sources]
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            compiled = list(pool.map(lambda pair: self.kernels(*pair), pairs))
+        return [(architecture, kernel) for (_, architecture), kernels in zip(pairs, compiled) for kernel in kernels]
 
     def kernels(self, source, architecture):
         """Every kernel of a CUDA source for an architecture such as "sm_80"."""

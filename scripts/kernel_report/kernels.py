@@ -96,12 +96,9 @@ def _row_identity(mangled):
 
 def compile_row_kernels(compiler, architectures):
     """All kernels of csrc_kernels/cuda/rows, by name."""
-    compiled = [(architecture, kernel) for architecture in architectures
-                for source in compilation.row_sources()
-                for kernel in compiler.kernels(source, architecture)]
     kernels = [RowKernel(architecture, *_row_identity(kernel.mangled), kernel,
                          disassembly.counts_of(kernel.instructions))
-               for architecture, kernel in compiled]
+               for architecture, kernel in compiler.all_kernels(compilation.row_sources(), architectures)]
     return sorted(kernels, key=lambda k: k.title)
 
 
@@ -109,14 +106,12 @@ def compile_kernels(compiler, architectures):
     """All kernels of local attention, in the order of a table."""
     facts = compiler.facts()
     kernels = []
-    for architecture in architectures:
-        for source in compilation.attention_sources():
-            for compiled in compiler.kernels(source, architecture):
-                identity = _identity(compiled.mangled)
-                loop = disassembly.main_loop(compiled.instructions, compiled.labels)
-                fewest = loop and minimum.of_pass(*identity[1:], facts[identity])
-                kernels.append(Kernel(architecture, *identity, compiled, facts[identity],
-                                      disassembly.counts_of(compiled.instructions), loop, fewest))
+    for architecture, compiled in compiler.all_kernels(compilation.attention_sources(), architectures):
+        identity = _identity(compiled.mangled)
+        loop = disassembly.main_loop(compiled.instructions, compiled.labels)
+        fewest = loop and minimum.of_pass(*identity[1:], facts[identity])
+        kernels.append(Kernel(architecture, *identity, compiled, facts[identity],
+                              disassembly.counts_of(compiled.instructions), loop, fewest))
     order = ["prepare", "forward", "query_gradient", "key_value_gradient"]
     return sorted(kernels, key=lambda k: (k.kernel_class, k.architecture, k.head_size,
                                           order.index(k.name)))

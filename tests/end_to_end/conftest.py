@@ -1,8 +1,11 @@
-"""Fixtures of the end-to-end tests: the built command, and a small corpus, tokenizer and datasets."""
+"""Fixtures of the end-to-end tests: the built command, and a small corpus, tokenizer and datasets. The tests may be run by
+several processes (pytest -n): what several tests read is made once, by `shared`."""
 
+import fcntl
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +16,9 @@ BUILD = pathlib.Path(os.environ.get("ZEBRA_BUILD", ROOT / "build"))
 ZEBRA = BUILD / "zebra"
 COMMAND_SECONDS = 900  # a hang must end; nothing here takes a tenth of it on an idle machine
 LONG = bool(os.environ.get("ZEBRA_LONG_TESTS"))
+# The models are tiny: one thread is nearly as fast as several, and several that wait for a busy core are far slower. Here,
+# before anything of the tests loads torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 RUN_FILE = """\
 run: {{name: tiny, dir: {dir}, seed: 1, device: cpu}}
@@ -49,14 +55,40 @@ def status_of(run):
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
+def shared(tmp_path_factory):
+    """shared(name, make) gives a folder that `make(folder)` filled: once for all tests and their processes. Nobody changes what
+    is in it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # above the folders of each process
+    folder /= "shared"
+    folder.mkdir(exist_ok=True)
+
+    def get(name, make):
+        made, marker = folder / name, folder / f"{name}.made"
+        with open(folder / f"{name}.lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the others wait
+            if not marker.exists():
+                shutil.rmtree(made, ignore_errors=True)
+                made.mkdir()
+                make(made)
+                marker.touch()
+        return made
+
+    return get
+
+
+def make_data(folder):
     subprocess.run([sys.executable, ROOT / "scripts/python_corpus.py", folder / "corpus", "--max-files", "60"], check=True)
     zebra("data", "tokenizer", "--input", folder / "corpus/train", "--vocab-size", 512, "--output", folder / "tok.model")
     for part in ("train", "valid"):
         zebra("data", "pack", "--input", folder / "corpus" / part, "--tokenizer", folder / "tok.model",
               "--output", folder / part)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def data(shared):
+    return shared("data", make_data)
 
 
 @pytest.fixture
@@ -67,9 +99,10 @@ def run_file(tmp_path, data):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, data):
+def trained(shared, data):
     """A finished run of the contract's small run file."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "run.yaml").write_text(RUN_FILE.format(dir=folder / "run", data=data))
-    zebra("train", folder / "run.yaml")
-    return folder / "run"
+    def make(folder):
+        (folder / "run.yaml").write_text(RUN_FILE.format(dir=folder / "run", data=data))
+        zebra("train", folder / "run.yaml")
+
+    return shared("trained", make) / "run"

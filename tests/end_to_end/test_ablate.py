@@ -32,20 +32,20 @@ cost_lengths: [32, 64]
 TIMED = {"tokens_per_second", "peak_memory_gib", "seconds"}
 
 
+def write_sweep(folder, data, name, text=SWEEP):
+    """A sweep file and its run file in `folder`; returns the path of the first. The dir is the file's name."""
+    base, path = folder / "base.yaml", folder / f"{name}.yaml"
+    run_file = RUN_FILE.format(dir=folder / "unused", data=data).replace("num_hidden_layers: 4", "num_hidden_layers: 2")
+    base.write_text(run_file.replace("window_size: 16", "window_size: 8").replace("max_steps: 50", "max_steps: 12")
+                    .replace("every_steps: 10,", "every_steps: 3,").replace("every_steps: 25", "every_steps: 6"))
+    path.write_text(text.format(dir=folder / name, base=base))
+    return path
+
+
 @pytest.fixture
 def sweep_file(tmp_path, data):
-    """Writes a sweep file of its own for each call; returns its path. The dir is the file's name."""
-    base = tmp_path / "base.yaml"
-    text = RUN_FILE.format(dir=tmp_path / "unused", data=data).replace("num_hidden_layers: 4", "num_hidden_layers: 2")
-    base.write_text(text.replace("window_size: 16", "window_size: 8").replace("max_steps: 50", "max_steps: 12")
-                    .replace("every_steps: 10,", "every_steps: 3,").replace("every_steps: 25", "every_steps: 6"))
-
-    def write(name, text=SWEEP, **changes):
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(text.format(dir=tmp_path / name, base=changes.get("base", base)))
-        return path
-
-    return write
+    """Writes a sweep file of its own for each call; returns its path."""
+    return lambda name, text=SWEEP: write_sweep(tmp_path, data, name, text)
 
 
 def results(folder):
@@ -66,29 +66,20 @@ def table(folder):
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return {"folder": tmp_path_factory.mktemp("ablate")}
-
-
-@pytest.fixture
-def whole(shared, sweep_file):
-    """An undisturbed sweep, run once for this file."""
-    if "results" not in shared:
-        path = sweep_file("whole")
-        zebra("ablate", path)
-        shared["results"], shared["table"] = results(path.with_suffix("")), table(path.with_suffix(""))
-        shared["report"] = (path.with_suffix("") / "report/index.html").read_text()
-        shared["arm"] = sorted(entry.name for entry in (path.with_suffix("") / "arms/mixed_seed-1").iterdir())
-    return shared
+def whole(shared, data):
+    """The folder of an undisturbed sweep."""
+    return shared("sweep", lambda folder: zebra("ablate", write_sweep(folder, data, "whole"))) / "whole"
 
 
 def test_arms_are_runs_and_the_report_tells_of_all(whole):
-    arms = whole["results"]["arms"]
+    content = results(whole)
+    arms = content["arms"]
     assert [arm["name"] for arm in arms] == [f"{group}_seed-{seed}" for group in ("full", "mixed", "local") for seed in (1, 2)]
     assert all(arm["state"] == "finished" and arm["step"] == 12 for arm in arms)
     assert [arm["layout"] for arm in arms] == ["GG", "GG", "GL", "GL", "LL", "LL"]
-    assert {"config.yaml", "checkpoints", "metrics.jsonl", "recall.json", "status.json"} <= set(whole["arm"])
-    assert whole["results"]["bands"] == {"window": 8, "layers": 2}
+    assert {"config.yaml", "checkpoints", "metrics.jsonl", "recall.json", "status.json"} <= {
+        entry.name for entry in (whole / "arms/mixed_seed-1").iterdir()}
+    assert content["bands"] == {"window": 8, "layers": 2}
     for arm in arms:
         assert [probe["task"] for probe in arm["recall"]["probes"]] == [
             "associative_recall", "passkey", "copying", "variable_tracking"]
@@ -97,10 +88,10 @@ def test_arms_are_runs_and_the_report_tells_of_all(whole):
         assert all(value < 0 for probe in arm["recall"]["probes"] for value in probe["log_likelihood"])
     questions = [[(p["item"], p["distance"]) for p in arm["recall"]["probes"]] for arm in arms]
     assert all(asked == questions[0] for asked in questions), "all arms are asked the same"
-    assert whole["results"]["cost_cells"] == [(p, n) for p in ("GG", "GL", "LL") for n in (32, 64)]
+    assert content["cost_cells"] == [(p, n) for p in ("GG", "GL", "LL") for n in (32, 64)]
     for name in ("full", "mixed", "local"):
-        assert name in whole["report"]
-    assert {row["name"] for row in whole["table"]} >= {arm["name"] for arm in arms}
+        assert name in (whole / "report/index.html").read_text()
+    assert {row["name"] for row in table(whole)} >= {arm["name"] for arm in arms}
 
 
 def wait_for_steps(process, folder, steps):
@@ -139,20 +130,19 @@ def test_a_sweep_stopped_anywhere_comes_to_the_same_report(whole, sweep_file):
     assert statuses[0] in (0, STOPPED), statuses
     assert all(status in (0, STOPPED, -sent) for status, sent in zip(statuses, stops)), statuses
     zebra("ablate", path)
-    assert results(path.with_suffix("")) == whole["results"]
-    assert table(path.with_suffix("")) == whole["table"]
+    assert results(path.with_suffix("")) == results(whole)
+    assert table(path.with_suffix("")) == table(whole)
 
 
-def test_the_order_of_arms_and_of_starts_does_not_matter(whole, sweep_file, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", str(os.cpu_count()))  # the same bits need as many threads
+def test_the_order_of_arms_and_of_starts_does_not_matter(whole, sweep_file):
     path = sweep_file("parts")
     zebra("ablate", path, "--arm", "local_seed-2", "--arm", "mixed_seed-1")
     assert not (path.with_suffix("") / "report").exists()
     zebra("ablate", path, "--report")
     states = {arm["name"]: arm["state"] for arm in results(path.with_suffix(""))["arms"]}
     assert states["local_seed-2"] == states["mixed_seed-1"] == "finished" and states["full_seed-1"] == "unfinished"
-    zebra("ablate", path, "--jobs", 2)
-    assert table(path.with_suffix("")) == whole["table"]
+    zebra("ablate", path, "--jobs", 2)  # OMP_NUM_THREADS is set: as many threads, and so the same bits
+    assert table(path.with_suffix("")) == table(whole)
 
 
 def test_an_arm_that_diverges_is_marked_and_the_rest_is_intact(whole, sweep_file):
@@ -163,7 +153,7 @@ def test_an_arm_that_diverges_is_marked_and_the_rest_is_intact(whole, sweep_file
     content = results(path.with_suffix(""))
     wild = [arm for arm in content["arms"] if arm["group"] == "wild"]
     assert [arm["state"] for arm in wild] == ["failed", "failed"] and all("diverged" in arm["reason"] for arm in wild)
-    assert [arm for arm in content["arms"] if arm["group"] != "wild"] == whole["results"]["arms"]
+    assert [arm for arm in content["arms"] if arm["group"] != "wild"] == results(whole)["arms"]
     report = (path.with_suffix("") / "report/index.html").read_text()
     assert "diverged" in report
     before = (path.with_suffix("") / "arms/wild_seed-1.log").read_text()

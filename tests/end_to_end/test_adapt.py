@@ -38,12 +38,13 @@ def adaptation(tmp_path, data, trained):
 
 
 @pytest.fixture(scope="module")
-def adapted(tmp_path_factory, data, trained):
+def adapted(shared, data, trained):
     """The run of `adaptation`, finished."""
-    folder = tmp_path_factory.mktemp("adapted")
-    (folder / "adapt.yaml").write_text(ADAPTATION.format(dir=folder / "run", origin=trained, data=data))
-    zebra("train", folder / "adapt.yaml")
-    return folder / "run"
+    def make(folder):
+        (folder / "adapt.yaml").write_text(ADAPTATION.format(dir=folder / "run", origin=trained, data=data))
+        zebra("train", folder / "adapt.yaml")
+
+    return shared("adapted", make) / "run"
 
 
 def losses(run):
@@ -203,7 +204,7 @@ def test_the_tiny_adaptation_comes_to_its_table_and_goes_on_where_it_stopped(che
     values = ["model.num_hidden_layers=3", "train.max_steps=2", "train.global_batch_size=2", "train.micro_batch_size=2",
               "schedule.warmup_steps=1", "logging.every_steps=1", "eval.every_steps=0"]
     command = ["bash", "scripts/adapt_tiny.sh", *settings(values)]
-    environment = os.environ | {"ZEBRA": str(ZEBRA), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"ZEBRA": str(ZEBRA)}
 
     def run():
         return subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS)

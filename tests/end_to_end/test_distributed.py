@@ -44,14 +44,14 @@ def distributed_run_file(tmp_path_factory, data):
 
 
 @pytest.fixture(scope="module")
-def one_rank(tmp_path_factory, distributed_run_file):
+def one_rank(shared, distributed_run_file):
     """metrics of one rank by whether the embedding is tied."""
-    rows = {}
-    for tied in FACTORS["tied"]:
-        run = tmp_path_factory.mktemp("one-rank") / "run"
-        zebra("train", distributed_run_file, "--set", f"run.dir={run}", "--set", f"model.tie_word_embeddings={tied}")
-        rows[tied] = metrics(run)
-    return rows
+    def make(folder):
+        for tied in FACTORS["tied"]:
+            zebra("train", distributed_run_file, *settings([f"run.dir={folder / tied}", f"model.tie_word_embeddings={tied}"]))
+
+    folder = shared("one-rank", make)
+    return {tied: metrics(folder / tied) for tied in FACTORS["tied"]}
 
 
 def values_of(row, run):
@@ -99,14 +99,15 @@ def test_bf16_reductions_train_too(tmp_path, distributed_run_file, one_rank):
 
 
 @pytest.fixture(scope="module")
-def stopped_on_four(tmp_path_factory, distributed_run_file):
+def stopped_on_four(shared, distributed_run_file):
     """A run of four ranks, split fully, stopped half-way; and the undisturbed run."""
-    folder = tmp_path_factory.mktemp("four")
-    common = ["parallel.sharding=full", "train.micro_batch_size=1"]
-    launch("mpirun", 4, distributed_run_file, f"run.dir={folder / 'straight'}", *common)
-    launch("mpirun", 4, distributed_run_file, f"run.dir={folder / 'stopped'}", *common,
-           arguments=["--stop-after", str(STEPS // 2)])
-    return folder
+    def make(folder):
+        common = ["parallel.sharding=full", "train.micro_batch_size=1"]
+        launch("mpirun", 4, distributed_run_file, f"run.dir={folder / 'straight'}", *common)
+        launch("mpirun", 4, distributed_run_file, f"run.dir={folder / 'stopped'}", *common,
+               arguments=["--stop-after", str(STEPS // 2)])
+
+    return shared("four", make)
 
 
 def second_half(rows):

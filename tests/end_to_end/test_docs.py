@@ -21,8 +21,6 @@ WITHOUT_COMMANDS = {"docs/configuration.md", "docs/checkpoint-format.md", "docs/
 WITH_SUBCOMMANDS = {"data", "checkpoint"}
 LANGUAGES = {"bash", "console", "text", "yaml", "json", "cpp", "python"}  # a slip such as "sh" would not be run
 PAGE_SECONDS = 600
-# The models are tiny: one thread is nearly as fast as several, and several that wait for a busy core are far slower.
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def read(page):
@@ -51,7 +49,7 @@ def checkout(tmp_path):
 def run_block(body, folder, seconds):
     """Exit status (None when time ran out) and output of a block. Nothing that it started outlives it."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", body], cwd=folder, env=ENVIRONMENT,
+        process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", body], cwd=folder,
                                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
                                    start_new_session=True)
         try:

@@ -1,5 +1,6 @@
 """Exports in transformers: its logits and greedy generation against ours, its tokenizer against our datasets."""
 
+import hashlib
 import json
 import math
 import os
@@ -50,35 +51,23 @@ PROMPTS = [f"def {name}(self, values):\n    \"\"\"Return the {name} of the value
            ("first", "last", "sum", "size", "mean")]
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """The models are tiny: threads that wait for a busy core cost more than they do."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
-def export(tmp_path_factory, data):
+def export(shared, data):
     """export(settings) trains for three steps, large initial weights making text that does not repeat itself, and gives the run
     and its export. The same settings are trained once."""
-    made = {}
-
-    def make(settings):
-        if tuple(settings) not in made:
-            folder = tmp_path_factory.mktemp("export")
+    def get(settings):
+        def make(folder):
             (folder / "run.yaml").write_text(RUN_FILE.format(dir=folder / "run", data=data))
             common = ["optimizer.lr=0.01", "model.initializer_range=0.2", "eval.every_steps=0", "train.global_batch_size=2",
                       "train.micro_batch_size=2"]
             overrides = [word for setting in [*common, *settings] for word in ("--set", setting)]
             zebra("train", folder / "run.yaml", "--stop-after", 3, *overrides)
             zebra("export", folder / "run", "--output", folder / "export")
-            made[tuple(settings)] = folder / "run", folder / "export"
-        return made[tuple(settings)]
 
-    return make
+        folder = shared("export-" + hashlib.sha256(repr(settings).encode()).hexdigest()[:16], make)
+        return folder / "run", folder / "export"
+
+    return get
 
 
 def opened(folder, **options):

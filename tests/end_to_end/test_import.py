@@ -38,16 +38,6 @@ MODELS = {
 GENERATED = ["llama", "llama, linear", "llama, yarn", "mistral", "cwm"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch):
-    """Models as small as these are slower on several, and very slow on a machine that has other work."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def pieces_of(path):
     """The pieces of a SentencePiece model: field 1 of each field 1 (the types of all others are skipped)."""
     def fields(data):
@@ -82,20 +72,25 @@ def save(model, folder, data, **options):
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory, data):
-    """A folder of each model, as transformers saves it in several shards, and its import."""
-    root = tmp_path_factory.mktemp("sources")
-    plain = torch.tensor([not piece.startswith("<") for piece in pieces_of(data / "tok.model")])
-    folders = {}
-    for number, (name, (kind, options)) in enumerate(MODELS.items()):
-        torch.manual_seed(number)
-        model = transformers.AutoModelForCausalLM.from_config(kind(**{**SHAPE, **options}))
-        if name in GENERATED:  # only pieces that are text: neither bytes of broken characters nor the end
-            model.lm_head.weight.data *= plain[:, None]
-        folders[name] = root / f"hf-{number}", root / f"zebra-{number}"
-        save(model, folders[name][0], data, max_shard_size="5GB" if "tied" in name else "200KB")
-        zebra("import", folders[name][0], "--output", folders[name][1])
-    return folders
+def sources(shared, data):
+    """sources(NAME): the folder of that model, as transformers saves it in several shards, and its import."""
+    def get(name):
+        number = list(MODELS).index(name)
+
+        def make(folder):
+            kind, options = MODELS[name]
+            torch.manual_seed(number)
+            model = transformers.AutoModelForCausalLM.from_config(kind(**{**SHAPE, **options}))
+            if name in GENERATED:  # only pieces that are text: neither bytes of broken characters nor the end
+                plain = torch.tensor([not piece.startswith("<") for piece in pieces_of(data / "tok.model")])
+                model.lm_head.weight.data *= plain[:, None]
+            save(model, folder / "hf", data, max_shard_size="5GB" if "tied" in name else "200KB")
+            zebra("import", folder / "hf", "--output", folder / "zebra")
+
+        folder = shared(f"import-{number}", make)
+        return folder / "hf", folder / "zebra"
+
+    return get
 
 
 def relative_error(actual, expected):
@@ -112,7 +107,7 @@ def our_logits(checkpoint, tokens, folder):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_logits_are_those_of_transformers(sources, tmp_path, name):
-    source, checkpoint = sources[name]
+    source, checkpoint = sources(name)
     tokens = torch.randint(512, (2, LENGTH), generator=torch.Generator().manual_seed(7))
     model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     with torch.no_grad():
@@ -122,7 +117,7 @@ def test_logits_are_those_of_transformers(sources, tmp_path, name):
 
 @pytest.mark.parametrize("name", GENERATED)
 def test_greedy_text_is_that_of_transformers(sources, data, name):
-    source, checkpoint = sources[name]
+    source, checkpoint = sources(name)
     model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     with torch.no_grad():
         tokens = model.generate(torch.tensor([[1]]), do_sample=False, max_new_tokens=NEW_TOKENS)[0]
@@ -157,7 +152,7 @@ def in_old_spelling(config):
 
 @pytest.mark.parametrize("name", ["llama", "llama, linear", "llama, dynamic", "llama, yarn", "mistral"])
 def test_both_spellings_of_the_rotary_embedding_are_read(sources, tmp_path, name):
-    source, checkpoint = sources[name]
+    source, checkpoint = sources(name)
     old = rewritten(source, tmp_path / "old", in_old_spelling)
     read = transformers.AutoConfig.from_pretrained(old).rope_parameters
     read.pop("type", None)
@@ -186,14 +181,14 @@ def test_an_export_comes_back(tmp_path, data, overrides):
 
 
 def test_an_import_is_evaluated(sources, data, tmp_path):
-    _, checkpoint = sources["mistral"]
+    _, checkpoint = sources("mistral")
     zebra("eval", checkpoint, "--data", data / "valid", "--lengths", "64", "--max-tokens", 640,
           "--json", tmp_path / "eval.json")
     assert json.loads((tmp_path / "eval.json").read_text())["tokens"] == 640
 
 
 def test_what_does_not_fit_is_refused_all_at_once(sources, tmp_path):
-    source, _ = sources["mistral"]
+    source, _ = sources("mistral")
 
     def change(config):
         config.update(attention_bias=True, num_hidden_layers=5, mystery=1, eos_token_id=9)

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 import torch
-from conftest import BUILD, zebra
+from conftest import BUILD, RUN_FILE, zebra
 from reference_model import ReferenceModel
 from safetensors.torch import load_file, save_file
 
@@ -34,13 +34,22 @@ def relative_error(actual, expected):
     return ((actual.double() - expected.double()).abs().max() / scale).item()
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_parity(run_file, tmp_path, layout, packed):
-    overrides = [argument for setting in LAYOUTS[layout] for argument in ("--set", setting)]
-    zebra("train", run_file, "--stop-after", 3, "--set", "optimizer.lr=0.01", *overrides)
-    zebra("export", tmp_path / "run", "--output", tmp_path / "export")
+@pytest.fixture(params=LAYOUTS, scope="module")
+def trained_and_exported(request, shared, data):
+    """The run of a layout, trained for three steps, and its export."""
+    def make(folder):
+        (folder / "run.yaml").write_text(RUN_FILE.format(dir=folder / "run", data=data))
+        overrides = [argument for setting in LAYOUTS[request.param] for argument in ("--set", setting)]
+        zebra("train", folder / "run.yaml", "--stop-after", 3, "--set", "optimizer.lr=0.01", *overrides)
+        zebra("export", folder / "run", "--output", folder / "export")
 
+    folder = shared(f"parity-{list(LAYOUTS).index(request.param)}", make)
+    return folder / "run", folder / "export"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
+def test_parity(trained_and_exported, tmp_path, packed):
+    run, export = trained_and_exported
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(512, (2, 61), generator=generator)
     targets = torch.randint(512, (2, 61), generator=generator)
@@ -50,11 +59,11 @@ def test_parity(run_file, tmp_path, layout, packed):
         begins[0, [1, 17, 60]] = 1
         begins[1, 40] = 1
     save_file({"tokens": tokens, "targets": targets, "document_begins": begins}, tmp_path / "input.safetensors")
-    subprocess.run([BUILD / "tests/zebra_dump_gradients", tmp_path / "run", tmp_path / "input.safetensors",
+    subprocess.run([BUILD / "tests/zebra_dump_gradients", run, tmp_path / "input.safetensors",
                     tmp_path / "output.safetensors"], check=True, timeout=300)
     ours = load_file(tmp_path / "output.safetensors")
 
-    reference = ReferenceModel(tmp_path / "export", torch.float64)
+    reference = ReferenceModel(export, torch.float64)
     logits = reference.logits(tokens, begins)
     loss = reference.loss(logits, targets)
     loss.backward()

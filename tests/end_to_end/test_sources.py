@@ -21,7 +21,7 @@ BRANCH_ON_DEVICES = {
     "src/train/metrics.cpp": "values arrive on the host later than on the CPU",
     "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",
     "src/bench/": "meters of one device: clock, memory, name, profiler",
-    "src/ablation/fit.cpp": "arms on the CPU share its memory",
+    "src/ablation/preparation.cpp": "arms on the CPU share its memory",
     "src/cli/ablate.cpp": "a GPU of its own for each job",
     "src/cli/training_job.cpp": "page-locked batches",
 }

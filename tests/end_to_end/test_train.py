@@ -66,15 +66,24 @@ def test_run_folder(trained):
     assert (trained / "samples" / "step-00000050.txt").read_text()
 
 
-def test_a_finished_run_ends_with_0_and_changes_nothing(trained):
-    before = (trained / "metrics.jsonl").read_bytes()
-    zebra("train", trained / "config.yaml")
-    assert (trained / "metrics.jsonl").read_bytes() == before
+def test_a_finished_run_ends_with_0_and_changes_nothing(trained, run_file, tmp_path):
+    shutil.copytree(trained, tmp_path / "run")
+    zebra("train", run_file)
+    assert (tmp_path / "run/metrics.jsonl").read_bytes() == (trained / "metrics.jsonl").read_bytes()
 
 
 def test_the_resolved_config_trains_to_the_same_bits(trained, tmp_path):
     zebra("train", trained / "config.yaml", "--set", f"run.dir={tmp_path / 'again'}")
     assert metrics(tmp_path / "again") == metrics(trained)
+
+
+def test_several_threads_give_the_same_bits_again(run_file, tmp_path):
+    runs = []
+    for name in ("first", "second"):
+        subprocess.run([ZEBRA, "train", run_file, "--set", f"run.dir={tmp_path / name}", "--stop-after", "5"], check=True,
+                       env=os.environ | {"OMP_NUM_THREADS": "3"}, capture_output=True, timeout=COMMAND_SECONDS)
+        runs.append(metrics(tmp_path / name))
+    assert len(runs[0]) == 5 and runs[0] == runs[1]
 
 
 def test_stop_after_and_resume_in_the_middle_of_an_epoch(trained, run_file, tmp_path):

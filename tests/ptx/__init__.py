@@ -9,3 +9,8 @@ arithmetic, warp, memory and asynchronous_copy (what the functions call).
 Not modelled: the order in which the hardware makes writes visible, the rounding inside a tensor
 core's sums and of approximate functions, and time.
 """
+
+import os
+
+# The tests run in as many processes as there are cores; read when numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,5 +1,6 @@
-"""PTX of CUDA sources, compiled once for each content."""
+"""PTX of CUDA sources, and host programs, compiled once for each content."""
 
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -22,13 +23,19 @@ def compile_ptx(source, flags=(), architecture="sm_80"):
     """The PTX of a .cu file."""
     command = [find_nvcc(), "-ptx", f"-arch={architecture}", *FLAGS, *flags,
                *(f"-I{folder}" for folder in FOLDERS), str(source)]
-    target = CACHE / f"{_digest(source, command)}.ptx"
-    if not target.exists():
-        CACHE.mkdir(exist_ok=True)
-        unfinished = CACHE / f"{target.name}.{os.getpid()}"
-        subprocess.run([*command, "-o", unfinished], check=True)
-        unfinished.replace(target)
-    return target.read_text()
+    return compiled_once(CACHE / f"{_digest(source, command)}.ptx", command).read_text()
+
+
+def compiled_once(target, command):
+    """`target`, a file of CACHE that `command` makes with -o; of several processes one makes it, and the others wait."""
+    CACHE.mkdir(exist_ok=True)
+    with open(f"{target}.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            unfinished = CACHE / f"{target.name}.{os.getpid()}"
+            subprocess.run([*command, "-o", unfinished], check=True)
+            unfinished.replace(target)
+    return target
 
 
 def _digest(source, command):

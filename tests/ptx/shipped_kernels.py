@@ -8,7 +8,7 @@ import numpy as np
 
 from .interpreter import Kernel
 from .memory import GlobalMemory
-from .nvcc import CACHE, CSRC_KERNELS, FOLDERS, compile_ptx
+from .nvcc import CACHE, CSRC_KERNELS, FOLDERS, compile_ptx, compiled_once
 
 RECORDER = pathlib.Path(__file__).parent / "recorder"
 PASSES = ("prepare", "forward", "query_gradient", "key_value_gradient")  # as the parameters' types are named
@@ -34,14 +34,8 @@ def build_recorder(name, kernel_sources):
     digest = hashlib.sha256()
     for path in [*sources, RECORDER / "emulated_device.h", *sorted(CSRC_KERNELS.rglob("*.h"))]:
         digest.update(path.read_bytes())
-    program = CACHE / f"{name}_{digest.hexdigest()}"
-    if not program.exists():
-        CACHE.mkdir(exist_ok=True)
-        unfinished = program.with_suffix(".unfinished")
-        includes = [f"-I{folder}" for folder in (RECORDER, *FOLDERS)]
-        subprocess.run(["g++", "-std=c++20", "-w", "-O0", *includes, "-xc++", *sources, "-o", unfinished], check=True)
-        unfinished.replace(program)
-    return program
+    includes = [f"-I{folder}" for folder in (RECORDER, *FOLDERS)]
+    return compiled_once(CACHE / f"{name}_{digest.hexdigest()}", ["g++", "-std=c++20", "-w", "-O0", *includes, "-xc++", *sources])
 
 
 class ShippedKernels:
