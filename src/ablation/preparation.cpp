@@ -156,8 +156,9 @@ void check_fit(const std::vector<Arm>& arms, int jobs) {
   std::int64_t memory_of_cpu = 0;
   for (const auto& arm : arms) {
     const auto device = resolve_device(arm.config.run.device);
-    auto needed = training_bytes_per_rank(arm.config);
-    if (device.is_cpu()) needed += host_copy_bytes_per_rank(arm.config);
+    const auto plan = make_plan(arm.config);
+    auto needed = plan.training_bytes_per_rank();
+    if (device.is_cpu()) needed += plan.host_copy_bytes;
     const auto there = device_memory_bytes(device);
     if (needed > there) {
       problems.add("arm " + arm.name + ": training takes some " + bytes_text(needed) + ", but " +

@@ -8,16 +8,15 @@
 
 #include "base/error.h"
 #include "base/system.h"
-#include "cli/bench_step.h"
+#include "bench/cost_by_length.h"
+#include "bench/step_cost.h"
 #include "cli/commands.h"
 #include "cli/json_file.h"
-#include "cli/run_file_options.h"
+#include "cli/training_job.h"
 #include "config/load.h"
 #include "config/model_base.h"
 #include "config/names.h"
 #include "data/tokenizer.h"
-#include "measurement/cost_by_length.h"
-#include "measurement/cost_report.h"
 
 namespace zebra {
 namespace {
@@ -86,9 +85,25 @@ void bench_cost_by_length(BenchOptions options) {
   options.cost.grad_clip = config.train.grad_clip;
   options.cost.optimizer = config.optimizer;
   const auto measurement = measure_cost(layouts, lengths, options.cost);
-  std::cout << cost_text(measurement);
-  if (!options.json.empty()) write_json(options.json, cost_json(measurement, config.model));
+  std::cout << to_text(measurement);
+  if (!options.json.empty()) write_json(options.json, to_json(measurement, config.model));
   if (!options.plot.empty()) run_python_script("plot_cost.py", {options.json, options.plot});
+}
+
+// The step that the run file describes, on all ranks of the job; the first one tells.
+void bench_step(const BenchOptions& options) {
+  as_rank_of_job([&](Job& job) {
+    TrainingInputs inputs;
+    job.together("reading the run file",
+                 [&] { inputs = open_training_inputs(run_files_of(options), job); });
+    job.set_timeout(inputs.config.parallel.first_step_timeout);
+    const auto measurement =
+        measure_step(inputs.config, *inputs.tokenizer, std::move(*inputs.data), job, options.step);
+    job.finish();
+    if (!job.is_first()) return;
+    std::cout << to_text(measurement);
+    if (!options.json.empty()) write_json(options.json, to_json(measurement));
+  });
 }
 
 void run_bench(const BenchOptions& options) {
@@ -97,7 +112,7 @@ void run_bench(const BenchOptions& options) {
   check_output_path(options.json, problems);
   check_output_path(options.step.profile, problems);
   problems.throw_if_any();
-  bench_step(run_files_of(options), options.step, options.json);
+  bench_step(options);
 }
 
 void add_model_options(CLI::App& command, BenchOptions& options) {

@@ -12,7 +12,6 @@
 #include "cli/run_file_options.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
-#include "plan/hardware.h"
 #include "plan/plan.h"
 
 namespace zebra {
@@ -50,11 +49,11 @@ Config load(const PlanOptions& options) {
 
 void print_plan(const PlanOptions& options) {
   const auto hardware = hardware_of(options);
-  const Config config = load(options);
+  const auto plan = make_plan(load(options), options.ranks, hardware);
   if (options.json) {
-    std::cout << plan_json(config, options.ranks, hardware).dump(2) << "\n";
+    std::cout << to_json(plan).dump(2) << "\n";
   } else {
-    std::cout << plan_text(config, options.ranks, hardware);
+    std::cout << to_text(plan);
   }
 }
 

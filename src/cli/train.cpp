@@ -7,15 +7,10 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
-#include "cli/end_job.h"
-#include "cli/run_file_options.h"
+#include "cli/training_job.h"
 #include "config/load.h"
-#include "data/training_data.h"
 #include "distributed/job.h"
-#include "distributed/launch.h"
-#include "model/placement.h"
 #include "plan/plan.h"
-#include "plan/sharding_cost.h"
 #include "train/resume.h"
 #include "train/run_folder.h"
 #include "train/stop_signal.h"
@@ -32,36 +27,14 @@ struct TrainOptions {
 };
 
 // What a start needs, opened and checked; nothing is written yet.
-struct Start {
-  Config config;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<TrainingData> data;
-  TokenDatasets validation;
+struct Start : TrainingInputs {
+  using TrainingInputs::operator=;
+
   std::optional<Checkpoint> checkpoint;
   std::vector<std::string> changes;  // of the configuration since the checkpoint
   std::vector<DamagedCheckpoint> passed_over;
   std::optional<Checkpoint> origin;  // of the first weights: model.init_from
 };
-
-Start prepare(const TrainOptions& options, const Job& job) {
-  Start start;
-  const RunFile file = options.run_files.load(job.ranks());
-  if (file.train.max_steps == 0) {
-    throw InputError(
-        "train.max_steps is 0 and data.train is empty: this configuration describes a model that "
-        "is not trained; to train it, give both, and its folder as model.init_from");
-  }
-  start.tokenizer = std::make_unique<Tokenizer>(file.data.tokenizer);
-  start.config = resolve(file, start.tokenizer->vocab_size());
-  const auto& config = start.config;
-  ranks_per_replica(config.parallel, job.ranks());
-  const auto device = resolve_device(config.run.device, job.launch().local_rank);
-  auto datasets = open_run_datasets(config, *start.tokenizer);
-  start.data = std::make_unique<TrainingData>(config, std::move(datasets.train), device.is_cuda(),
-                                              DataShare{job.rank(), job.ranks()});
-  start.validation = std::move(datasets.validation);
-  return start;
-}
 
 void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& job) {
   auto point = find_resume_point(start.config, options.resume, job);
@@ -96,7 +69,7 @@ std::string beginning(const Start& start) {
 void print_dry_run(const Start& start, int ranks) {
   const auto& config = start.config;
   const auto& data = *start.data;
-  std::cout << to_yaml(config) << "\n" << plan_text(config, ranks);
+  std::cout << to_yaml(config) << "\n" << to_text(make_plan(config, ranks));
   std::cout << "\nData\n";
   for (std::size_t s = 0; s < data.sources().size(); ++s) {
     std::cout << "  " << data.sources()[s]->path().string() << ": " << data.sources()[s]->tokens()
@@ -190,24 +163,23 @@ int exit_status(TrainOutcome outcome) {
 }
 
 int run_train(const TrainOptions& options) {
-  Job job(detect_launch());
-  if (!job.is_first()) log_only_problems("rank " + std::to_string(job.rank()));
-  try {
+  int status = kExitDone;
+  as_rank_of_job([&](Job& job) {
     Start start;
-    job.together("reading the run file", [&] { start = prepare(options, job); });
+    job.together("reading the run file",
+                 [&] { start = open_training_inputs(options.run_files, job); });
     job.together("comparing what the ranks will do",
                  [&] { check_consistency(job, facts_of(start)); });
     if (options.dry_run) {
       find_checkpoint_to_resume(start, options, job);
       if (job.is_first()) print_dry_run(start, job.ranks());
       job.finish();
-      return kExitDone;
+      return;
     }
     watch_stop_signals();
-    return exit_status(train(start, options, job));
-  } catch (...) {
-    end_job_or_throw(job);
-  }
+    status = exit_status(train(start, options, job));
+  });
+  return status;
 }
 
 }  // namespace

@@ -36,6 +36,6 @@ class NvtxRanges {
 }  // namespace zebra
 
 /// Until the end of the block the thread is at work on the named part of a step: seen by profilers
-/// (a range in the trace), by NvtxRanges and by measurement/part_times.h. Costs nanoseconds where
+/// (a range in the trace), by NvtxRanges and by bench/device_meter.h. Costs nanoseconds where
 /// nobody listens; `name` is then not evaluated.
 #define ZEBRA_PART(...) RECORD_USER_SCOPE(::zebra::part_name(__VA_ARGS__))

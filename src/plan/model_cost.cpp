@@ -2,9 +2,43 @@
 
 #include <algorithm>
 
+#include "config/model_config.h"
 #include "model/unit_spec.h"
 
 namespace zebra {
+namespace {
+
+constexpr std::int64_t kValueBytes = 2, kFloatBytes = 4;
+constexpr std::int64_t kNorms = 2;
+
+struct Widths {
+  std::int64_t d, f, q, kv, heads;
+  bool qk_norm;
+};
+
+Widths widths_of(const ModelConfig& model) {
+  return {model.hidden_size, model.intermediate_size,   model.query_width(),
+          model.key_width(), model.num_attention_heads, model.qk_norm};
+}
+
+std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
+  const auto rotated_keys = kind == LayerKind::local ? w.kv : 0;
+  return kValueBytes * (w.q + rotated_keys) + kFloatBytes * w.heads;
+}
+
+std::int64_t whole_block(const Widths& w, LayerKind kind) {
+  const auto rotated = kind == LayerKind::global ? w.q + w.kv : 0;
+  const auto normalised = w.qk_norm ? w.q + 2 * w.kv : 0;
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 2 * w.f) +
+         kFloatBytes * kNorms + result_of_attention(w, kind);
+}
+
+std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {
+  const bool keeps_attention = mode == ActivationCheckpointing::selective;
+  return kValueBytes * w.d + (keeps_attention ? result_of_attention(w, kind) : 0);
+}
+
+}  // namespace
 
 ParameterCount count_parameters(const ModelConfig& model) {
   ParameterCount count;
@@ -63,6 +97,29 @@ std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length
     tokens += kind == LayerKind::global ? length : std::min(length, model.window_size + 1);
   }
   return 2 * model.key_width() * bytes_per_value * tokens;
+}
+
+ActivationBytes activation_bytes(const Config& config) {
+  const auto& model = config.model;
+  const auto mode = config.train.activation_checkpointing;
+  const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
+  const auto w = widths_of(model);
+  const auto kinds = model.layers;
+  const auto kept = [&](std::size_t layer) {
+    return tokens * (is_recomputed(mode, layer) ? kept_of_recomputed(w, kinds[layer], mode)
+                                                : whole_block(w, kinds[layer]));
+  };
+  ActivationBytes bytes;
+  for (std::size_t layer = 0; layer < kinds.size(); ++layer) bytes.blocks += kept(layer);
+
+  const auto head = tokens * 3 * kValueBytes * w.d + kFloatBytes * model.vocab_size * w.d;
+  auto live = bytes.blocks, peak = live + head;
+  for (std::size_t layer = kinds.size(); layer-- > 0;) {
+    live -= kept(layer);
+    peak = std::max(peak, live + tokens * whole_block(w, kinds[layer]));
+  }
+  bytes.at_work = peak - bytes.blocks;
+  return bytes;
 }
 
 }  // namespace zebra

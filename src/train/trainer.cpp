@@ -9,14 +9,11 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/training_tensors.h"
 #include "config/names.h"
-#include "distributed/sharded_data_parallel.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/placement.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
-#include "optim/adamw.h"
-#include "optim/schedule.h"
 #include "plan/model_cost.h"
 #include "train/stop_signal.h"
 
@@ -55,7 +52,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above),
-      writer_(job.text_collectives("checkpoint"), [this] { prune(); }) {
+      checkpoints_(config, folder, job) {
   set_numerics(config.train.deterministic);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
@@ -75,14 +72,14 @@ void Trainer::resume(Checkpoint& checkpoint) {
   optimizer_.set_steps_taken(state.optimizer_steps);
   skip_rule_.set_state(state.skip);
   state_ = std::move(state);
-  newest_checkpoint_ = checkpoint.folder();
+  checkpoints_.set_newest(checkpoint.folder());
 }
 
 void Trainer::start_from(Checkpoint& checkpoint) {
   load_initial_weights(checkpoint, parallel_.units(), optimizer_);
 }
 
-TrainOutcome Trainer::run(std::int64_t stop_after) {
+TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) {
   const c10::DeviceGuard guard(device_);
   std::optional<NvtxRanges> ranges;
   if (device_.is_cuda()) ranges.emplace();
@@ -105,11 +102,11 @@ TrainOutcome Trainer::run(std::int64_t stop_after) {
     const auto batch = next_batch(prefetch);
     const auto sums = compute_gradients(step, batch);
     if (in_flight_) {
-      if (const auto outcome = finish_step(last_step)) return *outcome;
+      if (const auto outcome = finish_step(last_step, on_step)) return *outcome;
     }
     start_update(step, batch.counted_targets, sums);
     if (is_eventful(step, last_step)) {
-      if (const auto outcome = finish_step(last_step)) return *outcome;
+      if (const auto outcome = finish_step(last_step, on_step)) return *outcome;
     }
   }
   return finish();
@@ -123,13 +120,16 @@ bool Trainer::is_eventful(std::int64_t step, std::int64_t last_step) const {
 }
 
 // All that follows a step; the outcome of the run where it ends here.
-std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step) {
+std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step,
+                                                 const StepObserver& on_step) {
   const auto metrics = take_results();
+  if (on_step) on_step(metrics);
+  const auto content = [this] { return checkpoint_content(); };
   job_.set_timeout(config_.parallel.timeout);
   if (is_due(config_.logging.every_steps, state_.step) || metrics.skipped) log_step(metrics);
-  note_saved(writer_.poll(), /*must_succeed=*/false);
+  checkpoints_.poll(state_.step);
   if (skip_rule_.diverged()) {
-    save_now();
+    checkpoints_.save_now(state_.step, content);
     return stop(TrainOutcome::diverged, RunState::failed,
                 "diverged: the loss or gradient norm was not finite in " +
                     std::to_string(SkipRule::kDivergedAfter) + " steps in a row");
@@ -141,9 +141,9 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step) {
   if (is_due(config_.eval.every_steps, state_.step)) validate();
   const int signal = job_.ranks() == 1 ? stop_signal() : agreed_signal_;
   if (state_.step == last_step || signal != 0) {
-    save_now();
+    checkpoints_.save_now(state_.step, content);
   } else if (is_due(config_.checkpoint.every_steps, state_.step)) {
-    save_when_due();
+    last_logged_ += checkpoints_.save_due(state_.step, content);  // the rate is that of training
   }
   if (signal == 0 || state_.step == last_step) return std::nullopt;
   return stop(TrainOutcome::stopped, RunState::stopped, "stopped by " + stop_signal_name(signal));
@@ -158,11 +158,6 @@ TrainOutcome Trainer::finish() {
 // Due every so many steps and after the last one; never where `every_steps` is 0.
 bool Trainer::is_due(std::int64_t every_steps, std::int64_t step) const {
   return every_steps > 0 && (step % every_steps == 0 || step == config_.train.max_steps);
-}
-
-// The step after this one at which something of that period is due.
-std::int64_t Trainer::next_due(std::int64_t every_steps) const {
-  return std::min((state_.step / every_steps + 1) * every_steps, config_.train.max_steps);
 }
 
 StepBatch Trainer::next_batch(Prefetch& prefetch) {
@@ -211,17 +206,13 @@ StepMetrics Trainer::take_results() {
   return {state_.step, loss, norm, in_flight.lr, skipped, state_.tokens, 0.0, state_.seconds};
 }
 
-std::int64_t Trainer::window_of_step(std::int64_t step) const {
-  return window_at(config_.schedule, config_.model.window_size, step);
-}
-
 // The gradient of the mean over all counted targets of the step, whatever the ranks and
 // micro-batches. Returns, float64 on the device, the sum of their losses and the number of ranks
 // that each of kStopSignals has come to: ranks get theirs at different moments, and must stop after
 // the same step.
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
-  model_->set_window(window_of_step(step));
+  model_->set_window(window_at(config_.schedule, config_.model.window_size, step));
   parallel_.begin_step();
   auto loss_sum = torch::zeros({1}, torch::TensorOptions(device_).dtype(torch::kFloat32));
   const auto scale =
@@ -261,7 +252,7 @@ void Trainer::log_step(const StepMetrics& metrics) {
   StepMetrics row = metrics;
   row.tokens_per_second =
       static_cast<double>(state_.tokens - tokens_last_logged_) / std::max(now - last_logged_, 1e-9);
-  row.checkpoint_seconds_lost = std::exchange(checkpoint_seconds_lost_, 0.0);
+  row.checkpoint_seconds_lost = checkpoints_.take_seconds_lost();
   last_logged_ = now;
   tokens_last_logged_ = state_.tokens;
   if (metrics_) metrics_->add(row);
@@ -314,8 +305,16 @@ void Trainer::write_sample() {
                         tokenizer_.decode(tokens) + "\n");
 }
 
+CheckpointContent Trainer::checkpoint_content() {
+  TrainingState state = state_;
+  if (skip_rule_.diverged()) state.skip.consecutive_non_finite = 0;  // it has three tries again
+  parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
+  return {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
+          training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)};
+}
+
 void Trainer::set_status(RunState state, const std::string& reason) const {
-  if (job_.is_first()) folder_.set_status(state, state_.step, reason, newest_checkpoint_);
+  if (job_.is_first()) folder_.set_status(state, state_.step, reason, checkpoints_.newest());
 }
 
 TrainOutcome Trainer::stop(TrainOutcome outcome, RunState state, const std::string& reason) {

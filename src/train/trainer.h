@@ -1,12 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "checkpoint/checkpoint_writer.h"
 #include "config/config.h"
 #include "data/training_data.h"
 #include "distributed/communicator.h"
@@ -15,10 +15,9 @@
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
-#include "train/deferred_values.h"
 #include "train/metrics.h"
+#include "train/run_checkpoints.h"
 #include "train/run_folder.h"
-#include "train/training_state.h"
 
 namespace zebra {
 
@@ -34,14 +33,14 @@ enum class TrainOutcome {
 /// updates. Then metrics, validation and checkpoint, each when its turn has come. Where nothing is
 /// due the host reads what a step gave while the next one is computed. All ranks of the job do the
 /// same and come to the same decisions; the first writes what is for people.
-///
-/// A checkpoint is written while training goes on. One that cannot be saved (a full disk) is
-/// reported, and the next is tried when it is due; only the last one of a run must succeed.
 class Trainer {
  public:
-  /// `config` is resolved and has model.vocab_size. Connects the ranks and builds the model with
-  /// its initial weights. `folder` must have been described before run(): checkpoints take its copy
-  /// of the tokenizer.
+  /// Hears of each step once the host knows what it gave; tokens_per_second is that of logged
+  /// steps alone, 0 here.
+  using StepObserver = std::function<void(const StepMetrics&)>;
+
+  /// `config` is resolved. Connects the ranks and builds the model with its initial weights.
+  /// `folder` must have been described before run(): checkpoints take its copy of the tokenizer.
   Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
           TokenDatasets validation, RunFolder& folder, Job& job);
 
@@ -52,35 +51,32 @@ class Trainer {
   /// Takes over the weights alone (model.init_from). Throws InputError when they do not fit.
   void start_from(Checkpoint& checkpoint);
 
-  /// Trains up to max_steps, or up to and including `stop_after` where that is not 0.
-  TrainOutcome run(std::int64_t stop_after);
+  /// Trains up to max_steps, or up to and including `stop_after` where that is not 0, and saves.
+  TrainOutcome run(std::int64_t stop_after, const StepObserver& on_step = {});
 
  private:
+  // A step, from its batch to what it gave.
   StepBatch next_batch(Prefetch& prefetch);
   torch::Tensor compute_gradients(std::int64_t step, const StepBatch& batch);
   void start_update(std::int64_t step, std::int64_t counted_targets, const torch::Tensor& sums);
   StepMetrics take_results();
-  std::optional<TrainOutcome> finish_step(std::int64_t last_step);
-  bool is_eventful(std::int64_t step, std::int64_t last_step) const;
-  std::int64_t window_of_step(std::int64_t step) const;
 
-  void log_start(std::int64_t last_step) const;
-  void log_step(const StepMetrics& metrics);
+  // What follows a step.
+  bool is_due(std::int64_t every_steps, std::int64_t step) const;
+  bool is_eventful(std::int64_t step, std::int64_t last_step) const;
+  std::optional<TrainOutcome> finish_step(std::int64_t last_step, const StepObserver& on_step);
   void validate();
   void write_sample();
-  void save_when_due();
-  void save_now();
-  bool is_saving() const;
-  void start_saving();
-  void note_saved(const std::optional<CheckpointWriter::Outcome>& saved, bool must_succeed);
-  void finish_saving(bool must_succeed);
-  void prune() const;
+  CheckpointContent checkpoint_content();
+
+  // What people are told.
+  void log_start(std::int64_t last_step) const;
+  void log_step(const StepMetrics& metrics);
+  void set_status(RunState state, const std::string& reason) const;
+
+  // How it ends.
   TrainOutcome finish();
   TrainOutcome stop(TrainOutcome outcome, RunState state, const std::string& reason);
-
-  bool is_due(std::int64_t every_steps, std::int64_t step) const;
-  std::int64_t next_due(std::int64_t every_steps) const;
-  void set_status(RunState state, const std::string& reason) const;
 
   /// A step whose update is queued on the device, or done; the state does not know of it yet.
   struct StepInFlight {
@@ -104,14 +100,13 @@ class Trainer {
   TrainingState state_;
   std::optional<StepInFlight> in_flight_;
   int agreed_signal_ = 0;  ///< that some rank was asked to stop by at the step that state_ is at
-  std::filesystem::path newest_checkpoint_;
   std::unique_ptr<MetricsLog> metrics_;  // on the first rank
-  CheckpointWriter writer_;
 
   double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
   double last_logged_ = 0.0;
-  double checkpoint_seconds_lost_ = 0.0;  // since the last logged step
   std::int64_t tokens_last_logged_ = 0;
+
+  RunCheckpoints checkpoints_;  // last: a save on its way reads what is above
 };
 
 }  // namespace zebra

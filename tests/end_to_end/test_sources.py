@@ -5,8 +5,8 @@ import subprocess
 
 from conftest import ROOT
 
-FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "optim", "distributed", "checkpoint", "interop", "eval",
-           "measurement", "train", "ablation", "cli"]
+FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "plan", "optim", "distributed", "checkpoint", "interop", "eval",
+           "train", "bench", "ablation", "cli"]
 # Only here is a device chosen; everything else takes the device of its tensors, or one that it is given.
 CHOOSES_DEVICES = "src/model/placement.cpp"
 # Files, or folders, whose code depends on which device that is, each with the reason. All other code is the same on every
@@ -18,14 +18,12 @@ BRANCH_ON_DEVICES = {
     "src/distributed/communicator.cpp": "NCCL between GPUs, Gloo between CPUs",
     "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
     "src/checkpoint/load_model.cpp": "memory of tensors is reused on the CPU",
-    "src/train/deferred_values.cpp": "values arrive on the host later than on the CPU",
+    "src/train/metrics.cpp": "values arrive on the host later than on the CPU",
     "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",
-    "src/train/step_measurement.cpp": "names the device in its result",
-    "src/measurement/": "meters of one device: clock, memory, name, profiler",
-    "src/ablation/fit.cpp": "arms on the CPU share its memory",
+    "src/bench/": "meters of one device: clock, memory, name, profiler",
+    "src/ablation/preparation.cpp": "arms on the CPU share its memory",
     "src/cli/ablate.cpp": "a GPU of its own for each job",
-    "src/cli/bench_step.cpp": "page-locked batches",
-    "src/cli/train.cpp": "page-locked batches",
+    "src/cli/training_job.cpp": "page-locked batches",
 }
 
 

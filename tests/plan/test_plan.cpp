@@ -17,7 +17,7 @@ Hardware eight_h100() { return {{find_gpu("h100"), network_bytes_per_second("400
 TEST_CASE("the plan counts parameters, bytes, tokens and FLOPs") {
   const TemporaryFolder folder;
   const auto config = tiny_run(folder, {"train.precision=bf16"});
-  const auto plan = plan_json(config);
+  const auto plan = to_json(make_plan(config));
   const std::int64_t embedding = 300 * 32, attention = 3 * 32 * (32 + 32 + 32),
                      feed_forward = 3 * 3 * 32 * 64, norms = 7 * 32;
   const std::int64_t total = 2 * embedding + attention + feed_forward + norms;
@@ -42,7 +42,7 @@ TEST_CASE("the parts of the state add up, whatever the ranks share") {
   const auto config =
       tiny_run(folder, {"parallel.sharding=" + mode, "parallel.reduce_precision=bf16",
                         "train.precision=bf16", "train.micro_batch_size=1"});
-  const auto plan = plan_json(config, 4);
+  const auto plan = to_json(make_plan(config, 4));
   for (const std::string part : {"state_bytes_per_rank", "bytes_sent_per_rank_and_step",
                                  "activation_bytes_per_rank", "forward_flops_per_token"}) {
     double sum = 0;
@@ -61,12 +61,13 @@ TEST_CASE("the parts of the state add up, whatever the ranks share") {
 TEST_CASE("recomputation adds FLOPs to a step, not to the model") {
   const TemporaryFolder folder;
   const auto again = [&](const std::string& mode) {
-    const auto plan = plan_json(tiny_run(folder, {"train.activation_checkpointing=" + mode}));
+    const auto plan =
+        to_json(make_plan(tiny_run(folder, {"train.activation_checkpointing=" + mode})));
     REQUIRE(plan["training_flops_per_token"].get<double>() ==
             Approx(3 * plan["forward_flops_per_token"]["total"].get<double>()));
     return plan["recomputed_flops_per_token"].get<double>();
   };
-  const auto flops = plan_json(tiny_run(folder))["forward_flops_per_token"];
+  const auto flops = to_json(make_plan(tiny_run(folder)))["forward_flops_per_token"];
   const double matrices = flops["projections"].get<double>() + flops["feed_forward"].get<double>();
   const double global = flops["global_attention"], local = flops["local_attention"];
   REQUIRE(again("none") == 0.0);
@@ -77,7 +78,7 @@ TEST_CASE("recomputation adds FLOPs to a step, not to the model") {
 
 TEST_CASE("the table says the window in words and adds up") {
   const TemporaryFolder folder;
-  const auto text = plan_text(tiny_run(folder));
+  const auto text = to_text(make_plan(tiny_run(folder)));
   REQUIRE_THAT(text, Contains("GLG") && Contains("7 previous + itself = 8 keys"));
   REQUIRE_THAT(text, Contains("100.0 %"));
   REQUIRE_THAT(text, !Contains("Sent by each rank") && !Contains("A step on"));
@@ -87,7 +88,7 @@ TEST_CASE("the table says in words what ranks share, what hides, and what fits")
   const TemporaryFolder folder;
   const auto config = tiny_run(folder, {"parallel.sharding=full", "parallel.replicas=2",
                                         "train.micro_batch_size=1", "train.precision=bf16"});
-  const auto text = plan_text(config, 4, eight_h100());
+  const auto text = to_text(make_plan(config, 4, eight_h100()));
   REQUIRE_THAT(text, Contains("2 copies of the state, each split among 2"));
   REQUIRE_THAT(text, Contains("in a step of 1 micro-batch\n"));
   REQUIRE_THAT(text, Contains("arithmetic, not measured") && Contains("assumed: 40.0 %"));
@@ -96,9 +97,10 @@ TEST_CASE("the table says in words what ranks share, what hides, and what fits")
 
   auto slow = eight_h100(), small = eight_h100();
   slow.cluster.gpu.link_bytes_per_second = 1.0;
-  REQUIRE_THAT(plan_text(config, 4, slow), Contains("of collectives: not hidden"));
+  REQUIRE_THAT(to_text(make_plan(config, 4, slow)), Contains("of collectives: not hidden"));
   small.cluster.gpu.memory_bytes = 1000;
-  REQUIRE_THAT(plan_text(config, 4, small), Contains("state and activations: does not fit"));
+  REQUIRE_THAT(to_text(make_plan(config, 4, small)),
+               Contains("state and activations: does not fit"));
 }
 
 TEST_CASE("the utilization is that of the model's FLOPs") {
@@ -106,17 +108,18 @@ TEST_CASE("the utilization is that of the model's FLOPs") {
   const auto config = tiny_run(folder, {"train.precision=bf16"});
   auto hardware = eight_h100();
   hardware.efficiency = 0.25;
-  const auto plan = plan_json(config, 1, hardware);  // alone: nothing but compute
+  const auto plan = to_json(make_plan(config, 1, hardware));  // alone: nothing but compute
   REQUIRE(plan["tokens_per_second"].get<double>() *
               plan["training_flops_per_token"].get<double>() ==
           Approx(0.25 * 989e12));
-  REQUIRE_THAT(plan_text(config, 1, hardware), Contains("model FLOPs at 25.0 % of the peak"));
+  REQUIRE_THAT(to_text(make_plan(config, 1, hardware)),
+               Contains("model FLOPs at 25.0 % of the peak"));
 }
 
 TEST_CASE("a plan for ranks that the replicas do not divide is refused") {
   const TemporaryFolder folder;
   const auto config = tiny_run(folder, {"parallel.sharding=full", "parallel.replicas=2"});
-  REQUIRE_THROWS_AS(plan_json(config, 3), InputError);
+  REQUIRE_THROWS_AS(to_json(make_plan(config, 3)), InputError);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "train/metrics.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/file.h"
@@ -65,6 +66,18 @@ TEST_CASE("validation rows carry the loss by position") {
   REQUIRE(row["validation_loss"] == 3.0);
   REQUIRE(row["by_position"][1] == nlohmann::json({{"begin", 1}, {"end", 2}, {"loss", 3.0}}));
 }
+
+void check(torch::Device device) {
+  auto values = torch::arange(3, torch::TensorOptions(device).dtype(torch::kFloat64)) + 0.1;
+  const DeferredValues deferred(values);
+  values.fill_(-1.0);  // behind the copy
+  REQUIRE(deferred.get() == std::vector<double>{0.1, 1.1, 2.1});
+  REQUIRE(deferred.get() == std::vector<double>{0.1, 1.1, 2.1});
+}
+
+TEST_CASE("deferred values are those at the time of the copy") { check(torch::kCPU); }
+
+TEST_CASE("deferred values of a GPU", "[.][cuda]") { check(torch::kCUDA); }
 
 }  // namespace
 }  // namespace zebra

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "cli/run_file_options.h"
+#include "config/config.h"
+#include "data/training_data.h"
+#include "distributed/job.h"
+
+namespace zebra {
+
+/// What training takes on one rank, opened and checked; nothing is written.
+struct TrainingInputs {
+  Config config;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<TrainingData> data;
+  TokenDatasets validation;
+};
+
+/// Throws InputError.
+TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job);
+
+/// Joins the job of which this process is a rank, and does `work`; ranks other than the first tell
+/// only of problems. Where `work` throws, one of several ranks ends as end_job_or_throw says.
+void as_rank_of_job(const std::function<void(Job&)>& work);
+
+/// For handlers of any exception. One of several ranks ends with the job, at once, telling why:
+/// unwinding would wait for collectives that never end. A process on its own, or one whose job has
+/// ended, throws the exception again.
+[[noreturn]] void end_job_or_throw(Job& job);
+
+}  // namespace zebra

@@ -1,0 +1,138 @@
+#include "train/run_checkpoints.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "base/text.h"
+#include "checkpoint/folder.h"
+#include "distributed/communicator.h"
+#include "ops/part_scope.h"
+
+namespace zebra {
+
+nlohmann::ordered_json TrainingState::to_json() const {
+  nlohmann::ordered_json json = {{"step", step},
+                                 {"optimizer_steps", optimizer_steps},
+                                 {"tokens", tokens},
+                                 {"seconds", seconds},
+                                 {"recent_norms", skip.recent_norms},
+                                 {"skipped_steps", skip.skipped_steps},
+                                 {"consecutive_non_finite", skip.consecutive_non_finite},
+                                 {"dataset_fingerprints", dataset_fingerprints}};
+  if (validation_loss) json["validation_loss"] = *validation_loss;
+  return json;
+}
+
+TrainingState TrainingState::from_json(const nlohmann::ordered_json& json) {
+  try {
+    TrainingState state;
+    state.step = json.at("step").get<std::int64_t>();
+    state.optimizer_steps = json.at("optimizer_steps").get<std::int64_t>();
+    state.tokens = json.at("tokens").get<std::int64_t>();
+    state.seconds = json.at("seconds").get<double>();
+    state.skip.recent_norms = json.at("recent_norms").get<std::deque<double>>();
+    state.skip.skipped_steps = json.at("skipped_steps").get<std::int64_t>();
+    state.skip.consecutive_non_finite = json.at("consecutive_non_finite").get<std::int64_t>();
+    state.dataset_fingerprints = json.at("dataset_fingerprints").get<std::vector<std::string>>();
+    if (json.contains("validation_loss"))
+      state.validation_loss = json.at("validation_loss").get<double>();
+    return state;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(std::string("the checkpoint holds no training state to go on from: ") +
+                     error.what());
+  }
+}
+
+RunCheckpoints::RunCheckpoints(const Config& config, RunFolder& folder, Job& job)
+    : config_(config),
+      folder_(folder),
+      job_(job),
+      writer_(job.text_collectives("checkpoint"), [this] { prune(); }) {}
+
+double RunCheckpoints::save_due(std::int64_t step, const Content& content) {
+  const double began = monotonic_seconds();
+  if (config_.checkpoint.when_busy == WhenBusy::skip && is_writing()) {
+    log_warning("step " + std::to_string(step) +
+                "  no checkpoint: the one before is still being written");
+    return 0.0;
+  }
+  finish(step, /*must_succeed=*/false);
+  start(content);
+  if (!config_.checkpoint.asynchronous) finish(step, /*must_succeed=*/false);
+  const double lost = monotonic_seconds() - began;
+  seconds_lost_ += lost;
+  return lost;
+}
+
+void RunCheckpoints::save_now(std::int64_t step, const Content& content) {
+  finish(step, /*must_succeed=*/false);
+  start(content);
+  finish(step, /*must_succeed=*/true);
+}
+
+void RunCheckpoints::poll(std::int64_t step) { note(writer_.poll(), step, /*must_succeed=*/false); }
+
+double RunCheckpoints::take_seconds_lost() { return std::exchange(seconds_lost_, 0.0); }
+
+// Whether any rank is still at the checkpoint before.
+bool RunCheckpoints::is_writing() const {
+  const auto ranks =
+      job_.all_gather(writer_.is_busy() ? "busy" : "", "whether a checkpoint is being written");
+  return std::ranges::any_of(ranks, [](const auto& answer) { return !answer.empty(); });
+}
+
+void RunCheckpoints::start(const Content& content) {
+  ZEBRA_PART("checkpoint");
+  job_.begin("copying the state for a checkpoint");
+  auto now = content();
+  const auto folder = checkpoint_folder(folder_.path(), now.step);
+  writer_.start(folder, std::move(now));
+}
+
+void RunCheckpoints::finish(std::int64_t step, bool must_succeed) {
+  ZEBRA_PART("checkpoint");
+  job_.begin("saving a checkpoint");
+  note(writer_.wait([this] { job_.begin("saving a checkpoint"); }), step, must_succeed);
+}
+
+// Tells what became of a save.
+void RunCheckpoints::note(const std::optional<CheckpointWriter::Outcome>& saved, std::int64_t step,
+                          bool must_succeed) {
+  if (!saved) return;
+  const auto set_status = [&](const std::string& reason) {
+    if (job_.is_first()) folder_.set_status(RunState::running, step, reason, newest_);
+  };
+  const std::string name = "step " + std::to_string(saved->step);
+  try {
+    if (saved->error) std::rethrow_exception(saved->error);
+    newest_ = saved->folder;
+    set_status("");
+    log_info(name + "  saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
+  } catch (const CollectiveError&) {
+    throw;
+  } catch (const RunError& error) {
+    if (must_succeed) throw;
+    set_status(error.what());
+    if (!job_.is_first()) return;
+    const auto every = config_.checkpoint.every_steps;
+    const auto next = std::min((step / every + 1) * every, config_.train.max_steps);
+    log_error(name + "  " + error.what() + "; training goes on, and the next checkpoint is due " +
+              "at step " + std::to_string(next));
+  }
+}
+
+void RunCheckpoints::prune() const {
+  if (!job_.is_first()) return;
+  try {
+    const auto& keep = config_.checkpoint;
+    prune_checkpoints(folder_.path(), {keep.keep_last, keep.keep_every, keep.keep_best});
+  } catch (const std::exception& error) {
+    log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
+  }
+}
+
+}  // namespace zebra
