@@ -15,8 +15,8 @@ for argument in "$@"; do
 done
 export ZEBRA_LONG_TESTS=$long
 
-# pytest [option…] FOLDER in as many processes as there are cores; each takes half a GiB.
-processes=$(($(nproc) < 16 ? $(nproc) : 16))
+# pytest [option…] FOLDER in as many processes as there are cores, eight at most: one of tests/ptx may take 3 GiB.
+processes=$(($(nproc) < 8 ? $(nproc) : 8))
 pytest() { .venv/bin/python -m pytest -q -n "$processes" --dist worksteal "$@"; }
 
 stage "Set-up"

@@ -128,8 +128,8 @@ std::string failed_collective_diagnosis(const Evidence& evidence) {
   const auto behind = ranks_behind(evidence.now);
   if (!behind.empty()) {
     const auto& record = record_of(evidence.now, behind.front());
-    text += ", " + some_ranks(behind, evidence.now) + " behind the others" +
-            (record ? " " + place(*record) : "");
+    text.append(", ").append(some_ranks(behind, evidence.now)).append(" behind the others");
+    if (record) text.append(" ").append(place(*record));
   }
   return text + ": the network may be down" + kStartAgain;
 }

@@ -88,8 +88,8 @@ class TransientBuffer {
 ///   none        whole                    whole
 ///   optimizer   whole                    whole; only this rank's shard is reduced
 ///   gradients   whole                    this rank's shard; whole during the unit's backward pass
-///   full        this rank's shard; whole as above
-///               while the unit computes
+///   full        this rank's shard;       as above
+///               whole while it computes
 ///
 /// The optimizer updates this rank's shard of both.
 class ShardedUnit {

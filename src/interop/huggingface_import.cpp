@@ -42,7 +42,7 @@ std::string counted(const std::vector<std::string>& names) {
 std::string shape_text(at::IntArrayRef shape) {
   std::vector<std::string> sizes;
   for (const auto size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join(sizes, ", ") + "]";
+  return std::string("[").append(join(sizes, ", ")).append("]");
 }
 
 // Runs `read`; what it refuses becomes a problem.

@@ -116,11 +116,10 @@ std::vector<std::string> check_resumable(const Config& saved, const Config& conf
       problems.add("changed since the checkpoint and must not: " + change);
     }
   }
-  if (!problems.empty()) {
-    problems.add("undo the change, or set another run.dir to start a new run");
-    problems.throw_if_any();
-  }
-  return allowed;
+  if (problems.empty()) return allowed;
+  const std::string advice = "undo the change, or set another run.dir to start a new run";
+  problems.add(advice);
+  throw InputError(join(problems.all(), "\n"));
 }
 
 }  // namespace zebra
