@@ -19,8 +19,8 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kSizeOnCpu = 2048, kSizeOnGpu = 8192;
-constexpr int kProducts = 6;
+constexpr std::int64_t kMatmulSizeOnCpu = 2048, kMatmulSizeOnGpu = 8192;
+constexpr int kMatmuls = 6;
 
 // Of this process; nothing where the system does not say.
 std::optional<std::int64_t> status_bytes(const std::string& key) {
@@ -127,13 +127,13 @@ void PartTimes::end(const at::RecordFunction&, at::ObserverContext* context) {
 }
 
 double peak_matmul_flops(Precision precision, const DeviceMeter& meter) {
-  const auto size = meter.device().is_cpu() ? kSizeOnCpu : kSizeOnGpu;
+  const auto size = meter.device().is_cpu() ? kMatmulSizeOnCpu : kMatmulSizeOnGpu;
   const auto options = torch::TensorOptions(meter.device()).dtype(weight_type(precision));
   const auto a = torch::randn({size, size}, options), b = torch::randn({size, size}, options);
   auto out = torch::empty({size, size}, options);
   matrix_product_out(out, a, b);
   double quickest = meter.seconds([&] { matrix_product_out(out, a, b); });
-  for (int i = 1; i < kProducts; ++i) {
+  for (int i = 1; i < kMatmuls; ++i) {
     quickest = std::min(quickest, meter.seconds([&] { matrix_product_out(out, a, b); }));
   }
   const auto edge = static_cast<double>(size);

@@ -72,19 +72,23 @@ class TimedTrainer {
 
   void run(std::int64_t stop_after) {
     trainer_.run(stop_after, [this](const StepMetrics& metrics) {
-      seconds_.push_back(metrics.seconds - std::exchange(clock_, metrics.seconds));
+      steps_.emplace_back(metrics.step, metrics.seconds - std::exchange(clock_, metrics.seconds));
     });
   }
 
   // Of the steps first .. last.
   std::vector<double> seconds(std::int64_t first, std::int64_t last) const {
-    return {seconds_.begin() + (first - 1), seconds_.begin() + last};
+    std::vector<double> within;
+    for (const auto& [step, seconds] : steps_) {
+      if (step >= first && step <= last) within.push_back(seconds);
+    }
+    return within;
   }
 
  private:
   Trainer& trainer_;
-  double clock_ = 0.0;           // of the trainer, after its newest step
-  std::vector<double> seconds_;  // of each step
+  double clock_ = 0.0;  // of the trainer, after its newest step
+  std::vector<std::pair<std::int64_t, double>> steps_;
 };
 
 void write_profile(TimedTrainer& trainer, std::int64_t last, const std::filesystem::path& path) {

@@ -16,7 +16,8 @@ namespace {
 using namespace zebra::testing;
 
 // One start of the command: resumes where the folder has a checkpoint.
-TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
+TrainOutcome start(const Config& config, std::int64_t stop_after = 0,
+                   const Trainer::StepObserver& on_step = {}) {
   const Tokenizer tokenizer(config.data.tokenizer);
   RunFolder folder(config.run.dir);
   folder.describe(config);
@@ -30,7 +31,7 @@ TrainOutcome start(const Config& config, std::int64_t stop_after = 0) {
     check_resumable(checkpoint.config(), config, /*same_run=*/true);
     trainer.resume(checkpoint);
   }
-  return trainer.run(stop_after);
+  return trainer.run(stop_after, on_step);
 }
 
 // The rows of metrics.jsonl without what depends on the clock.
@@ -94,6 +95,20 @@ TEST_CASE("micro-batches change nothing but rounding") {
   }
   REQUIRE(losses[1] == Approx(losses[0]).epsilon(1e-4));
   REQUIRE(losses[2] == Approx(losses[0]).epsilon(1e-4));
+}
+
+TEST_CASE("an observer hears of every step, logged or not") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config = tiny_run(folder, {"logging.every_steps=5"});
+  std::vector<StepMetrics> steps;
+  start(config, 0, [&](const StepMetrics& metrics) { steps.push_back(metrics); });
+  REQUIRE(steps.size() == 12);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    REQUIRE(steps[i].step == static_cast<std::int64_t>(i) + 1);
+    if (i > 0) REQUIRE(steps[i].seconds > steps[i - 1].seconds);
+  }
+  REQUIRE(steps.back().loss == last_loss(config));
 }
 
 TEST_CASE("the loss falls") {
