@@ -29,7 +29,7 @@ ZebraModelImpl::ZebraModelImpl(const ModelConfig& model, ParameterMemory memory)
 void ZebraModelImpl::reset() {
   const auto units = unit_specs(model_);
   const auto& first = units.front().parameters;
-  const auto& last = units.back().parameters;  // the first as well when tied
+  const auto& head = (model_.tie_word_embeddings ? units.front() : units.back()).parameters;
   embedding_weight = register_listed(*this, "embedding_weight", first, memory_);
   blocks.clear();
   for (std::int64_t layer = 0; layer < model_.num_hidden_layers(); ++layer) {
@@ -37,8 +37,8 @@ void ZebraModelImpl::reset() {
         register_module("block_" + std::to_string(layer), Block(model_, layer, memory_)));
   }
   final_norm = register_module(
-      "final_norm", listed_norm("final_norm.weight", last, model_.rms_norm_eps, memory_));
-  output_weight = register_listed(*this, "output_weight", last, memory_);
+      "final_norm", listed_norm("final_norm.weight", head, model_.rms_norm_eps, memory_));
+  output_weight = register_listed(*this, "output_weight", head, memory_);
 }
 
 void ZebraModelImpl::initialize(std::int64_t seed) {
