@@ -107,14 +107,14 @@ TEST_CASE("All problems of a sweep file are told at once, with their lines") {
         "s.yaml:3: model.windw_size: unknown key; did you mean window_size?\n"
         "s.yaml:4: budget: \"flop\" is not one of steps, tokens, flops; did you mean flops?\n"
         "s.yaml:5: equal_parameters: \"1\" is not true or false\n"
-        "s.yaml:6: compare.window: must be at least 1, not 0\n"
         "s.yaml:6: compare.layer: unknown key; did you mean layers?\n"
+        "s.yaml:6: compare.window: must be at least 1, not 0\n"
+        "s.yaml:7: probes.itms: unknown key; did you mean items?\n"
         "s.yaml:7: probes.training_share: must be at least 0, below 1, not 1\n"
         "s.yaml:7: probes.tasks: \"passkeys\" is not one of associative_recall, passkey, copying, "
         "variable_tracking; did you mean passkey?\n"
         "s.yaml:7: probes.lengths: must be a list with at least one value\n"
         "s.yaml:7: probes.keys: must be at least 9, not 8\n"
-        "s.yaml:7: probes.itms: unknown key; did you mean items?\n"
         "s.yaml:8: exlude: unknown key; did you mean exclude?");
   CHECK(sweep.grid.axes.empty());
   CHECK(sweep.base.size() == 1);
@@ -131,7 +131,7 @@ TEST_CASE("Values of a sweep file are read as those of a run file are") {
   CHECK(of_items("x") == "probes.items: \"x\" is not an integer");
   CHECK(of_items("[1]") == "probes.items: must be an integer, not a list");
   CHECK(of_items("") == "probes.items: has no value; give one, or remove the key");
-  CHECK(of_items("${ZEBRA_TEST_UNSET}").find("ZEBRA_TEST_UNSET is not set") != std::string::npos);
+  CHECK(of_items("'${ZEBRA_TEST_UNSET}'").find("ZEBRA_TEST_UNSET is not set") != std::string::npos);
 
   const auto [large, refusal] =
       read(kSmallSweep + "probes: {seed: 9007199254740993}\ncost_lengths: [+64]\n");
