@@ -33,9 +33,9 @@ std::string output_of(std::vector<std::string> arguments) {
 }
 
 /// A run file in a folder that is removed at the end.
-class RunFile {
+class FileOnDisk {
  public:
-  RunFile() {
+  FileOnDisk() {
     std::string name = (std::filesystem::temp_directory_path() / "zebra-cli-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     folder_ = name;
@@ -44,9 +44,9 @@ class RunFile {
            "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
            "train: {max_steps: 5, global_batch_size: 6, micro_batch_size: 2}\n";
   }
-  ~RunFile() { std::filesystem::remove_all(folder_); }
-  RunFile(const RunFile&) = delete;
-  RunFile& operator=(const RunFile&) = delete;
+  ~FileOnDisk() { std::filesystem::remove_all(folder_); }
+  FileOnDisk(const FileOnDisk&) = delete;
+  FileOnDisk& operator=(const FileOnDisk&) = delete;
   std::string path() const { return (folder_ / "run.yaml").string(); }
 
  private:
@@ -56,14 +56,14 @@ class RunFile {
 }  // namespace
 
 TEST_CASE("zebra config prints the resolved configuration") {
-  const RunFile file;
+  const FileOnDisk file;
   const std::string text = output_of({file.path(), "--set", "train.max_steps=7"});
   CHECK(text == to_yaml(load_run_file({file.path()}, {"train.max_steps=7"})));
   CHECK_THAT(text, Contains("\n  attention_pattern: GLLGLL\n") && Contains("\n  max_steps: 7\n"));
 }
 
 TEST_CASE("zebra config checks the batch for a number of ranks") {
-  const RunFile file;
+  const FileOnDisk file;
   CHECK_NOTHROW(output_of({file.path(), "--ranks", "3"}));
   CHECK_THROWS_WITH(output_of({file.path(), "--ranks", "4"}), Contains("sizes that fit: 8, 16"));
   CHECK_THROWS_AS(output_of({file.path(), "--ranks", "0"}), CLI::ParseError);

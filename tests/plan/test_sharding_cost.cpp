@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <sstream>
 
 #include "base/error.h"
 #include "plan/model_cost.h"
@@ -155,13 +156,14 @@ std::string in_short(const Moment& moment) {
     for (const auto unit : units) text += std::to_string(unit);
     return text;
   };
-  std::string text = moment.backward ? "backward" : "forward";
-  if (moment.stage) text += " " + std::to_string(*moment.stage);
-  text += " | " + list(moment.gathered) + " | " + list(moment.gradients) + " | " +
-          list(moment.copies) + " |";
-  if (moment.gathering) text += " gathers " + std::to_string(*moment.gathering);
-  if (moment.reducing) text += " reduces " + std::to_string(*moment.reducing);
-  return text;
+  std::ostringstream text;
+  text << (moment.backward ? "backward" : "forward");
+  if (moment.stage) text << " " << *moment.stage;
+  text << " | " << list(moment.gathered) << " | " << list(moment.gradients) << " | "
+       << list(moment.copies) << " |";
+  if (moment.gathering) text << " gathers " << *moment.gathering;
+  if (moment.reducing) text << " reduces " << *moment.reducing;
+  return text.str();
 }
 
 TEST_CASE("the schedule of one block") {

@@ -45,13 +45,14 @@ struct Run {
   TemporaryFolder folder;
   RunFolder run = RunFolder(folder / "run");
   Job job{Launch{}};
-  Config config = parse_config("run: {dir: " + run.path().string() +
-                                   "}\nmodel: {preset: zebra-tiny}\n"
-                                   "data: {tokenizer: tok.model, train: [{path: t}],\n"
-                                   "       sequence_length: 64}\n"
-                                   "train: {max_steps: 25, global_batch_size: 2}\n"
-                                   "checkpoint: {every_steps: 10, keep_last: 2}\n",
-                               "c.yaml");
+  Config config = resolve(parse_run_file("run: {dir: " + run.path().string() +
+                                             "}\nmodel: {preset: zebra-tiny}\n"
+                                             "data: {tokenizer: tok.model, train: [{path: t}],\n"
+                                             "       sequence_length: 64}\n"
+                                             "train: {max_steps: 25, global_batch_size: 2}\n"
+                                             "checkpoint: {every_steps: 10, keep_last: 2}\n",
+                                         "c.yaml"),
+                          300);
   RunCheckpoints checkpoints{config, run, job};
 
   RunCheckpoints::Content content(std::int64_t step) {
