@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <sstream>
 
 #include "base/error.h"
 #include "plan/model_cost.h"
@@ -150,18 +151,17 @@ TEST_CASE("what a step holds for a while, and gathers and scatters, is what a le
 }
 
 std::string in_short(const Moment& moment) {
-  const auto list = [](const std::vector<std::size_t>& units) {
-    std::string text;
-    for (const auto unit : units) text += std::to_string(unit);
-    return text;
-  };
-  std::string text = moment.backward ? "backward" : "forward";
-  if (moment.stage) text += " " + std::to_string(*moment.stage);
-  text += " | " + list(moment.gathered) + " | " + list(moment.gradients) + " | " +
-          list(moment.copies) + " |";
-  if (moment.gathering) text += " gathers " + std::to_string(*moment.gathering);
-  if (moment.reducing) text += " reduces " + std::to_string(*moment.reducing);
-  return text;
+  std::ostringstream text;
+  text << (moment.backward ? "backward" : "forward");
+  if (moment.stage) text << " " << *moment.stage;
+  for (const auto* units : {&moment.gathered, &moment.gradients, &moment.copies}) {
+    text << " | ";
+    for (const auto unit : *units) text << unit;
+  }
+  text << " |";
+  if (moment.gathering) text << " gathers " << *moment.gathering;
+  if (moment.reducing) text << " reduces " << *moment.reducing;
+  return text.str();
 }
 
 TEST_CASE("the schedule of one block") {
