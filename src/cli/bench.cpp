@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -10,8 +11,7 @@
 #include "base/system.h"
 #include "cli/bench_step.h"
 #include "cli/commands.h"
-#include "cli/json_file.h"
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
 #include "config/load.h"
 #include "config/model_base.h"
 #include "config/names.h"

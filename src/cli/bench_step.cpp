@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "cli/end_job.h"
-#include "cli/json_file.h"
+#include "cli/shared_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
 #include "distributed/job.h"

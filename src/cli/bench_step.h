@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
 #include "train/step_measurement.h"
 
 namespace zebra {

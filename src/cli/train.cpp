@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -8,7 +9,7 @@
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
 #include "cli/end_job.h"
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
 #include "config/load.h"
 #include "data/training_data.h"
 #include "distributed/job.h"

@@ -27,7 +27,7 @@ std::string plan_text(const Config& config, std::int64_t ranks = 1,
 std::int64_t training_bytes_per_rank(const Config& config, std::int64_t ranks = 1);
 
 /// Bytes of host memory that a rank's share of a checkpoint takes while it is written
-/// (checkpoint/host_copy.h); kept from the first save on.
+/// (checkpoint/checkpoint_writer.h); kept from the first save on.
 std::int64_t host_copy_bytes_per_rank(const Config& config, std::int64_t ranks = 1);
 
 }  // namespace zebra
