@@ -89,6 +89,12 @@ class Hasher {
   std::unique_ptr<State> state_;
 };
 
+/// Size and hash of a file's content.
+struct FileRecord {
+  std::uint64_t size = 0;
+  std::string hash;
+};
+
 std::string hash_of(std::string_view bytes);
 
 /// Hash of a file's content. Throws InputError when it cannot be read.

@@ -13,19 +13,9 @@
 namespace zebra {
 namespace {
 
-constexpr const char* kConfigFile = "config.yaml";
-constexpr const char* kTokenizerFile = "tokenizer.model";
-
-FileRecord write_text(const std::filesystem::path& path, const std::string& text) {
-  FileWriter writer(path);
-  writer.write(text);
-  writer.commit();
-  return {text.size(), hash_of(text)};
-}
-
-// This rank's part of every group, as a manifest that names nothing else.
-Manifest write_part(const std::filesystem::path& folder, const CheckpointContent& content, int part,
-                    const std::function<void()>& progress) {
+// This rank's shard of every group, as a manifest that names nothing else.
+Manifest write_shard(const std::filesystem::path& folder, const CheckpointContent& content,
+                     int shard, const std::function<void()>& progress) {
   Manifest manifest;
   for (const auto& [group, tensors] : content.groups) {
     if (tensors.empty()) continue;
@@ -33,17 +23,17 @@ Manifest write_part(const std::filesystem::path& folder, const CheckpointContent
     for (const auto& [tensor, begin, values] : tensors) {
       const std::int64_t end = begin + values.numel();
       fragments.push_back({fragment_key(tensor.name, begin, end), values});
-      manifest.tensors[tensor.name] = {tensor.shape, {{part, begin, end}}};
+      manifest.tensors[tensor.name] = {tensor.shape, {{shard, begin, end}}};
     }
-    const std::string file = part_file_name(group, part);
+    const std::string file = shard_file_name(group, shard);
     manifest.files[file] = write_safetensors(folder / file, fragments, progress);
   }
   return manifest;
 }
 
-void add_part(Manifest& whole, const Manifest& part) {
-  whole.files.insert(part.files.begin(), part.files.end());
-  for (const auto& [name, record] : part.tensors) {
+void add_shard(Manifest& whole, const Manifest& shard) {
+  whole.files.insert(shard.files.begin(), shard.files.end());
+  for (const auto& [name, record] : shard.tensors) {
     auto& fragments = whole.tensors[name].fragments;
     whole.tensors[name].shape = record.shape;
     fragments.insert(fragments.end(), record.fragments.begin(), record.fragments.end());
@@ -53,15 +43,16 @@ void add_part(Manifest& whole, const Manifest& part) {
 }
 
 void complete(const std::filesystem::path& beside, const std::filesystem::path& folder,
-              const CheckpointContent& content, const std::vector<std::string>& parts) {
+              const CheckpointContent& content, const std::vector<std::string>& shards) {
   Manifest manifest;
-  for (const auto& part : parts) add_part(manifest, Manifest::from_text_of_part(part, beside));
+  for (const auto& shard : shards) add_shard(manifest, Manifest::from_text_of_shard(shard, beside));
   manifest.step = content.step;
   manifest.training = content.training;
-  manifest.files[kConfigFile] = write_text(beside / kConfigFile, to_yaml(content.config));
-  manifest.files[kTokenizerFile] =
-      write_text(beside / kTokenizerFile, read_file(content.tokenizer));
-  write_text(beside / Manifest::kFileName, manifest.to_text());
+  manifest.files[Checkpoint::kConfigFile] =
+      write_recorded_file(beside / Checkpoint::kConfigFile, to_yaml(content.config));
+  manifest.files[Checkpoint::kTokenizerFile] =
+      write_recorded_file(beside / Checkpoint::kTokenizerFile, read_file(content.tokenizer));
+  write_recorded_file(beside / Manifest::kFileName, manifest.to_text());
   flush_to_disk(beside);
   std::filesystem::rename(beside, folder);
   flush_to_disk(folder.parent_path());
@@ -111,13 +102,13 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
       std::filesystem::remove_all(beside);
       std::filesystem::create_directories(beside);
     });
-    std::string part;
+    std::string shard;
     stage(texts, "the parts of a checkpoint",
-          [&] { part = write_part(beside, content, texts.rank(), progress).to_text(); });
-    const auto parts =
-        among_ranks("what the parts of a checkpoint hold", [&] { return texts.gather(part); });
+          [&] { shard = write_shard(beside, content, texts.rank(), progress).to_text(); });
+    const auto shards =
+        among_ranks("what the parts of a checkpoint hold", [&] { return texts.gather(shard); });
     stage(texts, "the manifest of a checkpoint", [&] {
-      if (is_first) complete(beside, folder, content, parts);
+      if (is_first) complete(beside, folder, content, shards);
     });
   } catch (const CollectiveError&) {
     throw;
@@ -173,9 +164,9 @@ Config Checkpoint::config() {
   return config;
 }
 
-const SafetensorsFile& Checkpoint::part(const std::string& group, std::int64_t part) {
-  const std::string name = part_file_name(group, part);
-  auto& file = parts_[name];
+const SafetensorsFile& Checkpoint::shard(const std::string& group, std::int64_t shard) {
+  const std::string name = shard_file_name(group, shard);
+  auto& file = shards_[name];
   if (file == nullptr) {
     verify(name);
     file = std::make_unique<SafetensorsFile>(folder_ / name);
@@ -198,8 +189,8 @@ void Checkpoint::read(const std::string& group, const NamedTensor& tensor, std::
   for (const auto& fragment : found->second.fragments) {
     const auto from = std::max(fragment.begin, begin), to = std::min(fragment.end, end);
     if (from >= to) continue;
-    const auto stored =
-        part(group, fragment.part).tensor(fragment_key(tensor.name, fragment.begin, fragment.end));
+    const auto stored = shard(group, fragment.shard)
+                            .tensor(fragment_key(tensor.name, fragment.begin, fragment.end));
     if (stored.dim() != 1 || stored.numel() != fragment.end - fragment.begin || from != filled) {
       throw InputError(folder_.string() + ": the fragments of tensor " + tensor.name +
                        " do not fit together");

@@ -34,8 +34,8 @@ struct CheckpointContent {
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
 };
 
-/// Writes the checkpoint beside `folder`: every rank its own part, all at once; then the first rank
-/// the manifest, and it renames the whole into place. All files are flushed before. Nothing
+/// Writes the checkpoint beside `folder`: every rank its own shard, all at once; then the first
+/// rank the manifest, and it renames the whole into place. All files are flushed before. Nothing
 /// half-written is ever taken for whole. All ranks call it, on one shared file system; `progress`
 /// is called after each tensor of this rank.
 ///
@@ -48,6 +48,10 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
 /// first use.
 class Checkpoint {
  public:
+  // Files in its folder, beside the manifest and the tensors.
+  static constexpr const char* kConfigFile = "config.yaml";
+  static constexpr const char* kTokenizerFile = "tokenizer.model";
+
   /// Throws InputError when the manifest is missing or broken, or a file is missing or has another
   /// size.
   explicit Checkpoint(std::filesystem::path folder);
@@ -55,7 +59,7 @@ class Checkpoint {
   const std::filesystem::path& folder() const { return folder_; }
   std::int64_t step() const { return manifest_.step; }
   const nlohmann::ordered_json& training() const { return manifest_.training; }
-  std::filesystem::path tokenizer_path() const { return folder_ / "tokenizer.model"; }
+  std::filesystem::path tokenizer_path() const { return folder_ / kTokenizerFile; }
 
   /// The configuration it was saved under; data.tokenizer is the checkpoint's own copy.
   Config config();
@@ -68,12 +72,12 @@ class Checkpoint {
 
  private:
   void verify(const std::string& file);
-  const SafetensorsFile& part(const std::string& group, std::int64_t part);
+  const SafetensorsFile& shard(const std::string& group, std::int64_t shard);
 
   std::filesystem::path folder_;
   Manifest manifest_;
   std::set<std::string> verified_;
-  std::map<std::string, std::unique_ptr<SafetensorsFile>> parts_;
+  std::map<std::string, std::unique_ptr<SafetensorsFile>> shards_;
 };
 
 }  // namespace zebra

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <iterator>
 #include <set>
 
@@ -17,39 +18,14 @@ constexpr const char* kPrefix = "step-";
 
 // The step in a name like step-00000200; nothing for other names, step-00000200.partial-77
 // included.
-std::optional<std::int64_t> step_of(const std::string& name) {
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  std::int64_t step = 0;
-  const char* end = name.data() + name.size();
-  const auto result = std::from_chars(name.data() + std::string(kPrefix).size(), end, step);
-  if (result.ec != std::errc() || result.ptr != end) return std::nullopt;
-  return step;
-}
-
-bool is_whole(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  return std::filesystem::exists(folder / Manifest::kFileName, ignored);
+std::optional<std::int64_t> step_of(const std::filesystem::path& entry) {
+  const auto name = checkpoint_name(entry.filename().string());
+  return name && name->ending.empty() ? std::optional(name->step) : std::nullopt;
 }
 
 bool is_directory(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored);
-}
-
-// Nothing for a folder that does not exist; one that cannot be read must not look like one without
-// checkpoints.
-std::vector<std::filesystem::path> entries_of(const std::filesystem::path& run) {
-  const auto folder = run / "checkpoints";
-  std::vector<std::filesystem::path> entries;
-  std::error_code error;
-  std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    entries.push_back(entry->path());
-  }
-  if (error && error != std::errc::no_such_file_or_directory) {
-    throw InputError(folder.string() + ": cannot be read: " + error.message());
-  }
-  return entries;
 }
 
 std::string steps_text(const std::vector<CheckpointPlace>& places) {
@@ -93,6 +69,35 @@ std::filesystem::path best_checkpoint(const std::string& run,
 
 }  // namespace
 
+std::optional<CheckpointName> checkpoint_name(const std::string& name) {
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  CheckpointName read;
+  const char* end = name.data() + name.size();
+  const auto result = std::from_chars(name.data() + std::strlen(kPrefix), end, read.step);
+  if (result.ec != std::errc()) return std::nullopt;
+  read.ending.assign(result.ptr, end);
+  return read;
+}
+
+bool has_manifest(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  return std::filesystem::exists(folder / Manifest::kFileName, ignored);
+}
+
+std::vector<std::filesystem::path> checkpoint_folder_entries(const std::filesystem::path& run) {
+  const auto folder = run / "checkpoints";
+  std::vector<std::filesystem::path> entries;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    entries.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw InputError(folder.string() + ": cannot be read: " + error.message());
+  }
+  return entries;
+}
+
 std::filesystem::path checkpoint_folder(const std::filesystem::path& run, std::int64_t step) {
   char number[32];
   std::snprintf(number, sizeof number, "%08lld", static_cast<long long>(step));
@@ -101,9 +106,9 @@ std::filesystem::path checkpoint_folder(const std::filesystem::path& run, std::i
 
 std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run) {
   std::vector<CheckpointPlace> places;
-  for (const auto& entry : entries_of(run)) {
-    const auto step = step_of(entry.filename().string());
-    if (step && is_whole(entry)) places.push_back({*step, entry});
+  for (const auto& entry : checkpoint_folder_entries(run)) {
+    const auto step = step_of(entry);
+    if (step && has_manifest(entry)) places.push_back({*step, entry});
   }
   std::sort(places.begin(), places.end(),
             [](const auto& a, const auto& b) { return a.step < b.step; });
@@ -153,15 +158,15 @@ std::filesystem::path set_aside(const std::filesystem::path& checkpoint) {
 }
 
 void remove_partial_checkpoints(const std::filesystem::path& run) {
-  for (const auto& entry : entries_of(run)) {
+  for (const auto& entry : checkpoint_folder_entries(run)) {
     const std::string name = entry.filename().string();
     const bool partial = name.starts_with(kPrefix) && name.find(".partial-") != std::string::npos;
-    if (partial || (step_of(name) && !is_whole(entry))) std::filesystem::remove_all(entry);
+    if (partial || (step_of(entry) && !has_manifest(entry))) std::filesystem::remove_all(entry);
   }
 }
 
 std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint) {
-  if (is_whole(run_or_checkpoint)) return run_or_checkpoint;
+  if (has_manifest(run_or_checkpoint)) return run_or_checkpoint;
   const auto at = run_or_checkpoint.rfind('@');
   const bool selects = at != std::string::npos && !is_directory(run_or_checkpoint);
   const std::string run = selects ? run_or_checkpoint.substr(0, at) : run_or_checkpoint;

@@ -17,6 +17,23 @@ struct CheckpointPlace {
 
 std::filesystem::path checkpoint_folder(const std::filesystem::path& run, std::int64_t step);
 
+/// What a folder's name says: that of a checkpoint is step-00000200; ".partial-77" follows where a
+/// save is on its way or was interrupted, ".corrupt" where the checkpoint was set aside.
+struct CheckpointName {
+  std::int64_t step = 0;
+  std::string ending;
+};
+
+/// Nothing for a name that begins otherwise.
+std::optional<CheckpointName> checkpoint_name(const std::string& name);
+
+/// Everything in the folder `checkpoints` of a run, in no order; one that does not exist is empty.
+/// Throws InputError when it cannot be read: it must not look like one without checkpoints.
+std::vector<std::filesystem::path> checkpoint_folder_entries(const std::filesystem::path& run);
+
+/// Whether a checkpoint is whole, as far as that shows without reading it.
+bool has_manifest(const std::filesystem::path& folder);
+
 /// All whole checkpoints (those with a manifest) of a run, the oldest first.
 std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run);
 

@@ -17,9 +17,6 @@
 namespace zebra {
 namespace {
 
-constexpr const char* kConfigFile = "config.yaml";
-constexpr const char* kTokenizerFile = "tokenizer.model";
-
 /// Keys on which the names or shapes of a model's tensors depend.
 constexpr std::array<std::string_view, 10> kShapeKeys = {
     "hidden_size",         "intermediate_size",   "num_hidden_layers",
@@ -140,13 +137,6 @@ nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fo
   return training;
 }
 
-FileRecord write_text(const std::filesystem::path& path, const std::string& text) {
-  FileWriter writer(path);
-  writer.write(text);
-  writer.commit();
-  return {text.size(), hash_of(text)};
-}
-
 /// Writes the run folder of a fork under another name.
 class ForkWriter {
  public:
@@ -162,11 +152,12 @@ class ForkWriter {
     Manifest manifest = fork_.manifest;
     const std::string config = to_yaml(fork_.config);
     for (const auto& [name, record] : fork_.manifest.files)
-      if (name != kConfigFile) copy(name, folder);
-    manifest.files[kConfigFile] = write_text(folder / kConfigFile, config);
-    write_text(folder / Manifest::kFileName, manifest.to_text());
-    copy(kTokenizerFile, run_);
-    write_text(run_ / kConfigFile, config);
+      if (name != Checkpoint::kConfigFile) copy(name, folder);
+    manifest.files[Checkpoint::kConfigFile] =
+        write_recorded_file(folder / Checkpoint::kConfigFile, config);
+    write_recorded_file(folder / Manifest::kFileName, manifest.to_text());
+    copy(Checkpoint::kTokenizerFile, run_);
+    write_recorded_file(run_ / Checkpoint::kConfigFile, config);
     for (const auto& path : {folder, folder.parent_path(), run_}) flush_to_disk(path);
   }
 
@@ -199,7 +190,7 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   Checkpoint checkpoint(origin);
   const auto manifest_path = origin / Manifest::kFileName;
   auto manifest = Manifest::from_text(read_file(manifest_path), manifest_path);
-  if (!parts_by_group(manifest).contains("exp_avg")) {
+  if (!shards_by_group(manifest).contains("exp_avg")) {
     throw InputError(origin.string() +
                      ": holds weights and no training state to go on from; name it as "
                      "model.init_from in a run file to start a run from its weights");
@@ -215,14 +206,14 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   }
   Fork fork{origin, {}, {}, std::move(manifest)};
   try {
-    fork.config = load_with(origin / kConfigFile, given, options.overrides);
+    fork.config = load_with(origin / Checkpoint::kConfigFile, given, options.overrides);
   } catch (const InputError& error) {
     problems.add(error.what());
     problems.throw_if_any();
   }
   fork.config.run.dir = run;
   fork.config.run.name = options.name.empty() ? run.filename().string() : options.name;
-  fork.config.data.tokenizer = run / kTokenizerFile;
+  fork.config.data.tokenizer = run / Checkpoint::kTokenizerFile;
   fork.changes = differences(saved, fork.config);
   std::erase_if(fork.changes, [](const ConfigDifference& change) {
     return std::ranges::any_of(kSettledKeys, [&](const SettledKey& settled) {
@@ -257,6 +248,25 @@ void write_fork(
     remove_beside();
     throw RunError(run.string() + ": cannot be written: " + error.what());
   }
+}
+
+std::string fork_text(const Fork& fork, bool is_written) {
+  const auto& run = fork.config.run;
+  const auto& train = fork.config.train;
+  const auto step = fork.manifest.step;
+  std::string text = (is_written ? "forked " : "would fork ") + fork.origin.string() + " to " +
+                     run.dir.string() + "\n";
+  for (const auto& [key, before, after] : fork.changes)
+    text += "  " + key + ": " + before + " -> " + after + "\n";
+  const std::string batch = std::to_string(train.global_batch_size);
+  text += "The data go on at sample " + with_commas(step * train.global_batch_size) + ": step " +
+          std::to_string(step) + " x train.global_batch_size " + batch + ".\n";
+  if (train.max_steps <= step) {
+    text += "Nothing is left to train: train.max_steps is " + std::to_string(train.max_steps) +
+            "; raise it with --set train.max_steps=N.\n";
+  }
+  if (!is_written) return text + "Dry run: nothing was written.\n";
+  return text + "Train it with: zebra train " + (run.dir / "config.yaml").string() + "\n";
 }
 
 }  // namespace zebra

@@ -44,4 +44,7 @@ void write_fork(
     const Fork& fork,
     const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress = {});
 
+/// What a fork changes and how it goes on, for people; `is_written`: not only planned.
+std::string fork_text(const Fork& fork, bool is_written);
+
 }  // namespace zebra

@@ -7,9 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "base/file.h"
 #include "base/json_reader.h"
-#include "checkpoint/damage.h"
 
 namespace zebra {
 namespace {
@@ -25,7 +23,7 @@ constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
 Json to_json(const TensorRecord& record) {
   Json fragments = Json::array();
   for (const auto& fragment : record.fragments)
-    fragments.push_back({fragment.part, fragment.begin, fragment.end});
+    fragments.push_back({fragment.shard, fragment.begin, fragment.end});
   return {{"shape", record.shape}, {"fragments", fragments}};
 }
 
@@ -67,7 +65,7 @@ bool is_hash(const std::string& text) {
   return text.size() == kHashDigits && std::all_of(text.begin(), text.end(), is_digit);
 }
 
-enum class Extent { whole, part };
+enum class Extent { whole, shard };
 
 /// Reads the members of version 1 and collects what is wrong with them.
 class Reader {
@@ -92,7 +90,7 @@ class Reader {
     if (const auto* tensors = object("tensors")) {
       for (const auto& [name, record] : tensors->items()) read_tensor(name, record, manifest);
     }
-    if (problems_.empty()) check_parts(manifest);
+    if (problems_.empty()) check_shards(manifest);
     return manifest;
   }
 
@@ -150,24 +148,24 @@ class Reader {
     std::int64_t filled = 0;
     for (const auto& fragment : fragments) {
       const bool follows =
-          fragment.begin == filled || (extent_ == Extent::part && fragment.begin > filled);
+          fragment.begin == filled || (extent_ == Extent::shard && fragment.begin > filled);
       if (!follows || fragment.end <= fragment.begin || fragment.end > elements) return false;
       filled = fragment.end;
     }
-    return filled == elements || extent_ == Extent::part;
+    return filled == elements || extent_ == Extent::shard;
   }
 
-  void check_parts(const Manifest& manifest) {
-    std::set<std::int64_t> parts;
+  void check_shards(const Manifest& manifest) {
+    std::set<std::int64_t> shards;
     for (const auto& [name, record] : manifest.tensors) {
-      for (const auto& fragment : record.fragments) parts.insert(fragment.part);
+      for (const auto& fragment : record.fragments) shards.insert(fragment.shard);
     }
-    auto groups = parts_by_group(manifest);
+    auto groups = shards_by_group(manifest);
     groups["weights"];  // a model is never without
     for (const auto& [group, stored] : groups) {
-      for (const auto part : parts) {
-        if (!stored.contains(part)) {
-          problems_.add("it does not name " + part_file_name(group, part) +
+      for (const auto shard : shards) {
+        if (!stored.contains(shard)) {
+          problems_.add("it does not name " + shard_file_name(group, shard) +
                         ", where fragments of its tensors lie");
         }
       }
@@ -203,9 +201,9 @@ Manifest parse(const std::string& text, const std::filesystem::path& path, Exten
 
 }  // namespace
 
-std::string part_file_name(const std::string& group, std::int64_t part) {
+std::string shard_file_name(const std::string& group, std::int64_t shard) {
   char number[32];
-  std::snprintf(number, sizeof number, "%05lld", static_cast<long long>(part));
+  std::snprintf(number, sizeof number, "%05lld", static_cast<long long>(shard));
   return group + "-" + number + ".safetensors";
 }
 
@@ -213,15 +211,22 @@ std::string fragment_key(const std::string& name, std::int64_t begin, std::int64
   return name + "@" + std::to_string(begin) + ":" + std::to_string(end);
 }
 
-std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest) {
+FileRecord write_recorded_file(const std::filesystem::path& path, const std::string& text) {
+  FileWriter writer(path);
+  writer.write(text);
+  writer.commit();
+  return {text.size(), hash_of(text)};
+}
+
+std::map<std::string, std::set<std::int64_t>> shards_by_group(const Manifest& manifest) {
   std::map<std::string, std::set<std::int64_t>> groups;
   for (const auto& [file, record] : manifest.files) {
     const auto dash = file.rfind('-');
     if (dash == std::string::npos) continue;
     const std::string group = file.substr(0, dash);
-    std::int64_t part = 0;
-    std::from_chars(file.data() + dash + 1, file.data() + file.size(), part);
-    if (part_file_name(group, part) == file) groups[group].insert(part);
+    std::int64_t shard = 0;
+    std::from_chars(file.data() + dash + 1, file.data() + file.size(), shard);
+    if (shard_file_name(group, shard) == file) groups[group].insert(shard);
   }
   return groups;
 }
@@ -246,8 +251,8 @@ Manifest Manifest::from_text(const std::string& text, const std::filesystem::pat
   return parse(text, path, Extent::whole);
 }
 
-Manifest Manifest::from_text_of_part(const std::string& text, const std::filesystem::path& path) {
-  return parse(text, path, Extent::part);
+Manifest Manifest::from_text_of_shard(const std::string& text, const std::filesystem::path& path) {
+  return parse(text, path, Extent::shard);
 }
 
 }  // namespace zebra

@@ -8,15 +8,22 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/file_record.h"
+#include "base/error.h"
+#include "base/file.h"
 
 namespace zebra {
 
-/// Elements [begin, end) of a tensor, stored in part `part` of each group
+/// A file is not what its format demands: cut off, changed, or never written whole. What else can
+/// be wrong with a checkpoint (a newer format, another model's shapes) is a plain InputError.
+struct CheckpointDamage : InputError {
+  using InputError::InputError;
+};
+
+/// Elements [begin, end) of a tensor, stored in shard `shard` of each group
 /// ("weights", "exp_avg", "exp_avg_sq"): key "NAME@begin:end" in
 /// "GROUP-00000.safetensors".
 struct Fragment {
-  std::int64_t part, begin, end;
+  std::int64_t shard, begin, end;
 };
 
 struct TensorRecord {
@@ -39,7 +46,7 @@ struct Manifest {
   std::string to_text() const;
 
   /// The manifest of a whole checkpoint: the fragments of every tensor tile it without gap or
-  /// overlap, every part that they name is in `files` for "weights" and for each other group that
+  /// overlap, every shard that they name is in `files` for "weights" and for each other group that
   /// is stored, and names of files lead nowhere but into the folder. Members that it does not know
   /// are ignored. Throws CheckpointDamage with all that is wrong, or a plain InputError when the
   /// manifest is whole but of a newer format version or of another format. Messages begin with
@@ -47,13 +54,16 @@ struct Manifest {
   static Manifest from_text(const std::string& text, const std::filesystem::path& path);
 
   /// The same for what one rank wrote: fragments need not tile their tensors.
-  static Manifest from_text_of_part(const std::string& text, const std::filesystem::path& path);
+  static Manifest from_text_of_shard(const std::string& text, const std::filesystem::path& path);
 };
 
-std::string part_file_name(const std::string& group, std::int64_t part);
+std::string shard_file_name(const std::string& group, std::int64_t shard);
 std::string fragment_key(const std::string& name, std::int64_t begin, std::int64_t end);
 
-/// The numbers of the parts that each group of tensors ("weights", "exp_avg", …) consists of.
-std::map<std::string, std::set<std::int64_t>> parts_by_group(const Manifest& manifest);
+/// Writes a file of a checkpoint, flushed to the disk, and returns what the manifest says of it.
+FileRecord write_recorded_file(const std::filesystem::path& path, const std::string& text);
+
+/// The numbers of the shards that each group of tensors ("weights", "exp_avg", …) consists of.
+std::map<std::string, std::set<std::int64_t>> shards_by_group(const Manifest& manifest);
 
 }  // namespace zebra

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/file.h"
-#include "checkpoint/file_record.h"
 #include "checkpoint/safetensors_header.h"
 
 namespace zebra {

@@ -8,7 +8,7 @@
 #include <tuple>
 
 #include "base/json_reader.h"
-#include "checkpoint/damage.h"
+#include "checkpoint/manifest.h"
 
 namespace zebra {
 namespace {

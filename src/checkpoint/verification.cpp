@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -12,15 +11,16 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/damage.h"
+#include "base/system.h"
+#include "checkpoint/folder.h"
 #include "checkpoint/safetensors.h"
 
 namespace zebra {
 namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{1} << 22;
-constexpr const char* kPartEnding = ".safetensors";
-constexpr const char* kFolderPrefix = "step-";
+constexpr std::size_t kOutcomeWidth = 7;
+constexpr const char* kShardEnding = ".safetensors";
 
 /// A file in a checkpoint's folder; nothing when there is none. Throws InputError when that cannot
 /// be known.
@@ -64,18 +64,18 @@ std::string size_fault(const std::filesystem::path& path, const FileRecord& reco
          std::to_string(record.size);
 }
 
-bool is_part(const std::string& file) { return file.ends_with(kPartEnding); }
+bool is_shard(const std::string& file) { return file.ends_with(kShardEnding); }
 
 using Fragments = std::map<std::string, std::int64_t>;  // elements by key
 
-/// What every group must hold in each of its parts.
-std::map<std::int64_t, Fragments> fragments_by_part(const Manifest& manifest) {
-  std::map<std::int64_t, Fragments> parts;
+/// What every group must hold in each of its shards.
+std::map<std::int64_t, Fragments> fragments_by_shard(const Manifest& manifest) {
+  std::map<std::int64_t, Fragments> shards;
   for (const auto& [name, tensor] : manifest.tensors) {
-    for (const auto& [part, begin, end] : tensor.fragments)
-      parts[part][fragment_key(name, begin, end)] = end - begin;
+    for (const auto& [shard, begin, end] : tensor.fragments)
+      shards[shard][fragment_key(name, begin, end)] = end - begin;
   }
-  return parts;
+  return shards;
 }
 
 // A name and how many more there are: one sentence for each file, however many tensors it misses.
@@ -84,25 +84,14 @@ std::string first_of(const std::vector<std::string>& names) {
          (names.size() > 1 ? " and " + std::to_string(names.size() - 1) + " more" : "");
 }
 
-// step-00000200; nothing for other names.
-std::optional<std::int64_t> step_in_name(const std::filesystem::path& folder) {
-  const std::string name = folder_path(folder).filename().string();
-  if (!name.starts_with(kFolderPrefix)) return std::nullopt;
-  const char* begin = name.data() + std::strlen(kFolderPrefix);
-  const char* end = name.data() + name.size();
-  std::int64_t step = 0;
-  const auto result = std::from_chars(begin, end, step);
-  if (begin == end || result.ec != std::errc() || result.ptr != end) return std::nullopt;
-  return step;
-}
-
 /// A contradiction of the manifest with the folder's name.
 void add_step_fault(const std::filesystem::path& folder, const Manifest& manifest,
                     std::vector<std::string>& faults) {
-  if (const auto step = step_in_name(folder); step && *step != manifest.step) {
+  const auto name = checkpoint_name(folder_path(folder).filename().string());
+  if (name && name->ending.empty() && name->step != manifest.step) {
     faults.push_back((folder / Manifest::kFileName).string() + ": is of step " +
                      std::to_string(manifest.step) + ", the folder's name says step " +
-                     std::to_string(*step));
+                     std::to_string(name->step));
   }
 }
 
@@ -121,8 +110,8 @@ std::vector<std::string> files_of(const Manifest& manifest, VerifyShare share) {
   return own;
 }
 
-/// What is wrong with a part whose bytes are those that were written; empty when nothing is.
-std::string part_fault(const std::filesystem::path& path, const Fragments& expected) {
+/// What is wrong with a shard whose bytes are those that were written; empty when nothing is.
+std::string shard_fault(const std::filesystem::path& path, const Fragments& expected) {
   try {
     const SafetensorsFile file(path);
     const auto names = file.names();
@@ -147,9 +136,12 @@ class ShareCheck {
  public:
   ShareCheck(const std::filesystem::path& folder, const Manifest& manifest,
              const std::vector<std::string>& files, std::vector<std::string>& faults)
-      : folder_(folder), manifest_(manifest), faults_(faults), parts_(fragments_by_part(manifest)) {
-    for (const auto& [group, parts] : parts_by_group(manifest))
-      for (const auto part : parts) part_of_file_[part_file_name(group, part)] = part;
+      : folder_(folder),
+        manifest_(manifest),
+        faults_(faults),
+        shards_(fragments_by_shard(manifest)) {
+    for (const auto& [group, shards] : shards_by_group(manifest))
+      for (const auto shard : shards) shard_of_file_[shard_file_name(group, shard)] = shard;
     for (const auto& name : files) {
       const auto& record = manifest.files.at(name);
       const auto fault = size_fault(folder / name, record);
@@ -162,14 +154,14 @@ class ShareCheck {
     }
   }
 
-  void run(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-    std::size_t parts = 0, changed_parts = 0;
+  void run(const VerificationProgress& progress) {
+    std::size_t shards = 0, changed_shards = 0;
     for (const auto& name : files_) {
       const bool changed = check(name, progress);
-      parts += is_part(name) ? 1 : 0;
-      changed_parts += is_part(name) && changed ? 1 : 0;
+      shards += is_shard(name) ? 1 : 0;
+      changed_shards += is_shard(name) && changed ? 1 : 0;
     }
-    if (parts > 1 && changed_parts == parts) {
+    if (shards > 1 && changed_shards == shards) {
       faults_.push_back((folder_ / Manifest::kFileName).string() +
                         ": is probably that of another checkpoint: none of the parts matches it");
     }
@@ -177,8 +169,7 @@ class ShareCheck {
 
  private:
   // Whether the content is not the one that was written.
-  bool check(const std::string& name,
-             const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  bool check(const std::string& name, const VerificationProgress& progress) {
     const auto path = folder_ / name;
     const auto hash = hash_in_blocks(path, [&](std::string_view block) {
       bytes_done_ += block.size();
@@ -188,10 +179,12 @@ class ShareCheck {
       faults_.push_back(path.string() + ": its content does not match the manifest's hash");
       return true;
     }
-    if (!is_part(name)) return false;
-    const auto part = part_of_file_.find(name);
-    const auto expected = part == part_of_file_.end() ? parts_.end() : parts_.find(part->second);
-    const auto fault = part_fault(path, expected == parts_.end() ? Fragments{} : expected->second);
+    if (!is_shard(name)) return false;
+    const auto shard = shard_of_file_.find(name);
+    const auto expected =
+        shard == shard_of_file_.end() ? shards_.end() : shards_.find(shard->second);
+    const auto fault =
+        shard_fault(path, expected == shards_.end() ? Fragments{} : expected->second);
     if (!fault.empty()) faults_.push_back(fault);
     return false;
   }
@@ -199,17 +192,16 @@ class ShareCheck {
   const std::filesystem::path& folder_;
   const Manifest& manifest_;
   std::vector<std::string>& faults_;
-  std::map<std::int64_t, Fragments> parts_;
-  std::map<std::string, std::int64_t> part_of_file_;
+  std::map<std::int64_t, Fragments> shards_;
+  std::map<std::string, std::int64_t> shard_of_file_;
   std::vector<std::string> files_;  // those of the right size
   std::uint64_t bytes_ = 0, bytes_done_ = 0;
 };
 
 }  // namespace
 
-std::vector<std::string> checkpoint_faults(
-    const std::filesystem::path& folder, VerifyShare share,
-    const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress) {
+std::vector<std::string> checkpoint_faults(const std::filesystem::path& folder, VerifyShare share,
+                                           const VerificationProgress& progress) {
   std::vector<std::string> faults;
   const auto manifest = read_manifest(folder, faults);
   if (!manifest) return faults;
@@ -246,6 +238,69 @@ std::string hash_in_blocks(const std::filesystem::path& path,
     hasher.update(bytes);
     each_block(bytes);
   }
+}
+
+Verification verify_checkpoint(const std::filesystem::path& folder, bool had_manifest,
+                               const VerificationProgress& progress) {
+  Verification result;
+  result.folder = folder;
+  const double began = monotonic_seconds();
+  try {
+    result.reasons = checkpoint_faults(folder, {}, [&](std::uint64_t done, std::uint64_t bytes) {
+      result.bytes = done;
+      if (progress) progress(done, bytes);
+    });
+    result.outcome =
+        result.reasons.empty() ? VerificationOutcome::whole : VerificationOutcome::broken;
+  } catch (const InputError& error) {
+    result.reasons = {error.what()};
+    result.outcome = VerificationOutcome::unknown;
+  }
+  result.seconds = monotonic_seconds() - began;
+  // A run's deletion begins with the manifest.
+  if (result.outcome != VerificationOutcome::whole && had_manifest && !has_manifest(folder)) {
+    result.outcome = VerificationOutcome::deleted;
+    result.reasons.clear();
+  }
+  return result;
+}
+
+std::string name_of(VerificationOutcome outcome) {
+  switch (outcome) {
+    case VerificationOutcome::whole:
+      return "OK";
+    case VerificationOutcome::broken:
+      return "BROKEN";
+    case VerificationOutcome::unknown:
+      return "UNKNOWN";
+    case VerificationOutcome::deleted:
+      break;
+  }
+  return "DELETED";
+}
+
+std::string verification_text(const Verification& result) {
+  std::string text = name_of(result.outcome);
+  text.resize(kOutcomeWidth, ' ');
+  text += "  " + result.folder.string();
+  if (result.outcome == VerificationOutcome::whole) {
+    text += "  " + with_byte_unit(static_cast<double>(result.bytes)) + " in " +
+            fixed(result.seconds, 1) + " s";
+  }
+  text += "\n";
+  for (const auto& reason : result.reasons)
+    text += std::string(kOutcomeWidth + 2, ' ') + reason + "\n";
+  return text;
+}
+
+nlohmann::ordered_json verification_json(const Verification& result) {
+  nlohmann::ordered_json json;
+  json["checkpoint"] = result.folder.string();
+  json["outcome"] = name_of(result.outcome);
+  json["bytes"] = result.bytes;
+  json["seconds"] = result.seconds;
+  json["reasons"] = result.reasons;
+  return json;
 }
 
 }  // namespace zebra

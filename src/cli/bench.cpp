@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -11,7 +12,7 @@
 #include "bench/cost_by_length.h"
 #include "bench/step_cost.h"
 #include "cli/commands.h"
-#include "cli/json_file.h"
+#include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"
 #include "config/model_base.h"

@@ -1,8 +1,9 @@
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 
-#include "cli/config_command.h"
-#include "cli/run_file_options.h"
+#include "cli/commands.h"
+#include "cli/shared_options.h"
 #include "config/load.h"
 
 namespace zebra {

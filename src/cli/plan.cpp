@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -9,7 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/commands.h"
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
 #include "plan/plan.h"

@@ -1,3 +1,4 @@
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -7,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
+#include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"
 #include "distributed/job.h"

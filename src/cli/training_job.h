@@ -3,7 +3,7 @@
 #include <functional>
 #include <memory>
 
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
 #include "config/config.h"
 #include "data/training_data.h"
 #include "distributed/job.h"

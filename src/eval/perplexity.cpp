@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace zebra {
 namespace {
@@ -188,9 +190,50 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
   auto rows = nlohmann::ordered_json::array();
   for (const auto& bucket : perplexity.by_position) {
-    rows.push_back({{"begin", bucket.begin}, {"end", bucket.end}, {"loss", bucket.loss()}});
+    auto& row = rows.emplace_back();
+    row["begin"] = bucket.begin;
+    row["end"] = bucket.end;
+    row["loss"] = bucket.loss();
   }
   return rows;
+}
+
+std::string perplexity_text(const std::vector<Perplexity>& results) {
+  char line[160];
+  std::string text = "length      loss  perplexity  bits per byte      tokens\n";
+  for (const auto& result : results) {
+    std::snprintf(line, sizeof line, "%6lld  %8.4f  %10.3f  %13.4f  %10s\n",
+                  static_cast<long long>(result.length), result.loss(), result.perplexity(),
+                  result.bits_per_byte(), with_commas(result.tokens).c_str());
+    text += line;
+  }
+  const auto& longest = results.back();
+  text += "\nposition at length " + std::to_string(longest.length) + "      loss\n";
+  for (const auto& bucket : longest.by_position) {
+    char range[64];
+    std::snprintf(range, sizeof range, "[%lld, %lld)", static_cast<long long>(bucket.begin),
+                  static_cast<long long>(bucket.end));
+    std::snprintf(line, sizeof line, "%-24s  %8.4f\n", range, bucket.loss());
+    text += line;
+  }
+  return text;
+}
+
+nlohmann::ordered_json perplexity_json(const std::vector<Perplexity>& results) {
+  const auto& longest = results.back();
+  nlohmann::ordered_json json;
+  json["loss"] = longest.loss();
+  json["perplexity"] = longest.perplexity();
+  json["bits_per_byte"] = longest.bits_per_byte();
+  json["tokens"] = longest.tokens;
+  auto& by_length = json["by_length"] = nlohmann::ordered_json::array();
+  for (const auto& result : results) {
+    auto& row = by_length.emplace_back();
+    row["length"] = result.length;
+    row["loss"] = result.loss();
+  }
+  json["by_position"] = by_position_json(longest);
+  return json;
 }
 
 }  // namespace zebra

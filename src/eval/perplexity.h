@@ -6,6 +6,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -93,5 +94,10 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
 
 /// by_position as every JSON output spells it: [{"begin", "end", "loss"}].
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity);
+
+/// Results of one model at ascending lengths as tables for people, and as a document; the longest
+/// also by position.
+std::string perplexity_text(const std::vector<Perplexity>& results);
+nlohmann::ordered_json perplexity_json(const std::vector<Perplexity>& results);
 
 }  // namespace zebra

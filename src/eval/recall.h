@@ -3,13 +3,17 @@
 #include <cstdint>
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/recall_probes.h"
 #include "data/tokenizer.h"
 #include "data/training_data.h"
+#include "eval/perplexity.h"
+#include "eval/text_recall.h"
 #include "model/zebra_model.h"
 
 namespace zebra {
@@ -58,11 +62,38 @@ struct RecallText {
   bool document_mask;
 };
 
-/// Recall by distance, in one document (docs/ablations.md): loss of natural text by position and by
-/// length, of its repeated pairs by band of distance, with and without the context beyond the
-/// window; and every answer of every probe. Throws InputError when a task does not fit a length,
-/// the tokenizer has too few tokens, or no target of the text counts.
-nlohmann::ordered_json evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer,
-                                       const RecallText& text, const RecallOptions& options);
+struct TextRecallResult {
+  Perplexity perplexity;                                   ///< at the run's sequence length
+  std::vector<std::pair<std::int64_t, double>> by_length;  ///< length and loss, ascending
+  TextRecall recall;
+};
+
+struct ProbeResult {
+  ProbeTask task;
+  std::int64_t length;
+  std::size_t values;  ///< answer tokens to guess among
+  double chance;       ///< of a hit by guessing: an answer, or all answer tokens of a probe
+  std::vector<AnswerScore> answers;
+};
+
+struct RecallResult {
+  std::int64_t length;  ///< the run's sequence length
+  DistanceBands bands;
+  std::optional<TextRecallResult> text;
+  std::vector<ProbeResult> probes;  ///< by task, then by length
+};
+
+/// Recall by distance (docs/ablations.md): loss of natural text by position and by length, of its
+/// repeated pairs by band of distance, with and without the context beyond the window; and every
+/// answer of every probe. Throws InputError when a task does not fit a length, the tokenizer has
+/// too few tokens, or no target of the text counts.
+RecallResult evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer, const RecallText& text,
+                             const RecallOptions& options);
+
+/// All of it, in one document.
+nlohmann::ordered_json recall_json(const RecallResult& result);
+
+/// Tables for people, with the probes' answers summed by band.
+std::string recall_text(const RecallResult& result);
 
 }  // namespace zebra

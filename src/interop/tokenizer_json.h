@@ -1,12 +1,41 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
-
-#include "interop/exported_config.h"
-#include "interop/sentencepiece_model.h"
+#include <vector>
 
 namespace zebra {
+
+/// What a SentencePiece model file says, as far as another implementation must know it. The library
+/// runs models but does not tell how they normalize and segment.
+struct SentencePieceModel {
+  enum class Algorithm { unigram = 1, bpe = 2, word = 3, character = 4 };
+  enum class PieceType { normal = 1, unknown, control, user_defined, unused, byte };
+
+  struct Piece {
+    std::string text;  ///< UTF-8, U+2581 for a space
+    float score = 0;   ///< BPE: pairs whose piece has the highest score merge first
+    PieceType type = PieceType::normal;
+  };
+
+  std::vector<Piece> pieces;  ///< by id
+  Algorithm algorithm = Algorithm::unigram;
+  bool byte_fallback = false;     ///< bytes stand for characters without a piece
+  bool space_after_word = false;  ///< the mark of a space ends words instead of beginning them
+  std::string character_map;      ///< compiled normalization rules; empty: text stays as it is
+  bool add_dummy_prefix = true;   ///< text gets a space in front
+  bool remove_extra_whitespaces = true;  ///< at both ends, and all but one of a run of spaces
+  bool escape_whitespaces = true;        ///< spaces become U+2581
+};
+
+/// Reads the protocol buffer. Throws InputError when the file cannot be read or is none.
+SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path);
+
+/// The tokens between which a document stands.
+struct DocumentTokens {
+  std::int32_t bos = 0, eos = 0;
+};
 
 // A SentencePiece model in the format of HuggingFace's tokenizers library.
 //
@@ -19,7 +48,7 @@ namespace zebra {
 // are in no pair: they never come about by merging.
 
 /// Why tokenizer.json would not segment every text as the model does, to be read after "because";
-/// empty when it does. Only BPE models without normalisation rules are exact; user-defined pieces
+/// empty when it does. Only BPE models without normalization rules are exact; user-defined pieces
 /// are, where text gets no space in front and keeps its spaces.
 std::string obstacle_to_tokenizer_json(const SentencePieceModel& model);
 

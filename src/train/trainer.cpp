@@ -7,7 +7,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
-#include "checkpoint/training_tensors.h"
+#include "checkpoint/model_state.h"
 #include "config/names.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "checkpoint/folder.h"
-#include "checkpoint/training_tensors.h"
+#include "checkpoint/model_state.h"
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "model/zebra_model.h"

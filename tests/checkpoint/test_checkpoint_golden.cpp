@@ -61,8 +61,8 @@ TEST_CASE("two ranks wrote format version 1's checkpoint") {
   const auto path = kCheckpoint / Manifest::kFileName;
   const auto manifest = Manifest::from_text(read_file(path), path);
   for (const std::string group : {"weights", "exp_avg", "exp_avg_sq"}) {
-    REQUIRE(manifest.files.contains(part_file_name(group, 0)));
-    REQUIRE(manifest.files.contains(part_file_name(group, 1)));
+    REQUIRE(manifest.files.contains(shard_file_name(group, 0)));
+    REQUIRE(manifest.files.contains(shard_file_name(group, 1)));
   }
   std::size_t cut = 0;
   for (const auto& [name, record] : manifest.tensors) cut += record.fragments.size() == 2 ? 1 : 0;

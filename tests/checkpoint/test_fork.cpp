@@ -47,7 +47,7 @@ struct Origin {
                          {"validation_loss", 2.5}};
     manifest.tensors = {{"t", {{3}, {{0, 0, 3}}}}};
     for (const auto& group : groups) {
-      const auto file = part_file_name(group, 0);
+      const auto file = shard_file_name(group, 0);
       manifest.files[file] =
           write_safetensors(checkpoint / file, {{"t@0:3", torch::arange(3, torch::kFloat32)}});
     }

@@ -1,7 +1,6 @@
 #include "checkpoint/manifest.h"
 
 #include "base/file.h"
-#include "checkpoint/damage.h"
 #include "fuzz/manifest_input.h"
 #include "fuzz/seeds.h"
 #include "support/catch.h"
@@ -185,9 +184,9 @@ TEST_CASE("fragments tile their tensor") {
   else
     REQUIRE_THAT(refusal(json), Catch::Matchers::Contains("tensor \"odd\" has"));
   if (is_part)
-    REQUIRE_NOTHROW(Manifest::from_text_of_part(text_of(json), "m"));
+    REQUIRE_NOTHROW(Manifest::from_text_of_shard(text_of(json), "m"));
   else
-    REQUIRE_THROWS_AS(Manifest::from_text_of_part(text_of(json), "m"), CheckpointDamage);
+    REQUIRE_THROWS_AS(Manifest::from_text_of_shard(text_of(json), "m"), CheckpointDamage);
 }
 
 TEST_CASE("every part of the weights is there, and all or none of another group") {
@@ -211,8 +210,8 @@ TEST_CASE("groups and their parts follow from the names of files") {
        {"weights-00000.safetensors", "weights-00012.safetensors", "exp_avg_sq-100000.safetensors",
         "config.yaml", "model.safetensors", "weights-1.safetensors", "weights-00001.safetensorx"})
     manifest.files[name] = {};
-  REQUIRE(parts_by_group(manifest) == std::map<std::string, std::set<std::int64_t>>{
-                                          {"weights", {0, 12}}, {"exp_avg_sq", {100000}}});
+  REQUIRE(shards_by_group(manifest) == std::map<std::string, std::set<std::int64_t>>{
+                                           {"weights", {0, 12}}, {"exp_avg_sq", {100000}}});
 }
 
 TEST_CASE("all faults are reported at once") {
@@ -226,8 +225,8 @@ TEST_CASE("all faults are reported at once") {
 }
 
 TEST_CASE("names of parts and fragments") {
-  REQUIRE(part_file_name("exp_avg", 12) == "exp_avg-00012.safetensors");
-  REQUIRE(part_file_name("weights", 123456) == "weights-123456.safetensors");
+  REQUIRE(shard_file_name("exp_avg", 12) == "exp_avg-00012.safetensors");
+  REQUIRE(shard_file_name("weights", 123456) == "weights-123456.safetensors");
   REQUIRE(fragment_key("model.norm.weight", 64, 128) == "model.norm.weight@64:128");
 }
 

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/file.h"
-#include "checkpoint/damage.h"
+#include "checkpoint/manifest.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
 

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "base/file.h"
-#include "checkpoint/damage.h"
+#include "checkpoint/manifest.h"
 #include "fuzz/safetensors_header_input.h"
 #include "fuzz/seeds.h"
 #include "support/catch.h"

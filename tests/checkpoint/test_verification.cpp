@@ -42,7 +42,7 @@ Manifest make_checkpoint(const std::filesystem::path& folder, float value = 1.0F
                       {"b", {{7}, {{1, 0, 7}}}},
                       {"c", {{}, {{1, 0, 1}}}}};
   for (const std::string group : {"weights", "exp_avg"}) {
-    const auto part = [&](std::int64_t number) { return part_file_name(group, number); };
+    const auto part = [&](std::int64_t number) { return shard_file_name(group, number); };
     manifest.files[part(0)] = write_values(folder / part(0), value, {{"a@0:5", 5}});
     manifest.files[part(1)] =
         write_values(folder / part(1), value, {{"a@5:12", 7}, {"b@0:7", 7}, {"c@0:1", 1}});

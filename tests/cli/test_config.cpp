@@ -1,13 +1,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
-#include <sstream>
 
 #include "base/error.h"
-#include "cli/config_command.h"
+#include "cli/commands.h"
 #include "config/load.h"
 #include "support/catch.h"
+#include "support/command_line.h"
 
 using namespace zebra;
 using Catch::Matchers::Contains;
@@ -19,17 +18,7 @@ std::string output_of(std::vector<std::string> arguments) {
   CLI::App app;
   add_config_command(app);
   arguments.insert(arguments.begin(), "config");
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  std::ostringstream captured;
-  std::streambuf* const original = std::cout.rdbuf(captured.rdbuf());
-  try {
-    app.parse(arguments);
-  } catch (...) {
-    std::cout.rdbuf(original);
-    throw;
-  }
-  std::cout.rdbuf(original);
-  return captured.str();
+  return zebra::testing::printed_by(app, std::move(arguments));
 }
 
 /// A run file in a folder that is removed at the end.

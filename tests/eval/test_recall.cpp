@@ -121,9 +121,9 @@ struct Measured {
 
 TEST_CASE("recall tells of the text by position, length and distance, and of every answer") {
   Measured measured;
-  const auto result =
-      evaluate_recall(measured.model, *measured.tokenizer,
-                      {measured.train, measured.validation, 48, true}, measured.options());
+  const auto result = recall_json(evaluate_recall(measured.model, *measured.tokenizer,
+                                                  {measured.train, measured.validation, 48, true},
+                                                  measured.options()));
   const auto& text = result["text"];
   const auto perplexity =
       evaluate_perplexity(measured.model, *measured.tokenizer, measured.validation,
@@ -158,8 +158,8 @@ TEST_CASE("probes need no text, and what does not fit is said at once") {
   Measured measured;
   const TokenDatasets none;
   auto options = measured.options();
-  const auto result =
-      evaluate_recall(measured.model, *measured.tokenizer, {none, none, 48, true}, options);
+  const auto result = recall_json(
+      evaluate_recall(measured.model, *measured.tokenizer, {none, none, 48, true}, options));
   REQUIRE(result["text"].is_null());
   REQUIRE(result["probes"].size() == 4);
   options.lengths = {10};

@@ -35,7 +35,7 @@ inline void check_manifest(const Manifest& manifest) {
       if (fragment.begin != end || fragment.end <= fragment.begin)
         throw std::logic_error("fragments are out of order");
       end = fragment.end;
-      if (!manifest.files.contains(part_file_name("weights", fragment.part)))
+      if (!manifest.files.contains(shard_file_name("weights", fragment.shard)))
         throw std::logic_error("a fragment lies nowhere");
     }
     if (elements != static_cast<std::uint64_t>(end))
@@ -50,7 +50,7 @@ inline void check_manifest(const Manifest& manifest) {
 inline void try_manifest(std::string_view input) {
   for (const auto& text : {std::string(input), with_hash(input)}) {
     try {
-      Manifest::from_text_of_part(text, "part");
+      Manifest::from_text_of_shard(text, "part");
     } catch (const InputError&) {
     }
     try {

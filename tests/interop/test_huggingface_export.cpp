@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/safetensors.h"
-#include "interop/exported_config.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "checkpoint/load_model.h"
+#include "checkpoint/model_state.h"
 #include "config/load.h"
 #include "data/tokenizer_training.h"
 #include "support/models.h"

@@ -39,7 +39,7 @@ const std::array kTexts = {
     "returnreturn return(return) self.self_self",
     "\xE2\x96\x81 mark\xE2\x96\x81\xE2\x96\x81s "};
 
-// tokenizer.json applied by its own words: added tokens are cut out, the rest is normalised and
+// tokenizer.json applied by its own words: added tokens are cut out, the rest is normalized and
 // starts as characters (bytes where they have no piece); the pair of the lowest rank joins, the
 // leftmost of several.
 class TokenizerOfJson {

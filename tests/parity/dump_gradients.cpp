@@ -8,7 +8,7 @@
 
 #include <iostream>
 
-#include "checkpoint/load_model.h"
+#include "checkpoint/model_state.h"
 #include "checkpoint/safetensors.h"
 
 namespace zebra {

@@ -43,7 +43,7 @@ struct Run {
   }
 
   void damage(std::int64_t step) {
-    const auto file = at(step) / part_file_name("weights", 0);
+    const auto file = at(step) / shard_file_name("weights", 0);
     auto content = read_file(file);
     content.back() = static_cast<char>(content.back() ^ 4);
     write_file_atomically(file, content);

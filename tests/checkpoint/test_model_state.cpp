@@ -1,4 +1,4 @@
-#include "checkpoint/training_tensors.h"
+#include "checkpoint/model_state.h"
 
 #include <algorithm>
 #include <stdexcept>
@@ -153,7 +153,7 @@ TEST_CASE("every element is stored once, and the ranks share the work") {
         for (const auto& fragment : record.fragments) {
           REQUIRE(fragment.begin == end);
           end = fragment.end;
-          elements_of_part.at(static_cast<std::size_t>(fragment.part)) += end - fragment.begin;
+          elements_of_part.at(static_cast<std::size_t>(fragment.shard)) += end - fragment.begin;
         }
         REQUIRE(end == tensor.numel());
         total += end;

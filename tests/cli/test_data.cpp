@@ -1,4 +1,4 @@
-#include "cli/data_command.h"
+#include "cli/commands.h"
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/data_support.h"
+#include "data/probe_dataset.h"
 #include "data/tokenizer.h"
 #include "support/command_line.h"
 
@@ -21,6 +22,24 @@ std::string run(std::vector<std::string> arguments) {
   add_data_command(app);
   app.require_subcommand(1);
   return zebra::testing::printed_by(app, std::move(arguments));
+}
+
+std::string run_probes(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"data", "probes"});
+  return run(std::move(arguments));
+}
+
+std::vector<std::string> arguments_for(const std::filesystem::path& output,
+                                       const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {
+      "--tokenizer", test_tokenizer(), "--length", "130",      "--window", "8", "--layers",
+      "4",           "--sequences",    "1001",     "--output", output};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TokenDataset open(const std::filesystem::path& path) {
+  return TokenDataset(path, Tokenizer(test_tokenizer()).hash(), kTestVocabSize);
 }
 
 }  // namespace
@@ -102,4 +121,69 @@ TEST_CASE("Bad usage of zebra data is told", "[cli][data]") {
                        test_tokenizer(), "--output", (folder / "out").string()}),
                   InputError);
   CHECK_THROWS_AS(run({"data", "pack", "--help"}), CLI::CallForHelp);
+}
+
+TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]") {
+  const TempFolder folder;
+  run_probes(arguments_for(folder / "cli", {"--tasks", "passkey,variable_tracking", "--seed", "7",
+                                            "--keys", "17", "--values", "5"}));
+  const auto report =
+      write_probe_dataset({.tokenizer = test_tokenizer(),
+                           .output = folder / "library",
+                           .length = 130,
+                           .bands = {8, 4},
+                           .sequences = 1001,
+                           .tasks = {ProbeTask::passkey, ProbeTask::variable_tracking},
+                           .seed = 7,
+                           .vocabulary = {.keys = 17, .values = 5}});
+  CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
+}
+
+TEST_CASE("zebra data probes takes all tasks by default and says what it wrote",
+          "[cli][data][probes]") {
+  const TempFolder folder;
+  const auto line = run_probes(arguments_for(folder / "cli"));
+  const auto report =
+      write_probe_dataset({.tokenizer = test_tokenizer(),
+                           .output = folder / "library",
+                           .length = 130,
+                           .bands = {8, 4},
+                           .sequences = 1001,
+                           .tasks = {ProbeTask::associative_recall, ProbeTask::passkey,
+                                     ProbeTask::copying, ProbeTask::variable_tracking}});
+  CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
+  CHECK(line.ends_with('\n'));
+  CHECK(std::ranges::count(line, '\n') == 1);
+  // 251 sequences of 130 / 8 questions, 250 of 4 answers, of 8 and of 1.
+  const auto path = (folder / "cli").string() + ": ";
+  for (const std::string& part : {path, report.fingerprint}) CHECK(contains(line, part));
+  for (const std::string part :
+       {"1,001 sequences", "130,130 tokens", "7,266 answers count as targets", "% control",
+        "% relay", "% beyond"}) {
+    CAPTURE(part, line);
+    CHECK(contains(line, part));
+  }
+}
+
+TEST_CASE("zebra data probes replaces a dataset only on demand", "[cli][data][probes]") {
+  const TempFolder folder;
+  run_probes(arguments_for(folder / "cli"));
+  CHECK_THROWS_AS(run_probes(arguments_for(folder / "cli")), InputError);
+  CHECK_NOTHROW(run_probes(arguments_for(folder / "cli", {"--overwrite"})));
+}
+
+TEST_CASE("Bad usage of zebra data probes is told", "[cli][data][probes]") {
+  const TempFolder folder;
+  const auto output = folder / "cli";
+  CHECK_THROWS_AS(run_probes({}), CLI::ParseError);
+  CHECK_THROWS_AS(run_probes({"--help"}), CLI::CallForHelp);
+  CHECK_THROWS_AS(run_probes(arguments_for(output, {"--tasks", "passkey,recital"})),
+                  CLI::ParseError);
+  CHECK_THROWS_AS(run_probes(arguments_for(output, {"--keys", "many"})), CLI::ParseError);
+  const auto message = message_of<InputError>([&] {
+    run_probes(arguments_for(output, {"--keys", "4", "--values", "1"}));
+  });
+  CHECK(contains(message, "keys is 4"));
+  CHECK(contains(message, "values is 1"));
+  CHECK_FALSE(std::filesystem::exists(output));
 }

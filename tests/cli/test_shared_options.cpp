@@ -1,4 +1,6 @@
-#include "cli/run_file_options.h"
+#include "cli/shared_options.h"
+
+#include <CLI/CLI.hpp>
 
 #include "base/error.h"
 #include "support/catch.h"

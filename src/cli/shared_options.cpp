@@ -1,11 +1,38 @@
-#include "cli/json_file.h"
+#include "cli/shared_options.h"
 
+#include <CLI/CLI.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "config/load.h"
 
 namespace zebra {
+
+void RunFileOptions::add_to(CLI::App& command) {
+  command.add_option("RUN.yaml", files, "Run files; keys of later ones win");
+  command
+      .add_option("--set", overrides,
+                  "Override one key, for example --set train.max_steps=100 (repeatable)")
+      ->type_name("section.key=VALUE")
+      ->allow_extra_args(false);
+}
+
+RunFile RunFileOptions::load(int ranks) const {
+  if (files.empty()) {
+    throw InputError(
+        "no run file was given; name one, for example run.yaml (`zebra config --reference` lists "
+        "its keys)");
+  }
+  return load_run_file({files.begin(), files.end()}, overrides, ranks);
+}
+
+void add_checkpoint_argument(CLI::App& command, std::string& value) {
+  command
+      .add_option("RUN_OR_CHECKPOINT", value,
+                  "Run folder (RUN, RUN@step, RUN@best) or checkpoint folder")
+      ->required();
+}
 
 void check_output_path(const std::filesystem::path& path, Problems& problems) {
   if (path.empty()) return;

@@ -5,14 +5,19 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "config/config.h"
+#include "data/tokenizer.h"
 #include "distributed/sharded_unit.h"
+#include "model/zebra_model.h"
 #include "optim/adamw.h"
 
 namespace zebra {
 
+// Between the tensors of a checkpoint and those of a model and its optimizer in memory.
+
 /// What this rank writes of a training state, by group: "weights" (the float32 masters), "exp_avg"
-/// and "exp_avg_sq". Range i of the optimizer is this rank's shard of unit i; the replicas of a shard
-/// write equal shares of it. The values are views: they change with the next step.
+/// and "exp_avg_sq". Range i of the optimizer is this rank's shard of unit i; the replicas of a
+/// shard write equal shares of it. The values are views: they change with the next step.
 std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tensors(
     const std::vector<ShardedUnit>& units, const Communicator& replicas, const AdamW& optimizer);
 
@@ -28,5 +33,18 @@ void load_initial_weights(Checkpoint& checkpoint, const std::vector<ShardedUnit>
 
 /// Fills the weights of one unit of a model that is not trained, in whatever type it has.
 void load_weights(Checkpoint& checkpoint, const ParameterUnit& unit);
+
+/// A trained model ready for evaluation, generation or export.
+struct LoadedModel {
+  Config config;
+  Tokenizer tokenizer;
+  ZebraModel model;
+  torch::Device device;
+  std::int64_t step;
+};
+
+/// Loads RUN_OR_CHECKPOINT (see find_checkpoint) in the run's own precision, onto the device that
+/// its run.device means here. Throws InputError when it cannot be found or read.
+LoadedModel load_model(const std::string& run_or_checkpoint);
 
 }  // namespace zebra

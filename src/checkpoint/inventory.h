@@ -2,13 +2,19 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "checkpoint/folder.h"
+
 namespace zebra {
 
-/// What a folder within a run's `checkpoints` is.
+// What is in a run's folder `checkpoints`, whole or not, and what of it may go.
+
+/// What a folder within `checkpoints` is.
 enum class EntryState {
   whole,        ///< as far as its manifest and the sizes of its files tell
   damaged,      ///< it has a manifest, which does not describe its files
@@ -45,7 +51,44 @@ std::vector<CheckpointEntry> checkpoint_entries(const std::filesystem::path& run
 /// when there is no such folder or it is neither.
 std::filesystem::path run_of(const std::string& path);
 
+/// The checkpoints that `path` means, whole or not: all of a run folder, else the one of
+/// find_checkpoint. Throws InputError when there is none.
+std::vector<std::filesystem::path> checkpoints_at(const std::string& path);
+
 /// When a file or folder was last written, UTC: "2026-01-31T12:00:00Z"; empty when that is unknown.
 std::string written_text(const std::filesystem::path& path);
+
+struct CheckpointInventory {
+  std::filesystem::path run;
+  std::vector<CheckpointEntry> entries;  ///< by step
+  std::optional<std::size_t> newest;     ///< of those with a manifest; an index
+  std::optional<std::size_t> best;       ///< the lowest validation loss among them
+  /// The keys of the run's section `checkpoint` that let one stay, by step; empty where the run's
+  /// settings, or a manifest, cannot be read.
+  std::map<std::int64_t, std::vector<std::string>> kept_by;
+
+  std::vector<std::string> reasons_to_keep(const CheckpointEntry& entry) const;
+};
+
+/// Throws as checkpoint_entries.
+CheckpointInventory take_inventory(const std::filesystem::path& run);
+
+std::string inventory_text(const CheckpointInventory& inventory);
+nlohmann::ordered_json inventory_json(const CheckpointInventory& inventory);
+
+struct PrunePlan {
+  std::vector<CheckpointEntry> go, stay;
+  std::uint64_t bytes_freed = 0;
+};
+
+/// What `retention` does not ask for, and what saves and deletions left behind. A damaged
+/// checkpoint does not count as one that stays: throws RunError where one would.
+PrunePlan plan_prune(const std::filesystem::path& run, const Retention& retention);
+
+/// Deletes what goes.
+void prune(const PrunePlan& plan);
+
+std::string prune_text(const PrunePlan& plan, bool dry_run);
+nlohmann::ordered_json prune_json(const PrunePlan& plan, bool dry_run);
 
 }  // namespace zebra

@@ -1,0 +1,315 @@
+// zebra eval, recall and generate: what a trained model does.
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/model_state.h"
+#include "cli/commands.h"
+#include "cli/shared_options.h"
+#include "config/names.h"
+#include "data/training_data.h"
+#include "eval/generate.h"
+#include "eval/perplexity.h"
+#include "eval/recall.h"
+
+namespace zebra {
+namespace {
+
+struct EvalOptions {
+  std::string run_or_checkpoint;
+  std::string data;
+  std::vector<std::int64_t> lengths;
+  std::int64_t max_tokens = 0;
+  std::string json;
+};
+
+Perplexity evaluate_length(LoadedModel& loaded, const TokenDatasets& datasets, std::int64_t length,
+                           std::int64_t max_tokens) {
+  std::unique_ptr<ProgressBar> progress;
+  std::int64_t evaluated = 0;
+  const auto result =
+      evaluate_perplexity(loaded.model, loaded.tokenizer, datasets,
+                          {length, max_tokens, loaded.config.data.document_mask,
+                           [&](std::int64_t done, std::int64_t total) {
+                             if (!progress) {
+                               progress = std::make_unique<ProgressBar>(
+                                   "length " + std::to_string(length), total, "tokens");
+                             }
+                             progress->update(static_cast<std::uint64_t>(evaluated = done));
+                           }});
+  if (progress) progress->finish(static_cast<std::uint64_t>(evaluated));
+  return result;
+}
+
+void run_eval(EvalOptions options) {
+  Problems problems;
+  check_output_path(options.json, problems);
+  problems.throw_if_any();
+  auto loaded = load_model(options.run_or_checkpoint);
+  std::vector<DataSource> sources = loaded.config.data.validation;
+  if (!options.data.empty()) sources = {{options.data, std::nullopt}};
+  if (sources.empty()) {
+    throw InputError(options.run_or_checkpoint +
+                     ": its run has no data.validation; name a dataset with --data DIR");
+  }
+  const auto datasets = open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size);
+  if (options.lengths.empty()) options.lengths = {loaded.config.data.sequence_length};
+  std::sort(options.lengths.begin(), options.lengths.end());
+
+  std::vector<Perplexity> results;
+  for (const auto length : options.lengths) {
+    results.push_back(evaluate_length(loaded, datasets, length, options.max_tokens));
+  }
+  std::cout << perplexity_text(results) << std::flush;
+  if (!options.json.empty()) write_json(options.json, perplexity_json(results));
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("eval", "Perplexity by context length and by position");
+  const auto options = std::make_shared<EvalOptions>();
+  add_checkpoint_argument(*command, options->run_or_checkpoint);
+  command->add_option("--data", options->data, "Token dataset; default: the run's validation data")
+      ->type_name("DIR");
+  command
+      ->add_option("--lengths", options->lengths,
+                   "Context lengths; default: the run's sequence length")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->type_name("N,N,…");
+  command
+      ->add_option("--max-tokens", options->max_tokens,
+                   "Predict at most so many tokens, in whole windows; default: all")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->add_option("--json", options->json, "Write the figures to this file too")
+      ->type_name("FILE");
+  command->footer("Example: zebra eval runs/tiny --lengths 64,128 --json eval.json");
+  command->callback([options] { run_eval(*options); });
+}
+
+namespace {
+
+struct RecallCommand {
+  std::string run_or_checkpoint;
+  std::int64_t window = 0, layers = 0;
+  std::vector<std::string> tasks = names_of<ProbeTask>();
+  RecallOptions recall;
+  std::string json;
+};
+
+// Those of the model unless given: the same for all models that are to be compared.
+DistanceBands bands_of(const RecallCommand& options, const ModelConfig& model) {
+  DistanceBands bands = {options.window, options.layers};
+  if (bands.layers == 0) bands.layers = model.num_hidden_layers();
+  if (bands.window == 0) bands.window = model.window_size;
+  if (bands.window == 0) {
+    throw InputError(options.run_or_checkpoint +
+                     ": its model has no window, so the bands of distance need one: give --window, "
+                     "that of the models to compare it with");
+  }
+  return bands;
+}
+
+std::vector<ProbeTask> tasks_of(const RecallCommand& options) {
+  std::vector<ProbeTask> tasks;
+  for (const auto& name : options.tasks) tasks.push_back(value_named<ProbeTask>(name).value());
+  return tasks;
+}
+
+// One bar for each thing that is measured.
+class Bars {
+ public:
+  ~Bars() { finish(); }
+  void update(const std::string& what, std::int64_t done, std::int64_t total) {
+    if (what != what_) {
+      finish();
+      what_ = what;
+      bar_ = std::make_unique<ProgressBar>(what, static_cast<std::uint64_t>(total), "");
+    }
+    done_ = static_cast<std::uint64_t>(done);
+    bar_->update(done_);
+  }
+
+ private:
+  void finish() {
+    if (bar_) bar_->finish(done_);
+    bar_.reset();
+  }
+
+  std::string what_;
+  std::unique_ptr<ProgressBar> bar_;
+  std::uint64_t done_ = 0;
+};
+
+void run_recall(RecallCommand options) {
+  Problems problems;
+  check_output_path(options.json, problems);
+  problems.throw_if_any();
+  auto loaded = load_model(options.run_or_checkpoint);
+  const auto& data = loaded.config.data;
+  const auto vocabulary = loaded.config.model.vocab_size;
+  auto& recall = options.recall;
+  recall.bands = bands_of(options, loaded.config.model);
+  recall.tasks = tasks_of(options);
+  if (recall.lengths.empty()) recall.lengths = {data.sequence_length};
+  std::sort(recall.lengths.begin(), recall.lengths.end());
+
+  TokenDatasets train, validation;
+  if (!data.validation.empty()) {
+    train = open_datasets(data.train, loaded.tokenizer, vocabulary);
+    validation = open_datasets(data.validation, loaded.tokenizer, vocabulary);
+  }
+  RecallResult result;
+  {
+    Bars bars;
+    recall.progress = [&](const std::string& what, std::int64_t done, std::int64_t total) {
+      bars.update(what, done, total);
+    };
+    result = evaluate_recall(loaded.model, loaded.tokenizer,
+                             {train, validation, data.sequence_length, data.document_mask}, recall);
+  }
+  std::cout << recall_text(result) << std::flush;
+  if (options.json.empty()) return;
+  auto json = recall_json(result);
+  json["step"] = loaded.step;
+  write_json(options.json, json);
+}
+
+}  // namespace
+
+void add_recall_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "recall", "What a model finds again in its context, by distance: natural text and probes");
+  const auto options = std::make_shared<RecallCommand>();
+  auto& recall = options->recall;
+  add_checkpoint_argument(*command, options->run_or_checkpoint);
+  command
+      ->add_option("--window", options->window,
+                   "Window of the bands of distance; default: the model's")
+      ->check(CLI::PositiveNumber)
+      ->type_name("W");
+  command
+      ->add_option("--layers", options->layers,
+                   "Local layers that may relay in the bands of distance; default: the model's")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command
+      ->add_option("--lengths", recall.lengths,
+                   "Lengths of probes and text; default: the run's sequence length")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber)
+      ->type_name("N,N,…");
+  command->add_option("--tasks", options->tasks, "Probes to ask")
+      ->delimiter(',')
+      ->check(CLI::IsMember(names_of<ProbeTask>()))
+      ->type_name("TASK,…")
+      ->capture_default_str();
+  command->add_option("--items", recall.items, "Probes of each task and length")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--keys", recall.vocabulary.keys, "Tokens that ask")->capture_default_str();
+  command->add_option("--values", recall.vocabulary.values, "Tokens that answer")
+      ->capture_default_str();
+  command
+      ->add_option("--fillers", recall.vocabulary.fillers,
+                   "Tokens that stand between; 0: all others")
+      ->capture_default_str();
+  command
+      ->add_option("--questions", recall.questions,
+                   "Pairs and questions in a sequence of associative_recall; 0: length / 8")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
+  command
+      ->add_option("--max-tokens", recall.max_tokens,
+                   "Tokens of validation text at most; default: all")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  command->add_option("--json", options->json, "Write every single answer to this file")
+      ->type_name("FILE");
+  command->footer("Example: zebra recall runs/tiny --window 16 --layers 6 --json recall.json");
+  command->callback([options] { run_recall(*options); });
+}
+
+namespace {
+
+struct GenerateOptions {
+  std::string run_or_checkpoint, prompt;
+  SamplingOptions sampling;
+};
+
+// Prints text as it grows. What the tokens so far decode to may end within a character; that end is
+// held back.
+class StreamedText {
+ public:
+  explicit StreamedText(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  void add(std::int32_t token) {
+    tokens_.push_back(token);
+    const std::string text = tokenizer_.decode(tokens_);
+    if (text.ends_with("\xEF\xBF\xBD")) return;  // U+FFFD: bytes of an unfinished character
+    print_from(text);
+  }
+
+  void finish() {
+    print_from(tokenizer_.decode(tokens_));
+    std::cout << std::endl;
+  }
+
+ private:
+  void print_from(const std::string& text) {
+    if (text.size() > printed_) std::cout << text.substr(printed_) << std::flush;
+    printed_ = text.size();
+  }
+
+  const Tokenizer& tokenizer_;
+  std::vector<std::int32_t> tokens_;
+  std::size_t printed_ = 0;
+};
+
+void run_generate(GenerateOptions options) {
+  auto loaded = load_model(options.run_or_checkpoint);
+  std::vector<std::int32_t> prompt = {loaded.tokenizer.bos()};
+  for (const auto token : loaded.tokenizer.encode(options.prompt)) prompt.push_back(token);
+  options.sampling.stop_token = loaded.tokenizer.eos();
+  std::cout << options.prompt << std::flush;
+  StreamedText text(loaded.tokenizer);
+  generate(loaded.model, prompt, options.sampling, [&](std::int32_t token) { text.add(token); });
+  text.finish();
+}
+
+}  // namespace
+
+void add_generate_command(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("generate", "Continue a text");
+  const auto options = std::make_shared<GenerateOptions>();
+  auto& sampling = options->sampling;
+  add_checkpoint_argument(*command, options->run_or_checkpoint);
+  command->add_option("--prompt", options->prompt, "Text to continue")
+      ->required()
+      ->type_name("TEXT");
+  command->add_option("--max-new-tokens", sampling.max_new_tokens, "Stop after so many tokens")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--temperature", sampling.temperature, "0: always the likeliest token")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--top-p", sampling.top_p,
+                   "Sample from the fewest tokens that reach this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--seed", sampling.seed, "The same seed gives the same text")
+      ->capture_default_str();
+  command->footer("Example: zebra generate runs/tiny --prompt 'def main' --temperature 0.7");
+  command->callback([options] { run_generate(*options); });
+}
+
+}  // namespace zebra

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "config/config.h"
+
+namespace CLI {
+class App;
+}
+
+namespace zebra {
+
+// What several subcommands take.
+
+/// Run files: `RUN.yaml… [--set section.key=VALUE]…`.
+struct RunFileOptions {
+  std::vector<std::string> files;
+  std::vector<std::string> overrides;
+
+  /// Adds the options to a subcommand. The object must live until the command line is parsed.
+  void add_to(CLI::App& command);
+
+  /// The loaded file. Throws InputError, also when no run file was given.
+  RunFile load(int ranks = 1) const;
+};
+
+/// Adds RUN_OR_CHECKPOINT, what find_checkpoint takes. `value` must live until the command line is
+/// parsed.
+void add_checkpoint_argument(CLI::App& command, std::string& value);
+
+/// Adds a problem when `path` lies in no folder (empty: not wanted): better before the work than
+/// after it.
+void check_output_path(const std::filesystem::path& path, Problems& problems);
+
+/// Writes the text, indented, atomically unless `path` is a pipe or a device.
+void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json);
+
+}  // namespace zebra
