@@ -5,9 +5,6 @@
 
 set(sanitizers -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
 set(sanitized -O1 -g1 -fno-omit-frame-pointer ${sanitizers})
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  list(APPEND sanitized -Wno-array-bounds)  # false alarms in sanitized std::string
-endif()
 zebra_test_header(zebra_sanitized_catch_header FLAGS ${sanitized})
 
 # zebra_sanitized_test(NAME TEST DEPENDS target… SOURCES source…)

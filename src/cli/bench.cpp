@@ -156,12 +156,12 @@ void add_sweep_options(CLI::App& command, BenchOptions& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("NAME,NAME,…")
-      ->capture_default_str();
+      ->default_str(list_default(options.layouts));
   command.add_option("--lengths", options.lengths, "Lengths of a sequence, in tokens")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->type_name("N,N,…")
-      ->capture_default_str();
+      ->default_str(list_default(options.lengths));
   command
       .add_option("--tokens", options.cost.tokens,
                   "Tokens of a training pass, where shorter sequences fit into it several times; "

@@ -210,7 +210,7 @@ void add_recall_command(CLI::App& app) {
       ->delimiter(',')
       ->check(CLI::IsMember(names_of<ProbeTask>()))
       ->type_name("TASK,…")
-      ->capture_default_str();
+      ->default_str(list_default(options->tasks));
   command->add_option("--items", recall.items, "Probes of each task and length")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

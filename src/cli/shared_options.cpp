@@ -54,4 +54,8 @@ void write_json(const std::filesystem::path& path, const nlohmann::ordered_json&
   }
 }
 
+std::string list_default(const std::vector<std::string>& values) {
+  return "[" + join(values, ",") + "]";
+}
+
 }  // namespace zebra
