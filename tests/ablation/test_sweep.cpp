@@ -146,9 +146,14 @@ TEST_CASE("The vocabulary is asked for, per arm") {
   CHECK_THROWS_WITH(
       parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\n"), "sweep.yaml", unknown),
       "arm window_size-1_seed-4: no tokenizer (and 1 more arm)");
-  CHECK_THROWS_WITH(parse_sweep(folder.text("axes: {model.window_size: [1, 2]}\nbudget: flops\n"),
-                                "sweep.yaml", unknown),
-                    "the base run, which budget and equal_parameters refer to: no tokenizer");
+  const auto only_big = [](const RunFile& file) -> std::int64_t {
+    if (file.data.tokenizer.filename() != "big.model") throw InputError("no tokenizer");
+    return 1000;
+  };
+  CHECK_THROWS_WITH(
+      parse_sweep(folder.text("axes: {data.tokenizer: [big.model]}\nbudget: flops\n"),
+                  "sweep.yaml", only_big),
+      "the base run, which budget and equal_parameters refer to: no tokenizer");
 }
 
 TEST_CASE("Probes join the training data of every arm") {

@@ -1,6 +1,8 @@
 // zebra_bench_attention: times local attention against what LibTorch offers, on the CPU and on a
 // GPU.
 
+#include <torch/version.h>
+
 #include <ATen/Parallel.h>
 
 #include <iostream>
