@@ -53,7 +53,8 @@ for entry in json.loads((pathlib.Path(build) / "compile_commands.json").read_tex
     for word in words:
         if word.endswith("cmake_pch.hxx"):
             kept.pop()  # its -include
-        elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-Wno-restrict", "-Wno-maybe-uninitialized"):
+        elif word not in ("-fpch-preprocess", "-Winvalid-pch", "-Wno-restrict", "-Wno-stringop-overflow",
+                          "-Wno-maybe-uninitialized"):
             kept.append(word)
     seen[source] = {"directory": entry["directory"], "file": source, "arguments": kept}
 (pathlib.Path(work) / "compile_commands.json").write_text(json.dumps(list(seen.values())))
