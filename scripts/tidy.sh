@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clang-tidy, with the checks of .clang-tidy, on C++ sources; a finding is an error.
+# clang-tidy, with the checks of .clang-tidy, on C++ sources: prints what it finds; what does not compile is an error.
 #
 #   bash scripts/tidy.sh [--seconds N] FILE…      those files
 #   bash scripts/tidy.sh [--seconds N] [RANGE]    the files that a range of commits changed, such as main..; HEAD^ by default:
@@ -7,7 +7,7 @@
 #
 # Headers are checked with the sources that include them. Needs a configured build folder (build, or what ZEBRA_BUILD names).
 # A file that includes LibTorch takes half a minute, so that N bounds it all: files for which no time is left are named.
-# Ends with 0, or 1 after a finding, or 2 when it cannot begin.
+# Ends with 0, or 1 after an error, or 2 when it cannot begin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -80,5 +80,5 @@ if [ -f "$work/left" ]; then
   echo "No time was left for $(wc -l <"$work/left") of ${#sources[@]} files: bash scripts/tidy.sh FILE… checks them:"
   sed "s|^$PWD/|  |" "$work/left"
 fi
-((status == 0)) && echo "clang-tidy has no finding."
+((status == 0)) && echo "clang-tidy found no error."
 exit $status
