@@ -171,7 +171,7 @@ void choose_probe_lengths(Sweep& sweep, Problems& problems) {
   }
 }
 
-constexpr std::int64_t kSizeUnit = 8;    // matrix products want their sizes in such units
+constexpr std::int64_t kSizeUnit = 8;  // matrix products want their sizes in such units
 
 std::int64_t parameters_with(ModelConfig model, std::int64_t intermediate_size) {
   model.intermediate_size = intermediate_size;

@@ -35,7 +35,7 @@ struct Arm {
   std::string group;  ///< shared by the arms that differ in nothing but their seed
   std::int64_t seed = 0;
   std::vector<Setting> settings;  ///< in the order of the axes, a seed last
-  Config config;  ///< run.dir is DIR/arms/NAME
+  Config config;                  ///< run.dir is DIR/arms/NAME
   ArmCost cost;
 };
 

@@ -39,8 +39,8 @@ void check_output_path(const std::filesystem::path& path, Problems& problems);
 /// Writes the text, indented, atomically unless `path` is a pipe or a device.
 void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json);
 
-/// How --help shows the default of a list. (CLI11 would use LibTorch's way to print a vector in files
-/// that include both.)
+/// How --help shows the default of a list. (CLI11 would use LibTorch's way to print a vector in
+/// files that include both.)
 std::string list_default(const std::vector<std::string>& values);
 
 }  // namespace zebra
