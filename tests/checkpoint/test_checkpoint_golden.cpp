@@ -15,7 +15,7 @@ using namespace zebra::testing;
 // Made once by tests/data/make_golden_checkpoint.py, and never again: whatever this build writes,
 // it must read what an earlier one wrote.
 const std::filesystem::path kGolden =
-    std::filesystem::path(__FILE__).parent_path() / "../data/checkpoint-v1";
+    std::filesystem::path(ZEBRA_TESTS_FOLDER) / "data/checkpoint-v1";
 const std::filesystem::path kCheckpoint = kGolden / "step-00000003";
 
 nlohmann::json expected() { return nlohmann::json::parse(read_file(kGolden / "expected.json")); }
