@@ -28,13 +28,18 @@ struct EvalOptions {
   std::string json;
 };
 
-Perplexity evaluate_length(LoadedModel& loaded, const TokenDatasets& datasets, std::int64_t length,
+struct EvaluationData {
+  TokenDatasets datasets;
+  std::vector<double> weights;  // none where the run gives none
+};
+
+Perplexity evaluate_length(LoadedModel& loaded, const EvaluationData& data, std::int64_t length,
                            std::int64_t max_tokens) {
   std::unique_ptr<ProgressBar> progress;
   std::int64_t evaluated = 0;
   const auto result =
-      evaluate_perplexity(loaded.model, loaded.tokenizer, datasets,
-                          {length, max_tokens, loaded.config.data.document_mask,
+      evaluate_perplexity(loaded.model, loaded.tokenizer, data.datasets,
+                          {length, max_tokens, loaded.config.data.document_mask, data.weights,
                            [&](std::int64_t done, std::int64_t total) {
                              if (!progress) {
                                progress = std::make_unique<ProgressBar>(
@@ -57,13 +62,15 @@ void run_eval(EvalOptions options) {
     throw InputError(options.run_or_checkpoint +
                      ": its run has no data.validation; name a dataset with --data DIR");
   }
-  const auto datasets = open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size);
+  const EvaluationData data = {
+      open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size),
+      given_weights(sources)};
   if (options.lengths.empty()) options.lengths = {loaded.config.data.sequence_length};
   std::sort(options.lengths.begin(), options.lengths.end());
 
   std::vector<Perplexity> results;
   for (const auto length : options.lengths) {
-    results.push_back(evaluate_length(loaded, datasets, length, options.max_tokens));
+    results.push_back(evaluate_length(loaded, data, length, options.max_tokens));
   }
   std::cout << perplexity_text(results) << std::flush;
   if (!options.json.empty()) write_json(options.json, perplexity_json(results));
@@ -173,7 +180,9 @@ void run_recall(RecallCommand options) {
       bars.update(what, done, total);
     };
     result = evaluate_recall(loaded.model, loaded.tokenizer,
-                             {train, validation, data.sequence_length, data.document_mask}, recall);
+                             {train, validation, given_weights(data.validation),
+                              data.sequence_length, data.document_mask},
+                             recall);
   }
   std::cout << recall_text(result) << std::flush;
   if (options.json.empty()) return;

@@ -147,7 +147,8 @@ void describe(V& v, DataSource& s) {
   v.field("path", s.path, anything().required(),
           "Folder of a token dataset, as `zebra data pack` writes it.");
   v.field("weight", s.weight, above(0).defaults_to("proportional to its tokens"),
-          "Relative share of the samples; either every source of a list has one, or none.");
+          "Relative share of the samples, for validation of the loss; either every source of a "
+          "list has one, or none.");
 }
 
 template <class V>
@@ -264,7 +265,8 @@ void describe(V& v, EvalSection& s) {
   v.field("every_steps", s.every_steps, at_least(0),
           "Steps between validations; 0 for none during training.");
   v.field("max_tokens", s.max_tokens, at_least(1),
-          "Validates on the first so many tokens of `data.validation`, in whole windows.");
+          "Validates on so many tokens of `data.validation` at most, in whole windows; its "
+          "datasets have equal shares.");
 }
 
 template <class V>

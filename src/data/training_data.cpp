@@ -98,6 +98,13 @@ TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokeni
   return datasets;
 }
 
+std::vector<double> given_weights(const std::vector<DataSource>& sources) {
+  std::vector<double> weights;
+  for (const auto& source : sources)
+    if (source.weight) weights.push_back(*source.weight);
+  return weights;
+}
+
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
   RunDatasets datasets;
   Problems problems;

@@ -61,6 +61,9 @@ struct DataShare {
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                             std::int64_t vocab_size);
 
+/// The weights of a list; empty where they are not given.
+std::vector<double> given_weights(const std::vector<DataSource>& sources);
+
 /// The datasets of data.train and data.validation, in order.
 struct RunDatasets {
   TokenDatasets train, validation;

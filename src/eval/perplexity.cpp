@@ -11,46 +11,6 @@
 #include "base/text.h"
 
 namespace zebra {
-namespace {
-
-constexpr std::int64_t kBatchTokens = 8192;
-
-DatasetSamples cut_dataset(const TokenDataset& dataset, std::int64_t length,
-                           std::int64_t max_tokens) {
-  const std::int64_t predictable = dataset.tokens() - 1;
-  const bool limited = max_tokens < predictable;
-  const std::int64_t whole = (limited ? max_tokens : predictable) / length;
-  DatasetSamples samples;
-  for (std::int64_t i = 0; i < whole; ++i) samples.whole.push_back({&dataset, i * length});
-  const std::int64_t rest = predictable - whole * length;
-  if (!limited && rest > 0) samples.partial = {Sample{&dataset, whole * length}, rest};
-  return samples;
-}
-
-}  // namespace
-
-std::vector<DatasetSamples> cut_into_samples(const TokenDatasets& datasets, std::int64_t length,
-                                             std::int64_t max_tokens) {
-  std::int64_t left = max_tokens > 0 ? max_tokens : std::numeric_limits<std::int64_t>::max();
-  std::vector<DatasetSamples> cut;
-  for (const auto& dataset : datasets) {
-    cut.push_back(cut_dataset(*dataset, length, left));
-    left -= cut.back().tokens(length);
-  }
-  return cut;
-}
-
-std::int64_t rows_of_batch(std::int64_t length) {
-  return std::max<std::int64_t>(1, kBatchTokens / length);
-}
-
-std::vector<SampleBatch> batches_of(std::span<const Sample> samples, std::int64_t length) {
-  const auto rows = static_cast<std::size_t>(rows_of_batch(length));
-  std::vector<SampleBatch> batches;
-  for (std::size_t i = 0; i < samples.size(); i += rows)
-    batches.push_back({samples.subspan(i, std::min(rows, samples.size() - i)), length});
-  return batches;
-}
 
 BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
   auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
@@ -70,89 +30,159 @@ std::vector<PositionBucket> empty_buckets(std::int64_t length) {
   return buckets;
 }
 
+struct DatasetBatch {
+  std::size_t dataset;  // in cut_into_samples
+  SampleBatch samples;
+};
+
 // All samples, those of a dataset's end last.
-std::vector<SampleBatch> batches_of(const std::vector<DatasetSamples>& datasets,
-                                    std::int64_t length) {
-  std::vector<SampleBatch> batches;
-  for (const auto& samples : datasets) {
-    const auto whole = batches_of(std::span(samples.whole), length);
-    batches.insert(batches.end(), whole.begin(), whole.end());
-    if (samples.partial) batches.push_back({{&samples.partial->first, 1}, samples.partial->second});
+std::vector<DatasetBatch> batches_of(const std::vector<DatasetSamples>& datasets,
+                                     std::int64_t length) {
+  std::vector<DatasetBatch> batches;
+  for (std::size_t i = 0; i < datasets.size(); ++i) {
+    for (const auto& batch : batches_of(std::span(datasets[i].whole), length))
+      batches.push_back({i, batch});
+    if (const auto& partial = datasets[i].partial)
+      batches.push_back({i, {{&partial->first, 1}, partial->second}});
   }
   return batches;
 }
 
+// Sums over the counted targets of one dataset.
+struct DatasetSums {
+  double text_bytes = 0.0;
+  std::vector<PositionBucket> by_position;
+
+  double nats() const { return sum(&PositionBucket::nats); }
+  double targets() const { return sum(&PositionBucket::targets); }
+
+ private:
+  double sum(double PositionBucket::*member) const {
+    double total = 0.0;
+    for (const auto& bucket : by_position) total += bucket.*member;
+    return total;
+  }
+};
+
 class Evaluation {
  public:
-  Evaluation(ZebraModel& model, const Tokenizer& tokenizer, const EvaluationOptions& options)
-      : model_(model), options_(options), device_(model->embedding_weight.device()) {
-    result_.length = options.length;
-    result_.by_position = empty_buckets(options.length);
-    for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-      text_bytes_.push_back(tokenizer.text_bytes(id));
-    }
+  Evaluation(ZebraModel& model, const Tokenizer& tokenizer,
+             const std::vector<DatasetSamples>& datasets, const EvaluationOptions& options)
+      : model_(model),
+        datasets_(datasets),
+        options_(options),
+        sums_(datasets.size(), {0.0, empty_buckets(options.length)}) {
+    for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+      text_bytes_.push_back(static_cast<double>(tokenizer.text_bytes(id)));
   }
 
   /// `counts` is false for a pass that only keeps step with other ranks.
-  void add(const SampleBatch& samples, bool counts) {
+  void add(const DatasetBatch& of, bool counts) {
+    const auto& samples = of.samples;
     const auto [batch, losses] = losses_of(model_, samples, options_.document_mask);
     if (!counts) return;
+    auto& sums = sums_[of.dataset];
     const float* loss = losses.const_data_ptr<float>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
     for (std::size_t row = 0; row < samples.samples.size(); ++row) {
-      auto bucket = result_.by_position.begin();
+      auto bucket = sums.by_position.begin();
       for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++target) {
         if (t == bucket->end) ++bucket;
         if (*target == kIgnoredTarget) continue;
         bucket->nats += *loss;
-        ++bucket->tokens;
-        result_.text_bytes += text_bytes_[static_cast<std::size_t>(*target)];
+        bucket->targets += 1.0;
+        sums.text_bytes += text_bytes_[static_cast<std::size_t>(*target)];
       }
     }
   }
 
   /// Adds what the other ranks have counted.
   void sum_over(Communicator& ranks) {
-    std::vector<double> sums = {static_cast<double>(result_.text_bytes)};
-    for (const auto& bucket : result_.by_position)
-      sums.insert(sums.end(), {bucket.nats, static_cast<double>(bucket.tokens)});
-    const auto total = torch::tensor(sums, torch::kFloat64).to(device_);
+    std::vector<double> values;
+    for (auto& sums : sums_) {
+      values.push_back(sums.text_bytes);
+      for (const auto& bucket : sums.by_position)
+        values.insert(values.end(), {bucket.nats, bucket.targets});
+    }
+    const auto total = torch::tensor(values, torch::kFloat64).to(model_->embedding_weight.device());
     ranks.all_reduce(total, "the validation loss").wait();
     const auto on_host = total.to(torch::kCPU);
     const double* value = on_host.const_data_ptr<double>();
-    result_.text_bytes = static_cast<std::int64_t>(*value++);
-    for (auto& bucket : result_.by_position) {
-      bucket.nats = *value++;
-      bucket.tokens = static_cast<std::int64_t>(*value++);
+    for (auto& sums : sums_) {
+      sums.text_bytes = *value++;
+      for (auto& bucket : sums.by_position) {
+        bucket.nats = *value++;
+        bucket.targets = *value++;
+      }
     }
   }
 
   Perplexity result() const {
-    Perplexity result = result_;
+    check_targets();
+    Perplexity result;
+    result.length = options_.length;
+    result.by_position = empty_buckets(options_.length);
+    const auto weights = target_weights();
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      const auto& sums = sums_[i];
+      const auto targets = static_cast<std::int64_t>(sums.targets());
+      result.tokens += targets;
+      result.by_dataset.push_back({datasets_[i].name, sums.nats() / sums.targets(), targets});
+      result.text_bytes += weights[i] * sums.text_bytes;
+      for (std::size_t b = 0; b < sums.by_position.size(); ++b) {
+        result.by_position[b].nats += weights[i] * sums.by_position[b].nats;
+        result.by_position[b].targets += weights[i] * sums.by_position[b].targets;
+      }
+    }
     for (const auto& bucket : result.by_position) {
       result.nats += bucket.nats;
-      result.tokens += bucket.tokens;
+      result.targets += bucket.targets;
     }
     std::erase_if(result.by_position,
-                  [](const PositionBucket& bucket) { return bucket.tokens == 0; });
+                  [](const PositionBucket& bucket) { return bucket.targets == 0.0; });
     return result;
   }
 
  private:
+  void check_targets() const {
+    Problems problems;
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      if (sums_[i].targets() > 0.0) continue;
+      problems.add(datasets_[i].dataset->path().string() +
+                   ": what is evaluated of it holds no target that counts for windows of " +
+                   std::to_string(options_.length) +
+                   " tokens; use more data, a shorter length or a larger max_tokens");
+    }
+    problems.throw_if_any();
+  }
+
+  // What a target of each dataset weighs in the summary; 1 at most.
+  std::vector<double> target_weights() const {
+    std::vector<double> weights;
+    for (std::size_t i = 0; i < sums_.size(); ++i) {
+      const auto& of = datasets_[i];
+      weights.push_back(options_.weights.empty()
+                            ? static_cast<double>(of.dataset->tokens() - 1) /
+                                  static_cast<double>(of.tokens(options_.length))
+                            : options_.weights[of.index] / sums_[i].targets());
+    }
+    const double largest = std::ranges::max(weights);
+    for (auto& weight : weights) weight /= largest;
+    return weights;
+  }
+
   ZebraModel& model_;
+  const std::vector<DatasetSamples>& datasets_;
   const EvaluationOptions& options_;
-  torch::Device device_;
-  Perplexity result_;
-  std::vector<std::int64_t> text_bytes_;
+  std::vector<DatasetSums> sums_;
+  std::vector<double> text_bytes_;
 };
 
 }  // namespace
 
 double Perplexity::perplexity() const { return std::exp(loss()); }
 
-double Perplexity::bits_per_byte() const {
-  return nats / std::numbers::ln2 / static_cast<double>(text_bytes);
-}
+double Perplexity::bits_per_byte() const { return nats / std::numbers::ln2 / text_bytes; }
 
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options) {
@@ -162,7 +192,7 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   for (const auto& of_dataset : samples) total += of_dataset.tokens(options.length);
 
   const auto batches = batches_of(samples, options.length);
-  Evaluation evaluation(model, tokenizer, options);
+  Evaluation evaluation(model, tokenizer, samples, options);
   const auto report = [&] {
     if (options.progress) options.progress(done, total);
   };
@@ -174,17 +204,12 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
     const bool counts = first + rank < batches.size();
     evaluation.add(batches[counts ? first + rank : first], counts);
     for (std::size_t i = first; i < std::min(first + ranks, batches.size()); ++i)
-      done += static_cast<std::int64_t>(batches[i].samples.size()) * batches[i].length;
+      done +=
+          static_cast<std::int64_t>(batches[i].samples.samples.size()) * batches[i].samples.length;
     report();
   }
   if (options.ranks) evaluation.sum_over(*options.ranks);
-  auto result = evaluation.result();
-  if (result.tokens == 0) {
-    throw InputError("the evaluation data holds no target that counts for windows of " +
-                     std::to_string(options.length) +
-                     " tokens; use more data, a shorter length or a larger max_tokens");
-  }
-  return result;
+  return evaluation.result();
 }
 
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
@@ -194,6 +219,17 @@ nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
     row["begin"] = bucket.begin;
     row["end"] = bucket.end;
     row["loss"] = bucket.loss();
+  }
+  return rows;
+}
+
+nlohmann::ordered_json by_dataset_json(const Perplexity& perplexity) {
+  auto rows = nlohmann::ordered_json::array();
+  for (const auto& dataset : perplexity.by_dataset) {
+    auto& row = rows.emplace_back();
+    row["name"] = dataset.name;
+    row["loss"] = dataset.loss;
+    row["tokens"] = dataset.tokens;
   }
   return rows;
 }
@@ -208,6 +244,13 @@ std::string perplexity_text(const std::vector<Perplexity>& results) {
     text += line;
   }
   const auto& longest = results.back();
+  if (longest.by_dataset.size() > 1) {
+    std::vector<std::vector<std::string>> rows = {
+        {"dataset at length " + std::to_string(longest.length), "loss", "tokens"}};
+    for (const auto& dataset : longest.by_dataset)
+      rows.push_back({dataset.name, fixed(dataset.loss, 4), with_commas(dataset.tokens)});
+    text += "\n" + text_table(rows, "lr");
+  }
   text += "\nposition at length " + std::to_string(longest.length) + "      loss\n";
   for (const auto& bucket : longest.by_position) {
     char range[64];
@@ -233,6 +276,7 @@ nlohmann::ordered_json perplexity_json(const std::vector<Perplexity>& results) {
     row["loss"] = result.loss();
   }
   json["by_position"] = by_position_json(longest);
+  if (longest.by_dataset.size() > 1) json["by_dataset"] = by_dataset_json(longest);
   return json;
 }
 

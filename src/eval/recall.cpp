@@ -141,6 +141,7 @@ class RecallEvaluation {
                                {.length = length,
                                 .max_tokens = options_.max_tokens,
                                 .document_mask = text_.document_mask,
+                                .weights = text_.weights,
                                 .progress = reporting("loss at length " + std::to_string(length))});
   }
 

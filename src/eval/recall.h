@@ -58,7 +58,8 @@ struct RecallOptions {
 struct RecallText {
   const TokenDatasets& train;
   const TokenDatasets& validation;
-  std::int64_t length;  ///< the run's sequence length
+  std::vector<double> weights;  ///< of the validation datasets, see EvaluationOptions
+  std::int64_t length;          ///< the run's sequence length
   bool document_mask;
 };
 

@@ -37,6 +37,7 @@ Json text_json(const TextRecallResult& text) {
     row["length"] = length;
     row["loss"] = loss;
   }
+  if (text.perplexity.by_dataset.size() > 1) json["by_dataset"] = by_dataset_json(text.perplexity);
   json["bigrams"] = bigrams_json(text.recall);
   json["context"]["full"] = text.recall.context.full;
   json["context"]["cut"] = text.recall.context.cut;

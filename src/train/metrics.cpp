@@ -71,10 +71,12 @@ void MetricsLog::add(const StepMetrics& metrics) {
 }
 
 void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation) {
-  write({{"step", step},
-         {"validation_loss", validation.loss()},
-         {"bits_per_byte", validation.bits_per_byte()},
-         {"by_position", by_position_json(validation)}});
+  Json row = {{"step", step},
+              {"validation_loss", validation.loss()},
+              {"bits_per_byte", validation.bits_per_byte()},
+              {"by_position", by_position_json(validation)}};
+  if (validation.by_dataset.size() > 1) row["by_dataset"] = by_dataset_json(validation);
+  write(row);
 }
 
 void MetricsLog::write(const Json& row) {

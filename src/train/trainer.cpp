@@ -280,14 +280,20 @@ void Trainer::validate() {
       {.length = config_.data.sequence_length,
        .max_tokens = config_.eval.max_tokens,
        .document_mask = config_.data.document_mask,
+       .weights = given_weights(config_.data.validation),
        .progress = [this](std::int64_t, std::int64_t) { job_.begin("validating"); },
        .ranks = &mesh_.all()});
   state_.validation_loss = result.loss();
+  std::string by_dataset;
+  if (result.by_dataset.size() > 1) {
+    for (const auto& [name, loss, tokens] : result.by_dataset)
+      by_dataset += ", " + name + " " + fixed(loss, 4);
+  }
   if (metrics_) metrics_->add_validation(state_.step, result);
   log_info("step " + std::to_string(state_.step) + "  validation loss " + fixed(result.loss(), 4) +
            "  perplexity " + fixed(result.perplexity(), 2) + "  bits per byte " +
            fixed(result.bits_per_byte(), 4) + "  (" +
-           with_suffix(static_cast<double>(result.tokens)) + " tokens)");
+           with_suffix(static_cast<double>(result.tokens)) + " tokens" + by_dataset + ")");
   write_sample();
   last_logged_ += monotonic_seconds() - began;  // the rate is that of training
 }

@@ -53,8 +53,9 @@ struct Fixture {
         const auto target = tokens[begin + t + 1];
         if (document_mask && target == tokenizer->bos()) continue;
         sums.nats -= log_probabilities[static_cast<std::int64_t>(t)][target].item<double>();
-        sums.text_bytes += tokenizer->text_bytes(target);
+        sums.text_bytes += static_cast<double>(tokenizer->text_bytes(target));
         ++sums.tokens;
+        ++sums.targets;
       }
     }
     return sums;
@@ -73,6 +74,7 @@ TEST_CASE("perplexity equals the definition, with and without a limit") {
   REQUIRE(limited.tokens == expected.tokens);
   REQUIRE(limited.text_bytes == expected.text_bytes);
   REQUIRE(limited.nats == Approx(expected.nats).epsilon(1e-5));
+  REQUIRE(limited.loss() == Approx(expected.loss()).epsilon(1e-5));
 
   const auto all = evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets,
                                        {length, 0, document_mask});
@@ -80,8 +82,7 @@ TEST_CASE("perplexity equals the definition, with and without a limit") {
   REQUIRE(all.tokens == expected_all.tokens);
   REQUIRE(all.nats == Approx(expected_all.nats).epsilon(1e-5));
   if (!document_mask) REQUIRE(all.tokens == predictable);
-  REQUIRE(all.bits_per_byte() ==
-          Approx(all.nats / std::log(2.0) / static_cast<double>(all.text_bytes)));
+  REQUIRE(all.bits_per_byte() == Approx(all.nats / std::log(2.0) / all.text_bytes));
   REQUIRE(all.perplexity() == Approx(std::exp(all.nats / static_cast<double>(all.tokens))));
 }
 
@@ -113,7 +114,7 @@ TEST_CASE("ranks share the work and all get the figures of one") {
     REQUIRE(result.by_position.size() == expected.by_position.size());
     for (std::size_t i = 0; i < expected.by_position.size(); ++i) {
       REQUIRE(result.by_position[i].begin == expected.by_position[i].begin);
-      REQUIRE(result.by_position[i].tokens == expected.by_position[i].tokens);
+      REQUIRE(result.by_position[i].targets == Approx(expected.by_position[i].targets));
       REQUIRE(result.by_position[i].nats == Approx(expected.by_position[i].nats).epsilon(1e-6));
     }
   }
@@ -123,34 +124,59 @@ TEST_CASE("buckets of positions double and add up to the whole") {
   Fixture fixture;
   const auto result =
       evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {50, 500, false});
-  std::int64_t tokens = 0, begin = 0;
-  double nats = 0;
+  std::int64_t begin = 0;
+  double targets = 0, nats = 0;
   for (const auto& bucket : result.by_position) {
     REQUIRE(bucket.begin == begin);
-    REQUIRE(bucket.tokens == (bucket.end - bucket.begin) * 10);
+    REQUIRE(bucket.targets == static_cast<double>((bucket.end - bucket.begin) * 10));
     begin = bucket.end;
-    tokens += bucket.tokens;
+    targets += bucket.targets;
     nats += bucket.nats;
   }
   REQUIRE(begin == 50);
   REQUIRE(result.by_position[3].begin == 4);
-  REQUIRE(tokens == result.tokens);
+  REQUIRE(targets == static_cast<double>(result.tokens));
   REQUIRE(nats == Approx(result.nats));
 }
 
-TEST_CASE("several datasets are read in order up to the limit") {
+TEST_CASE("of several datasets each is read, and the order of the list changes nothing") {
   Fixture fixture;
-  auto both = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
-                            *fixture.tokenizer, 300);
-  const auto first = fixture.datasets[0]->tokens() - 1;
-  const auto evaluate = [&](std::int64_t limit) {
-    return evaluate_perplexity(fixture.model, *fixture.tokenizer, both, {10, limit, false});
+  const DataSource valid = fixture.config.data.validation[0], train = fixture.config.data.train[0];
+  const auto evaluate = [&](const std::vector<DataSource>& sources, std::int64_t limit,
+                            std::vector<double> weights) {
+    const auto datasets = open_datasets(sources, *fixture.tokenizer, 300);
+    return evaluate_perplexity(
+        fixture.model, *fixture.tokenizer, datasets,
+        {.length = 10, .max_tokens = limit, .document_mask = false, .weights = std::move(weights)});
   };
-  REQUIRE(evaluate(100).nats ==
-          evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {10, 100, false})
-              .nats);
-  REQUIRE(evaluate(first + 25).tokens ==
-          first + 20);  // all of the first, two samples of the second
+  const std::int64_t limit = GENERATE(0, 205);
+  const auto of_each = limit == 0 ? 0 : 100;
+  const auto of_train = evaluate({train}, of_each, {}), of_valid = evaluate({valid}, of_each, {});
+  const auto mean_with = [&](double train_weight, double valid_weight) {
+    return (train_weight * of_train.loss() + valid_weight * of_valid.loss()) /
+           (train_weight + valid_weight);
+  };
+  const auto tokens_of = [&](const DataSource& source) {
+    return static_cast<double>(open_datasets({source}, *fixture.tokenizer, 300)[0]->tokens() - 1);
+  };
+
+  const auto both = evaluate({valid, train}, limit, {});
+  REQUIRE(both.tokens == of_train.tokens + of_valid.tokens);
+  REQUIRE(both.loss() == Approx(mean_with(tokens_of(train), tokens_of(valid))).epsilon(1e-6));
+  REQUIRE(both.by_dataset.size() == 2);
+  REQUIRE(both.by_dataset[0].name == "train");
+  REQUIRE(both.by_dataset[0].loss == of_train.loss());
+  REQUIRE(both.by_dataset[0].tokens == of_train.tokens);
+  REQUIRE(both.by_dataset[1].name == "valid");
+  REQUIRE(both.by_dataset[1].loss == of_valid.loss());
+  const auto swapped = evaluate({train, valid}, limit, {});
+  REQUIRE(swapped.loss() == both.loss());
+  REQUIRE(swapped.bits_per_byte() == both.bits_per_byte());
+  REQUIRE(swapped.by_dataset[0].loss == both.by_dataset[0].loss);
+
+  const auto weighted = evaluate({valid, train}, limit, {1.0, 3.0});
+  REQUIRE(weighted.loss() == Approx(mean_with(3.0, 1.0)).epsilon(1e-6));
+  REQUIRE(evaluate({train, valid}, limit, {3.0, 1.0}).loss() == weighted.loss());
 }
 
 TEST_CASE("data without a single target that counts is refused") {

@@ -121,9 +121,9 @@ struct Measured {
 
 TEST_CASE("recall tells of the text by position, length and distance, and of every answer") {
   Measured measured;
-  const auto result = recall_json(evaluate_recall(measured.model, *measured.tokenizer,
-                                                  {measured.train, measured.validation, 48, true},
-                                                  measured.options()));
+  const auto result = recall_json(
+      evaluate_recall(measured.model, *measured.tokenizer,
+                      {measured.train, measured.validation, {}, 48, true}, measured.options()));
   const auto& text = result["text"];
   const auto perplexity =
       evaluate_perplexity(measured.model, *measured.tokenizer, measured.validation,
@@ -159,14 +159,14 @@ TEST_CASE("probes need no text, and what does not fit is said at once") {
   const TokenDatasets none;
   auto options = measured.options();
   const auto result = recall_json(
-      evaluate_recall(measured.model, *measured.tokenizer, {none, none, 48, true}, options));
+      evaluate_recall(measured.model, *measured.tokenizer, {none, none, {}, 48, true}, options));
   REQUIRE(result["text"].is_null());
   REQUIRE(result["probes"].size() == 4);
   options.lengths = {10};
   options.bands.window = 0;
   options.vocabulary.keys = 1;
   try {
-    evaluate_recall(measured.model, *measured.tokenizer, {none, none, 48, true}, options);
+    evaluate_recall(measured.model, *measured.tokenizer, {none, none, {}, 48, true}, options);
     FAIL("nothing was refused");
   } catch (const InputError& error) {
     const std::string message = error.what();
