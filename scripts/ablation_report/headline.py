@@ -77,7 +77,7 @@ def _loss_sentence(groups):
     alike = [group for group in alike if group.validation_loss.low is not None]
     everyone = [group.name for group in (*alike, *apart)]
     if apart:
-        text += (" Groups with a higher loss, intervals apart: "
+        text += (" Groups with a higher loss, intervals apart (no test, see below): "
                  f"{_named([group.name for group in apart], everyone, 'others')}.")
     if alike and loss.low is not None:
         text += (" Not to be told apart from it by their intervals: "

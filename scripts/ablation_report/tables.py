@@ -88,7 +88,7 @@ def qualities(groups, styles, verdicts, references):
                 for band in recall.BANDS)
         rows.append(tuple(cells))
     return Table("What the groups learn", tuple(columns), tuple(rows),
-                 "Mean over finished seeds and its 95 % interval in brackets; no interval where "
+                 "Mean over finished seeds and its nominal 95 % interval in brackets; no interval where "
                  "there is one seed and nothing else to resample. Grey: nothing can be concluded "
                  "from it, or it is not clearly above chance.")
 
