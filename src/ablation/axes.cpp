@@ -1,6 +1,7 @@
 #include "ablation/axes.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -195,10 +196,17 @@ class GridReader {
   }
 
   void add_setting(AxisValue& value, const std::string& path, const Entry& setting) {
+    if (const auto yaml = on_one_line(setting.value, path, setting.origin))
+      value.settings.push_back({setting.key, *yaml, setting.origin});
+  }
+
+  std::optional<std::string> on_one_line(const Value& value, const std::string& path,
+                                         const Origin& origin) {
     try {
-      value.settings.push_back({setting.key, one_line_yaml(setting.value), setting.origin});
+      return one_line_yaml(value);
     } catch (const InputError& error) {
-      refuse(path, setting.origin, error.what());
+      refuse(path, origin, error.what());
+      return std::nullopt;
     }
   }
 
@@ -217,7 +225,13 @@ class GridReader {
     const auto& axes = grid_.axes;
     for (std::size_t i = 0; i < axes.size(); ++i) {
       for (const AxisValue& value : axes[i].values) {
-        if (sets_pattern(value)) refuse_short_forms(axes[i], value);
+        if (!sets_pattern(value)) continue;
+        for (const char* key : kLayoutShortForms) {
+          if (find_setting(value.settings, key) == nullptr) continue;
+          refuse(axes[i].path, value.origin,
+                 value.label + ": " + key + " has no effect beside " + kPatternKey +
+                     "; remove one of them");
+        }
       }
       for (std::size_t j = 0; j < axes.size(); ++j) {
         if (i != j) check_pair(axes[i], axes[j], i < j);
@@ -240,15 +254,6 @@ class GridReader {
       refuse(other.path, other.origin,
              std::string(key) + " has no effect beside " + kPatternKey + ", which " + axis.path +
                  " sets; write the layouts as patterns, or without any");
-    }
-  }
-
-  void refuse_short_forms(const Axis& axis, const AxisValue& value) {
-    for (const char* key : kLayoutShortForms) {
-      if (find_setting(value.settings, key) == nullptr) continue;
-      refuse(axis.path, value.origin,
-             value.label + ": " + key + " has no effect beside " + kPatternKey +
-                 "; remove one of them");
     }
   }
 
@@ -290,11 +295,8 @@ class GridReader {
     Exclusion::Condition condition{entry.key, {}};
     const bool is_list = entry.value.kind == Value::Kind::list;
     for (const Value& value : is_list ? entry.value.items : std::vector<Value>{entry.value}) {
-      try {
-        condition.values.push_back(one_line_yaml(value));
-      } catch (const InputError& error) {
-        refuse(path, entry.origin, error.what());
-      }
+      if (const auto yaml = on_one_line(value, path, entry.origin))
+        condition.values.push_back(*yaml);
     }
     exclusion.conditions.push_back(std::move(condition));
   }
@@ -332,9 +334,8 @@ std::string folder_name(const std::string& text) {
   static constexpr std::string_view kSafe =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
   std::string name = text;
-  for (char& c : name) {
-    if (kSafe.find(c) == std::string_view::npos) c = '-';
-  }
+  std::ranges::replace_if(
+      name, [](char c) { return kSafe.find(c) == kSafe.npos; }, '-');
   return name;
 }
 

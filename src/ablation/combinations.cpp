@@ -29,11 +29,6 @@ bool is_same_value(const std::string& a, const std::string& b) {
   return number_a && number_b && *number_a == *number_b;
 }
 
-bool any_is(const std::vector<std::string>& values, const std::string& wanted) {
-  return std::any_of(values.begin(), values.end(),
-                     [&](const std::string& value) { return is_same_value(value, wanted); });
-}
-
 std::string yaml_of_label(const std::string& label) {
   Value value;
   value.kind = Value::Kind::scalar;
@@ -42,21 +37,22 @@ std::string yaml_of_label(const std::string& label) {
 }
 
 bool matches(const Exclusion::Condition& condition, const ChosenValues& chosen) {
-  for (const auto& [axis, value] : chosen) {
-    if (axis->name == condition.name && any_is(condition.values, yaml_of_label(value->label))) {
-      return true;
-    }
-    for (const Setting& setting : value->settings) {
-      if (setting.key == condition.name && any_is(condition.values, setting.value)) return true;
-    }
-  }
-  return false;
+  const auto is_wanted = [&](const std::string& yaml) {
+    return std::ranges::any_of(condition.values,
+                               [&](const auto& wanted) { return is_same_value(wanted, yaml); });
+  };
+  return std::ranges::any_of(chosen, [&](const auto& choice) {
+    const auto& [axis, value] = choice;
+    if (axis->name == condition.name && is_wanted(yaml_of_label(value->label))) return true;
+    return std::ranges::any_of(value->settings, [&](const Setting& setting) {
+      return setting.key == condition.name && is_wanted(setting.value);
+    });
+  });
 }
 
 bool matches(const Exclusion& exclusion, const ChosenValues& chosen) {
-  return std::all_of(
-      exclusion.conditions.begin(), exclusion.conditions.end(),
-      [&](const Exclusion::Condition& condition) { return matches(condition, chosen); });
+  return std::ranges::all_of(exclusion.conditions,
+                             [&](const auto& condition) { return matches(condition, chosen); });
 }
 
 Combination combine(const ChosenValues& chosen, const std::string& base_seed) {

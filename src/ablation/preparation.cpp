@@ -31,15 +31,13 @@ constexpr const char* kLess =
     "; make the model, train.micro_batch_size or data.sequence_length smaller, or set "
     "train.activation_checkpointing";
 
-std::string list_text(const std::vector<std::int64_t>& numbers) {
-  std::vector<std::string> texts;
-  for (const auto number : numbers) texts.push_back(std::to_string(number));
-  return join(texts, ",");
-}
+std::string text_of(std::int64_t number) { return std::to_string(number); }
+std::string text_of(ProbeTask task) { return name_of(task); }
 
-std::string list_text(const std::vector<ProbeTask>& tasks) {
+template <class T>
+std::string list_text(const std::vector<T>& values) {
   std::vector<std::string> texts;
-  for (const auto task : tasks) texts.push_back(name_of(task));
+  for (const auto value : values) texts.push_back(text_of(value));
   return join(texts, ",");
 }
 

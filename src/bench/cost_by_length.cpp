@@ -100,18 +100,14 @@ class CostSweep {
             static_cast<std::int64_t>(c10::elementSize(weight_type(options.precision)))),
         cells_(layouts.size()),
         progress_("measuring", 0, "FLOP") {
+    std::uint64_t total = 0;
     for (std::size_t i = 0; i < layouts.size(); ++i) {
       for (const auto length : lengths) {
         const auto batch = std::max<std::int64_t>(1, options.tokens / length);
         cells_[i].push_back({{length, batch, options.generated_tokens, bytes_per_value_}, {}, {}});
+        total += static_cast<std::uint64_t>(options.repeats + 1) * flops(i, cells_[i].back());
       }
       add_to_shape(i, lengths);
-    }
-    std::uint64_t total = 0;
-    for (std::size_t i = 0; i < layouts.size(); ++i) {
-      for (const auto& cell : cells_[i]) {
-        total += static_cast<std::uint64_t>(options.repeats + 1) * flops(i, cell);
-      }
     }
     progress_ = ProgressBar("measuring", total, "FLOP");
   }
@@ -182,9 +178,10 @@ class CostSweep {
     const bool warm_up = round == 0;
     const double began = monotonic_seconds();
     PeakBytes peak;
-    CellSeconds seconds;
     if (warm_up) meter_.reset_peak_bytes();
-    time_training(model, optimizer, cell.work, seconds);
+    const auto passes = time_loss(model.model, cell.work.batch, cell.work.length, meter_);
+    const double update = time_update(optimizer, model.gradients(), options_.optimizer.lr,
+                                      options_.grad_clip, meter_);
     if (before) peak.training = meter_.peak_bytes().value() - *before;
 
     // Generation needs the weights, and nothing of what training holds beside them.
@@ -195,26 +192,11 @@ class CostSweep {
       peak.generation = meter_.peak_bytes().value() - *held +
                         weight_bytes(model.model->config(), bytes_per_value_);
     }
-    seconds.prefill = generation.prefill;
-    seconds.per_token = generation.per_token;
-
     if (before && held) cell.peak = peak;
     if (warm_up) cell.warm_up = monotonic_seconds() - began;
-    if (!warm_up || cell.warm_up > kLongCell) cell.samples.push_back(seconds);
-  }
-
-  void time_training(FlatModel& model, AdamW& optimizer, const Workload& work,
-                     CellSeconds& seconds) {
-    const auto vocabulary = model.model->config().vocab_size;
-    const auto on_device = [&](const char* purpose) {
-      return random_tokens(work.batch, work.length, vocabulary, purpose).to(meter_.device());
-    };
-    const auto passes = time_loss(model.model, on_device("tokens of a measurement"),
-                                  on_device("targets of a measurement"), meter_);
-    seconds.forward = passes.forward;
-    seconds.backward = passes.backward;
-    seconds.optimizer = time_update(optimizer, model.gradients(), options_.optimizer.lr,
-                                    options_.grad_clip, meter_);
+    if (!warm_up || cell.warm_up > kLongCell)
+      cell.samples.push_back(
+          {passes.forward, passes.backward, update, generation.prefill, generation.per_token});
   }
 
   CostMeasurement result() {

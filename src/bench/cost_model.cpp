@@ -39,22 +39,10 @@ double weight_bytes(const ModelConfig& model, std::int64_t bytes_per_value) {
 }  // namespace
 
 std::vector<double*> ReferenceSeconds::figures() {
-  std::vector<double*> all = {&layer_products.forward,
-                              &layer_products.backward,
-                              &global_attention.forward,
-                              &global_attention.backward,
-                              &local_attention.forward,
-                              &local_attention.backward,
-                              &block.forward,
-                              &block.backward,
-                              &block_prefill,
-                              &ends.forward,
-                              &ends.backward,
-                              &optimizer_update,
-                              &layer_token,
-                              &layer_token_reads,
-                              &ends_token,
-                              &ends_token_head};
+  std::vector<double*> all = {&block_prefill,     &optimizer_update, &layer_token,
+                              &layer_token_reads, &ends_token,       &ends_token_head};
+  for (auto* passes : {&layer_products, &global_attention, &local_attention, &block, &ends})
+    all.insert(all.end(), {&passes->forward, &passes->backward});
   for (auto& seconds : token_reads) all.push_back(&seconds);
   return all;
 }

@@ -14,6 +14,8 @@ namespace zebra {
 /// Forward and backward pass.
 struct PassSeconds {
   double forward = 0, backward = 0;
+
+  std::vector<double*> figures() { return {&forward, &backward}; }
 };
 
 /// The parts of a model at work, each alone, on `batch` sequences of `length` tokens. A "layer" is

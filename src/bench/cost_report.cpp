@@ -31,67 +31,65 @@ std::string gib(const std::optional<PeakBytes>& peak, std::int64_t PeakBytes::*p
   return peak ? fixed(static_cast<double>(*peak.*part) / kGiB, 2) : "-";
 }
 
-// The row at the same length whose layers are all global.
-const CostRow* full_row(const CostMeasurement& measurement, const CostRow& row) {
-  for (const auto& candidate : measurement.rows) {
-    if (candidate.work.length == row.work.length &&
-        candidate.pattern.find('L') == std::string::npos) {
-      return &candidate;
-    }
-  }
-  return nullptr;
-}
-
-// `seconds_of` this row in shares of the full layout's.
+// `seconds_of` this row in shares of the row's at the same length whose layers are all global.
 std::string share_of_full(const CostMeasurement& measurement, const CostRow& row,
                           const std::function<double(const CellSeconds&)>& seconds_of) {
-  const auto* full = full_row(measurement, row);
-  return full == nullptr ? "-" : fixed(seconds_of(row.measured) / seconds_of(full->measured), 2);
+  for (const auto& full : measurement.rows) {
+    if (full.work.length == row.work.length && full.pattern.find('L') == std::string::npos)
+      return fixed(seconds_of(row.measured) / seconds_of(full.measured), 2);
+  }
+  return "-";
 }
 
 std::string ratio(double measured, double predicted) { return fixed(measured / predicted, 2); }
 
-Cells first_cells(const CostRow& row) { return {row.label, std::to_string(row.work.length)}; }
+// The header, and a row for each cell behind its layout and length.
+std::string table_of(const CostMeasurement& measurement, const Cells& header,
+                     const std::function<Cells(const CostRow&)>& cells_of) {
+  std::vector<Cells> table = {header};
+  for (const auto& row : measurement.rows) {
+    const auto cells = cells_of(row);
+    table.push_back({row.label, std::to_string(row.work.length)});
+    table.back().insert(table.back().end(), cells.begin(), cells.end());
+  }
+  return text_table(table, "lr");
+}
 
 std::string training_table(const CostMeasurement& measurement) {
-  const auto training = [](const CellSeconds& seconds) { return seconds.training(); };
-  std::vector<Cells> table = {{"layout", "length", "batch", "forward s", "backward s",
-                               "optimizer s", "step s", "predicted", "ratio", "of full", "tokens/s",
-                               "GiB"}};
-  for (const auto& row : measurement.rows) {
-    const auto& [measured, predicted] = std::tie(row.measured, row.predicted);
-    auto cells = first_cells(row);
-    cells.insert(
-        cells.end(),
-        {std::to_string(row.work.batch), figure(measured.forward), figure(measured.backward),
-         figure(measured.optimizer), figure(measured.training()), figure(predicted.training()),
-         ratio(measured.training(), predicted.training()),
-         share_of_full(measurement, row, training), figure(row.tokens_per_second()),
-         gib(row.peak, &PeakBytes::training)});
-    table.push_back(cells);
-  }
-  return "Training: one step\n" + text_table(table, "lr");
+  const Cells header = {"layout", "length",    "batch", "forward s", "backward s", "optimizer s",
+                        "step s", "predicted", "ratio", "of full",   "tokens/s",   "GiB"};
+  const auto step = [](const CellSeconds& seconds) { return seconds.training(); };
+  return "Training: one step\n" + table_of(measurement, header, [&](const CostRow& row) -> Cells {
+           const auto& [measured, predicted] = std::tie(row.measured, row.predicted);
+           return {std::to_string(row.work.batch),
+                   figure(measured.forward),
+                   figure(measured.backward),
+                   figure(measured.optimizer),
+                   figure(step(measured)),
+                   figure(step(predicted)),
+                   ratio(step(measured), step(predicted)),
+                   share_of_full(measurement, row, step),
+                   figure(row.tokens_per_second()),
+                   gib(row.peak, &PeakBytes::training)};
+         });
 }
 
 std::string generation_table(const CostMeasurement& measurement) {
-  const auto prefill = [](const CellSeconds& seconds) { return seconds.prefill; };
-  const auto per_token = [](const CellSeconds& seconds) { return seconds.per_token; };
-  std::vector<Cells> table = {{"layout", "length", "prompt s", "predicted", "ratio", "of full",
-                               "token ms", "predicted", "ratio", "of full", "GiB"}};
-  for (const auto& row : measurement.rows) {
-    const auto& [measured, predicted] = std::tie(row.measured, row.predicted);
-    auto cells = first_cells(row);
-    cells.insert(
-        cells.end(),
-        {figure(measured.prefill), figure(predicted.prefill),
-         ratio(measured.prefill, predicted.prefill), share_of_full(measurement, row, prefill),
-         figure(1e3 * measured.per_token), figure(1e3 * predicted.per_token),
-         ratio(measured.per_token, predicted.per_token), share_of_full(measurement, row, per_token),
-         gib(row.peak, &PeakBytes::generation)});
-    table.push_back(cells);
-  }
+  const Cells header = {"layout",   "length",    "prompt s", "predicted", "ratio", "of full",
+                        "token ms", "predicted", "ratio",    "of full",   "GiB"};
   return "Generation: one sequence, the prompt and each token behind it\n" +
-         text_table(table, "lr");
+         table_of(measurement, header, [&](const CostRow& row) {
+           Cells cells;
+           for (const auto& [seconds, unit] :
+                {std::pair(&CellSeconds::prefill, 1.0), std::pair(&CellSeconds::per_token, 1e3)}) {
+             const double measured = row.measured.*seconds, predicted = row.predicted.*seconds;
+             cells.insert(cells.end(), {figure(unit * measured), figure(unit * predicted),
+                                        ratio(measured, predicted),
+                                        share_of_full(measurement, row, std::mem_fn(seconds))});
+           }
+           cells.push_back(gib(row.peak, &PeakBytes::generation));
+           return cells;
+         });
 }
 
 Json rates_json(const Rates& rates) {
@@ -124,14 +122,12 @@ std::string rates_text(const Rates& rates) {
   const auto flops = [](const std::string& name, const FlopRates& rate) -> Cells {
     return {"  " + name, figure(rate.forward / 1e9), figure(rate.backward / 1e9)};
   };
-  std::vector<Cells> table = {{"Rates of the parts alone", "forward", "backward"}};
-  table.push_back(flops("matrix products, GFLOP/s", rates.matrix_products));
-  if (rates.global_attention.forward > 0) {
+  std::vector<Cells> table = {{"Rates of the parts alone", "forward", "backward"},
+                              flops("matrix products, GFLOP/s", rates.matrix_products)};
+  if (rates.global_attention.forward > 0)
     table.push_back(flops("global attention, GFLOP/s", rates.global_attention));
-  }
-  if (rates.local_attention.forward > 0) {
+  if (rates.local_attention.forward > 0)
     table.push_back(flops("local attention, GFLOP/s", rates.local_attention));
-  }
   table.push_back({"  head and loss, GFLOP/s (both passes in one)", figure(rates.head / 1e9), ""});
   table.push_back({"  other passes, us per token and layer",
                    figure(1e6 * rates.layer_passes.forward),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <type_traits>
 
 #include "base/random.h"
 #include "base/system.h"
@@ -52,8 +53,13 @@ torch::Tensor random_tokens(std::int64_t batch, std::int64_t length, std::int64_
   return tokens;
 }
 
-PassSeconds time_loss(ZebraModel& model, const torch::Tensor& tokens, const torch::Tensor& targets,
+PassSeconds time_loss(ZebraModel& model, std::int64_t batch, std::int64_t length,
                       const DeviceMeter& meter) {
+  const auto random = [&](const char* purpose) {
+    return random_tokens(batch, length, model->config().vocab_size, purpose).to(meter.device());
+  };
+  const auto tokens = random("tokens of a measurement"),
+             targets = random("targets of a measurement");
   const auto scale = torch::full({}, 1.0 / static_cast<double>(targets.numel()),
                                  torch::TensorOptions(meter.device()).dtype(torch::kFloat32));
   CrossEntropySum sums;
@@ -99,6 +105,19 @@ constexpr int kCallsPerSample = 10;  // of what takes microseconds
 constexpr std::int64_t kShortCache = 64;
 constexpr std::int64_t kGeneratedTokens = 16;
 
+// The median of a few samples, of seconds or of passes, behind one that does not count.
+template <class Sample>
+auto median_sample(const Sample& sample) {
+  sample();
+  std::vector<decltype(sample())> samples;
+  for (int i = 0; i < kSamples; ++i) samples.push_back(sample());
+  if constexpr (std::is_same_v<decltype(sample()), double>) {
+    return median(std::move(samples));
+  } else {
+    return median_figures(std::move(samples));
+  }
+}
+
 struct Reference {
   const ReferenceWork& work;
   torch::ScalarType type;
@@ -120,34 +139,28 @@ struct Reference {
   }
 
   double per_call(const std::function<void()>& call) const {
-    call();
-    std::vector<double> samples;
-    for (int i = 0; i < kSamples; ++i) {
-      samples.push_back(meter.seconds([&] {
+    return median_sample([&] {
+      return meter.seconds([&] {
         for (int calls = 0; calls < kCallsPerSample; ++calls) call();
-      }) / kCallsPerSample);
-    }
-    return median(std::move(samples));
+      }) / kCallsPerSample;
+    });
   }
 
   // Forward and backward of `part` from `inputs` on, whose gradients flow but are not added up.
   PassSeconds passes(const Tensors& inputs, const std::function<Tensors()>& part) const {
     for (const auto& input : inputs) input.requires_grad_();
-    std::vector<double> forward, backward;
     Tensors gradients;
-    for (int i = 0; i <= kSamples; ++i) {
+    return median_sample([&] {
       Tensors outputs;
-      const double first = meter.seconds([&] { outputs = part(); });
+      PassSeconds seconds;
+      seconds.forward = meter.seconds([&] { outputs = part(); });
       if (gradients.empty()) {
         for (const auto& output : outputs) gradients.push_back(values(output.sizes()));
       }
-      const double second = meter.seconds([&] { torch::autograd::backward(outputs, gradients); });
+      seconds.backward = meter.seconds([&] { torch::autograd::backward(outputs, gradients); });
       for (const auto& input : inputs) input.mutable_grad() = torch::Tensor();
-      if (i == 0) continue;
-      forward.push_back(first);
-      backward.push_back(second);
-    }
-    return {median(std::move(forward)), median(std::move(backward))};
+      return seconds;
+    });
   }
 };
 
@@ -181,15 +194,12 @@ double time_prefill(const Reference& reference, Block& block) {
   const torch::NoGradGuard no_grad;
   const auto x = reference.activations(reference.work.shape.hidden_size);
   const auto context = reference.context(reference.work.length);
-  std::vector<double> samples;
-  for (int i = 0; i <= kSamples; ++i) {
-    const double seconds = reference.meter.seconds([&] {
+  return median_sample([&] {
+    return reference.meter.seconds([&] {
       KeyValueCache cache(reference.work.length);
       block->forward_cached(x, context, cache);
     });
-    if (i > 0) samples.push_back(seconds);
-  }
-  return median(std::move(samples));
+  });
 }
 
 // A layer's passes over a whole sequence.
@@ -284,20 +294,8 @@ void time_ends(const Reference& reference, Precision precision, ReferenceSeconds
   auto section = work.shape;
   section.layers.clear();
   FlatModel ends(section, precision, reference.meter.device());
-  const auto vocabulary = section.vocab_size;
-  const auto on_device = [&](const char* purpose) {
-    return random_tokens(work.batch, work.length, vocabulary, purpose).to(reference.meter.device());
-  };
-  const auto tokens = on_device("tokens of a measurement"),
-             targets = on_device("targets of a measurement");
-  std::vector<double> forward, backward;
-  for (int i = 0; i <= kSamples; ++i) {
-    const auto sample = time_loss(ends.model, tokens, targets, reference.meter);
-    if (i == 0) continue;
-    forward.push_back(sample.forward);
-    backward.push_back(sample.backward);
-  }
-  seconds.ends = {median(std::move(forward)), median(std::move(backward))};
+  seconds.ends = median_sample(
+      [&] { return time_loss(ends.model, work.batch, work.length, reference.meter); });
 
   const torch::NoGradGuard no_grad;
   seconds.ends_token =
@@ -313,13 +311,10 @@ double time_reference_update(const Reference& reference, const OptimizerSection&
       torch::zeros({kOptimizerReference}, on_device.dtype(reference.type)),
       torch::zeros({kOptimizerReference}, on_device.dtype(torch::kFloat32)), kOptimizerReference};
   AdamW optimizer(settings, {range});
-  std::vector<double> samples;
-  for (int i = 0; i <= kSamples; ++i) {
-    const double seconds = time_update(optimizer, {range.gradients}, settings.lr,
-                                       /*grad_clip=*/1.0, reference.meter);
-    if (i > 0) samples.push_back(seconds);
-  }
-  return median(std::move(samples));
+  return median_sample([&] {
+    return time_update(optimizer, {range.gradients}, settings.lr, /*grad_clip=*/1.0,
+                       reference.meter);
+  });
 }
 
 }  // namespace

@@ -29,8 +29,9 @@ struct FlatModel {
 torch::Tensor random_tokens(std::int64_t batch, std::int64_t length, std::int64_t vocabulary,
                             const char* purpose);
 
-/// One forward pass with its autograd graph, and the backward pass from it. Adds to the gradients.
-PassSeconds time_loss(ZebraModel& model, const torch::Tensor& tokens, const torch::Tensor& targets,
+/// One forward pass over random tokens with its autograd graph, and the backward pass from it. Adds
+/// to the gradients.
+PassSeconds time_loss(ZebraModel& model, std::int64_t batch, std::int64_t length,
                       const DeviceMeter& meter);
 
 /// What follows the backward pass in a step: norm of the gradients, clipping, AdamW, and zeroing

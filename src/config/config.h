@@ -29,6 +29,8 @@ struct RopeScalingSection {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   ScaledLayers layers = ScaledLayers::all;
+
+  bool operator==(const RopeScalingSection&) const = default;
 };
 
 /// The model as a run file says it. In a loaded file every optional that has a derived default is

@@ -62,20 +62,14 @@ std::string some_ranks(const std::vector<int>& chosen, const RankRecords& record
   return text;
 }
 
-template <class Predicate>
-std::vector<int> ranks_where(const RankRecords& records, Predicate predicate) {
-  std::vector<int> chosen;
-  for (std::size_t rank = 0; rank < records.size(); ++rank) {
-    if (predicate(rank)) chosen.push_back(static_cast<int>(rank));
-  }
-  return chosen;
-}
-
 std::vector<int> silent_ranks(const RankRecords& before, const RankRecords& now) {
-  return ranks_where(now, [&](std::size_t rank) {
-    return before[rank].has_value() && now[rank].has_value() && !now[rank]->finished &&
-           now[rank]->heartbeat == before[rank]->heartbeat;
-  });
+  std::vector<int> silent;
+  for (std::size_t rank = 0; rank < now.size(); ++rank) {
+    if (before[rank] && now[rank] && !now[rank]->finished &&
+        now[rank]->heartbeat == before[rank]->heartbeat)
+      silent.push_back(static_cast<int>(rank));
+  }
+  return silent;
 }
 
 // A rank without a record has not started: it is behind all others.
@@ -90,10 +84,12 @@ bool is_behind(const std::optional<RankRecord>& a, const std::optional<RankRecor
 // The ranks that have begun the fewest collectives; none when all have begun as many.
 std::vector<int> ranks_behind(const RankRecords& records) {
   const auto [least, most] = std::minmax_element(records.begin(), records.end(), is_behind);
-  if (!is_behind(*least, *most)) return {};
-  return ranks_where(records, [&, fewest = progress(*least)](std::size_t r) {
-    return progress(records[r]) == fewest;
-  });
+  std::vector<int> behind;
+  for (std::size_t rank = 0; rank < records.size(); ++rank) {
+    if (is_behind(records[rank], *most) && !is_behind(*least, records[rank]))
+      behind.push_back(static_cast<int>(rank));
+  }
+  return behind;
 }
 
 std::string silence_diagnosis(const std::vector<int>& silent, const Evidence& evidence) {

@@ -29,7 +29,6 @@ namespace zebra {
 namespace {
 
 constexpr std::chrono::seconds kJoinTimeout(300);
-constexpr const char* kComputing = "computing";
 
 // Once the watchdog watches, it is the one to give up.
 constexpr std::chrono::hours kWatchedTimeout(24 * 365);
@@ -257,32 +256,12 @@ void Job::together(const std::string& what, const std::function<void()>& work) {
   throw InputError(message);
 }
 
-void Job::begin(const std::string& activity) {
-  if (watchdog_) watchdog_->begin(activity);
-}
-
-void Job::end_collective() { begin(kComputing); }
-
-void Job::begin_collective(const std::string& name) {
-  if (watchdog_) watchdog_->begin_collective(name);
-}
-
-void Job::set_step(std::int64_t step) {
-  if (watchdog_) watchdog_->set_step(step);
-}
-
-void Job::set_timeout(double seconds) {
-  if (watchdog_) watchdog_->set_timeout(seconds);
-}
-
 void Job::set_failure_record(std::filesystem::path shared_folder,
                              std::function<void(const std::string&)> record) {
   const std::lock_guard lock(mutex_);
   shared_folder_ = std::move(shared_folder);
   record_ = std::move(record);
 }
-
-void Job::fail(const std::string& error) { watchdog_->fail(error); }
 
 void Job::collective_failed(const CollectiveError& error) {
   watchdog_->collective_failed(error.reason());

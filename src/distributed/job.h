@@ -97,11 +97,11 @@ class Job {
   c10::intrusive_ptr<c10d::Store> store(const std::string& name) const;
 
   // Signs of life of the main thread; see Watchdog.
-  void begin(const std::string& activity);
-  void begin_collective(const std::string& name);
-  void end_collective();
-  void set_step(std::int64_t step);
-  void set_timeout(double seconds);
+  void begin(const std::string& activity) { watch(&Watchdog::begin, activity); }
+  void begin_collective(const std::string& name) { watch(&Watchdog::begin_collective, name); }
+  void end_collective() { begin("computing"); }
+  void set_step(std::int64_t step) { watch(&Watchdog::set_step, step); }
+  void set_timeout(double seconds) { watch(&Watchdog::set_timeout, seconds); }
 
   /// What to do with the one message of a failed job, besides printing it; and the folder, shared
   /// by all ranks, through which they settle who prints it when the store is gone.
@@ -111,7 +111,7 @@ class Job {
   // The ends of a rank: fail and collective_failed for one among several.
 
   /// This rank's own error ends the job: returns when the others know and it has been reported.
-  void fail(const std::string& error);
+  void fail(const std::string& error) { watchdog_->fail(error); }
   /// A collective of this rank failed, most likely because of another rank: does not return.
   void collective_failed(const CollectiveError& error);
   /// This rank's work is done: returns when that of all ranks is.
@@ -120,6 +120,10 @@ class Job {
 
  private:
   void join();
+  template <class Sign, class Value>
+  void watch(Sign sign, const Value& value) {
+    if (watchdog_) (watchdog_.get()->*sign)(value);
+  }
   template <class Work>
   auto as_collective(const std::string& name, const Work& work);
   void start_watchdog();

@@ -43,10 +43,6 @@ ShardedDataParallel::ShardedDataParallel(ZebraModel& model, const ShardingOption
 
 ShardedDataParallel::~ShardedDataParallel() { model_->set_observer(nullptr); }
 
-void ShardedDataParallel::begin_step() {
-  for (auto& unit : units_) unit.zero_gradients();
-}
-
 void ShardedDataParallel::begin_micro_batch(bool last) {
   last_micro_batch_ = last;
   position_ = 0;
@@ -91,10 +87,6 @@ void ShardedDataParallel::finish_micro_batch() {
   reducing_ = nullptr;
 }
 
-void ShardedDataParallel::finish_step() {
-  for (auto& unit : units_) unit.finish_step();
-}
-
 torch::Tensor ShardedDataParallel::gradient_norm() const {
   std::vector<torch::Tensor> gradients;
   for (const auto& unit : units_) gradients.push_back(unit.gradient_shard());
@@ -112,14 +104,6 @@ std::vector<OptimizerRange> ShardedDataParallel::optimizer_ranges() const {
                       std::clamp<std::int64_t>(decayed, 0, unit.weight_shard().numel())});
   }
   return ranges;
-}
-
-void ShardedDataParallel::publish_weights() {
-  for (auto& unit : units_) unit.start_publishing();
-}
-
-void ShardedDataParallel::finish_publishing() {
-  for (auto& unit : units_) unit.finish_publishing();
 }
 
 void ShardedDataParallel::check_replicas(Job& job) const {

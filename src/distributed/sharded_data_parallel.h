@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -31,11 +32,11 @@ class ShardedDataParallel : public UnitObserver {
                       const ProcessGroups& groups, torch::Device device, std::int64_t seed);
   ~ShardedDataParallel() override;
 
-  void begin_step();
+  void begin_step() { std::ranges::for_each(units_, &ShardedUnit::zero_gradients); }
   void begin_micro_batch(bool last);
   void finish_micro_batch();
   /// Now the shards hold the gradients of all ranks and micro-batches.
-  void finish_step();
+  void finish_step() { std::ranges::for_each(units_, &ShardedUnit::finish_step); }
 
   /// Euclidean norm of the gradients of the whole model, a float64 scalar on the device: the same
   /// bits on every rank.
@@ -44,9 +45,9 @@ class ShardedDataParallel : public UnitObserver {
   std::vector<OptimizerRange> optimizer_ranges() const;
 
   /// After the optimizer has changed the weight shards. A forward pass waits for what it needs.
-  void publish_weights();
+  void publish_weights() { std::ranges::for_each(units_, &ShardedUnit::start_publishing); }
   /// Returns when all whole weights have arrived.
-  void finish_publishing();
+  void finish_publishing() { std::ranges::for_each(units_, &ShardedUnit::finish_publishing); }
 
   /// Compares a hash of the weights in memory between all ranks that hold the same ones. They are
   /// equal to the bit unless a machine is faulty or a computation is not deterministic. Throws

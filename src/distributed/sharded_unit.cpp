@@ -108,10 +108,6 @@ ShardedUnit::ShardedUnit(const ParameterUnit& unit, const ShardingOptions& optio
   }
 }
 
-const torch::Tensor& ShardedUnit::resident_weights() const {
-  return splits_weights_ ? weight_shard_ : weights_.tensor();
-}
-
 void ShardedUnit::start_gather() {
   if (!splits_weights_ || weights_.is_allocated()) return;
   weights_.allocate();
@@ -137,10 +133,6 @@ void ShardedUnit::start_publishing() {
 
 void ShardedUnit::finish_publishing() {
   if (!splits_weights_) gather_.wait();
-}
-
-void ShardedUnit::zero_gradients() {
-  (splits_gradients_ ? gradient_shard_ : gradients_.tensor()).zero_();
 }
 
 void ShardedUnit::prepare_gradients() {

@@ -109,7 +109,9 @@ class ShardedUnit {
   const torch::Tensor& gradient_shard() const { return gradient_shard_; }
 
   /// Weights that stay in memory: the whole of them, or this rank's shard where they are split.
-  const torch::Tensor& resident_weights() const;
+  const torch::Tensor& resident_weights() const {
+    return splits_weights_ ? weight_shard_ : weights_.tensor();
+  }
 
   bool splits_weights() const { return splits_weights_; }
   bool splits_gradients() const { return splits_gradients_; }
@@ -125,7 +127,7 @@ class ShardedUnit {
   void finish_publishing();
 
   // The gradients of one step.
-  void zero_gradients();
+  void zero_gradients() { (splits_gradients_ ? gradient_shard_ : gradients_.tensor()).zero_(); }
   /// Before a backward pass through the unit: memory for the whole gradients.
   void prepare_gradients();
   /// After it: adds up over the ranks of the replica. `last` is for the last micro-batch: then

@@ -141,12 +141,6 @@ RopeScalingSection read_scaling(JsonFields& map, const Reading& reading) {
   return scaling;
 }
 
-bool alike(const RopeScalingSection& a, const RopeScalingSection& b) {
-  return a.type == b.type && a.factor == b.factor &&
-         a.original_max_position_embeddings == b.original_max_position_embeddings &&
-         a.beta_fast == b.beta_fast && a.beta_slow == b.beta_slow && a.layers == b.layers;
-}
-
 std::string in_words(const RopeScalingSection& scaling) {
   return name_of(scaling.type) + " by " + round_trip(scaling.factor);
 }
@@ -172,7 +166,7 @@ HuggingFaceRope read_huggingface_rope(JsonFields& fields, const RopeConventions&
     if (own_theta) theta = own_theta;
     const auto own = read_scaling(*map, reading);
     sound = sound && map->all_sound();
-    if (sound && scaling && !alike(*scaling, own)) {
+    if (sound && scaling && *scaling != own) {
       fields.problem(spelling, "says " + in_words(own) + ", rope_scaling says " +
                                    in_words(*scaling) +
                                    " (or other values differ); keep one of the two spellings");

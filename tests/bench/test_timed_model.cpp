@@ -40,10 +40,8 @@ TEST_CASE("a timed step is a step: gradients of both passes, an update, gradient
   const auto precision = GENERATE(Precision::fp32, Precision::bf16);
   FlatModel flat(section, precision, torch::kCPU);
   AdamW optimizer({}, flat.ranges);
-  const auto tokens = random_tokens(2, 11, 53, "tokens"),
-             targets = random_tokens(2, 11, 53, "next");
 
-  const auto passes = time_loss(flat.model, tokens, targets, cpu());
+  const auto passes = time_loss(flat.model, 2, 11, cpu());
   REQUIRE(passes.forward > 0.0);
   REQUIRE(passes.backward > 0.0);
   for (const auto& gradient : flat.gradients()) {
