@@ -74,13 +74,18 @@ const Json* typed(JsonFields& fields, const std::string& key,
 }  // namespace
 
 std::string json_object_fault(std::string_view text) {
-  if (!text.starts_with('{')) return "it does not begin with {";
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == text.npos || text[first] != '{') return "it does not begin with {";
   // To the parser byte 0 is the end of the text, whatever follows.
   if (const auto at = text.find('\0'); at != std::string_view::npos)
     return "byte " + std::to_string(at + 1) + " of it is 0";
   FaultFinder finder;
   Json::sax_parse(text, &finder);
   return finder.fault();
+}
+
+std::string json_text(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
 }
 
 std::string quoted_text(const std::string& text) {
@@ -94,7 +99,8 @@ std::string shown(const Json& value) {
   const auto count = std::to_string(value.size());
   if (value.is_object()) return "a map of " + count + " keys";
   if (value.is_array()) return "a list of " + count;
-  const std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true);
+  const std::string text =
+      value.dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
   return text.size() <= kLongestShown ? text : text.substr(0, kLongestShown) + "…";
 }
 
@@ -219,7 +225,7 @@ bool JsonFields::sound(std::initializer_list<const char*> keys) const {
 void JsonFields::report_unknown() {
   const std::vector<std::string> known(known_.begin(), known_.end());
   for (const auto& [key, value] : object_.items()) {
-    if (known_.contains(key)) continue;
+    if (known_.contains(key) || value.is_null()) continue;
     const std::string nearest = nearest_word(key, known);
     problem(key, "unknown key; " +
                      (nearest.empty() ? std::string() : "is " + nearest + " meant? ") +

@@ -21,6 +21,10 @@ namespace zebra {
 /// 64 levels deep, so that a hostile file exhausts no stack.
 std::string json_object_fault(std::string_view text);
 
+/// `value` as text, on one line or indented by so many spaces. What is not UTF-8, as a path need
+/// not be, becomes U+FFFD, where the JSON library would throw.
+std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
+
 /// A string of a file in quotes for a message: control characters escaped, a long one cut.
 std::string quoted_text(const std::string& text);
 
@@ -78,7 +82,8 @@ class JsonFields {
   bool sound(std::initializer_list<const char*> keys) const;
   bool all_sound() const { return unsound_.empty(); }
 
-  /// Adds a problem for each key that was never asked for, with the nearest of those that were.
+  /// Adds a problem for each key that was never asked for and is not null, with the nearest of
+  /// those that were.
   void report_unknown();
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -77,19 +78,18 @@ void read_heads(JsonFields& fields, const Architecture& architecture, ModelSecti
   }
 }
 
+bool is_pattern_of(const std::string& pattern, std::int64_t layers) {
+  return pattern.find_first_not_of("GL") == std::string::npos &&
+         pattern.size() == static_cast<std::size_t>(layers);
+}
+
 // One letter per layer from layer_types; nothing where the key is absent, null or wrong.
 std::optional<std::string> pattern_of_types(JsonFields& fields, std::int64_t layers) {
   if (!fields.given("layer_types")) return std::nullopt;
   const Json& types = *fields.find("layer_types");
   std::string pattern;
-  for (const Json& type : types) {
-    if (type == kFull) pattern += 'G';
-    if (type == kSliding) pattern += 'L';
-  }
-  if (types.is_array() && types.size() == pattern.size() &&
-      pattern.size() == static_cast<std::size_t>(layers)) {
-    return pattern;
-  }
+  for (const Json& type : types) pattern += type == kFull ? 'G' : type == kSliding ? 'L' : '?';
+  if (types.is_array() && is_pattern_of(pattern, layers)) return pattern;
   if (fields.sound({"num_hidden_layers"})) {
     fields.problem("layer_types", "must list " + std::string(kFull) + " or " + kSliding +
                                       " for each of the " + std::to_string(layers) + " layers");
@@ -99,15 +99,10 @@ std::optional<std::string> pattern_of_types(JsonFields& fields, std::int64_t lay
 
 std::optional<std::string> zebra_pattern(JsonFields& fields, std::int64_t layers) {
   const auto pattern = fields.text("attention_pattern");
-  if (!pattern) {
-    if (fields.sound({"attention_pattern"})) fields.problem("attention_pattern", "missing");
-    return std::nullopt;
-  }
-  if (pattern->find_first_not_of("GL") == std::string::npos &&
-      pattern->size() == static_cast<std::size_t>(layers)) {
-    return pattern;
-  }
-  if (fields.sound({"num_hidden_layers"})) {
+  if (pattern && is_pattern_of(*pattern, layers)) return pattern;
+  if (!pattern && fields.sound({"attention_pattern"})) {
+    fields.problem("attention_pattern", "missing");
+  } else if (pattern && fields.sound({"num_hidden_layers"})) {
     fields.problem("attention_pattern", "\"" + *pattern + "\" must be one letter, G or L, for " +
                                             "each of the " + std::to_string(layers) + " layers");
   }
@@ -157,6 +152,15 @@ void read_layers(JsonFields& fields, const Architecture& architecture, ModelSect
                                       ", L " + kSliding + ")");
   }
   const bool any_local = pattern.find('L') != std::string::npos;
+  // Keys of Qwen 2, which conversions leave behind; the architectures here have no use for them.
+  if (fields.boolean("use_sliding_window") == false && keys)
+    fields.problem("use_sliding_window",
+                   "false, but there is a sliding_window; remove one of them");
+  if (any_local) {
+    fields.require_neutral("max_window_layers", {0}, "all layers of this architecture are alike");
+  } else {
+    fields.ignore({"max_window_layers"});
+  }
   if (any_local && !keys) {
     fields.problem("sliding_window", "missing, but some layers have sliding attention");
   } else if (architecture.model_type == "llama" && keys) {
@@ -188,9 +192,11 @@ void read_model(JsonFields& fields, const Architecture& architecture, ModelSecti
   model.max_position_embeddings = longest;
   model.rms_norm_eps = required(fields, "rms_norm_eps", fields.number_above("rms_norm_eps", 0.0),
                                 architecture.rms_norm_eps, 1.0);
-  model.initializer_range =
-      required(fields, "initializer_range", fields.number_above("initializer_range", 0.0),
-               std::optional(ModelSection().initializer_range), 1.0);
+  // Weights that are imported never were drawn from it: 0, which some write, says as little as
+  // none.
+  const double range = fields.number("initializer_range").value_or(0.0);
+  if (range < 0.0) fields.problem("initializer_range", "must be at least 0");
+  if (range > 0.0) model.initializer_range = range;
   model.tie_word_embeddings =
       required(fields, "tie_word_embeddings", fields.boolean("tie_word_embeddings"),
                std::optional(false), false);
@@ -218,45 +224,94 @@ void read_tokens(JsonFields& fields, HuggingFaceConfig& config) {
 }
 
 void refuse_other_mathematics(JsonFields& fields) {
-  fields.require_neutral("hidden_act", {"silu", "swish"}, "Zebra's feed-forward layers use SiLU");
-  for (const char* key : {"attention_bias", "qkv_bias", "mlp_bias"})
-    fields.require_neutral(key, {false}, "Zebra's layers have no biases");
-  fields.require_neutral("pretraining_tp", {1}, "Zebra does not cut its matrix products");
-  fields.require_neutral("partial_rotary_factor", {1}, "Zebra rotates whole heads");
-  fields.require_neutral("quantization_config", {}, "Zebra reads plain weights; dequantize first");
-  for (const char* key :
-       {"logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier"})
-    fields.require_neutral(key, {1}, "Zebra scales neither logits nor activations");
-  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"})
-    fields.require_neutral(key, {}, "Zebra does not bound logits or projections");
-  fields.require_neutral("use_qk_norm", {false}, "the checkpoints of this architecture have none");
-  fields.require_neutral("per_layer_config", {Json::object()}, "Zebra's layers are alike");
-  for (const char* key : {"is_encoder_decoder", "add_cross_attention"})
-    fields.require_neutral(key, {false}, "Zebra is a decoder");
+  const auto refuse = [&](std::initializer_list<const char*> keys, const std::vector<Json>& neutral,
+                          const char* why) {
+    for (const char* key : keys) fields.require_neutral(key, neutral, why);
+  };
+  refuse({"hidden_act"}, {"silu", "swish"}, "Zebra's feed-forward layers use SiLU");
+  refuse({"attention_bias", "qkv_bias", "mlp_bias", "bias", "use_bias", "use_qkv_bias",
+          "add_bias_linear", "add_qkv_bias", "lm_head_bias"},
+         {false}, "Zebra's layers have no biases");
+  refuse({"pretraining_tp"}, {1}, "Zebra does not cut its matrix products");
+  refuse({"partial_rotary_factor", "rotary_pct"}, {1}, "Zebra rotates whole heads");
+  refuse({"rope_interleaved"}, {false}, "Zebra turns the two halves of a head against each other");
+  refuse({"quantization_config", "quantization"}, {},
+         "Zebra reads plain weights; dequantize first");
+  refuse({"logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier"}, {1},
+         "Zebra scales neither logits nor activations");
+  refuse({"attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"}, {},
+         "Zebra does not bound logits or projections");
+  refuse({"use_qk_norm"}, {false}, "the checkpoints of this architecture have none");
+  refuse({"per_layer_config", "pruned_heads"}, {Json::object()}, "Zebra's layers are alike");
+  refuse({"parallel_attn", "use_parallel_residual"}, {false},
+         "in Zebra the feed-forward layer follows attention");
+  refuse({"alibi"}, {false}, "Zebra has rotary positions");
+  refuse({"use_bidirectional_attention"}, {false}, "Zebra's attention is causal");
+  refuse({"is_causal"}, {true}, "Zebra's attention is causal");
+  refuse({"is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"}, {false},
+         "Zebra is a decoder");
 }
 
 // Where it came from, how it was run, and how text is drawn from it: not what it computes.
 void ignore_bookkeeping(JsonFields& fields) {
-  fields.ignore({"architectures", "auto_map", "dtype", "name_or_path", "tokenizer_class",
-                 "torch_dtype", "transformers_version", "unsloth_fixed", "unsloth_version",
-                 "_attn_implementation", "_attn_implementation_autoset", "_commit_hash",
-                 "_flash_attn_2_enabled", "_name_or_path", "transformers.js_config"});
-  fields.ignore({"attention_dropout", "gradient_checkpointing", "keys_to_ignore_at_inference",
+  fields.ignore({"architectures",
+                 "auto_map",
+                 "dtype",
+                 "is_llama_config",
+                 "name_or_path",
+                 "tokenizer_class",
+                 "torch_dtype",
+                 "transformers_version",
+                 "unsloth_fixed",
+                 "unsloth_version",
+                 "_attn_implementation",
+                 "_attn_implementation_autoset",
+                 "_attn_implementation_internal",
+                 "_commit_hash",
+                 "_flash_attn_2_enabled",
+                 "_name_or_path",
+                 "attn_implementation",
+                 "transformers.js_config",
+                 "use_flash_attention",
+                 "use_flash_attention_2",
+                 "use_flash_attn",
+                 "use_flashattn"});
+  fields.ignore({"attention_dropout", "attention_probs_dropout_prob", "attn_pdrop",
+                 "classifier_dropout", "embd_pdrop", "hidden_dropout", "hidden_dropout_prob",
+                 "neftune_noise_alpha", "resid_pdrop", "residual_dropout"});
+  fields.ignore({"gradient_checkpointing", "keys_to_ignore_at_inference", "loss_type",
                  "output_attentions", "output_hidden_states", "return_dict", "torchscript",
-                 "use_cache", "chunk_size_feed_forward", "max_sequence_length"});
-  fields.ignore({"finetuning_task", "id2label", "label2id", "num_labels", "problem_type",
-                 "task_specific_params", "pad_token_id", "sep_token_id", "unk_token_id",
-                 "decoder_start_token_id"});
-  fields.ignore({"do_sample", "max_length", "max_new_tokens", "min_length", "num_beams",
-                 "repetition_penalty", "temperature", "top_k", "top_p"});
-}
-
-std::optional<Json> parse_object(const std::string& text, const std::string& origin,
-                                 Problems& problems) {
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_object()) return json;
-  problems.add(origin + ": is not a JSON object");
-  return std::nullopt;
+                 "use_bfloat16", "use_cache", "chunk_size_feed_forward", "max_sequence_length",
+                 "model_max_length", "seq_length", "tf_legacy_loss"});
+  fields.ignore({"cross_attention_hidden_size", "decoder_start_token_id", "finetuning_task",
+                 "id2label", "is_decoder", "label2id", "num_labels", "pad_token_id", "prefix",
+                 "problem_type", "sep_token_id", "task_specific_params", "unk_token_id"});
+  fields.ignore({"bad_words_ids",
+                 "begin_suppress_tokens",
+                 "diversity_penalty",
+                 "do_sample",
+                 "early_stopping",
+                 "encoder_no_repeat_ngram_size",
+                 "exponential_decay_length_penalty",
+                 "forced_bos_token_id",
+                 "forced_eos_token_id",
+                 "length_penalty",
+                 "max_length",
+                 "max_new_tokens",
+                 "min_length",
+                 "no_repeat_ngram_size",
+                 "num_beam_groups",
+                 "num_beams",
+                 "num_return_sequences",
+                 "output_scores",
+                 "remove_invalid_values",
+                 "repetition_penalty",
+                 "return_dict_in_generate",
+                 "suppress_tokens",
+                 "temperature",
+                 "top_k",
+                 "top_p",
+                 "typical_p"});
 }
 
 }  // namespace
@@ -264,9 +319,12 @@ std::optional<Json> parse_object(const std::string& text, const std::string& ori
 std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text,
                                                          const std::string& origin,
                                                          Problems& problems) {
-  const auto json = parse_object(text, origin, problems);
-  if (!json) return std::nullopt;
-  JsonFields fields(*json, origin, "", problems);
+  if (const auto fault = json_object_fault(text); !fault.empty()) {
+    problems.add(origin + ": is not a JSON object: " + fault);
+    return std::nullopt;
+  }
+  const auto json = Json::parse(text);
+  JsonFields fields(json, origin, "", problems);
   HuggingFaceConfig config;
   if (const Json* name = fields.find("model_type"); name != nullptr && name->is_string())
     config.model_type = name->get<std::string>();
@@ -282,6 +340,8 @@ std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text
   read_model(fields, *architecture, config.model);
   read_tokens(fields, config);
   refuse_other_mathematics(fields);
+  fields.require_neutral("ffn_dim", {config.model.intermediate_size},
+                         "it contradicts intermediate_size");
   ignore_bookkeeping(fields);
   fields.report_unknown();
   if (problems.all().size() != before) return std::nullopt;

@@ -21,7 +21,8 @@ struct HuggingFaceConfig {
 /// Reads the text of a config.json of architecture llama, mistral, cwm or our own, zebra. Absent
 /// keys take the values that transformers 5.24 gives them, except sizes, which must be there. Keys
 /// that would change the mathematics are accepted only where they are neutral; those known to be
-/// bookkeeping are ignored; any other is a problem. Every problem is added to `problems`, as
+/// bookkeeping, and null under any name, are ignored; any other is a problem, as is a key that is
+/// there twice. Every problem is added to `problems`, as
 /// "ORIGIN: KEY: WHAT"; then there is no result.
 std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text,
                                                          const std::string& origin,

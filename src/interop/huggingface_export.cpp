@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include <algorithm>
+#include <cctype>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -51,32 +51,15 @@ bool fits_stock(const ModelConfig& model) {
   return !model.has(LayerKind::local) || (!model.attention_sink && model.window_size > 0);
 }
 
-const char* class_name(ExportedArchitecture architecture) {
-  switch (architecture) {
-    case ExportedArchitecture::llama:
-      return "LlamaForCausalLM";
-    case ExportedArchitecture::mistral:
-      return "MistralForCausalLM";
-    case ExportedArchitecture::cwm:
-      return "CwmForCausalLM";
-    case ExportedArchitecture::zebra:
-      break;
-  }
-  return "ZebraForCausalLM";
+// "LlamaForCausalLM" of llama.
+std::string class_name(ExportedArchitecture architecture) {
+  std::string name = name_of(architecture);
+  name.front() = static_cast<char>(std::toupper(name.front()));
+  return name + "ForCausalLM";
 }
 
-const char* rope_type(RopeScaling type) {
-  switch (type) {
-    case RopeScaling::linear:
-      return "linear";
-    case RopeScaling::dynamic:
-      return "dynamic";
-    case RopeScaling::yarn:
-      return "yarn";
-    case RopeScaling::none:
-      break;
-  }
-  return "default";
+std::string rope_type(RopeScaling type) {
+  return type == RopeScaling::none ? "default" : name_of(type);
 }
 
 // The scaling's own values, under the names that both spellings share.
@@ -107,14 +90,6 @@ void add_rope(Json& json, const Rope& rope) {
   json["rope_parameters"]["rope_theta"] = rope.theta;
 }
 
-void add_layer_types(Json& json, const ModelConfig& model) {
-  Json types = Json::array();
-  for (const auto kind : model.layers) {
-    types.push_back(kind == LayerKind::global ? "full_attention" : "sliding_attention");
-  }
-  json["layer_types"] = types;
-}
-
 void add_zebra_keys(Json& json, const ModelConfig& model) {
   json["auto_map"] = {{"AutoConfig", "modeling_zebra.ZebraConfig"},
                       {"AutoModelForCausalLM", "modeling_zebra.ZebraForCausalLM"}};
@@ -133,7 +108,7 @@ Json body(const Config& config, ExportedArchitecture architecture, DocumentToken
   const auto& model = config.model;
   const char* type = config.train.precision == Precision::bf16 ? "bfloat16" : "float32";
   return {{"architectures", {class_name(architecture)}},
-          {"model_type", model_type_name(architecture)},
+          {"model_type", name_of(architecture)},
           {"hidden_act", "silu"},
           {"hidden_size", model.hidden_size},
           {"intermediate_size", model.intermediate_size},
@@ -165,20 +140,6 @@ ExportedArchitecture exported_architecture(const ModelConfig& model) {
   return model.has(LayerKind::global) ? ExportedArchitecture::cwm : ExportedArchitecture::mistral;
 }
 
-std::string model_type_name(ExportedArchitecture architecture) {
-  switch (architecture) {
-    case ExportedArchitecture::llama:
-      return "llama";
-    case ExportedArchitecture::mistral:
-      return "mistral";
-    case ExportedArchitecture::cwm:
-      return "cwm";
-    case ExportedArchitecture::zebra:
-      break;
-  }
-  return "zebra";
-}
-
 std::string exported_config(const Config& config, DocumentTokens tokens) {
   const auto& model = config.model;
   const auto architecture = exported_architecture(model);
@@ -186,17 +147,12 @@ std::string exported_config(const Config& config, DocumentTokens tokens) {
   Json json = body(config, architecture, tokens);
   add_rope(json, is_zebra ? Rope{model.rope_theta, model.rope_scaling} : *common_rope(model));
   if (model.has(LayerKind::local)) json["sliding_window"] = model.window_size + 1;
-  if (is_zebra || architecture == ExportedArchitecture::cwm) add_layer_types(json, model);
+  if (is_zebra || architecture == ExportedArchitecture::cwm) {
+    for (const auto kind : model.layers)
+      json["layer_types"].push_back(kind == LayerKind::global ? "full_attention"
+                                                              : "sliding_attention");
+  }
   if (is_zebra) add_zebra_keys(json, model);
-  return json.dump(2) + "\n";
-}
-
-std::string exported_generation_config(DocumentTokens tokens) {
-  const Json json = {{"bos_token_id", tokens.bos},
-                     {"eos_token_id", {tokens.eos}},
-                     {"pad_token_id", tokens.eos},  // rows of a batch that have ended
-                     {"do_sample", false},
-                     {"transformers_version", kTransformersVersion}};
   return json.dump(2) + "\n";
 }
 
@@ -262,10 +218,22 @@ void write_weights(const fs::path& folder, ZebraModel& model, std::int64_t shard
   write_file_atomically(folder / "model.safetensors.index.json", index.dump(2) + "\n");
 }
 
+// The text of generation_config.json: where text begins and ends, greedy unless told otherwise.
+std::string generation_config(DocumentTokens tokens, std::int32_t padding) {
+  const Json json = {{"bos_token_id", tokens.bos},
+                     {"eos_token_id", {tokens.eos}},
+                     {"pad_token_id", padding},  // rows of a batch that have ended
+                     {"do_sample", false},
+                     {"transformers_version", kTransformersVersion}};
+  return json.dump(2) + "\n";
+}
+
 void write_tokenizer(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
                      DocumentTokens tokens) {
   write_file_atomically(folder / "tokenizer.model", read_file(tokenizer.path()));
   const auto model = read_sentencepiece_model(tokenizer.path());
+  write_file_atomically(folder / "generation_config.json",
+                        generation_config(tokens, padding_token(model, tokens)));
   const auto longest = config.model.max_position_embeddings;
   write_file_atomically(folder / "tokenizer_config.json",
                         tokenizer_config_json(model, tokens, longest));
@@ -282,7 +250,6 @@ void write_export(const fs::path& folder, const Config& config, ZebraModel& mode
                   const Tokenizer& tokenizer, std::int64_t shard_bytes) {
   const DocumentTokens tokens = {tokenizer.bos(), tokenizer.eos()};
   write_file_atomically(folder / "config.json", exported_config(config, tokens));
-  write_file_atomically(folder / "generation_config.json", exported_generation_config(tokens));
   if (exported_architecture(config.model) == ExportedArchitecture::zebra) {
     // The last word of the command that would run it is its path.
     const auto script = python_command("huggingface/modeling_zebra.py", {}).back();

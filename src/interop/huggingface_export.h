@@ -5,6 +5,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "config/names.h"
 #include "data/tokenizer.h"
 #include "interop/tokenizer_json.h"
 #include "model/zebra_model.h"
@@ -14,6 +15,16 @@ namespace zebra {
 /// Which architecture of transformers an export names. `zebra` is our own: modeling_zebra.py, of
 /// the folder scripts/huggingface, travels with the weights and needs trust_remote_code.
 enum class ExportedArchitecture { llama, mistral, cwm, zebra };
+
+/// Their names in config.json, as model_type.
+template <>
+struct EnumNames<ExportedArchitecture> {
+  static constexpr NameTable<ExportedArchitecture, 4> kTable{
+      {{ExportedArchitecture::llama, "llama"},
+       {ExportedArchitecture::mistral, "mistral"},
+       {ExportedArchitecture::cwm, "cwm"},
+       {ExportedArchitecture::zebra, "zebra"}}};
+};
 
 /// A stock architecture wherever one computes exactly what the model does, generation included:
 /// llama where every layer is global, mistral where every layer is local, cwm (Llama's body with a
@@ -29,9 +40,6 @@ enum class ExportedArchitecture { llama, mistral, cwm, zebra };
 /// Linear and YaRN scaling are the same in both.
 ExportedArchitecture exported_architecture(const ModelConfig& model);
 
-/// "llama", "mistral", "cwm" or "zebra".
-std::string model_type_name(ExportedArchitecture architecture);
-
 /// The release of transformers that exports are tested with, as scripts/requirements.txt has it.
 /// transformers reads it in config.json, to repair what older releases wrote.
 inline constexpr const char* kTransformersVersion = "5.24.0";
@@ -42,9 +50,6 @@ inline constexpr const char* kTransformersVersion = "5.24.0";
 /// `zebra` has our own keys besides, so that the model section can be made from it again. The type
 /// of the weights is that of train.precision.
 std::string exported_config(const Config& config, DocumentTokens tokens);
-
-/// The text of generation_config.json: where text begins and ends, greedy unless told otherwise.
-std::string exported_generation_config(DocumentTokens tokens);
 
 /// Bytes of tensors that one safetensors file of an export holds at most (a tensor is never split).
 inline constexpr std::int64_t kDefaultShardBytes = 5'000'000'000;

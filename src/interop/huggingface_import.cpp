@@ -1,6 +1,7 @@
 #include "interop/huggingface_import.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -8,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
@@ -24,6 +26,8 @@ constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 constexpr std::size_t kMostNamed = 8;
 
+using TensorsByName = std::map<std::string, torch::Tensor>;
+
 bool is_there(const std::filesystem::path& path) {
   std::error_code ignored;
   return std::filesystem::exists(path, ignored);
@@ -37,12 +41,6 @@ std::string counted(const std::vector<std::string>& names) {
   if (named < names.size()) text += ", and " + std::to_string(names.size() - named) + " more";
   return std::to_string(names.size()) + (names.size() == 1 ? " tensor (" : " tensors (") + text +
          ")";
-}
-
-std::string shape_text(at::IntArrayRef shape) {
-  std::vector<std::string> sizes;
-  for (const auto size : shape) sizes.push_back(std::to_string(size));
-  return std::string("[").append(join(sizes, ", ")).append("]");
 }
 
 // Runs `read`; what it refuses becomes a problem.
@@ -75,7 +73,7 @@ class StoredTensors {
     }
   }
 
-  const std::map<std::string, torch::Tensor>& tensors() const { return tensors_; }
+  const TensorsByName& tensors() const { return tensors_; }
   std::vector<std::unique_ptr<SafetensorsFile>> take_files() { return std::move(files_); }
 
  private:
@@ -95,7 +93,10 @@ class StoredTensors {
   // Opens each file once, and holds what is in them against what the index says.
   void open_index() {
     const auto path = folder_ / kIndexFile;
-    const auto json = nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+    const std::string text = read_file(path);
+    if (const auto fault = json_object_fault(text); !fault.empty())
+      throw InputError(path.string() + ": is not an index: " + fault);
+    const auto json = nlohmann::json::parse(text);
     std::map<std::string, std::set<std::string>> named;
     try {
       for (const auto& [tensor, file] : json.at("weight_map").items())
@@ -121,10 +122,8 @@ class StoredTensors {
     std::vector<std::string> missing, unnamed;
     const auto held = files_.back()->names();
     const std::set<std::string> in_file(held.begin(), held.end());
-    std::set_difference(named.begin(), named.end(), in_file.begin(), in_file.end(),
-                        std::back_inserter(missing));
-    std::set_difference(in_file.begin(), in_file.end(), named.begin(), named.end(),
-                        std::back_inserter(unnamed));
+    std::ranges::set_difference(named, in_file, std::back_inserter(missing));
+    std::ranges::set_difference(in_file, named, std::back_inserter(unnamed));
     if (!missing.empty())
       problems_.add(index.string() + ": " + file + " lacks " + counted(missing) + " of weight_map");
     if (!unnamed.empty())
@@ -135,7 +134,7 @@ class StoredTensors {
   std::filesystem::path folder_;
   Problems& problems_;
   std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  std::map<std::string, torch::Tensor> tensors_;
+  TensorsByName tensors_;
 };
 
 bool same_bytes(const torch::Tensor& a, const torch::Tensor& b) {
@@ -145,8 +144,8 @@ bool same_bytes(const torch::Tensor& a, const torch::Tensor& b) {
 
 // Names that are no weights of the model: tables that old checkpoints stored, and a head that is
 // the embedding.
-bool may_be_left(const std::string& name, const std::map<std::string, torch::Tensor>& stored,
-                 const ModelConfig& model, const std::string& folder, Problems& problems) {
+bool may_be_left(const std::string& name, const TensorsByName& stored, const ModelConfig& model,
+                 const std::string& folder, Problems& problems) {
   if (name.ends_with("rotary_emb.inv_freq")) return true;
   if (name != kHead || !model.tie_word_embeddings) return false;
   const auto embedding = stored.find(kEmbedding);
@@ -162,7 +161,7 @@ bool is_type_of_weights(torch::ScalarType type) {
 }
 
 // Takes the tensors of the model from those that are stored.
-void match_tensors(const std::map<std::string, torch::Tensor>& stored, const std::string& folder,
+void match_tensors(const TensorsByName& stored, const std::string& folder,
                    HuggingFaceImport& imported, Problems& problems) {
   const auto& model = imported.config.model;
   std::set<std::string> expected;
@@ -176,8 +175,8 @@ void match_tensors(const std::map<std::string, torch::Tensor>& stored, const std
           missing.push_back(part.name);
         } else if (found->second.sizes() != part.shape) {
           problems.add(folder + ": tensor " + part.name + " has the shape " +
-                       shape_text(found->second.sizes()) + "; by config.json it is " +
-                       shape_text(part.shape));
+                       c10::str(found->second.sizes()) + "; by config.json it is " +
+                       c10::str(at::IntArrayRef(part.shape)));
         } else if (!is_type_of_weights(found->second.scalar_type())) {
           problems.add(folder + ": tensor " + part.name + " is stored as " +
                        c10::toString(found->second.scalar_type()) +
@@ -229,15 +228,20 @@ void check_tokenizer(const Tokenizer& tokenizer, const HuggingFaceConfig& read,
   }
 }
 
-std::string name_of_folder(const std::filesystem::path& folder) {
-  return folder_path(std::filesystem::absolute(folder).lexically_normal()).filename().string();
+std::filesystem::path absolute_folder(const std::filesystem::path& path) {
+  return folder_path(std::filesystem::absolute(path).lexically_normal());
+}
+
+// What is not UTF-8, as the name of a folder need not be, becomes U+FFFD.
+std::string as_utf8(const std::string& text) {
+  return nlohmann::json::parse(json_text(text)).get<std::string>();
 }
 
 // A run file for the model: what its author trained with is not in the folder.
 Config config_of(const ModelSection& model, const std::filesystem::path& folder,
                  const std::filesystem::path& output) {
   RunFile file;
-  file.run.name = name_of_folder(folder);
+  file.run.name = as_utf8(absolute_folder(folder).filename().string());
   file.run.dir = output;
   file.model = model;
   file.data.tokenizer = output / kTokenizerFile;
@@ -247,11 +251,43 @@ Config config_of(const ModelSection& model, const std::filesystem::path& folder,
       parse_run_file(to_yaml(file), "the run file made from " + (folder / "config.json").string()));
 }
 
-// bfloat16 where nothing is stored more exactly.
+// bfloat16 where nothing is stored more exactly: float16 has three bits more.
 Precision precision_of(const std::vector<torch::ScalarType>& stored_types) {
-  const bool any_float =
-      std::find(stored_types.begin(), stored_types.end(), torch::kFloat32) != stored_types.end();
-  return any_float ? Precision::fp32 : Precision::bf16;
+  const bool all_bfloat16 = stored_types == std::vector{torch::kBFloat16};
+  return all_bfloat16 ? Precision::bf16 : Precision::fp32;
+}
+
+// The first value of a tensor that is no finite number, and its place: "NaN at [3, 17]"; empty
+// where there is none.
+std::string first_non_finite(const CheckpointTensor& tensor) {
+  constexpr std::int64_t kValues = 1 << 20;  // at a time, so that little memory is needed
+  const auto& flat = tensor.values;
+  for (std::int64_t begin = 0; begin < flat.numel(); begin += kValues) {
+    const auto part = flat.narrow(0, begin, std::min(kValues, flat.numel() - begin));
+    const auto is_finite = part.isfinite();
+    if (is_finite.all().item<bool>()) continue;
+    const auto first = is_finite.to(torch::kUInt8).argmin().item<std::int64_t>();
+    const auto value = part[first].item<double>();
+    auto rest = begin + first;
+    std::vector<std::int64_t> place(tensor.tensor.shape.size());
+    for (std::size_t i = place.size(); i-- > 0; rest /= tensor.tensor.shape[i])
+      place[i] = rest % tensor.tensor.shape[i];
+    const std::string name = std::isnan(value) ? "NaN" : value > 0 ? "infinity" : "-infinity";
+    return name + " at " + c10::str(at::IntArrayRef(place));
+  }
+  return "";
+}
+
+void check_values(const HuggingFaceImport& imported, const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& tensor : imported.tensors) {
+    const auto first = first_non_finite(tensor);
+    if (!first.empty()) found.push_back(tensor.tensor.name + ": " + first);
+  }
+  if (found.empty()) return;
+  throw InputError(folder + ": " + counted(found) +
+                   " with weights that are no finite numbers: the file is damaged, or its training "
+                   "had diverged; take an earlier checkpoint of the model");
 }
 
 }  // namespace
@@ -266,7 +302,7 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
   }
   HuggingFaceImport imported;
   Problems problems;
-  imported.output = folder_path(std::filesystem::absolute(output).lexically_normal());
+  imported.output = absolute_folder(output);
   imported.tokenizer = tokenizer.value_or(folder / kTokenizerFile);
   if (is_there(imported.output))
     problems.add(imported.output.string() +
@@ -299,6 +335,7 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
   if (has_config && problems.all().size() == before)
     match_tensors(stored.tensors(), folder.string(), imported, problems);
   problems.throw_if_any();
+  check_values(imported, folder.string());  // takes long: reads every byte
   imported.files = stored.take_files();
   count(imported);
   imported.config.train.precision = precision_of(imported.stored_types);

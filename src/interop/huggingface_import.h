@@ -31,7 +31,8 @@ struct HuggingFaceImport {
 /// the files that it names; tokenizer.model, or `tokenizer` instead. Throws one InputError with
 /// every problem: keys that are unknown, contradictory or change the mathematics, tensors that are
 /// missing, superfluous or of another shape or type, a tokenizer that does not fit, an `output`
-/// that exists.
+/// that exists. Where all else is right, every weight is looked at, and those that are NaN or
+/// infinite are refused by name and place.
 HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
                                           const std::optional<std::filesystem::path>& tokenizer,
                                           const std::filesystem::path& output);

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 
@@ -13,103 +16,95 @@
 namespace zebra {
 namespace {
 
-// A message of protocol buffers on the wire: fields of a number and a value, in any order
-// (https://protobuf.dev/programming-guides/encoding).
-class Message {
- public:
-  explicit Message(std::string_view bytes) : rest_(bytes) {}
+// The value of a field of protocol buffers: a number as it stands in memory, or bytes.
+struct FieldValue {
+  std::uint64_t number = 0;
+  std::string_view bytes;
 
-  /// Reads the next field; false at the end.
-  bool next() {
-    if (rest_.empty()) return false;
-    const std::uint64_t tag = varint();
-    field_ = tag >> 3U;
+  bool flag() const { return number != 0; }
+  float real() const { return std::bit_cast<float>(static_cast<std::uint32_t>(number)); }
+  template <class Enum>
+  Enum choice() const {
+    return static_cast<Enum>(static_cast<int>(number));
+  }
+};
+
+std::string_view take(std::string_view& rest, std::uint64_t size) {
+  if (size > rest.size()) throw InputError("it ends within a field");
+  const auto taken = rest.substr(0, size);
+  rest.remove_prefix(size);
+  return taken;
+}
+
+std::uint64_t take_varint(std::string_view& rest) {
+  std::uint64_t value = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    const auto byte = static_cast<unsigned char>(take(rest, 1).front());
+    value |= static_cast<std::uint64_t>(byte & 0x7FU) << shift;
+    if (byte < 0x80U) return value;
+  }
+  throw InputError("a number of more than ten bytes");
+}
+
+std::uint64_t take_fixed(std::string_view& rest, std::size_t size) {
+  std::uint64_t value = 0;  // little-endian, as the machines that this runs on are
+  std::memcpy(&value, take(rest, size).data(), size);
+  return value;
+}
+
+// Calls `field(number, value)` for each field of a message on the wire, in any order
+// (https://protobuf.dev/programming-guides/encoding).
+template <class Field>
+void for_each_field(std::string_view message, const Field& field) {
+  while (!message.empty()) {
+    const std::uint64_t tag = take_varint(message);
+    FieldValue value;
     switch (tag & 7U) {
       case 0:
-        number_ = varint();
+        value.number = take_varint(message);
         break;
       case 1:
-        number_ = fixed(8);
+        value.number = take_fixed(message, 8);
         break;
       case 2:
-        bytes_ = take(varint());
+        value.bytes = take(message, take_varint(message));
         break;
       case 5:
-        number_ = fixed(4);
+        value.number = take_fixed(message, 4);
         break;
       default:
         throw InputError("a field of an unknown kind");
     }
-    return true;
+    field(tag >> 3U, value);
   }
-
-  std::uint64_t field() const { return field_; }
-  std::string_view bytes() const { return bytes_; }
-  bool flag() const { return number_ != 0; }
-  int choice() const { return static_cast<int>(number_); }
-  float real() const { return std::bit_cast<float>(static_cast<std::uint32_t>(number_)); }
-
- private:
-  std::string_view take(std::uint64_t size) {
-    if (size > rest_.size()) throw InputError("it ends within a field");
-    const auto taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
-  }
-
-  std::uint64_t varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto byte = static_cast<unsigned char>(take(1).front());
-      value |= static_cast<std::uint64_t>(byte & 0x7FU) << shift;
-      if (byte < 0x80U) return value;
-    }
-    throw InputError("a number of more than ten bytes");
-  }
-
-  std::uint64_t fixed(unsigned size) {
-    std::uint64_t value = 0;
-    const auto bytes = take(size);
-    for (unsigned i = 0; i < size; ++i) {
-      value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-    }
-    return value;
-  }
-
-  std::string_view rest_, bytes_;
-  std::uint64_t field_ = 0, number_ = 0;
-};
+}
 
 // Numbers of the fields in sentencepiece_model.proto of SentencePiece 0.1.97.
-SentencePieceModel::Piece read_piece(Message message) {
+SentencePieceModel::Piece read_piece(std::string_view message) {
   SentencePieceModel::Piece piece;
-  while (message.next()) {
-    if (message.field() == 1) piece.text = message.bytes();
-    if (message.field() == 2) piece.score = message.real();
-    if (message.field() == 3) {
-      piece.type = static_cast<SentencePieceModel::PieceType>(message.choice());
-    }
-  }
+  for_each_field(message, [&](std::uint64_t field, const FieldValue& value) {
+    if (field == 1) piece.text = value.bytes;
+    if (field == 2) piece.score = value.real();
+    if (field == 3) piece.type = value.choice<SentencePieceModel::PieceType>();
+  });
   return piece;
 }
 
-void read_training(Message message, SentencePieceModel& model) {
-  while (message.next()) {
-    if (message.field() == 3) {
-      model.algorithm = static_cast<SentencePieceModel::Algorithm>(message.choice());
-    }
-    if (message.field() == 24) model.space_after_word = message.flag();
-    if (message.field() == 35) model.byte_fallback = message.flag();
-  }
+void read_training(std::string_view message, SentencePieceModel& model) {
+  for_each_field(message, [&](std::uint64_t field, const FieldValue& value) {
+    if (field == 3) model.algorithm = value.choice<SentencePieceModel::Algorithm>();
+    if (field == 24) model.space_after_word = value.flag();
+    if (field == 35) model.byte_fallback = value.flag();
+  });
 }
 
-void read_normalization(Message message, SentencePieceModel& model) {
-  while (message.next()) {
-    if (message.field() == 2) model.character_map = message.bytes();
-    if (message.field() == 3) model.add_dummy_prefix = message.flag();
-    if (message.field() == 4) model.remove_extra_whitespaces = message.flag();
-    if (message.field() == 5) model.escape_whitespaces = message.flag();
-  }
+void read_normalization(std::string_view message, SentencePieceModel& model) {
+  for_each_field(message, [&](std::uint64_t field, const FieldValue& value) {
+    if (field == 2) model.character_map = value.bytes;
+    if (field == 3) model.add_dummy_prefix = value.flag();
+    if (field == 4) model.remove_extra_whitespaces = value.flag();
+    if (field == 5) model.escape_whitespaces = value.flag();
+  });
 }
 
 }  // namespace
@@ -118,17 +113,18 @@ SentencePieceModel read_sentencepiece_model(const std::filesystem::path& path) {
   const std::string content = read_file(path);
   SentencePieceModel model;
   try {
-    Message message(content);
-    while (message.next()) {
-      if (message.field() == 1) model.pieces.push_back(read_piece(Message(message.bytes())));
-      if (message.field() == 2) read_training(Message(message.bytes()), model);
-      if (message.field() == 3) read_normalization(Message(message.bytes()), model);
-    }
+    for_each_field(content, [&](std::uint64_t field, const FieldValue& value) {
+      if (field == 1) model.pieces.push_back(read_piece(value.bytes));
+      if (field == 2) read_training(value.bytes, model);
+      if (field == 3) read_normalization(value.bytes, model);
+    });
   } catch (const InputError& error) {
     throw InputError(path.string() + ": not a SentencePiece model: " + error.what());
   }
   if (model.pieces.empty())
     throw InputError(path.string() + ": not a SentencePiece model: it has no pieces");
+  if (std::ranges::any_of(model.pieces, [](const auto& piece) { return std::isnan(piece.score); }))
+    throw InputError(path.string() + ": a piece has NaN for its score; the file is damaged");
   return model;
 }
 
@@ -268,8 +264,15 @@ Json post_processor(const std::string& bos, std::int32_t bos_id) {
           {"special_tokens", {{bos, {{"id", bos}, {"ids", {bos_id}}, {"tokens", {bos}}}}}}};
 }
 
-const std::string& unknown_piece(const SentencePieceModel& model) {
-  return std::ranges::find(model.pieces, PieceType::unknown, &Piece::type)->text;
+// The id of the first piece of that type, and of that text unless it is empty; nothing where there
+// is none.
+std::optional<std::int32_t> id_of(const SentencePieceModel& model, PieceType type,
+                                  std::string_view text = "") {
+  const auto found = std::ranges::find_if(model.pieces, [&](const Piece& piece) {
+    return piece.type == type && (text.empty() || piece.text == text);
+  });
+  if (found == model.pieces.end()) return std::nullopt;
+  return static_cast<std::int32_t>(found - model.pieces.begin());
 }
 
 }  // namespace
@@ -301,7 +304,7 @@ std::string tokenizer_json(const SentencePieceModel& model, DocumentTokens token
                      {"model",
                       {{"type", "BPE"},
                        {"dropout", nullptr},
-                       {"unk_token", unknown_piece(model)},
+                       {"unk_token", text_of(model, *id_of(model, PieceType::unknown))},
                        {"continuing_subword_prefix", nullptr},
                        {"end_of_word_suffix", nullptr},
                        {"fuse_unk", true},
@@ -312,17 +315,23 @@ std::string tokenizer_json(const SentencePieceModel& model, DocumentTokens token
   return json.dump(1) + "\n";
 }
 
+std::int32_t padding_token(const SentencePieceModel& model, DocumentTokens tokens) {
+  const auto pad = id_of(model, PieceType::control, "<pad>");
+  return pad.value_or(id_of(model, PieceType::unknown).value_or(tokens.eos));
+}
+
 std::string tokenizer_config_json(const SentencePieceModel& model, DocumentTokens tokens,
                                   std::int64_t longest) {
   Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                {"bos_token", text_of(model, tokens.bos)},
                {"eos_token", text_of(model, tokens.eos)},
+               {"pad_token", text_of(model, padding_token(model, tokens))},
                {"add_bos_token", true},
                {"add_eos_token", false},
                {"clean_up_tokenization_spaces", false},
                {"split_special_tokens", true},
                {"model_max_length", longest}};
-  if (has_type(model, PieceType::unknown)) json["unk_token"] = unknown_piece(model);
+  if (const auto id = id_of(model, PieceType::unknown)) json["unk_token"] = text_of(model, *id);
   return json.dump(2) + "\n";
 }
 

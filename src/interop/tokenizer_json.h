@@ -56,6 +56,11 @@ std::string obstacle_to_tokenizer_json(const SentencePieceModel& model);
 /// SentencePiece.
 std::string tokenizer_json(const SentencePieceModel& model, DocumentTokens tokens);
 
+/// The token that fills the rows of a batch up: a control piece "<pad>" where there is one, else
+/// the unknown piece, which training never has to learn to write (the end of a document it has),
+/// else EOS.
+std::int32_t padding_token(const SentencePieceModel& model, DocumentTokens tokens);
+
 /// The text of tokenizer_config.json, which lets AutoTokenizer take tokenizer.json as it is. Text
 /// like "<s>" is text, as in Zebra (`split_special_tokens`). `longest`: tokens that the model is
 /// declared for.

@@ -186,9 +186,9 @@ def test_our_own_architecture_in_batches_as_a_loss_and_saved_again(export, tmp_p
     prompts = [PROMPTS[0], "x"]
     alone = [model.generate(**tokenizer(prompt, return_tensors="pt"), max_new_tokens=20)[0, -20:].tolist()
              for prompt in prompts]
-    tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"
+    tokenizer.padding_side = "left"
     batch = tokenizer(prompts, return_tensors="pt", padding=True)
-    assert batch.attention_mask.min() == 0
+    assert batch.attention_mask.min() == 0 and model.generation_config.pad_token_id == tokenizer.pad_token_id
     assert model.generate(**batch, max_new_tokens=20)[:, -20:].tolist() == alone
     assert model.generate(**batch, max_new_tokens=20, use_cache=False)[:, -20:].tolist() == alone
 

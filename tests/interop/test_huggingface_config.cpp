@@ -243,6 +243,58 @@ TEST_CASE("bookkeeping is ignored, an unknown key is named with the nearest know
                             Catch::Matchers::Contains("is rope_theta meant?"));
 }
 
+TEST_CASE("keys that conversions and trainers leave behind pass where they change nothing") {
+  const Json harmless = {{"is_llama_config", true},
+                         {"rope_interleaved", false},
+                         {"use_flash_attn", true},
+                         {"use_sliding_window", false},
+                         {"max_window_layers", 5},
+                         {"use_bidirectional_attention", false},
+                         {"loss_type", "ForCausalLM"},
+                         {"ffn_dim", 80},
+                         {"bias", false},
+                         {"parallel_attn", false},
+                         {"pruned_heads", Json::object()},
+                         {"bad_words_ids", nullptr},
+                         {"is_decoder", false},
+                         {"hidden_dropout", 0.1},
+                         {"seq_length", 96},
+                         {"initializer_range", 0},
+                         {"whatever_this_is", nullptr}};
+  REQUIRE(read(with(llama(), harmless)).model.initializer_range == 0.02);
+  for (const Json& changes : std::vector<Json>{{{"rope_interleaved", true}},
+                                               {{"use_bidirectional_attention", true}},
+                                               {{"ffn_dim", 81}},
+                                               {{"bias", true}},
+                                               {{"parallel_attn", true}},
+                                               {{"pruned_heads", {{"1", {2}}}}},
+                                               {{"initializer_range", -0.1}},
+                                               {{"whatever_this_is", false}}}) {
+    REQUIRE_THAT(problem_of(with(llama(), changes)),
+                 Catch::Matchers::Contains("config.json: " + changes.begin().key() + ": "));
+  }
+  const auto mistral = as("mistral", {{"sliding_window", 17}});
+  REQUIRE_THAT(problem_of(with(mistral, {{"use_sliding_window", false}})),
+               Catch::Matchers::Contains("use_sliding_window: false, but"));
+  REQUIRE_THAT(problem_of(with(mistral, {{"max_window_layers", 2}})),
+               Catch::Matchers::Contains("max_window_layers: 2 cannot be imported"));
+}
+
+TEST_CASE("a text that not everybody reads alike is refused, with the place") {
+  const auto fault = [](const std::string& text) {
+    const auto problems = problems_of_text(text);
+    REQUIRE(problems.size() == 1);
+    return problems.front();
+  };
+  std::string text = llama().dump();
+  REQUIRE_THAT(fault("{\"hidden_size\": 64, " + text.substr(1)),
+               Catch::Matchers::Contains("has the name \"hidden_size\" twice"));
+  REQUIRE_THAT(fault("{\"note\": 1e999, " + text.substr(1)),
+               Catch::Matchers::Contains("not JSON at byte"));
+  Problems problems;
+  REQUIRE(read_huggingface_config("\n " + text + "\n", "config.json", problems).has_value());
+}
+
 TEST_CASE("all problems of a config.json are reported at once") {
   const auto problems = problems_of(with(llama(), {{"hidden_size", "wide"},
                                                    {"attention_bias", true},

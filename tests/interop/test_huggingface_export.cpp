@@ -31,7 +31,7 @@ ModelConfig section(const std::vector<std::string>& overrides) {
 }
 
 std::string type_of(const std::vector<std::string>& overrides) {
-  return model_type_name(exported_architecture(section(overrides)));
+  return name_of(exported_architecture(section(overrides)));
 }
 
 Json config_of(const std::vector<std::string>& overrides) {

@@ -1,5 +1,6 @@
 #include "interop/huggingface_import.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -188,7 +189,7 @@ TEST_CASE("shards are joined, types kept as stored, and nothing is copied before
   write_text(source.at("model.safetensors.index.json"), index.dump());
 
   const auto imported = source.read();
-  REQUIRE(imported.config.train.precision == Precision::bf16);
+  REQUIRE(imported.config.train.precision == Precision::fp32);
   REQUIRE(imported.files.size() == 2);
   for (const auto& [tensor, begin, values] : imported.tensors) {
     const auto& file = imported.files[first.contains(tensor.name) ? 0 : 1];
@@ -204,13 +205,50 @@ TEST_CASE("shards are joined, types kept as stored, and nothing is copied before
   }
 }
 
-TEST_CASE("one weight in float32 keeps the whole model in float32") {
+TEST_CASE("a model is computed in bfloat16 only where all of it is stored so") {
+  const auto norm_and_others = GENERATE(
+      std::pair(torch::kFloat32, torch::kBFloat16), std::pair(torch::kFloat16, torch::kBFloat16),
+      std::pair(torch::kFloat16, torch::kFloat16), std::pair(torch::kBFloat16, torch::kBFloat16));
+  const auto& [norm, others] = norm_and_others;
   const Source source;
   Tensors weights;
   for (const auto& [name, tensor] : weights_of(section()))
-    weights[name] = name == "model.norm.weight" ? tensor : tensor.to(torch::kBFloat16);
+    weights[name] = tensor.to(name == "model.norm.weight" ? norm : others);
   write_weights(source.at("model.safetensors"), weights);
-  REQUIRE(source.read().config.train.precision == Precision::fp32);
+  REQUIRE(source.read().config.train.precision ==
+          (norm == torch::kBFloat16 ? Precision::bf16 : Precision::fp32));
+}
+
+TEST_CASE("weights that are NaN or infinite are refused, with tensor and place") {
+  const Source source;
+  auto weights = weights_of(section());
+  weights["model.norm.weight"][3] = std::nan("");
+  weights["model.layers.1.mlp.up_proj.weight"] =
+      weights["model.layers.1.mlp.up_proj.weight"].to(torch::kFloat16);
+  weights["model.layers.1.mlp.up_proj.weight"][39][23] = -INFINITY;
+  weights["model.embed_tokens.weight"][300][1] = INFINITY;
+  weights["model.embed_tokens.weight"][301][0] = INFINITY;
+  write_weights(source.at("model.safetensors"), weights);
+  const auto problem = source.problem();
+  REQUIRE_THAT(problem, Contains(": 3 tensors (model.embed_tokens.weight: infinity at [300, 1], "
+                                 "model.layers.1.mlp.up_proj.weight: -infinity at [39, 23], "
+                                 "model.norm.weight: NaN at [3]) with weights that are no finite"));
+}
+
+TEST_CASE("the name of a folder need not be UTF-8") {
+  const Source source;
+  write_weights(source.at("model.safetensors"), weights_of(section()));
+  const auto odd = source.folder / "odd\xff";
+  fs::rename(source.folder / "source", odd);
+  write_imported_checkpoint(read_huggingface_folder(odd, std::nullopt, source.output()));
+  REQUIRE(load_model(source.output().string()).config.run.name == "odd\xEF\xBF\xBD");
+}
+
+TEST_CASE("an index that names a tensor twice is refused") {
+  const Source source;
+  write_text(source.at("model.safetensors.index.json"),
+             R"({"weight_map": {"a": "1.safetensors", "a": "2.safetensors"}})");
+  REQUIRE_THAT(source.problem(), Contains("is not an index: it has the name \"a\" twice"));
 }
 
 TEST_CASE("a tied head may be stored if it is the embedding") {

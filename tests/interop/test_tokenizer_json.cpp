@@ -268,6 +268,21 @@ TEST_CASE("BOS goes before a text, control pieces are special, others are not") 
   REQUIRE(config["model_max_length"] == 4096);
 }
 
+TEST_CASE("rows of a batch are filled up with what no text has to end with") {
+  const TemporaryFolder folder;
+  auto model = read_sentencepiece_model(handmade_file(folder));
+  const auto pad = [&] {
+    return Json::parse(tokenizer_config_json(model, {1, 2}, 4096))["pad_token"];
+  };
+  REQUIRE(pad() == "<unk>");
+  REQUIRE(padding_token(model, {1, 2}) == 0);
+  model.pieces.push_back({"<pad>", 0, Model::PieceType::control});
+  REQUIRE(pad() == "<pad>");
+  model.pieces.pop_back();
+  model.pieces[0].type = Model::PieceType::control;  // no unknown piece
+  REQUIRE(pad() == "</s>");
+}
+
 TEST_CASE("models that tokenizer.json would not hold exactly are named") {
   const TemporaryFolder folder;
   const auto exact = read_sentencepiece_model(handmade_file(folder));
