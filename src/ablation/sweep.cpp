@@ -26,11 +26,8 @@ class ArmProblems {
     for (std::string line; std::getline(lines, line);) {
       const auto known = std::find_if(found_.begin(), found_.end(),
                                       [&](const Found& found) { return found.problem == line; });
-      if (known == found_.end()) {
-        found_.push_back({line, arm, 1});
-      } else {
-        ++known->arms;
-      }
+      if (known != found_.end()) ++known->arms;
+      if (known == found_.end()) found_.push_back({line, arm, 1});
     }
   }
 
@@ -60,14 +57,9 @@ std::vector<Arm> load_arms(const SweepFile& file, const std::vector<Combination>
   for (const Combination& combination : combinations) {
     try {
       const RunFile run = load_arm(file, combination);
-      Config config = resolve(run, vocabulary_of(run));
-      const std::int64_t seed = config.run.seed;
-      arms.push_back({combination.name(),
-                      combination.group,
-                      seed,
-                      combination.settings,
-                      std::move(config),
-                      {}});
+      const Config config = resolve(run, vocabulary_of(run));
+      arms.push_back({combination.name(), combination.group, config.run.seed, combination.settings,
+                      config, ArmCost()});
     } catch (const InputError& error) {
       problems.add(combination.name(), error.what());
     }
@@ -223,10 +215,9 @@ void price_arms(Sweep& sweep, const VocabularySize& vocabulary_of, Problems& pro
 void form_arms(Sweep& sweep, const VocabularySize& vocabulary_of, Problems& problems) {
   const SweepFile& file = sweep.file;
   if (file.grid.axes.empty() || file.base.empty()) return;
-  Problems unreadable;
-  const Value base = read_base(file, unreadable);
-  for (const std::string& problem : unreadable.all()) problems.add(problem);
-  if (!unreadable.empty()) return;
+  const std::size_t before = problems.all().size();
+  const Value base = read_base(file, problems);
+  if (problems.all().size() > before) return;
   const auto combinations = combinations_of(file.grid, seed_of_base(base), problems);
   check_base_pattern(base, combinations, problems);
   ArmProblems of_arms;
@@ -254,7 +245,7 @@ Sweep parse_sweep(const std::string& yaml, const std::string& source,
 }
 
 Sweep load_sweep(const std::filesystem::path& file, const VocabularySize& vocabulary) {
-  return parse_sweep(read_file(file), file.string(), vocabulary);
+  return parse_sweep(read_text_input(file), file.string(), vocabulary);
 }
 
 ArmCost arm_cost(const Config& config) {

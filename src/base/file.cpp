@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -26,9 +27,21 @@ std::string reason() { return std::strerror(errno); }
 
 }  // namespace
 
-std::string read_file(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+namespace {
+
+// Opening a pipe would wait for a writer, and a device may have no end.
+int open_regular_file(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || S_ISREG(status.st_mode)) return descriptor;
+  ::close(descriptor);
+  throw InputError(path.string() + (S_ISDIR(status.st_mode)
+                                        ? ": is a folder, not a file"
+                                        : ": is a pipe or a device; give an ordinary file"));
+}
+
+std::string read_all(const std::filesystem::path& path, int descriptor, std::size_t most) {
   std::string content;
   char block[1 << 16];
   for (;;) {
@@ -41,9 +54,25 @@ std::string read_file(const std::filesystem::path& path) {
     }
     if (count == 0) break;
     content.append(block, static_cast<std::size_t>(count));
+    if (content.size() > most) {
+      ::close(descriptor);
+      throw InputError(path.string() + ": has more than " + std::to_string(most) + " bytes");
+    }
   }
   ::close(descriptor);
   return content;
+}
+
+}  // namespace
+
+std::string read_file(const std::filesystem::path& path) {
+  return read_all(path, open_regular_file(path), std::numeric_limits<std::size_t>::max());
+}
+
+std::string read_text_input(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
+  return read_all(path, descriptor, kLongestTextInput);
 }
 
 std::filesystem::path folder_path(const std::filesystem::path& path) {
@@ -122,8 +151,7 @@ void FileWriter::commit() {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
+  const int descriptor = open_regular_file(path);
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) {
     const std::string why = reason();

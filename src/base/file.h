@@ -10,9 +10,15 @@
 
 namespace zebra {
 
-/// The whole file as bytes. Throws InputError when it cannot be read; the message names the path
-/// and the reason.
+/// The whole file as bytes. Throws InputError when it cannot be read, or is no ordinary file (a
+/// pipe, a device); the message names the path and the reason.
 std::string read_file(const std::filesystem::path& path);
+
+/// The same for what people write, such as a run file: it may come through a pipe, and has at most
+/// kLongestTextInput bytes.
+std::string read_text_input(const std::filesystem::path& path);
+
+inline constexpr std::size_t kLongestTextInput = std::size_t{16} << 20;
 
 /// Writes `content` beside `path`, flushes it to the disk and renames it over `path`: a reader sees
 /// the old file or the whole new one, also after a crash. Throws RunError.
@@ -55,7 +61,7 @@ class FileWriter {
 class MappedFile {
  public:
   MappedFile() = default;
-  /// Throws InputError when the file cannot be opened or mapped.
+  /// Throws InputError when the file cannot be opened or mapped, or is no ordinary file.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;

@@ -66,7 +66,7 @@ RunFile load_run_file(const std::vector<std::filesystem::path>& files,
   Problems unreadable;
   for (const auto& file : files) {
     try {
-      sources.push_back({file.string(), read_file(file)});
+      sources.push_back({file.string(), read_text_input(file)});
     } catch (const InputError& error) {
       unreadable.add(error.what());
     }

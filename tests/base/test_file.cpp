@@ -1,5 +1,10 @@
 #include "base/file.h"
 
+#include <sys/stat.h>
+
+#include <fstream>
+#include <thread>
+
 #include "base/error.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
@@ -85,6 +90,25 @@ TEST_CASE("pieces, the whole and a file hash alike") {
   REQUIRE(hash_of_file(folder / "f") == hash_of(text));
   testing::flip_byte(folder / "f", 50000);
   REQUIRE(hash_of_file(folder / "f") != hash_of(text));
+}
+
+TEST_CASE("pipes, devices and folders are no files to read, and nobody waits for a writer") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  for (const std::filesystem::path path : {folder / "pipe", std::filesystem::path("/dev/zero")}) {
+    REQUIRE_THROWS_WITH(read_file(path), Catch::Matchers::Contains("a pipe or a device"));
+    REQUIRE_THROWS_WITH(MappedFile(path), Catch::Matchers::Contains("a pipe or a device"));
+  }
+  REQUIRE_THROWS_WITH(read_file(folder.path()), Catch::Matchers::Contains("is a folder"));
+}
+
+TEST_CASE("what people write may come through a pipe, and has an end") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::thread writer([&] { std::ofstream(folder / "pipe") << "run: {}\n"; });
+  REQUIRE(read_text_input(folder / "pipe") == "run: {}\n");
+  writer.join();
+  REQUIRE_THROWS_WITH(read_text_input("/dev/zero"), Catch::Matchers::Contains("has more than"));
 }
 
 }  // namespace
