@@ -74,6 +74,7 @@ void run_eval(EvalOptions options) {
   }
   std::cout << perplexity_text(results) << std::flush;
   if (!options.json.empty()) write_json(options.json, perplexity_json(results));
+  require_finite(results);
 }
 
 }  // namespace
@@ -185,10 +186,12 @@ void run_recall(RecallCommand options) {
                              recall);
   }
   std::cout << recall_text(result) << std::flush;
-  if (options.json.empty()) return;
-  auto json = recall_json(result);
-  json["step"] = loaded.step;
-  write_json(options.json, json);
+  if (!options.json.empty()) {
+    auto json = recall_json(result);
+    json["step"] = loaded.step;
+    write_json(options.json, json);
+  }
+  require_finite(result);
 }
 
 }  // namespace

@@ -1,13 +1,20 @@
 #include "eval/generate.h"
 
+#include "base/error.h"
 #include "base/random.h"
+#include "eval/perplexity.h"
 
 namespace zebra {
 
 std::int32_t sample_token(const torch::Tensor& logits, double temperature, double top_p,
                           double uniform) {
-  if (temperature == 0.0) return static_cast<std::int32_t>(logits.argmax().item<std::int64_t>());
-  const auto probabilities = torch::softmax(logits.to(torch::kFloat64).cpu() / temperature, -1);
+  if (!logits.isfinite().all().item<bool>())
+    throw RunError(std::string("what the model predicts") + kNotFinite);
+  const auto scaled = logits.to(torch::kFloat64).cpu() / temperature;
+  // So near to 0 a temperature leaves nothing but the likeliest token.
+  if (temperature == 0.0 || !scaled.isfinite().all().item<bool>())
+    return static_cast<std::int32_t>(logits.argmax().item<std::int64_t>());
+  const auto probabilities = torch::softmax(scaled, -1);
   const auto [sorted, tokens] =
       probabilities.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/true);
   const auto cumulative = sorted.cumsum(-1);

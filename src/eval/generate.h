@@ -23,7 +23,8 @@ std::vector<std::int32_t> generate(ZebraModel& model, const std::vector<std::int
                                    const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token = {});
 
-/// The token that sampling from float32 `logits` [V] with `uniform` in [0, 1) chooses.
+/// The token that sampling from float32 `logits` [V] with `uniform` in [0, 1) chooses. Throws
+/// RunError where one of them is not finite.
 std::int32_t sample_token(const torch::Tensor& logits, double temperature, double top_p,
                           double uniform);
 

@@ -212,6 +212,15 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   return evaluation.result();
 }
 
+void require_finite(const std::vector<Perplexity>& results) {
+  std::vector<std::string> lengths;
+  for (const auto& result : results) {
+    if (!std::isfinite(result.loss())) lengths.push_back(std::to_string(result.length));
+  }
+  if (lengths.empty()) return;
+  throw RunError("the loss at length " + join(lengths, ", ") + kNotFinite);
+}
+
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
   auto rows = nlohmann::ordered_json::array();
   for (const auto& bucket : perplexity.by_position) {

@@ -14,6 +14,12 @@
 
 namespace zebra {
 
+/// Ends the message about a result that is NaN or infinite.
+inline constexpr const char* kNotFinite =
+    " is not a finite number: the weights hold NaN or infinite values, or what is computed from "
+    "them grows beyond its type; metrics.jsonl of the run shows since when, and an earlier "
+    "checkpoint may be sound";
+
 /// A batch and the loss of each of its targets, both on the host.
 struct BatchLosses {
   Batch batch;
@@ -71,6 +77,9 @@ struct EvaluationOptions {
 /// of a dataset counts.
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options);
+
+/// Throws RunError that names the lengths at which the loss is no finite number.
+void require_finite(const std::vector<Perplexity>& results);
 
 /// by_position as every JSON output spells it: [{"begin", "end", "loss"}].
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity);

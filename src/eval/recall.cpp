@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 #include <set>
 
 #include "base/error.h"
@@ -172,6 +173,29 @@ RecallResult evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer, cons
   if (!text.validation.empty()) result.text = evaluation.text();
   result.probes = evaluation.probes();
   return result;
+}
+
+void require_finite(const RecallResult& result) {
+  const auto all_finite = [](const auto& values) {
+    return std::ranges::all_of(values, [](double value) { return std::isfinite(value); });
+  };
+  std::vector<std::string> found;
+  if (result.text) {
+    for (const auto& [length, loss] : result.text->by_length) {
+      if (!std::isfinite(loss)) found.push_back("the loss at length " + std::to_string(length));
+    }
+    const auto& recall = result.text->recall;
+    const bool is_sound =
+        all_finite(recall.rest.nats) && all_finite(recall.context.full) &&
+        all_finite(recall.context.cut) &&
+        std::ranges::all_of(recall.recall, [&](const auto& band) { return all_finite(band.nats); });
+    if (!is_sound) found.push_back("the loss of repeated pairs");
+  }
+  for (const auto& probe : result.probes) {
+    if (!all_finite(probe.answers | std::views::transform(&AnswerScore::log_likelihood)))
+      found.push_back(name_of(probe.task) + " at " + std::to_string(probe.length));
+  }
+  if (!found.empty()) throw RunError(join(found, ", ") + kNotFinite);
 }
 
 }  // namespace zebra

@@ -91,6 +91,9 @@ struct RecallResult {
 RecallResult evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer, const RecallText& text,
                              const RecallOptions& options);
 
+/// Throws RunError that names what is no finite number.
+void require_finite(const RecallResult& result);
+
 /// All of it, in one document.
 nlohmann::ordered_json recall_json(const RecallResult& result);
 

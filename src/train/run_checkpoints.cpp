@@ -106,12 +106,16 @@ void RunCheckpoints::note(const std::optional<CheckpointWriter::Outcome>& saved,
   const auto set_status = [&](const std::string& reason) {
     if (job_.is_first()) folder_.set_status(RunState::running, step, reason, newest_);
   };
-  const std::string name = "step " + std::to_string(saved->step);
+  // A save ends while later steps are under way: lines of the log stand in the order of steps.
+  const std::string of = std::to_string(saved->step);
+  const std::string name = step <= saved->step ? "step " + of + "  "
+                                               : "step " + std::to_string(step) +
+                                                     "  the checkpoint of step " + of + ": ";
   try {
     if (saved->error) std::rethrow_exception(saved->error);
     newest_ = saved->folder;
     set_status("");
-    log_info(name + "  saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
+    log_info(name + "saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
   } catch (const CollectiveError&) {
     throw;
   } catch (const RunError& error) {
@@ -120,7 +124,7 @@ void RunCheckpoints::note(const std::optional<CheckpointWriter::Outcome>& saved,
     if (!job_.is_first()) return;
     const auto every = config_.checkpoint.every_steps;
     const auto next = std::min((step / every + 1) * every, config_.train.max_steps);
-    log_error(name + "  " + error.what() + "; training goes on, and the next checkpoint is due " +
+    log_error(name + error.what() + "; training goes on, and the next checkpoint is due " +
               "at step " + std::to_string(next));
   }
 }

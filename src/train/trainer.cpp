@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -27,6 +28,10 @@ std::string ranks_text(int ranks, torch::Device device) {
   return ranks == 1
              ? device.str()
              : std::to_string(ranks) + " ranks (" + c10::DeviceTypeName(device.type(), true) + ")";
+}
+
+double learning_rate(const Config& config, std::int64_t step) {
+  return config.optimizer.lr * learning_rate_factor(config.schedule, step, config.train.max_steps);
 }
 
 ShardingOptions sharding_options(const Config& config) {
@@ -73,6 +78,14 @@ void Trainer::resume(Checkpoint& checkpoint) {
   skip_rule_.set_state(state.skip);
   state_ = std::move(state);
   checkpoints_.set_newest(checkpoint.folder());
+  const auto saved = checkpoint.config();
+  const double before = learning_rate(saved, state_.step),
+               next = learning_rate(config_, state_.step + 1);
+  if (saved.train.max_steps == config_.train.max_steps || next <= before) return;
+  log_warning("the schedule now runs over " + std::to_string(config_.train.max_steps) +
+              " steps, not " + std::to_string(saved.train.max_steps) +
+              ": the learning rate rises again, from " + scientific(before) + " at step " +
+              std::to_string(state_.step) + " to " + scientific(next));
 }
 
 void Trainer::start_from(Checkpoint& checkpoint) {
@@ -138,7 +151,11 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step,
     parallel_.finish_publishing();
     parallel_.check_replicas(job_);
   }
-  if (is_due(config_.eval.every_steps, state_.step)) validate();
+  if (is_due(config_.eval.every_steps, state_.step) && !validate()) {
+    checkpoints_.save_now(state_.step, content);
+    return stop(TrainOutcome::diverged, RunState::failed,
+                "diverged: the validation loss is not finite");
+  }
   const int signal = job_.ranks() == 1 ? stop_signal() : agreed_signal_;
   if (state_.step == last_step || signal != 0) {
     checkpoints_.save_now(state_.step, content);
@@ -172,8 +189,7 @@ void Trainer::start_update(std::int64_t step, std::int64_t counted_targets,
                            const torch::Tensor& sums) {
   ZEBRA_PART("optimizer");
   const auto norm = parallel_.gradient_norm();
-  const double lr =
-      config_.optimizer.lr * learning_rate_factor(config_.schedule, step, config_.train.max_steps);
+  const double lr = learning_rate(config_, step);
   // A step without a single target says nothing about the model's health.
   if (counted_targets > 0) {
     optimizer_.step(
@@ -260,11 +276,11 @@ void Trainer::log_step(const StepMetrics& metrics) {
   const double tokens_left =
       static_cast<double>((config_.train.max_steps - row.step) * config_.train.global_batch_size *
                           config_.data.sequence_length);
-  std::string line =
-      "step " + std::to_string(row.step) + "/" + std::to_string(config_.train.max_steps) +
-      "  loss " + fixed(row.loss, 4) + "  grad " + fixed(row.grad_norm, 3) + "  lr " +
-      round_trip(static_cast<float>(row.lr)) + "  " + with_suffix(row.tokens_per_second) +
-      " tok/s  " + duration_text(tokens_left / row.tokens_per_second) + " left";
+  std::string line = "step " + std::to_string(row.step) + "/" +
+                     std::to_string(config_.train.max_steps) + "  loss " + fixed(row.loss, 4) +
+                     "  grad " + fixed(row.grad_norm, 3) + "  lr " + scientific(row.lr) + "  " +
+                     with_suffix(row.tokens_per_second) + " tok/s  " +
+                     duration_text(tokens_left / row.tokens_per_second) + " left";
   if (row.skipped) {
     log_warning(line + "  SKIPPED (" + std::to_string(state_.skip.skipped_steps) +
                 " so far): no update");
@@ -273,7 +289,7 @@ void Trainer::log_step(const StepMetrics& metrics) {
   }
 }
 
-void Trainer::validate() {
+bool Trainer::validate() {
   const double began = monotonic_seconds();
   const auto result = evaluate_perplexity(
       model_, tokenizer_, validation_,
@@ -283,7 +299,6 @@ void Trainer::validate() {
        .weights = given_weights(config_.data.validation),
        .progress = [this](std::int64_t, std::int64_t) { job_.begin("validating"); },
        .ranks = &mesh_.all()});
-  state_.validation_loss = result.loss();
   std::string by_dataset;
   if (result.by_dataset.size() > 1) {
     for (const auto& [name, loss, tokens] : result.by_dataset)
@@ -294,8 +309,11 @@ void Trainer::validate() {
            "  perplexity " + fixed(result.perplexity(), 2) + "  bits per byte " +
            fixed(result.bits_per_byte(), 4) + "  (" +
            with_suffix(static_cast<double>(result.tokens)) + " tokens" + by_dataset + ")");
+  if (!std::isfinite(result.loss())) return false;
+  state_.validation_loss = result.loss();
   write_sample();
   last_logged_ += monotonic_seconds() - began;  // the rate is that of training
+  return true;
 }
 
 // Every rank generates the same text: with split weights they need one another.

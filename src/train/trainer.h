@@ -65,7 +65,7 @@ class Trainer {
   bool is_due(std::int64_t every_steps, std::int64_t step) const;
   bool is_eventful(std::int64_t step, std::int64_t last_step) const;
   std::optional<TrainOutcome> finish_step(std::int64_t last_step, const StepObserver& on_step);
-  void validate();
+  bool validate();
   void write_sample();
   CheckpointContent checkpoint_content();
 

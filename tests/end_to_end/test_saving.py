@@ -146,7 +146,7 @@ def test_a_checkpoint_that_is_due_waits_for_the_one_before(trained, on_faulty_di
     gate.touch()
     _, error = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 0, error
-    assert "step 21/50" in log_of(run).split("step 10  saved")[1]
+    assert "step 21/50" in log_of(run).split("the checkpoint of step 10: saved")[1]
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert {row["step"] for row in rows if "checkpoint_seconds_lost" in row} == {11, 21, 31, 41}
     assert metrics(run) == metrics(trained)

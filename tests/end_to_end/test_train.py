@@ -74,6 +74,12 @@ def test_a_finished_run_ends_with_0_and_changes_nothing(run_file, tmp_path):
     assert (tmp_path / "run/metrics.jsonl").read_bytes() == before
 
 
+def test_a_longer_run_says_that_the_learning_rate_rises_again(run_file):
+    zebra("train", run_file, "--set", "train.max_steps=12")
+    _, log = zebra("train", run_file, "--set", "train.max_steps=24", "--stop-after", 13)
+    assert "over 24 steps, not 12: the learning rate rises again, from 1.00e-04 at step 12 to" in log
+
+
 def test_the_resolved_config_trains_to_the_same_bits(trained, tmp_path):
     zebra("train", trained / "config.yaml", "--set", f"run.dir={tmp_path / 'again'}")
     assert metrics(tmp_path / "again") == metrics(trained)

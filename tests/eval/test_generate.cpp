@@ -1,7 +1,10 @@
 #include "eval/generate.h"
 
+#include <cmath>
+
 #include <set>
 
+#include "base/error.h"
 #include "support/models.h"
 #include "support/tensors.h"
 
@@ -69,7 +72,16 @@ TEST_CASE("sampling follows the probabilities, cut at top_p") {
   REQUIRE(sample_token(logits, 1.0, 0.5, 0.999) == 1);
   REQUIRE(sample_token(logits, 1.0, 0.7, 0.999) == 2);  // 0.6 + 0.3, renormalised
   REQUIRE(sample_token(logits, 1.0, 0.0, 0.999) == 1);
-  REQUIRE(sample_token(logits, 0.25, 1.0, 0.93) == 1);  // sharper: 0.6^4 against 0.3^4 and 0.1^4
+  REQUIRE(sample_token(logits, 0.25, 1.0, 0.93) == 1);    // sharper: 0.6^4 against 0.3^4 and 0.1^4
+  REQUIRE(sample_token(logits, 1e-310, 1.0, 0.99) == 1);  // a quotient beyond all numbers
+}
+
+TEST_CASE("nothing is sampled from logits that are not finite") {
+  for (const float value : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    for (const double temperature : {0.0, 1.0})
+      REQUIRE_THROWS_AS(sample_token(torch::tensor({0.1F, value, 0.3F}), temperature, 1.0, 0.5),
+                        RunError);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "eval/perplexity.h"
 
+#include <limits>
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "data/training_data.h"
 #include "support/ranks.h"
@@ -184,6 +187,25 @@ TEST_CASE("data without a single target that counts is refused") {
   REQUIRE_THROWS_AS(
       evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {1000000, 10, true}),
       InputError);
+}
+
+TEST_CASE("losses that are not finite are named by their lengths, and null in JSON") {
+  std::vector<Perplexity> results(3);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    results[i].length = 16 << i;
+    results[i].nats = 3.5;
+    results[i].targets = 1.0;
+  }
+  REQUIRE_NOTHROW(require_finite(results));
+  results[0].nats = std::numeric_limits<double>::infinity();
+  results[2].nats = std::numeric_limits<double>::quiet_NaN();
+  REQUIRE_THROWS_AS(require_finite(results), RunError);
+  REQUIRE_THROWS_WITH(require_finite(results),
+                      Catch::Matchers::StartsWith("the loss at length 16, 64 is not a finite"));
+  const auto json = nlohmann::json::parse(perplexity_json(results).dump());
+  REQUIRE(json["loss"].is_null());
+  REQUIRE(json["by_length"][0]["loss"].is_null());
+  REQUIRE(json["by_length"][1]["loss"] == 3.5);
 }
 
 }  // namespace

@@ -124,8 +124,8 @@ TEST_CASE("the loss falls") {
 TEST_CASE("three non-finite steps stop the run, with the last good state saved") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
-  auto config =
-      tiny_run(folder, {"optimizer.lr=1.0e+30", "train.grad_clip=0", "train.max_steps=40"});
+  auto config = tiny_run(folder, {"optimizer.lr=1.0e+30", "train.grad_clip=0", "train.max_steps=40",
+                                  "eval.every_steps=0"});
   REQUIRE(start(config) == TrainOutcome::diverged);
   const auto status = nlohmann::json::parse(read_file(config.run.dir / "status.json"));
   REQUIRE(status["state"] == "failed");
@@ -136,6 +136,22 @@ TEST_CASE("three non-finite steps stop the run, with the last good state saved")
   REQUIRE(nlohmann::json::parse(rows.back())["grad_norm"].is_null());
   REQUIRE(start(config) == TrainOutcome::diverged);  // it has three tries again, not none
   REQUIRE(list_checkpoints(config.run.dir).back().step == newest.step + 3);
+}
+
+TEST_CASE(
+    "a validation loss that is not finite stops the run, and does not keep it from going on") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config =
+      tiny_run(folder, {"optimizer.lr=1.0e+30", "train.grad_clip=0", "eval.every_steps=1"});
+  for (const std::int64_t step : {1, 2}) {  // the second start resumes from the first's checkpoint
+    REQUIRE(start(config) == TrainOutcome::diverged);
+    const auto status = nlohmann::json::parse(read_file(config.run.dir / "status.json"));
+    REQUIRE(status["state"] == "failed");
+    REQUIRE(status["reason"] == "diverged: the validation loss is not finite");
+    REQUIRE(list_checkpoints(config.run.dir).back().step == step);
+    REQUIRE(nlohmann::json::parse(timeless_rows(config).back())["validation_loss"].is_null());
+  }
 }
 
 TEST_CASE("a step without a single target that counts does no update and is no divergence") {
