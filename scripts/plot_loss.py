@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-SMOOTHED_POINTS = 8  # over about so many logged steps the drawn training loss is averaged; the raw one stays behind it
+MEAN_STEPS = 9  # logged steps of which the thick line is the mean, as many before a step as behind it
 
 
 def read_metrics(run):
@@ -19,26 +19,28 @@ def read_metrics(run):
     if not path.exists():
         sys.exit(f"{path}: no such file; name a run folder that `zebra train` has written")
     training, validation, tokens_at = [], [], {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
-        if "loss" in row:
-            tokens_at[row["step"]] = row["tokens"]
-            if row["loss"] is not None:
-                training.append((row["tokens"], row["loss"]))
-        if "validation_loss" in row:
-            validation.append((row["step"], row["validation_loss"]))
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            if "loss" in row:
+                tokens_at[row["step"]] = row["tokens"]
+                if row["loss"] is not None:
+                    training.append((row["tokens"], float(row["loss"])))
+            if row.get("validation_loss") is not None:
+                validation.append((row["step"], float(row["validation_loss"])))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            print(f"{path}:{number}: left out, it cannot be read", file=sys.stderr)
     return training, [(tokens_at[step], loss) for step, loss in validation if step in tokens_at]
 
 
-def smoothed(values):
-    # A running mean that starts unbiased, as Adam's moments do.
-    keep = 1 - 1 / SMOOTHED_POINTS
-    mean, weight, result = 0.0, 0.0, []
-    for value in values:
-        mean = keep * mean + (1 - keep) * value
-        weight = keep * weight + (1 - keep)
-        result.append(mean / weight)
-    return result
+def centred_mean(values):
+    """Of as many values before each one as behind it, fewer at both ends. A mean of those before alone would lag: it
+    lies above a loss that falls, and so the validation loss beside it would look better than it is."""
+    means = []
+    for i in range(len(values)):
+        reach = min(MEAN_STEPS // 2, i, len(values) - 1 - i)
+        means.append(sum(values[i - reach : i + reach + 1]) / (2 * reach + 1))
+    return means
 
 
 def main():
@@ -55,8 +57,9 @@ def main():
         training, validation = read_metrics(run)
         tokens = [point[0] for point in training]
         losses = [point[1] for point in training]
-        axes.plot(tokens, losses, color=color, alpha=0.2, linewidth=0.8)
-        axes.plot(tokens, smoothed(losses), color=color, label=f"{run.name}: training")
+        axes.plot(tokens, losses, color=color, alpha=0.4, linewidth=0.7, label=f"{run.name}: training, each logged step")
+        label = f"{run.name}: training, mean of {MEAN_STEPS} logged steps around"
+        axes.plot(tokens, centred_mean(losses), color=color, linewidth=2, label=label)
         if validation:
             axes.plot(*zip(*validation), color=color, marker="o", linestyle="--", label=f"{run.name}: validation")
     axes.set_xlabel("tokens")

@@ -66,16 +66,17 @@ def _common_points(name, of_seeds):
     return tuple(zip(keys, bootstrap.over_seeds(name, values)))
 
 
-def smoothed(values, points=8):
-    """A running mean over about so many points that starts unbiased; NaN is passed over."""
-    keep = 1 - 1 / points
-    mean, weight, result = 0.0, 0.0, []
-    for value in values:
-        if np.isfinite(value):
-            mean = keep * mean + (1 - keep) * value
-            weight = keep * weight + (1 - keep)
-        result.append(mean / weight if weight else np.nan)
-    return result
+def smoothed(values, points=9):
+    """The mean of as many points before each one as behind it, `points` in all and fewer at both ends: a mean of those
+    before alone would lag behind a loss that falls. NaN is passed over."""
+    values = np.asarray(values, float)
+    means = []
+    for i in range(len(values)):
+        reach = min(points // 2, i, len(values) - 1 - i)
+        around = values[i - reach : i + reach + 1]
+        around = around[np.isfinite(around)]
+        means.append(around.mean() if len(around) else np.nan)
+    return means
 
 
 def _losses_by_flops(points, smooth):

@@ -39,9 +39,8 @@ std::vector<std::string> environment_with(const ChildProcess::Variables& variabl
   std::vector<std::string> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text = *entry;
-    bool is_replaced = false;
-    for (const auto& [name, value] : variables)
-      is_replaced = is_replaced || text.starts_with(name + "=");
+    const bool is_replaced = std::ranges::any_of(
+        variables, [&](const auto& variable) { return text.starts_with(variable.first + "="); });
     if (!is_replaced) environment.push_back(text);
   }
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
@@ -88,7 +87,7 @@ struct Running {
 class ArmQueue {
  public:
   ArmQueue(const std::vector<QueuedArm>& arms, const JobSlots& slots)
-      : slots_(slots), is_free_(slots.size(), true) {
+      : slots_(slots), is_free_(slots.size(), true), arms_(arms.size()) {
     std::uint64_t total = 0;
     for (const auto& arm : arms) {
       const auto status = read_arm_status(arm.paths);
@@ -104,17 +103,13 @@ class ArmQueue {
         total += static_cast<std::uint64_t>(std::max<std::int64_t>(0, arm.steps - before));
       }
     }
-    arms_ = arms.size();
     if (total > 0) bar_ = std::make_unique<ProgressBar>("arms", total, "steps");
   }
 
   void run() {
     bool is_stopping = false;
     while (!waiting_.empty() || !running_.empty()) {
-      if (!is_stopping && stop_signal() != 0) {
-        is_stopping = true;
-        stop(stop_signal());
-      }
+      if (stop_signal() != 0 && !std::exchange(is_stopping, true)) stop(stop_signal());
       start_waiting();
       collect();
       report();
@@ -186,7 +181,8 @@ class ArmQueue {
       case ArmRun::Phase::training: {
         const auto progress = read_arm_progress(running.arm->paths.metrics());
         return name + " step " + std::to_string(progress.step) + "/" +
-               std::to_string(running.arm->steps) + " loss " + fixed(progress.loss, 3);
+               std::to_string(running.arm->steps) +
+               (progress.loss ? " loss " + fixed(*progress.loss, 3) : "");
       }
       case ArmRun::Phase::measuring:
         return name + " is measured";
@@ -229,9 +225,6 @@ ChildProcess::ChildProcess(const std::vector<std::string>& command, const Variab
   if (pid_ < 0) throw RunError(command.front() + ": cannot be started: " + std::strerror(error));
 }
 
-ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), report_(other.report_) {}
-
 ChildProcess::~ChildProcess() {
   if (pid_ < 0) return;
   send(SIGTERM);
@@ -245,17 +238,13 @@ bool ChildProcess::has_ended() {
   int status = 0;
   const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
   if (ended == 0 || (ended < 0 && errno == EINTR)) return false;
-  collect(status);
-  return true;
-}
-
-void ChildProcess::collect(int wait_status) {
   pid_ = -1;
-  if (WIFSIGNALED(wait_status)) {
-    report_.signal = WTERMSIG(wait_status);
+  if (WIFSIGNALED(status)) {
+    report_.signal = WTERMSIG(status);
   } else {
-    report_.status = WEXITSTATUS(wait_status);
+    report_.status = WEXITSTATUS(status);
   }
+  return true;
 }
 
 void ChildProcess::send(int signal) {
@@ -285,11 +274,11 @@ void ArmRun::advance() {
   }
   if (!child_->has_ended()) return;
   const ExitReport report = child_->report();
-  if (phase_ == Phase::training) {
-    after_training(report);
-  } else {
-    after_measuring(report);
-  }
+  if (phase_ == Phase::training && report.is_done() && !is_stopping_)
+    return start(Phase::measuring, commands_.recall);
+  const bool is_stopped = phase_ == Phase::training && report.status == kExitStopped;
+  if (!report.is_done() && !is_stopped && !is_stopping_) fail(report);
+  phase_ = Phase::over;
 }
 
 void ArmRun::stop(int signal) {
@@ -303,22 +292,12 @@ void ArmRun::start(Phase phase, const std::vector<std::string>& command) {
   phase_ = phase;
 }
 
-void ArmRun::after_training(const ExitReport& report) {
-  if (report.is_done() && !is_stopping_) return start(Phase::measuring, commands_.recall);
-  const bool is_stopped = report.is_done() || report.status == kExitStopped || is_stopping_;
-  if (!is_stopped) fail("training", report);
-  phase_ = Phase::over;
-}
-
-void ArmRun::after_measuring(const ExitReport& report) {
-  if (!report.is_done() && !is_stopping_) fail("measuring recall", report);
-  phase_ = Phase::over;
-}
-
-void ArmRun::fail(const std::string& what, const ExitReport& report) {
-  auto reason = what == "training" ? recorded_failure(paths_.run) : "";
+void ArmRun::fail(const ExitReport& report) {
+  const bool was_training = phase_ == Phase::training;
+  auto reason = was_training ? recorded_failure(paths_.run) : "";
   if (reason.empty() || report.signal != 0) reason = last_line(paths_.log);
-  write_file_atomically(paths_.failure, what + " ended with " + report.text() +
+  write_file_atomically(paths_.failure, (was_training ? "training" : "measuring recall") +
+                                            (" ended with " + report.text()) +
                                             (reason.empty() ? "" : ": " + reason) + "\n");
 }
 

@@ -39,8 +39,8 @@ class ChildProcess {
   ChildProcess(const std::vector<std::string>& command, const Variables& variables,
                const std::filesystem::path& log, int inherited = -1);
   ~ChildProcess();
-  ChildProcess(ChildProcess&& other) noexcept;
-  ChildProcess& operator=(ChildProcess&&) = delete;
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
 
   /// Whether it has ended; never waits.
   bool has_ended();
@@ -52,8 +52,6 @@ class ChildProcess {
   void send(int signal);
 
  private:
-  void collect(int wait_status);
-
   pid_t pid_ = -1;  // -1: ended
   ExitReport report_;
 };
@@ -86,9 +84,7 @@ class ArmRun {
  private:
   void advance();
   void start(Phase phase, const std::vector<std::string>& command);
-  void after_training(const ExitReport& report);
-  void after_measuring(const ExitReport& report);
-  void fail(const std::string& what, const ExitReport& report);
+  void fail(const ExitReport& report);
 
   ArmPaths paths_;
   ArmCommands commands_;

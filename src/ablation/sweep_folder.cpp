@@ -5,13 +5,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
 
 namespace zebra {
 namespace {
@@ -27,9 +27,8 @@ Json parse_file(const std::filesystem::path& path) {
 }
 
 std::string text_at(const Json& json, const char* key) {
-  return json.is_object() && json.contains(key) && json[key].is_string()
-             ? json[key].get<std::string>()
-             : "";
+  const Json* value = member_of(json, key);
+  return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
 }  // namespace
@@ -67,6 +66,28 @@ ArmStatus read_arm_status(const ArmPaths& paths) {
   return status;
 }
 
+std::optional<MetricsRow> read_metrics_row(const std::string& line) {
+  if (!json_object_fault(line).empty()) return std::nullopt;
+  const auto json = Json::parse(line);
+  const auto number = [&](const char* key) {
+    const Json* value = member_of(json, key);
+    return value != nullptr && value->is_number() ? std::optional(value->get<double>())
+                                                  : std::nullopt;
+  };
+  const Json* step = member_of(json, "step");
+  const auto number_of_step = step == nullptr ? std::nullopt : count_of<std::int64_t>(*step);
+  if (!number_of_step) return std::nullopt;
+  MetricsRow row;
+  row.step = *number_of_step;
+  row.is_training = json.contains("loss");
+  row.is_validation = json.contains("validation_loss");
+  row.loss = number(row.is_validation ? "validation_loss" : "loss");
+  row.tokens_per_second = number("tokens_per_second").value_or(0.0);
+  row.seconds = number("seconds").value_or(0.0);
+  row.memory_gib = number("memory_gib").value_or(0.0);
+  return row;
+}
+
 ArmProgress read_arm_progress(const std::filesystem::path& metrics) {
   ArmProgress progress;
   std::ifstream file(metrics, std::ios::binary | std::ios::ate);
@@ -74,10 +95,8 @@ ArmProgress read_arm_progress(const std::filesystem::path& metrics) {
   const auto size = static_cast<std::streamoff>(file.tellg());
   file.seekg(std::max<std::streamoff>(0, size - kTailBytes));
   for (std::string line; std::getline(file, line);) {
-    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object() || !row.contains("step") || !row.contains("loss")) continue;
-    progress.step = row["step"].get<std::int64_t>();
-    progress.loss = row["loss"].is_number() ? row["loss"].get<double>() : std::nan("");
+    const auto row = read_metrics_row(line);
+    if (row && row->is_training) progress = {row->step, row->loss};
   }
   return progress;
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "config/names.h"
@@ -51,10 +52,21 @@ ArmStatus read_arm_status(const ArmPaths& paths);
 /// Why the run in that folder says that it failed; empty where it says something else.
 std::string recorded_failure(const std::filesystem::path& run);
 
+/// A line of metrics.jsonl, as far as sweeps read it.
+struct MetricsRow {
+  std::int64_t step = 0;
+  bool is_training = false, is_validation = false;
+  std::optional<double> loss;  ///< of either, in nats per token; none where it is not finite
+  double tokens_per_second = 0, seconds = 0, memory_gib = 0;  ///< 0: not there
+};
+
+/// Nothing where the line is no row: damaged, or half-written.
+std::optional<MetricsRow> read_metrics_row(const std::string& line);
+
 /// The newest row of metrics.jsonl that tells of a step: 0 and no loss where there is none.
 struct ArmProgress {
   std::int64_t step = 0;
-  double loss = 0;
+  std::optional<double> loss;
 };
 ArmProgress read_arm_progress(const std::filesystem::path& metrics);
 

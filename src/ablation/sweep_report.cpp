@@ -7,6 +7,8 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
+#include "base/log.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "config/names.h"
@@ -18,17 +20,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kPatternLetters = 12;
+constexpr std::size_t kMostLinesNamed = 8;
 constexpr std::int64_t kCacheValueBytes = 2;  // bfloat16
 
 /// Smallest p such that letter i equals letter i - p.
 std::size_t period_of(const std::string& pattern) {
-  for (std::size_t period = 1; period < pattern.size(); ++period) {
-    if (std::equal(pattern.begin() + static_cast<std::ptrdiff_t>(period), pattern.end(),
-                   pattern.begin())) {
-      return period;
-    }
-  }
-  return pattern.size();
+  std::size_t period = 1;
+  while (!pattern.starts_with(pattern.substr(period))) ++period;
+  return period;
 }
 
 double relative_cost(const Arm& arm, const std::vector<Arm>& arms) {
@@ -36,13 +35,8 @@ double relative_cost(const Arm& arm, const std::vector<Arm>& arms) {
 }
 
 /// Sums over the arms.
-struct Total {
-  std::int64_t tokens = 0;
-  double flops = 0.0;
-};
-
-Total total_of(const std::vector<Arm>& arms) {
-  Total total;
+ArmCost total_of(const std::vector<Arm>& arms) {
+  ArmCost total;
   for (const Arm& arm : arms) {
     total.tokens += arm.cost.tokens;
     total.flops += arm.cost.flops;
@@ -62,23 +56,6 @@ Row row_of(const Arm& arm, const std::vector<Arm>& arms) {
           with_suffix(static_cast<double>(arm.cost.tokens)),
           scientific(arm.cost.flops),
           fixed(relative_cost(arm, arms), 3)};
-}
-
-/// Columns two blanks apart; the first two to the left, the others, numbers, to the right.
-std::string aligned(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string space(widths[i] - row[i].size(), ' ');
-      text += (i == 0 ? "" : "  ") + (i < 2 ? row[i] + space : space + row[i]);
-    }
-    text += "\n";
-  }
-  return text;
 }
 
 Json settings_json(const Arm& arm) {
@@ -111,26 +88,32 @@ Json cache_json(const ModelConfig& model) {
   return bytes;
 }
 
-/// The rows of metrics.jsonl; its last line may be half-written.
+/// The rows of metrics.jsonl. Its last line may be half-written; others that cannot be read are
+/// left out, and told of.
 void read_metrics(const std::filesystem::path& path, ArmResult& result) {
   if (!std::filesystem::exists(path)) return;
   std::istringstream lines(read_file(path));
   std::vector<double> speeds;
+  std::vector<std::string> unreadable;
+  std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {
-    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object()) continue;
-    const auto point = [&](const char* key) {
-      const bool is_finite = row[key].is_number();
-      return CurvePoint{row.value("step", std::int64_t{0}),
-                        is_finite ? std::optional(row[key].get<double>()) : std::nullopt};
-    };
-    if (row.contains("validation_loss")) result.validation.push_back(point("validation_loss"));
-    if (!row.contains("loss")) continue;
-    result.training.push_back(point("loss"));
-    speeds.push_back(row.value("tokens_per_second", 0.0));
-    result.seconds = row.value("seconds", 0.0);
-    const double memory = row.value("memory_gib", 0.0);
-    if (memory > result.peak_memory_gib.value_or(0.0)) result.peak_memory_gib = memory;
+    ++number;
+    const auto row = read_metrics_row(line);
+    if (!row && !lines.eof()) unreadable.push_back(std::to_string(number));
+    if (!row) continue;
+    if (row->is_validation) result.validation.push_back({row->step, row->loss});
+    if (!row->is_training) continue;
+    result.training.push_back({row->step, row->loss});
+    speeds.push_back(row->tokens_per_second);
+    result.seconds = row->seconds;
+    if (row->memory_gib > result.peak_memory_gib.value_or(0.0))
+      result.peak_memory_gib = row->memory_gib;
+  }
+  if (!unreadable.empty()) {
+    unreadable.resize(std::min<std::size_t>(unreadable.size(), kMostLinesNamed));
+    log_warning(path.string() +
+                ": the report goes without rows that cannot be read, such as line " +
+                join(unreadable, ", "));
   }
   std::sort(speeds.begin(), speeds.end());
   if (!speeds.empty()) result.tokens_per_second = speeds[speeds.size() / 2];
@@ -140,8 +123,9 @@ void read_metrics(const std::filesystem::path& path, ArmResult& result) {
 std::string read_json(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return "";
   std::string text = read_file(path);
-  if (Json::accept(text)) return text;
-  throw InputError(path.string() + ": is not JSON; remove it, and it is measured again");
+  const auto fault = json_object_fault(text);
+  if (fault.empty()) return text;
+  throw InputError(path.string() + ": " + fault + "; remove it, and it is measured again");
 }
 
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
@@ -206,18 +190,18 @@ std::string arms_table(const std::vector<Arm>& arms) {
   std::vector<Row> rows = {
       {"arm", "layers", "window", "parameters", "steps", "tokens", "FLOPs", "of first"}};
   for (const Arm& arm : arms) rows.push_back(row_of(arm, arms));
-  const Total total = total_of(arms);
+  const ArmCost total = total_of(arms);
   const std::string count = std::to_string(arms.size()) + (arms.size() == 1 ? " arm" : " arms");
   rows.push_back({"total, " + count, "", "", "", "", with_suffix(static_cast<double>(total.tokens)),
                   scientific(total.flops), fixed(total.flops / arms.front().cost.flops, 3)});
-  return aligned(rows);
+  return text_table(rows, "llr");
 }
 
 nlohmann::ordered_json arms_json(const std::vector<Arm>& arms) {
   Json json;
   json["arms"] = Json::array();
   for (const Arm& arm : arms) json["arms"].push_back(cost_json(arm, arms));
-  const Total total = total_of(arms);
+  const ArmCost total = total_of(arms);
   json["total"] = {
       {"arms", arms.size()}, {"tokens", total.tokens}, {"training_flops", total.flops}};
   return json;
@@ -254,7 +238,7 @@ nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& resu
 std::filesystem::path write_report(const Sweep& sweep) {
   const auto folder = sweep.file.dir / "report", file = folder / "results.json";
   std::filesystem::create_directories(folder);
-  write_file_atomically(file, results_json(sweep, collect_results(sweep)).dump() + "\n");
+  write_file_atomically(file, json_text(results_json(sweep, collect_results(sweep))) + "\n");
   run_python_script("ablation_report", {file.string(), "--output", folder.string()});
   return folder / "index.html";
 }

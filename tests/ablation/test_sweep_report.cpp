@@ -4,6 +4,7 @@
 
 #include "ablation/base_run_folder.h"
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "support/catch.h"
 
 namespace zebra {
@@ -86,6 +87,18 @@ TEST_CASE("a failed arm says why and keeps its curve; broken cost is named") {
   REQUIRE(arm["curve"].size() == 1);
   write_text(cost_file(study.folder / "out"), "{");
   REQUIRE_THROWS_AS(study.results(), InputError);
+}
+
+TEST_CASE("rows that cannot be read cost themselves; a reason need not be UTF-8") {
+  const Study study;
+  write_text(
+      study.first().metrics(),
+      "{\"step\":1,\"loss\":4.5}\n{\"step\":\"2\",\"loss\":4}\n\xff\n\n{\"step\":3,\"loss\":3}\n");
+  write_text(study.first().failure, "training ended with signal 9: \xff\n");
+  const auto results = study.results();
+  REQUIRE(results["arms"][0]["curve"].size() == 2);
+  REQUIRE(results["arms"][0]["curve"][1]["step"] == 3);
+  REQUIRE_THAT(json_text(results), Catch::Matchers::Contains("signal 9: \xEF\xBF\xBD"));
 }
 
 const std::string kLines =
