@@ -1,0 +1,11 @@
+// libFuzzer's entry; tests/fuzz/run.sh builds it.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "fuzz/json_line_input.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  zebra::testing::try_json_line({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
