@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/verification.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
 
@@ -120,26 +122,14 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
 }
 
 Checkpoint::Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {
-  const auto manifest_path = folder_ / Manifest::kFileName;
-  if (std::error_code ignored; !std::filesystem::exists(manifest_path, ignored)) {
+  if (!has_manifest(folder_)) {
     throw InputError(folder_.string() + ": is not a whole checkpoint: it has no " +
                      Manifest::kFileName);
   }
-  manifest_ = Manifest::from_text(read_file(manifest_path), manifest_path);
+  manifest_ = Manifest::of(folder_);
   Problems problems;
-  for (const auto& [name, record] : manifest_.files) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(folder_ / name, error);
-    if (error) {
-      problems.add((folder_ / name).string() +
-                   ": missing, but named in the manifest; remove this checkpoint to go on from the "
-                   "one before");
-    } else if (size != record.size) {
-      problems.add((folder_ / name).string() + ": has " + std::to_string(size) +
-                   " bytes, the manifest says " + std::to_string(record.size) +
-                   "; remove this checkpoint to go on from the one before");
-    }
-  }
+  for (const auto& fault : size_faults(folder_, manifest_))
+    problems.add(fault + "; remove this checkpoint to go on from the one before");
   problems.throw_if_any();
 }
 

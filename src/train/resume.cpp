@@ -67,15 +67,6 @@ std::vector<std::string> faults_of(const std::filesystem::path& checkpoint, Job&
   return faults;
 }
 
-void refuse_damaged(const std::vector<DamagedCheckpoint>& damaged,
-                    const std::string& how_to_go_on) {
-  Problems problems;
-  for (const auto& [folder, faults] : damaged)
-    for (const auto& fault : faults) problems.add(fault);
-  problems.add(how_to_go_on);
-  problems.throw_if_any();
-}
-
 }  // namespace
 
 ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job) {
@@ -90,14 +81,17 @@ ResumePoint find_resume_point(const Config& config, const std::string& resume, J
   }
   if (point.passed_over.empty()) return point;
   job.together("choosing a checkpoint", [&] {
-    refuse_damaged(point.passed_over,
-                   resume == "auto"
-                       ? config.run.dir.string() +
-                             ": no undamaged checkpoint is left to go on from; restore one from a "
-                             "copy, or set another run.dir to start a new run"
-                       : "--resume " + resume +
-                             ": is damaged; name another checkpoint, or leave out --resume to go "
-                             "on from the newest undamaged one in run.dir");
+    Problems problems;
+    for (const auto& [folder, faults] : point.passed_over)
+      for (const auto& fault : faults) problems.add(fault);
+    problems.add(resume == "auto"
+                     ? config.run.dir.string() +
+                           ": no undamaged checkpoint is left to go on from; restore one from a "
+                           "copy, or set another run.dir to start a new run"
+                     : "--resume " + resume +
+                           ": is damaged; name another checkpoint, or leave out --resume to go on "
+                           "from the newest undamaged one in run.dir");
+    problems.throw_if_any();
   });
   return point;
 }
@@ -116,10 +110,9 @@ std::vector<std::string> check_resumable(const Config& saved, const Config& conf
       problems.add("changed since the checkpoint and must not: " + change);
     }
   }
-  if (problems.empty()) return allowed;
-  const std::string advice = "undo the change, or set another run.dir to start a new run";
-  problems.add(advice);
-  throw InputError(join(problems.all(), "\n"));
+  if (!problems.empty()) problems.add("undo the change, or set another run.dir to start a new run");
+  problems.throw_if_any();
+  return allowed;
 }
 
 }  // namespace zebra

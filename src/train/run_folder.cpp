@@ -13,6 +13,7 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/system.h"
 #include "config/load.h"
 
 namespace zebra {
@@ -21,32 +22,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const char* name_of(RunState state) {
-  switch (state) {
-    case RunState::running:
-      return "running";
-    case RunState::stopped:
-      return "stopped";
-    case RunState::finished:
-      return "finished";
-    case RunState::failed:
-      break;
-  }
-  return "failed";
+  static constexpr const char* kNames[] = {"running", "stopped", "finished", "failed"};
+  return kNames[static_cast<std::size_t>(state)];
 }
 
 std::string host_name() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
 }
 
 }  // namespace
@@ -103,7 +86,7 @@ void RunFolder::set_status(RunState state, std::int64_t step, const std::string&
                            const std::filesystem::path& checkpoint) const {
   Json status = {{"state", name_of(state)}, {"step", step}, {"reason", reason}};
   status["checkpoint"] = checkpoint.empty() ? Json(nullptr) : Json(checkpoint.string());
-  status["updated"] = utc_now();
+  status["updated"] = utc_text(std::time(nullptr));
   write_file_atomically(path_ / "status.json", status.dump(2) + "\n");
 }
 

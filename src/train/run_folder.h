@@ -8,6 +8,7 @@
 
 namespace zebra {
 
+/// In the order of their names.
 enum class RunState { running, stopped, finished, failed };
 
 /// The folder of one run, owned by the first rank of one job at a time.
