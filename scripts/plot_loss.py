@@ -14,13 +14,28 @@ import matplotlib.pyplot as plt  # noqa: E402
 SMOOTHED_POINTS = 8  # over about so many logged steps the drawn training loss is averaged; the raw one stays behind it
 
 
+def rows_of(path):
+    """The rows of a file; lines that are none (the last one of a run that was interrupted, say) are left out and told."""
+    unreadable = 0
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            yield row
+        else:
+            unreadable += 1
+    if unreadable:
+        print(f"{path}: {unreadable} lines are no rows of metrics and were left out", file=sys.stderr)
+
+
 def read_metrics(run):
     path = run / "metrics.jsonl"
     if not path.exists():
         sys.exit(f"{path}: no such file; name a run folder that `zebra train` has written")
     training, validation, tokens_at = [], [], {}
-    for line in path.read_text().splitlines():
-        row = json.loads(line)
+    for row in rows_of(path):
         if "loss" in row:
             tokens_at[row["step"]] = row["tokens"]
             if row["loss"] is not None:

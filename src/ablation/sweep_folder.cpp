@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "train/metrics_log.h"
 
 namespace zebra {
 namespace {
@@ -74,8 +75,8 @@ ArmProgress read_arm_progress(const std::filesystem::path& metrics) {
   const auto size = static_cast<std::streamoff>(file.tellg());
   file.seekg(std::max<std::streamoff>(0, size - kTailBytes));
   for (std::string line; std::getline(file, line);) {
-    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object() || !row.contains("step") || !row.contains("loss")) continue;
+    const auto row = parse_metrics_row(line);
+    if (!row.contains("loss")) continue;
     progress.step = row["step"].get<std::int64_t>();
     progress.loss = row["loss"].is_number() ? row["loss"].get<double>() : std::nan("");
   }

@@ -7,10 +7,12 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
+#include "train/metrics_log.h"
 
 namespace zebra {
 namespace {
@@ -117,19 +119,21 @@ void read_metrics(const std::filesystem::path& path, ArmResult& result) {
   std::istringstream lines(read_file(path));
   std::vector<double> speeds;
   for (std::string line; std::getline(lines, line);) {
-    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!row.is_object()) continue;
+    const auto row = parse_metrics_row(line);
+    const auto figure = [&](const char* key) {
+      const auto* value = member_of(row, key);
+      const bool is_finite = value != nullptr && value->is_number();
+      return is_finite ? std::optional(value->get<double>()) : std::nullopt;
+    };
     const auto point = [&](const char* key) {
-      const bool is_finite = row[key].is_number();
-      return CurvePoint{row.value("step", std::int64_t{0}),
-                        is_finite ? std::optional(row[key].get<double>()) : std::nullopt};
+      return CurvePoint{row["step"].get<std::int64_t>(), figure(key)};
     };
     if (row.contains("validation_loss")) result.validation.push_back(point("validation_loss"));
     if (!row.contains("loss")) continue;
     result.training.push_back(point("loss"));
-    speeds.push_back(row.value("tokens_per_second", 0.0));
-    result.seconds = row.value("seconds", 0.0);
-    const double memory = row.value("memory_gib", 0.0);
+    speeds.push_back(figure("tokens_per_second").value_or(0.0));
+    result.seconds = figure("seconds").value_or(0.0);
+    const double memory = figure("memory_gib").value_or(0.0);
     if (memory > result.peak_memory_gib.value_or(0.0)) result.peak_memory_gib = memory;
   }
   std::sort(speeds.begin(), speeds.end());

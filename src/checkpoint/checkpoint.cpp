@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/moved_run.h"
 #include "checkpoint/verification.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
@@ -53,7 +54,8 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
   manifest.files[Checkpoint::kConfigFile] =
       write_recorded_file(beside / Checkpoint::kConfigFile, to_yaml(content.config));
   manifest.files[Checkpoint::kTokenizerFile] =
-      write_recorded_file(beside / Checkpoint::kTokenizerFile, read_file(content.tokenizer));
+      write_recorded_file(beside / Checkpoint::kTokenizerFile, content.tokenizer);
+  if (content.before_manifest) content.before_manifest();
   write_recorded_file(beside / Manifest::kFileName, manifest.to_text());
   flush_to_disk(beside);
   std::filesystem::rename(beside, folder);
@@ -150,8 +152,13 @@ Config Checkpoint::config() {
   verify(kConfigFile);
   verify(kTokenizerFile);
   Config config = resolve(load_run_file({folder_ / kConfigFile}, {}));
+  follow_moved_data(config.data, config.run.dir, run_folder());
   config.data.tokenizer = tokenizer_path();
   return config;
+}
+
+std::filesystem::path Checkpoint::run_folder() const {
+  return std::filesystem::absolute(folder_).parent_path().parent_path();
 }
 
 const SafetensorsFile& Checkpoint::shard(const std::string& group, std::int64_t shard) {

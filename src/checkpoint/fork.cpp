@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/moved_run.h"
 #include "checkpoint/verification.h"
 #include "config/yaml.h"
 #include "data/training_data.h"
@@ -115,11 +116,10 @@ nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fo
   auto training = checkpoint.training();
   if (std::ranges::find(fork.changes, "data.train", &ConfigDifference::key) != fork.changes.end()) {
     const Tokenizer tokenizer(checkpoint.tokenizer_path());
-    training["dataset_fingerprints"] = nlohmann::ordered_json::array();
-    for (const auto& dataset :
-         open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size))
-      training["dataset_fingerprints"].push_back(dataset->fingerprint());
+    training["dataset_fingerprints"] = fingerprints_of(
+        open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size));
   }
+  training.erase("metrics_rows");  // they stay with the original run
   if (std::ranges::any_of(fork.changes, changes_validation)) training.erase("validation_loss");
   training["forked_from"] = {{"checkpoint", std::filesystem::absolute(fork.origin).string()},
                              {"step", checkpoint.step()}};
@@ -184,6 +184,7 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
     problems.add(error.what());
     problems.throw_if_any();
   }
+  follow_moved_data(fork.config.data, fork.config.run.dir, checkpoint.run_folder());
   fork.config.run.dir = run;
   fork.config.run.name = options.name.empty() ? run.filename().string() : options.name;
   fork.config.data.tokenizer = run / Checkpoint::kTokenizerFile;

@@ -16,7 +16,7 @@ namespace zebra {
 
 namespace {
 
-// Every member that a checkpoint must have.
+// Members that every checkpoint has.
 template <class State, class Visit>
 void for_each_member(State& state, const Visit& visit) {
   visit("step", state.step);
@@ -29,12 +29,22 @@ void for_each_member(State& state, const Visit& visit) {
   visit("dataset_fingerprints", state.dataset_fingerprints);
 }
 
+// Members that it may lack.
+template <class State, class Visit>
+void for_each_optional_member(State& state, const Visit& visit) {
+  visit("validation_fingerprints", state.validation_fingerprints);
+  visit("metrics_rows", state.metrics_rows);
+  visit("validation_loss", state.validation_loss);
+}
+
 }  // namespace
 
 nlohmann::ordered_json TrainingState::to_json() const {
   nlohmann::ordered_json json;
   for_each_member(*this, [&](const char* name, const auto& value) { json[name] = value; });
-  if (validation_loss) json["validation_loss"] = *validation_loss;
+  for_each_optional_member(*this, [&](const char* name, const auto& value) {
+    if (value) json[name] = *value;
+  });
   return json;
 }
 
@@ -42,8 +52,9 @@ TrainingState TrainingState::from_json(const nlohmann::ordered_json& json) {
   try {
     TrainingState state;
     for_each_member(state, [&](const char* name, auto& value) { json.at(name).get_to(value); });
-    if (json.contains("validation_loss"))
-      state.validation_loss = json.at("validation_loss").get<double>();
+    for_each_optional_member(state, [&](const char* name, auto& value) {
+      if (json.contains(name)) json.at(name).get_to(value.emplace());
+    });
     return state;
   } catch (const nlohmann::json::exception& error) {
     throw InputError(std::string("the checkpoint holds no training state to go on from: ") +

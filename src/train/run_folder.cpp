@@ -83,11 +83,19 @@ void RunFolder::remove_partial_files() const {
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& reason,
-                           const std::filesystem::path& checkpoint) const {
+                           const std::filesystem::path& checkpoint) {
   Json status = {{"state", name_of(state)}, {"step", step}, {"reason", reason}};
   status["checkpoint"] = checkpoint.empty() ? Json(nullptr) : Json(checkpoint.string());
   status["updated"] = utc_text(std::time(nullptr));
-  write_file_atomically(path_ / "status.json", status.dump(2) + "\n");
+  // A path need not be UTF-8, which JSON is.
+  unwritten_status_ = status.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  retry_status();
+}
+
+void RunFolder::retry_status() {
+  if (unwritten_status_.empty()) return;
+  const auto write = [&] { write_file_atomically(path_ / "status.json", unwritten_status_); };
+  if (status_writes_.attempt(write)) unwritten_status_.clear();
 }
 
 }  // namespace zebra
