@@ -14,22 +14,34 @@ import matplotlib.pyplot as plt  # noqa: E402
 MEAN_STEPS = 9  # logged steps of which the thick line is the mean, as many before a step as behind it
 
 
+def rows_of(path):
+    """The rows of a file; lines that are none (the last one of a run that was interrupted, say) are left out and told."""
+    unreadable = 0
+    for line in path.read_text(errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            yield row
+        else:
+            unreadable += 1
+    if unreadable:
+        print(f"{path}: {unreadable} lines are no rows of metrics and were left out", file=sys.stderr)
+
+
 def read_metrics(run):
     path = run / "metrics.jsonl"
     if not path.exists():
         sys.exit(f"{path}: no such file; name a run folder that `zebra train` has written")
     training, validation, tokens_at = [], [], {}
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            if "loss" in row:
-                tokens_at[row["step"]] = row["tokens"]
-                if row["loss"] is not None:
-                    training.append((row["tokens"], float(row["loss"])))
-            if row.get("validation_loss") is not None:
-                validation.append((row["step"], float(row["validation_loss"])))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            print(f"{path}:{number}: left out, it cannot be read", file=sys.stderr)
+    for row in rows_of(path):
+        if "loss" in row:
+            tokens_at[row["step"]] = row["tokens"]
+            if row["loss"] is not None:
+                training.append((row["tokens"], row["loss"]))
+        if row.get("validation_loss") is not None:
+            validation.append((row["step"], row["validation_loss"]))
     return training, [(tokens_at[step], loss) for step, loss in validation if step in tokens_at]
 
 

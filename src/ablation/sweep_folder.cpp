@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_reader.h"
+#include "train/metrics_log.h"
 
 namespace zebra {
 namespace {
@@ -67,18 +68,15 @@ ArmStatus read_arm_status(const ArmPaths& paths) {
 }
 
 std::optional<MetricsRow> read_metrics_row(const std::string& line) {
-  if (!json_object_fault(line).empty()) return std::nullopt;
-  const auto json = Json::parse(line);
+  const auto json = parse_metrics_row(line);
+  if (json.is_null()) return std::nullopt;
   const auto number = [&](const char* key) {
     const Json* value = member_of(json, key);
     return value != nullptr && value->is_number() ? std::optional(value->get<double>())
                                                   : std::nullopt;
   };
-  const Json* step = member_of(json, "step");
-  const auto number_of_step = step == nullptr ? std::nullopt : count_of<std::int64_t>(*step);
-  if (!number_of_step) return std::nullopt;
   MetricsRow row;
-  row.step = *number_of_step;
+  row.step = json["step"].get<std::int64_t>();
   row.is_training = json.contains("loss");
   row.is_validation = json.contains("validation_loss");
   row.loss = number(row.is_validation ? "validation_loss" : "loss");

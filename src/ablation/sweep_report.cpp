@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
+#include "train/metrics_log.h"
 
 namespace zebra {
 namespace {

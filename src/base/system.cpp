@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -43,6 +44,14 @@ std::int64_t memory_of_machine() {
     if (file >> limit && limit > 0) bytes = std::min(bytes, limit);
   }
   return bytes;
+}
+
+std::string utc_text(std::time_t seconds) {
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  return text.data();
 }
 
 double monotonic_seconds() {

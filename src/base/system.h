@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ std::string machine_name();
 /// Bytes of memory that this process may use at most: the machine's, or fewer where its control
 /// group has fewer.
 std::int64_t memory_of_machine();
+
+/// "2026-01-31T12:00:00Z".
+std::string utc_text(std::time_t seconds);
 
 /// Seconds on a clock that never goes back.
 double monotonic_seconds();

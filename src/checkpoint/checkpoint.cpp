@@ -7,6 +7,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/folder.h"
+#include "checkpoint/moved_run.h"
+#include "checkpoint/verification.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
 
@@ -51,7 +54,8 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
   manifest.files[Checkpoint::kConfigFile] =
       write_recorded_file(beside / Checkpoint::kConfigFile, to_yaml(content.config));
   manifest.files[Checkpoint::kTokenizerFile] =
-      write_recorded_file(beside / Checkpoint::kTokenizerFile, read_file(content.tokenizer));
+      write_recorded_file(beside / Checkpoint::kTokenizerFile, content.tokenizer);
+  if (content.before_manifest) content.before_manifest();
   write_recorded_file(beside / Manifest::kFileName, manifest.to_text());
   flush_to_disk(beside);
   std::filesystem::rename(beside, folder);
@@ -120,26 +124,14 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
 }
 
 Checkpoint::Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)) {
-  const auto manifest_path = folder_ / Manifest::kFileName;
-  if (std::error_code ignored; !std::filesystem::exists(manifest_path, ignored)) {
+  if (!has_manifest(folder_)) {
     throw InputError(folder_.string() + ": is not a whole checkpoint: it has no " +
                      Manifest::kFileName);
   }
-  manifest_ = Manifest::from_text(read_file(manifest_path), manifest_path);
+  manifest_ = Manifest::of(folder_);
   Problems problems;
-  for (const auto& [name, record] : manifest_.files) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(folder_ / name, error);
-    if (error) {
-      problems.add((folder_ / name).string() +
-                   ": missing, but named in the manifest; remove this checkpoint to go on from the "
-                   "one before");
-    } else if (size != record.size) {
-      problems.add((folder_ / name).string() + ": has " + std::to_string(size) +
-                   " bytes, the manifest says " + std::to_string(record.size) +
-                   "; remove this checkpoint to go on from the one before");
-    }
-  }
+  for (const auto& fault : size_faults(folder_, manifest_))
+    problems.add(fault + "; remove this checkpoint to go on from the one before");
   problems.throw_if_any();
 }
 
@@ -160,8 +152,13 @@ Config Checkpoint::config() {
   verify(kConfigFile);
   verify(kTokenizerFile);
   Config config = resolve(load_run_file({folder_ / kConfigFile}, {}));
+  follow_moved_data(config.data, config.run.dir, run_folder());
   config.data.tokenizer = tokenizer_path();
   return config;
+}
+
+std::filesystem::path Checkpoint::run_folder() const {
+  return std::filesystem::absolute(folder_).parent_path().parent_path();
 }
 
 const SafetensorsFile& Checkpoint::shard(const std::string& group, std::int64_t shard) {

@@ -29,9 +29,11 @@ struct CheckpointTensor {
 struct CheckpointContent {
   std::int64_t step;
   Config config;
-  std::filesystem::path tokenizer;  ///< copied, so that the checkpoint stands alone
+  std::string tokenizer;  ///< the bytes of its model, so that the checkpoint stands alone
   nlohmann::ordered_json training;
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
+  /// Called by the first rank when all but the manifest is written; may be empty.
+  std::function<void()> before_manifest = {};
 };
 
 /// Writes the checkpoint beside `folder`: every rank its own shard, all at once; then the first
@@ -61,7 +63,11 @@ class Checkpoint {
   const nlohmann::ordered_json& training() const { return manifest_.training; }
   std::filesystem::path tokenizer_path() const { return folder_ / kTokenizerFile; }
 
-  /// The configuration it was saved under; data.tokenizer is the checkpoint's own copy.
+  /// The run that it lies in, if it does lie in one.
+  std::filesystem::path run_folder() const;
+
+  /// The configuration it was saved under; data.tokenizer is the checkpoint's own copy, and
+  /// datasets that moved along with the run are where they are now.
   Config config();
 
   /// Fills `out` (1-D, any type and device) with elements [begin, begin + out.numel()) of `tensor`.

@@ -120,37 +120,25 @@ std::string contents_text(const CheckpointContents& contents, bool tensors) {
 
 Json contents_json(const CheckpointContents& contents, bool tensors) {
   const auto& [folder, config, manifest, format_version, written] = contents;
-  Json json;
-  json["checkpoint"] = folder.string();
-  json["step"] = manifest.step;
-  json["written"] = written;
-  json["format_version"] = format_version;
-  json["run"]["name"] = config.run.name;
-  json["run"]["dir"] = config.run.dir.string();
-  json["parameters"] = count_parameters(config.model).total();
-  json["attention_pattern"] = pattern_of(config.model.layers);
-  json["precision"] = name_of(config.train.precision);
-  json["bytes"] = contents.bytes();
-  json["training"] = manifest.training;
-  Json& groups = json["groups"] = Json::object();
+  Json groups = Json::object(), files = Json::object();
   for (const auto& [group, shards] : shards_by_group(manifest)) groups[group] = shards;
-  Json& files = json["files"] = Json::object();
-  for (const auto& [name, record] : manifest.files) {
-    Json& file = files[name];
-    file["size"] = record.size;
-    file["hash"] = record.hash;
-  }
+  for (const auto& [name, record] : manifest.files)
+    files[name] = {{"size", record.size}, {"hash", record.hash}};
+  Json json = {{"checkpoint", folder.string()},
+               {"step", manifest.step},
+               {"written", written},
+               {"format_version", format_version},
+               {"run", {{"name", config.run.name}, {"dir", config.run.dir.string()}}},
+               {"parameters", count_parameters(config.model).total()},
+               {"attention_pattern", pattern_of(config.model.layers)},
+               {"precision", name_of(config.train.precision)},
+               {"bytes", contents.bytes()},
+               {"training", manifest.training},
+               {"groups", groups},
+               {"files", files}};
   if (!tensors) return json;
-  Json& all = json["tensors"] = Json::object();
-  for (const auto& [name, record] : manifest.tensors) {
-    Json& tensor = all[name];
-    tensor["shape"] = record.shape;
-    Json& fragments = tensor["fragments"] = Json::array();
-    for (const auto& [shard, begin, end] : record.fragments) {
-      Json& fragment = fragments.emplace_back(Json::array());
-      for (const auto number : {shard, begin, end}) fragment.push_back(number);
-    }
-  }
+  json["tensors"] = Json::object();
+  for (const auto& [name, record] : manifest.tensors) json["tensors"][name] = to_json(record);
   return json;
 }
 

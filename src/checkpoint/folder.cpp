@@ -43,8 +43,7 @@ struct ScoredCheckpoint {
 std::vector<ScoredCheckpoint> best_first(const std::vector<CheckpointPlace>& places) {
   std::vector<ScoredCheckpoint> scored;
   for (const auto& place : places) {
-    const auto path = place.folder / Manifest::kFileName;
-    const auto training = Manifest::from_text(read_file(path), path).training;
+    const auto training = Manifest::of(place.folder).training;
     const auto loss = training.find("validation_loss");
     if (loss != training.end() && loss->is_number()) scored.push_back({loss->get<double>(), place});
   }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/moved_run.h"
 #include "checkpoint/verification.h"
 #include "config/yaml.h"
 #include "data/training_data.h"
@@ -25,18 +26,18 @@ constexpr std::array<std::string_view, 10> kShapeKeys = {
     "attention_sink"};
 
 /// Keys that say what a resolved attention_pattern says already.
-constexpr std::array kShortForms = {"self_attn_type", "layer_group_size", "global_layer"};
+constexpr std::array kShortForms = {"model.self_attn_type", "model.layer_group_size",
+                                    "model.global_layer"};
 
 struct SettledKey {
-  const char *section, *key, *why;
+  const char *key, *why;
 };
 constexpr SettledKey kSettledKeys[] = {
-    {"run", "dir", "is what --output says; leave it out"},
-    {"run", "name", "is what --name says; leave it out"},
-    {"data", "tokenizer",
-     "must stay the checkpoint's, whose tokens its weights know; leave it out"},
-    {"model", "preset", "changes nothing, the checkpoint's own shape wins; leave it out"},
-    {"model", "init_from", "cannot be, the weights are the checkpoint's; leave it out"}};
+    {"run.dir", "is what --output says; leave it out"},
+    {"run.name", "is what --name says; leave it out"},
+    {"data.tokenizer", "must stay the checkpoint's, whose tokens its weights know; leave it out"},
+    {"model.preset", "changes nothing, the checkpoint's own shape wins; leave it out"},
+    {"model.init_from", "cannot be, the weights are the checkpoint's; leave it out"}};
 
 /// What the overrides give, laid over one another. Throws InputError when one does not parse.
 Value merged(const std::vector<std::string>& overrides) {
@@ -54,9 +55,10 @@ Value merged(const std::vector<std::string>& overrides) {
   return all;
 }
 
-bool gives(const Value& overrides, const std::string& section, const std::string& key) {
-  const Entry* entry = overrides.find(section);
-  return entry != nullptr && entry->value.find(key) != nullptr;
+bool gives(const Value& overrides, const std::string& key) {
+  const auto dot = key.find('.');
+  const Entry* section = overrides.find(key.substr(0, dot));
+  return section != nullptr && section->value.find(key.substr(dot + 1)) != nullptr;
 }
 
 void check_output(const std::filesystem::path& output, Problems& problems) {
@@ -75,8 +77,8 @@ Config load_with(const std::filesystem::path& file, const Value& given,
                  const std::vector<std::string>& overrides) {
   std::vector<std::string> all = overrides;
   const bool has_short_form =
-      std::ranges::any_of(kShortForms, [&](const char* key) { return gives(given, "model", key); });
-  if (has_short_form && !gives(given, "model", "attention_pattern"))
+      std::ranges::any_of(kShortForms, [&](const char* key) { return gives(given, key); });
+  if (has_short_form && !gives(given, "model.attention_pattern"))
     all.emplace_back("model.attention_pattern=");
   all.emplace_back("model.preset=");
   all.emplace_back("model.init_from=");
@@ -101,95 +103,68 @@ void check_shapes(const Config& saved, const std::vector<ConfigDifference>& chan
   }
 }
 
-bool is_in(const std::string& key, const std::string& section) {
-  return key.starts_with(section + ".");
-}
-
-bool any_changed(const std::vector<ConfigDifference>& changes,
-                 const std::function<bool(const std::string&)>& matches) {
-  return std::ranges::any_of(changes, [&](const auto& change) { return matches(change.key); });
-}
-
-/// Whether the model, judged anew, might get another validation loss.
-bool changes_validation(const std::vector<ConfigDifference>& changes) {
-  return any_changed(changes, [](const std::string& key) {
-    const bool trains_only = key == "data.train" || key == "model.initializer_range";
-    return !trains_only && (is_in(key, "model") || is_in(key, "data") || key == "train.precision" ||
-                            key == "eval.max_tokens");
-  });
+/// Whether the model, judged anew after this change, might get another validation loss.
+bool changes_validation(const ConfigDifference& change) {
+  const auto& key = change.key;
+  if (key == "data.train" || key == "model.initializer_range") return false;
+  return key.starts_with("model.") || key.starts_with("data.") || key == "train.precision" ||
+         key == "eval.max_tokens";
 }
 
 /// The training state from which the fork goes on.
 nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fork) {
   auto training = checkpoint.training();
-  const bool other_data =
-      any_changed(fork.changes, [](const std::string& key) { return key == "data.train"; });
-  if (other_data) {
+  if (std::ranges::find(fork.changes, "data.train", &ConfigDifference::key) != fork.changes.end()) {
     const Tokenizer tokenizer(checkpoint.tokenizer_path());
-    training["dataset_fingerprints"] = nlohmann::ordered_json::array();
-    for (const auto& dataset :
-         open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size))
-      training["dataset_fingerprints"].push_back(dataset->fingerprint());
+    training["dataset_fingerprints"] = fingerprints_of(
+        open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size));
   }
-  if (changes_validation(fork.changes)) training.erase("validation_loss");
+  training.erase("metrics_rows");  // they stay with the original run
+  if (std::ranges::any_of(fork.changes, changes_validation)) training.erase("validation_loss");
   training["forked_from"] = {{"checkpoint", std::filesystem::absolute(fork.origin).string()},
                              {"step", checkpoint.step()}};
   return training;
 }
 
 /// Writes the run folder of a fork under another name.
-class ForkWriter {
- public:
-  ForkWriter(const Fork& fork, std::filesystem::path run,
-             const std::function<void(std::uint64_t, std::uint64_t)>& progress)
-      : fork_(fork), run_(std::move(run)), progress_(progress) {
-    for (const auto& [name, record] : fork.manifest.files) bytes_ += record.size;
-  }
-
-  void write() {
-    const auto folder = checkpoint_folder(run_, fork_.manifest.step);
-    std::filesystem::create_directories(folder);
-    Manifest manifest = fork_.manifest;
-    const std::string config = to_yaml(fork_.config);
-    for (const auto& [name, record] : fork_.manifest.files)
-      if (name != Checkpoint::kConfigFile) copy(name, folder);
-    manifest.files[Checkpoint::kConfigFile] =
-        write_recorded_file(folder / Checkpoint::kConfigFile, config);
-    write_recorded_file(folder / Manifest::kFileName, manifest.to_text());
-    copy(Checkpoint::kTokenizerFile, run_);
-    write_recorded_file(run_ / Checkpoint::kConfigFile, config);
-    for (const auto& path : {folder, folder.parent_path(), run_}) flush_to_disk(path);
-  }
-
- private:
-  void copy(const std::string& name, const std::filesystem::path& to) {
-    const auto from = fork_.origin / name;
+void write_run(const Fork& fork, const std::filesystem::path& run,
+               const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  std::uint64_t bytes = 0, bytes_done = 0;
+  for (const auto& [name, record] : fork.manifest.files) bytes += record.size;
+  const auto copy = [&](const std::string& name, const std::filesystem::path& to) {
+    const auto from = fork.origin / name;
     FileWriter writer(to / name);
     const auto hash = hash_in_blocks(from, [&](std::string_view block) {
       writer.write(block);
-      bytes_done_ = std::min(bytes_done_ + block.size(), bytes_);
-      if (progress_) progress_(bytes_done_, bytes_);
+      bytes_done = std::min(bytes_done + block.size(), bytes);
+      if (progress) progress(bytes_done, bytes);
     });
-    if (hash != fork_.manifest.files.at(name).hash) {
+    if (hash != fork.manifest.files.at(name).hash) {
       throw InputError(from.string() +
                        ": is corrupt: its content does not match the manifest's hash; fork another "
                        "checkpoint");
     }
     writer.commit();
-  }
-
-  const Fork& fork_;
-  std::filesystem::path run_;
-  const std::function<void(std::uint64_t, std::uint64_t)>& progress_;
-  std::uint64_t bytes_ = 0, bytes_done_ = 0;
-};
+  };
+  const auto folder = checkpoint_folder(run, fork.manifest.step);
+  std::filesystem::create_directories(folder);
+  Manifest manifest = fork.manifest;
+  const std::string config = to_yaml(fork.config);
+  for (const auto& [name, record] : fork.manifest.files)
+    if (name != Checkpoint::kConfigFile) copy(name, folder);
+  manifest.files[Checkpoint::kConfigFile] =
+      write_recorded_file(folder / Checkpoint::kConfigFile, config);
+  write_recorded_file(folder / Manifest::kFileName, manifest.to_text());
+  copy(Checkpoint::kTokenizerFile, run);
+  write_recorded_file(run / Checkpoint::kConfigFile, config);
+  for (const auto& path : {folder, folder.parent_path(), run}) flush_to_disk(path);
+}
 
 }  // namespace
 
 Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) {
   Checkpoint checkpoint(origin);
-  const auto manifest_path = origin / Manifest::kFileName;
-  auto manifest = Manifest::from_text(read_file(manifest_path), manifest_path);
+  auto manifest = Manifest::of(origin);
   if (!shards_by_group(manifest).contains("exp_avg")) {
     throw InputError(origin.string() +
                      ": holds weights and no training state to go on from; name it as "
@@ -200,10 +175,8 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   const auto run = folder_path(std::filesystem::absolute(options.output).lexically_normal());
   Problems problems;
   check_output(run, problems);
-  for (const auto& [section, key, why] : kSettledKeys) {
-    if (gives(given, section, key))
-      problems.add("--set " + std::string(section) + "." + key + ": " + why);
-  }
+  for (const auto& [key, why] : kSettledKeys)
+    if (gives(given, key)) problems.add(std::string("--set ") + key + ": " + why);
   Fork fork{origin, {}, {}, std::move(manifest)};
   try {
     fork.config = load_with(origin / Checkpoint::kConfigFile, given, options.overrides);
@@ -211,14 +184,13 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
     problems.add(error.what());
     problems.throw_if_any();
   }
+  follow_moved_data(fork.config.data, fork.config.run.dir, checkpoint.run_folder());
   fork.config.run.dir = run;
   fork.config.run.name = options.name.empty() ? run.filename().string() : options.name;
   fork.config.data.tokenizer = run / Checkpoint::kTokenizerFile;
   fork.changes = differences(saved, fork.config);
   std::erase_if(fork.changes, [](const ConfigDifference& change) {
-    return std::ranges::any_of(kSettledKeys, [&](const SettledKey& settled) {
-      return change.key == std::string(settled.section) + "." + settled.key;
-    });
+    return std::ranges::find(kSettledKeys, change.key, &SettledKey::key) != std::end(kSettledKeys);
   });
   check_shapes(saved, fork.changes, problems);
   problems.throw_if_any();
@@ -237,7 +209,7 @@ void write_fork(
   };
   try {
     std::filesystem::remove_all(beside);
-    ForkWriter(fork, beside, progress).write();
+    write_run(fork, beside, progress);
     if (std::filesystem::exists(run)) throw RunError("it exists already");
     std::filesystem::rename(beside, run);
     flush_to_disk(run.parent_path());

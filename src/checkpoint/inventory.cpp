@@ -1,14 +1,13 @@
 #include "checkpoint/inventory.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/manifest.h"
 #include "checkpoint/verification.h"
@@ -30,16 +29,11 @@ bool is_folder(const std::filesystem::path& path) {
 void read_name(CheckpointEntry& entry) {
   const auto name = checkpoint_name(entry.folder.filename().string());
   if (!name) return;
-  if (name->ending.empty()) {
-    entry.state = EntryState::no_manifest;
-  } else if (name->ending.starts_with(".partial-")) {
-    entry.state = EntryState::unfinished;
-  } else if (name->ending.starts_with(".corrupt")) {
-    entry.state = EntryState::set_aside;
-  } else {
-    return;
-  }
-  entry.step = name->step;
+  entry.state = name->ending.empty()                    ? EntryState::no_manifest
+                : name->ending.starts_with(".partial-") ? EntryState::unfinished
+                : name->ending.starts_with(".corrupt")  ? EntryState::set_aside
+                                                        : EntryState::unknown;
+  if (entry.state != EntryState::unknown) entry.step = name->step;
 }
 
 void read_sizes(CheckpointEntry& entry) {
@@ -54,11 +48,11 @@ void read_sizes(CheckpointEntry& entry) {
   }
 }
 
-void read_manifest(CheckpointEntry& entry, const std::filesystem::path& path) {
+void read_manifest(CheckpointEntry& entry) {
   try {
     entry.faults = checkpoint_size_faults(entry.folder);
     entry.state = entry.faults.empty() ? EntryState::whole : EntryState::damaged;
-    const auto training = Manifest::from_text(read_file(path), path).training;
+    const auto training = Manifest::of(entry.folder).training;
     if (const auto loss = training.find("validation_loss");
         loss != training.end() && loss->is_number())
       entry.validation_loss = loss->get<double>();
@@ -84,9 +78,7 @@ bool looks_like_checkpoint(const std::filesystem::path& folder) {
 }
 
 bool is_run(const std::filesystem::path& folder) {
-  std::error_code ignored;
-  return std::filesystem::is_directory(folder / "checkpoints", ignored) ||
-         folder_path(folder).filename() == "checkpoints";
+  return is_folder(folder / kFolder) || folder_path(folder).filename() == kFolder;
 }
 
 }  // namespace
@@ -102,23 +94,11 @@ bool CheckpointEntry::is_leftover() const {
 }
 
 std::string name_of(EntryState state) {
-  switch (state) {
-    case EntryState::whole:
-      return "whole";
-    case EntryState::damaged:
-      return "damaged";
-    case EntryState::unreadable:
-      return "unreadable";
-    case EntryState::no_manifest:
-      return "no manifest";
-    case EntryState::unfinished:
-      return "unfinished save";
-    case EntryState::set_aside:
-      return "set aside as corrupt";
-    case EntryState::unknown:
-      break;
-  }
-  return "no checkpoint";
+  static constexpr const char* kNames[] = {"whole",           "damaged",
+                                           "unreadable",      "no manifest",
+                                           "unfinished save", "set aside as corrupt",
+                                           "no checkpoint"};
+  return kNames[static_cast<std::size_t>(state)];
 }
 
 std::vector<CheckpointEntry> checkpoint_entries(const std::filesystem::path& run) {
@@ -132,7 +112,7 @@ std::vector<CheckpointEntry> checkpoint_entries(const std::filesystem::path& run
     const auto manifest = folder / Manifest::kFileName;
     const bool has_one = has_manifest(folder);
     entry.written = written_text(has_one ? manifest : folder);
-    if (entry.state == EntryState::no_manifest && has_one) read_manifest(entry, manifest);
+    if (entry.state == EntryState::no_manifest && has_one) read_manifest(entry);
   }
   std::ranges::sort(entries, [](const auto& a, const auto& b) {
     return std::pair(a.step, a.folder) < std::pair(b.step, b.folder);
@@ -174,13 +154,9 @@ std::string written_text(const std::filesystem::path& path) {
   std::error_code error;
   const auto written = std::filesystem::last_write_time(path, error);
   if (error) return "";
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(
-      std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::file_clock::to_sys(written)));
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
+  return utc_text(
+      std::chrono::system_clock::to_time_t(std::chrono::time_point_cast<std::chrono::seconds>(
+          std::chrono::file_clock::to_sys(written))));
 }
 
 namespace {
@@ -195,10 +171,16 @@ std::optional<CheckpointSection> checkpoint_section(const std::filesystem::path&
   }
 }
 
+std::set<std::int64_t> superfluous_steps(const std::filesystem::path& run,
+                                         const Retention& retention) {
+  std::set<std::int64_t> steps;
+  for (const auto& place : superfluous_checkpoints(run, retention)) steps.insert(place.step);
+  return steps;
+}
+
 void add_key(const std::filesystem::path& run, const Retention& retention, const std::string& key,
              KeptBy& kept_by) {
-  std::set<std::int64_t> superfluous;
-  for (const auto& place : superfluous_checkpoints(run, retention)) superfluous.insert(place.step);
+  const auto superfluous = superfluous_steps(run, retention);
   for (const auto& place : list_checkpoints(run))
     if (!superfluous.contains(place.step)) kept_by[place.step].push_back(key);
 }
@@ -235,12 +217,10 @@ Json or_null(const std::optional<Value>& value) {
 
 Json entries_json(const std::vector<CheckpointEntry>& entries) {
   Json list = Json::array();
-  for (const auto& entry : entries) {
-    Json& json = list.emplace_back();
-    json["folder"] = entry.folder.string();
-    json["state"] = name_of(entry.state);
-    json["bytes"] = entry.bytes;
-  }
+  for (const auto& entry : entries)
+    list.push_back({{"folder", entry.folder.string()},
+                    {"state", name_of(entry.state)},
+                    {"bytes", entry.bytes}});
   return list;
 }
 
@@ -288,35 +268,30 @@ std::string inventory_text(const CheckpointInventory& inventory) {
 }
 
 Json inventory_json(const CheckpointInventory& inventory) {
-  Json json;
-  json["run"] = inventory.run.string();
-  Json& list = json["checkpoints"] = Json::array();
+  Json list = Json::array();
   for (std::size_t i = 0; i < inventory.entries.size(); ++i) {
     const auto& entry = inventory.entries[i];
-    Json& row = list.emplace_back();
-    row["folder"] = entry.folder.string();
-    row["state"] = name_of(entry.state);
-    row["step"] = entry.step < 0 ? Json(nullptr) : Json(entry.step);
-    row["bytes"] = entry.bytes;
-    row["files"] = entry.files;
-    row["validation_loss"] = or_null(entry.validation_loss);
-    row["tokens"] = or_null(entry.tokens);
-    row["written"] = entry.written;
-    row["newest"] = i == inventory.newest;
-    row["best"] = i == inventory.best;
-    row["kept_by"] = inventory.reasons_to_keep(entry);
-    row["faults"] = entry.faults;
+    list.push_back({{"folder", entry.folder.string()},
+                    {"state", name_of(entry.state)},
+                    {"step", entry.step < 0 ? Json(nullptr) : Json(entry.step)},
+                    {"bytes", entry.bytes},
+                    {"files", entry.files},
+                    {"validation_loss", or_null(entry.validation_loss)},
+                    {"tokens", or_null(entry.tokens)},
+                    {"written", entry.written},
+                    {"newest", i == inventory.newest},
+                    {"best", i == inventory.best},
+                    {"kept_by", inventory.reasons_to_keep(entry)},
+                    {"faults", entry.faults}});
   }
-  return json;
+  return {{"run", inventory.run.string()}, {"checkpoints", list}};
 }
 
 PrunePlan plan_prune(const std::filesystem::path& run, const Retention& retention) {
   const auto entries = checkpoint_entries(run);
   const bool any_whole = std::ranges::any_of(
       entries, [](const auto& entry) { return entry.state == EntryState::whole; });
-  std::set<std::int64_t> superfluous;
-  for (const auto& place : superfluous_checkpoints(run, retention)) superfluous.insert(place.step);
-
+  const auto superfluous = superfluous_steps(run, retention);
   PrunePlan plan;
   Problems problems;
   for (const auto& entry : entries) {
@@ -355,12 +330,10 @@ std::string prune_text(const PrunePlan& plan, bool dry_run) {
 }
 
 Json prune_json(const PrunePlan& plan, bool dry_run) {
-  Json json;
-  json["dry_run"] = dry_run;
-  json["go"] = entries_json(plan.go);
-  json["stay"] = entries_json(plan.stay);
-  json["bytes_freed"] = plan.bytes_freed;
-  return json;
+  return {{"dry_run", dry_run},
+          {"go", entries_json(plan.go)},
+          {"stay", entries_json(plan.stay)},
+          {"bytes_freed", plan.bytes_freed}};
 }
 
 }  // namespace zebra

@@ -14,7 +14,7 @@ namespace zebra {
 
 // What is in a run's folder `checkpoints`, whole or not, and what of it may go.
 
-/// What a folder within `checkpoints` is.
+/// What a folder within `checkpoints` is, in the order of their names.
 enum class EntryState {
   whole,        ///< as far as its manifest and the sizes of its files tell
   damaged,      ///< it has a manifest, which does not describe its files

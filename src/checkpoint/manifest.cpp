@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/json_reader.h"
+#include "checkpoint/safetensors_header.h"
 
 namespace zebra {
 namespace {
@@ -20,13 +21,6 @@ constexpr std::size_t kHashDigits = 32;
 constexpr std::string_view kEnding = "\"\n}\n";
 constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
-Json to_json(const TensorRecord& record) {
-  Json fragments = Json::array();
-  for (const auto& fragment : record.fragments)
-    fragments.push_back({fragment.shard, fragment.begin, fragment.end});
-  return {{"shape", record.shape}, {"fragments", fragments}};
-}
-
 // Checks the self-hash; the reason why the text is not whole, or nothing.
 std::string hash_fault(const std::string& text) {
   constexpr std::size_t kTail = kHashDigits + kEnding.size();
@@ -38,20 +32,6 @@ std::string hash_fault(const std::string& text) {
   std::string rest = text.substr(0, text.size() - kTail);
   rest += kEnding;
   return hash_of(rest) == digest ? "" : "its content does not match its hash";
-}
-
-std::optional<std::int64_t> elements_of(const std::vector<std::int64_t>& shape) {
-  std::int64_t elements = 1;
-  bool is_empty = false;
-  for (const auto size : shape) {
-    if (size == 0) {
-      is_empty = true;
-    } else {
-      if (elements > kLargest / size) return std::nullopt;
-      elements *= size;
-    }
-  }
-  return is_empty ? 0 : elements;
 }
 
 bool is_file_name(const std::string& name) {
@@ -125,10 +105,10 @@ class Reader {
     const std::string tensor = "tensor " + quoted_text(name);
     const auto *shape = member_of(json, "shape"), *fragments = member_of(json, "fragments");
     TensorRecord record;
-    const auto sizes = shape == nullptr ? std::nullopt : counts_of<std::int64_t>(*shape);
-    const auto elements = sizes ? elements_of(*sizes) : std::nullopt;
+    const auto sizes = shape == nullptr ? std::nullopt : counts_of<std::uint64_t>(*shape);
+    const auto elements = sizes ? product_of_sizes(*sizes, kLargest) : std::nullopt;
     if (!elements) return problems_.add(tensor + " has no shape of sizes from 0 that fit");
-    record.shape = *sizes;
+    record.shape.assign(sizes->begin(), sizes->end());
     if (fragments == nullptr || !fragments->is_array())
       return problems_.add(tensor + " has no list of fragments");
     for (const auto& fragment : *fragments) {
@@ -137,7 +117,7 @@ class Reader {
         return problems_.add(tensor + " has a fragment that is not [part, begin, end]");
       record.fragments.push_back({numbers->at(0), numbers->at(1), numbers->at(2)});
     }
-    if (!fit(record.fragments, *elements)) {
+    if (!fit(record.fragments, static_cast<std::int64_t>(*elements))) {
       return problems_.add(tensor + " has fragments that do not tile its " +
                            std::to_string(*elements) + " elements");
     }
@@ -231,6 +211,13 @@ std::map<std::string, std::set<std::int64_t>> shards_by_group(const Manifest& ma
   return groups;
 }
 
+Json to_json(const TensorRecord& record) {
+  Json fragments = Json::array();
+  for (const auto& fragment : record.fragments)
+    fragments.push_back({fragment.shard, fragment.begin, fragment.end});
+  return {{"shape", record.shape}, {"fragments", fragments}};
+}
+
 std::string Manifest::to_text() const {
   Json json = {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}};
   json["training"] = training;
@@ -245,6 +232,11 @@ std::string Manifest::to_text() const {
   text.append(",\n ").append(kHashKey);
   const std::string digest = hash_of(text + std::string(kEnding));
   return text.append(digest).append(kEnding);
+}
+
+Manifest Manifest::of(const std::filesystem::path& folder) {
+  const auto path = folder / kFileName;
+  return from_text(read_file(path), path);
 }
 
 Manifest Manifest::from_text(const std::string& text, const std::filesystem::path& path) {

@@ -53,9 +53,15 @@ struct Manifest {
   /// `path`.
   static Manifest from_text(const std::string& text, const std::filesystem::path& path);
 
+  /// That of a checkpoint's folder. Throws InputError when it cannot be read.
+  static Manifest of(const std::filesystem::path& folder);
+
   /// The same for what one rank wrote: fragments need not tile their tensors.
   static Manifest from_text_of_shard(const std::string& text, const std::filesystem::path& path);
 };
+
+/// {"shape": [4, 2], "fragments": [[0, 0, 8]]}, as in a manifest.
+nlohmann::ordered_json to_json(const TensorRecord& record);
 
 std::string shard_file_name(const std::string& group, std::int64_t shard);
 std::string fragment_key(const std::string& name, std::int64_t begin, std::int64_t end);

@@ -17,31 +17,29 @@ constexpr std::size_t kHeaderAlignment = 8;
 
 struct TypePair {
   torch::ScalarType torch;
-  SafetensorsType stored;
+  std::string_view stored;
 };
 // Those that are written come first. BOOL is left out: in a bool of C++ a byte other than 0 and 1
 // is undefined.
 constexpr TypePair kTypes[] = {
-    {torch::kFloat32, SafetensorsType::f32}, {torch::kBFloat16, SafetensorsType::bf16},
-    {torch::kHalf, SafetensorsType::f16},    {torch::kInt64, SafetensorsType::i64},
-    {torch::kInt32, SafetensorsType::i32},   {torch::kFloat64, SafetensorsType::f64},
-    {torch::kInt16, SafetensorsType::i16},   {torch::kInt8, SafetensorsType::i8},
-    {torch::kUInt8, SafetensorsType::u8}};
+    {torch::kFloat32, "F32"}, {torch::kBFloat16, "BF16"}, {torch::kHalf, "F16"},
+    {torch::kInt64, "I64"},   {torch::kInt32, "I32"},     {torch::kFloat64, "F64"},
+    {torch::kInt16, "I16"},   {torch::kInt8, "I8"},       {torch::kUInt8, "U8"}};
 
-SafetensorsType stored_type(torch::ScalarType type) {
+std::string_view stored_type(torch::ScalarType type) {
   for (const auto& pair : kTypes) {
     if (pair.torch == type) return pair.stored;
   }
   throw std::invalid_argument("a safetensors file of this type of tensor is never written");
 }
 
-torch::ScalarType torch_type(SafetensorsType type, const std::string& tensor,
+torch::ScalarType torch_type(std::string_view type, const std::string& tensor,
                              const std::filesystem::path& path) {
   for (const auto& pair : kTypes) {
     if (pair.stored == type) return pair.torch;
   }
   throw InputError(path.string() + ": tensor " + quoted_text(tensor) + " is of type " +
-                   name_of(type) +
+                   std::string(type) +
                    ", which Zebra does not compute with; convert it to F32, BF16 or F16");
 }
 
@@ -50,7 +48,7 @@ std::string header_of(const std::vector<NamedValues>& tensors) {
   std::uint64_t begin = 0;
   for (const auto& [name, values] : tensors) {
     const std::uint64_t end = begin + values.nbytes();
-    header[name] = {{"dtype", name_of(stored_type(values.scalar_type()))},
+    header[name] = {{"dtype", stored_type(values.scalar_type())},
                     {"shape", values.sizes().vec()},
                     {"data_offsets", {begin, end}}};
     begin = end;

@@ -19,33 +19,17 @@ constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the limit of the reference implementation
 constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
 
+// Every element type of the format, whether or not LibTorch has it.
 struct TypeDescription {
-  SafetensorsType type;
-  const char* name;
+  std::string_view name;
   std::uint64_t bits;
 };
-constexpr TypeDescription kTypes[] = {{SafetensorsType::boolean, "BOOL", 8},
-                                      {SafetensorsType::f4, "F4", 4},
-                                      {SafetensorsType::f6_e2m3, "F6_E2M3", 6},
-                                      {SafetensorsType::f6_e3m2, "F6_E3M2", 6},
-                                      {SafetensorsType::u8, "U8", 8},
-                                      {SafetensorsType::i8, "I8", 8},
-                                      {SafetensorsType::f8_e5m2, "F8_E5M2", 8},
-                                      {SafetensorsType::f8_e4m3, "F8_E4M3", 8},
-                                      {SafetensorsType::f8_e8m0, "F8_E8M0", 8},
-                                      {SafetensorsType::f8_e4m3fnuz, "F8_E4M3FNUZ", 8},
-                                      {SafetensorsType::f8_e5m2fnuz, "F8_E5M2FNUZ", 8},
-                                      {SafetensorsType::i16, "I16", 16},
-                                      {SafetensorsType::u16, "U16", 16},
-                                      {SafetensorsType::f16, "F16", 16},
-                                      {SafetensorsType::bf16, "BF16", 16},
-                                      {SafetensorsType::i32, "I32", 32},
-                                      {SafetensorsType::u32, "U32", 32},
-                                      {SafetensorsType::f32, "F32", 32},
-                                      {SafetensorsType::c64, "C64", 64},
-                                      {SafetensorsType::f64, "F64", 64},
-                                      {SafetensorsType::i64, "I64", 64},
-                                      {SafetensorsType::u64, "U64", 64}};
+constexpr TypeDescription kTypes[] = {
+    {"BOOL", 8},        {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6}, {"U8", 8},
+    {"I8", 8},          {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8},
+    {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16},    {"F16", 16},    {"BF16", 16},
+    {"I32", 32},        {"U32", 32},    {"F32", 32},    {"C64", 64},    {"F64", 64},
+    {"I64", 64},        {"U64", 64}};
 
 // A fault of the header; the caller knows the file.
 struct HeaderFault {
@@ -79,22 +63,11 @@ std::vector<std::uint64_t> numbers_of(const Json& entry, const std::string& tens
   return *std::move(counts);
 }
 
-// Bytes of a tensor. Nothing when they are not whole, or when its bits would not fit into 63 bits
-// were every size of 0 left out: strides are products of the others.
+// Bytes of a tensor; nothing when they are not whole or their bits would not fit into 63 bits.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, std::uint64_t bits) {
-  std::uint64_t elements = 1;
-  bool is_empty = false;
-  for (const auto size : shape) {
-    if (size == 0) {
-      is_empty = true;
-    } else {
-      if (elements > kLargest / bits / size) return std::nullopt;
-      elements *= size;
-    }
-  }
-  if (is_empty) return 0;
-  if (elements * bits % 8 != 0) return std::nullopt;
-  return elements * bits / 8;
+  const auto elements = product_of_sizes(shape, kLargest / bits);
+  if (!elements || *elements * bits % 8 != 0) return std::nullopt;
+  return *elements * bits / 8;
 }
 
 SafetensorsEntry entry_of(const Json& json, const std::string& tensor) {
@@ -106,7 +79,7 @@ SafetensorsEntry entry_of(const Json& json, const std::string& tensor) {
   if (!bytes) refuse(tensor, "has a shape of too many bytes or of a broken one");
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] - offsets[0] != *bytes)
     refuse(tensor, "has data_offsets that do not fit its type and shape");
-  return {type.type, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
+  return {type.name, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
 }
 
 void check_metadata(const Json& metadata) {
@@ -177,11 +150,16 @@ SafetensorsEntries entries_of(const std::filesystem::path& path, const Input&...
 
 }  // namespace
 
-const char* name_of(SafetensorsType type) {
-  for (const auto& known : kTypes) {
-    if (known.type == type) return known.name;
+std::optional<std::uint64_t> product_of_sizes(std::span<const std::uint64_t> sizes,
+                                              std::uint64_t largest) {
+  std::uint64_t product = 1;
+  bool is_empty = false;
+  for (const auto size : sizes) {
+    is_empty = is_empty || size == 0;
+    if (size > 0 && product > largest / size) return std::nullopt;
+    if (size > 0) product *= size;
   }
-  return "";
+  return is_empty ? 0 : product;
 }
 
 SafetensorsEntries safetensors_entries(std::span<const std::byte> file,

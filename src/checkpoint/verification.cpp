@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,7 +45,7 @@ std::optional<Manifest> read_manifest(const std::filesystem::path& folder,
     return std::nullopt;
   }
   try {
-    return Manifest::from_text(read_file(path), path);
+    return Manifest::of(folder);
   } catch (const CheckpointDamage& damage) {
     faults.emplace_back(damage.what());
     return std::nullopt;
@@ -215,10 +216,16 @@ std::vector<std::string> checkpoint_size_faults(const std::filesystem::path& fol
   const auto manifest = read_manifest(folder, faults);
   if (!manifest) return faults;
   add_step_fault(folder, *manifest, faults);
-  for (const auto& [name, record] : manifest->files) {
-    const auto fault = size_fault(folder / name, record);
-    if (!fault.empty()) faults.push_back(fault);
-  }
+  std::ranges::copy(size_faults(folder, *manifest), std::back_inserter(faults));
+  return faults;
+}
+
+std::vector<std::string> size_faults(const std::filesystem::path& folder,
+                                     const Manifest& manifest) {
+  std::vector<std::string> faults;
+  for (const auto& [name, record] : manifest.files)
+    if (auto fault = size_fault(folder / name, record); !fault.empty())
+      faults.push_back(std::move(fault));
   return faults;
 }
 
@@ -266,17 +273,8 @@ Verification verify_checkpoint(const std::filesystem::path& folder, bool had_man
 }
 
 std::string name_of(VerificationOutcome outcome) {
-  switch (outcome) {
-    case VerificationOutcome::whole:
-      return "OK";
-    case VerificationOutcome::broken:
-      return "BROKEN";
-    case VerificationOutcome::unknown:
-      return "UNKNOWN";
-    case VerificationOutcome::deleted:
-      break;
-  }
-  return "DELETED";
+  static constexpr const char* kNames[] = {"OK", "BROKEN", "UNKNOWN", "DELETED"};
+  return kNames[static_cast<std::size_t>(outcome)];
 }
 
 std::string verification_text(const Verification& result) {
@@ -294,13 +292,11 @@ std::string verification_text(const Verification& result) {
 }
 
 nlohmann::ordered_json verification_json(const Verification& result) {
-  nlohmann::ordered_json json;
-  json["checkpoint"] = result.folder.string();
-  json["outcome"] = name_of(result.outcome);
-  json["bytes"] = result.bytes;
-  json["seconds"] = result.seconds;
-  json["reasons"] = result.reasons;
-  return json;
+  return {{"checkpoint", result.folder.string()},
+          {"outcome", name_of(result.outcome)},
+          {"bytes", result.bytes},
+          {"seconds", result.seconds},
+          {"reasons", result.reasons}};
 }
 
 }  // namespace zebra

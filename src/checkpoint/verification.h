@@ -36,6 +36,10 @@ std::vector<std::string> checkpoint_faults(const std::filesystem::path& folder,
 /// Those faults that the manifest and the sizes of the files show, without reading any other file.
 std::vector<std::string> checkpoint_size_faults(const std::filesystem::path& folder);
 
+/// Of those, what the sizes alone show.
+std::vector<std::string> size_faults(const std::filesystem::path& folder, const Manifest& manifest);
+
+/// In the order of their names.
 enum class VerificationOutcome {
   whole,
   broken,

@@ -44,8 +44,9 @@ void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& j
   job.together("opening the checkpoint", [&] {
     if (point.checkpoint) {
       start.checkpoint.emplace(*point.checkpoint);
-      start.changes = check_resumable(start.checkpoint->config(), start.config,
-                                      /*same_run=*/options.resume == "auto");
+      start.changes = check_resumable(
+          *start.checkpoint, start.config,
+          {fingerprints_of(start.data->sources()), fingerprints_of(start.validation)});
     } else if (const auto& origin = start.config.model.init_from; !origin.empty()) {
       start.origin.emplace(find_checkpoint(origin.string()));
     }
@@ -87,19 +88,15 @@ void print_dry_run(const Start& start, int ranks) {
 }
 
 // Whatever ended the run, its own error is what the user must see.
-void record_failure(const RunFolder& folder, const std::string& reason) {
+void record_failure(RunFolder& folder, const std::string& reason) {
+  CheckpointPlace newest{0, ""};
   try {
-    CheckpointPlace newest{0, ""};
-    try {
-      const auto places = list_checkpoints(folder.path());
-      if (!places.empty()) newest = places.back();
-    } catch (const InputError& error) {
-      log_error(error.what());
-    }
-    folder.set_status(RunState::failed, newest.step, reason, newest.folder);
-  } catch (const std::exception& error) {
-    log_error(std::string("status.json still says something else: ") + error.what());
+    const auto places = list_checkpoints(folder.path());
+    if (!places.empty()) newest = places.back();
+  } catch (const InputError& error) {
+    log_error(error.what());
   }
+  folder.set_status(RunState::failed, newest.step, reason, newest.folder);
 }
 
 // From here on nothing refuses the run: it may write.

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/moved_run.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
 #include "distributed/launch.h"
@@ -15,7 +16,9 @@ namespace zebra {
 
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job) {
   TrainingInputs inputs;
-  const RunFile file = run_files.load(job.ranks());
+  RunFile file = run_files.load(job.ranks());
+  for (const auto& note : follow_moved_run(file, run_files.files, run_files.overrides))
+    log_info(note);
   if (file.train.max_steps == 0) {
     throw InputError(
         "train.max_steps is 0 and data.train is empty: this configuration describes a model that "

@@ -105,6 +105,12 @@ std::vector<double> given_weights(const std::vector<DataSource>& sources) {
   return weights;
 }
 
+std::vector<std::string> fingerprints_of(const TokenDatasets& datasets) {
+  std::vector<std::string> fingerprints;
+  for (const auto& dataset : datasets) fingerprints.push_back(dataset->fingerprint());
+  return fingerprints;
+}
+
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
   RunDatasets datasets;
   Problems problems;

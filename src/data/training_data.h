@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -63,6 +64,8 @@ TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokeni
 
 /// The weights of a list; empty where they are not given.
 std::vector<double> given_weights(const std::vector<DataSource>& sources);
+
+std::vector<std::string> fingerprints_of(const TokenDatasets& datasets);
 
 /// The datasets of data.train and data.validation, in order.
 struct RunDatasets {

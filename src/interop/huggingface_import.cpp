@@ -354,7 +354,7 @@ void write_imported_checkpoint(const HuggingFaceImport& imported) {
   const CheckpointContent content = {
       .step = 0,
       .config = imported.config,
-      .tokenizer = imported.tokenizer,
+      .tokenizer = read_file(imported.tokenizer),
       // No optimizer and no place in the data: training cannot be resumed from it.
       .training = {{"imported_from", imported.config.run.name}, {"step", 0}},
       .groups = {{"weights", imported.tensors}}};

@@ -3,13 +3,8 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <vector>
-
-#include "eval/perplexity.h"
 
 namespace zebra {
 
@@ -39,26 +34,5 @@ struct StepMetrics {
   double tokens_per_second, seconds;
   double checkpoint_seconds_lost = 0.0;  ///< for which training stood still since the row before
 };
-
-/// metrics.jsonl: one object per logged step or validation. Numbers read back as the same values,
-/// non-finite ones are null.
-class MetricsLog {
- public:
-  /// Keeps the rows up to `last_step` of an existing file (an unfinished last line is dropped) and
-  /// appends from there.
-  MetricsLog(std::filesystem::path path, std::int64_t last_step);
-
-  void add(const StepMetrics& metrics);
-  void add_validation(std::int64_t step, const Perplexity& validation);
-
- private:
-  void write(const nlohmann::ordered_json& row);
-
-  std::filesystem::path path_;
-  std::ofstream file_;
-};
-
-/// Resident memory of this process in GiB, or nothing where the system does not tell.
-std::optional<double> resident_memory_gib();
 
 }  // namespace zebra

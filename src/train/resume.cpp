@@ -1,5 +1,6 @@
 #include "train/resume.h"
 
+#include <algorithm>
 #include <ranges>
 
 #include "base/error.h"
@@ -8,6 +9,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/verification.h"
 #include "config/load.h"
+#include "train/run_checkpoints.h"
 
 namespace zebra {
 namespace {
@@ -67,13 +69,16 @@ std::vector<std::string> faults_of(const std::filesystem::path& checkpoint, Job&
   return faults;
 }
 
-void refuse_damaged(const std::vector<DamagedCheckpoint>& damaged,
-                    const std::string& how_to_go_on) {
-  Problems problems;
-  for (const auto& [folder, faults] : damaged)
-    for (const auto& fault : faults) problems.add(fault);
-  problems.add(how_to_go_on);
-  problems.throw_if_any();
+// The datasets are the same: where they lie may differ.
+void take_paths(std::vector<DataSource>& saved, const std::vector<DataSource>& now) {
+  for (std::size_t i = 0; i < std::min(saved.size(), now.size()); ++i) saved[i].path = now[i].path;
+}
+
+// As one word of a POSIX shell.
+std::string quoted_for_shell(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
 }
 
 }  // namespace
@@ -90,36 +95,48 @@ ResumePoint find_resume_point(const Config& config, const std::string& resume, J
   }
   if (point.passed_over.empty()) return point;
   job.together("choosing a checkpoint", [&] {
-    refuse_damaged(point.passed_over,
-                   resume == "auto"
-                       ? config.run.dir.string() +
-                             ": no undamaged checkpoint is left to go on from; restore one from a "
-                             "copy, or set another run.dir to start a new run"
-                       : "--resume " + resume +
-                             ": is damaged; name another checkpoint, or leave out --resume to go "
-                             "on from the newest undamaged one in run.dir");
+    Problems problems;
+    for (const auto& [folder, faults] : point.passed_over)
+      for (const auto& fault : faults) problems.add(fault);
+    problems.add(resume == "auto"
+                     ? config.run.dir.string() +
+                           ": no undamaged checkpoint is left to go on from; restore one from a "
+                           "copy, or set another run.dir to start a new run"
+                     : "--resume " + resume +
+                           ": is damaged; name another checkpoint, or leave out --resume to go on "
+                           "from the newest undamaged one in run.dir");
+    problems.throw_if_any();
   });
   return point;
 }
 
-std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run) {
+std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,
+                                         const DataFingerprints& data) {
+  Config saved = checkpoint.config();
+  const auto state = TrainingState::from_json(checkpoint.training());
+  if (state.dataset_fingerprints == data.train) take_paths(saved.data.train, config.data.train);
+  if (state.validation_fingerprints == data.validation)
+    take_paths(saved.data.validation, config.data.validation);
   std::vector<std::string> allowed;
   Problems problems;
+  std::string overrides;
   for (const auto& [key, before, after] : differences(saved, config)) {
-    if (key == "data.tokenizer")
-      continue;  // the checkpoint names its own copy; datasets pin the tokenizer by its hash
-    const bool names_run = key == "run.dir" || key == "run.name";
+    if (key == "data.tokenizer" || key == "model.init_from") continue;
     const std::string change = key + ": " + before + " -> " + after;
-    if (may_change_on_resume(key) || (names_run && !same_run)) {
+    if (may_change_on_resume(key) || key == "run.dir" || key == "run.name") {
       allowed.push_back(change);
     } else {
       problems.add("changed since the checkpoint and must not: " + change);
+      overrides += " --set " + quoted_for_shell(key + "=" + (after == "(absent)" ? "" : after));
     }
   }
-  if (problems.empty()) return allowed;
-  const std::string advice = "undo the change, or set another run.dir to start a new run";
-  problems.add(advice);
-  throw InputError(join(problems.all(), "\n"));
+  if (!problems.empty()) {
+    problems.add(
+        "undo the change, or start a new run with it from this checkpoint: zebra checkpoint fork " +
+        quoted_for_shell(checkpoint.folder().string()) + " --output NEW_RUN_FOLDER" + overrides);
+  }
+  problems.throw_if_any();
+  return allowed;
 }
 
 }  // namespace zebra

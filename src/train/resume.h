@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "config/config.h"
 #include "distributed/job.h"
 
@@ -31,9 +32,17 @@ struct ResumePoint {
 /// and for the checkpoint of a newer build.
 ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job);
 
-/// Compares the run's configuration with the one of the checkpoint: returns what changed and may,
-/// as "key: before -> after", and throws InputError with all that may not. A run that goes on in
-/// another folder may have another name and dir.
-std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run);
+/// Fingerprints of a run's datasets, in order.
+struct DataFingerprints {
+  std::vector<std::string> train, validation;
+};
+
+/// Compares the run's configuration, and what its data hold, with the one of the checkpoint:
+/// returns what changed and may, as "key: before -> after", and throws InputError with all that may
+/// not, and the command that forks a run with these changes. Where something lies does not count:
+/// the run and its name, datasets with the same fingerprints, the tokenizer (which datasets pin by
+/// its hash).
+std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,
+                                         const DataFingerprints& data);
 
 }  // namespace zebra

@@ -14,32 +14,47 @@
 
 namespace zebra {
 
+namespace {
+
+// Members that every checkpoint has.
+template <class State, class Visit>
+void for_each_member(State& state, const Visit& visit) {
+  visit("step", state.step);
+  visit("optimizer_steps", state.optimizer_steps);
+  visit("tokens", state.tokens);
+  visit("seconds", state.seconds);
+  visit("recent_norms", state.skip.recent_norms);
+  visit("skipped_steps", state.skip.skipped_steps);
+  visit("consecutive_non_finite", state.skip.consecutive_non_finite);
+  visit("dataset_fingerprints", state.dataset_fingerprints);
+}
+
+// Members that it may lack.
+template <class State, class Visit>
+void for_each_optional_member(State& state, const Visit& visit) {
+  visit("validation_fingerprints", state.validation_fingerprints);
+  visit("metrics_rows", state.metrics_rows);
+  visit("validation_loss", state.validation_loss);
+}
+
+}  // namespace
+
 nlohmann::ordered_json TrainingState::to_json() const {
-  nlohmann::ordered_json json = {{"step", step},
-                                 {"optimizer_steps", optimizer_steps},
-                                 {"tokens", tokens},
-                                 {"seconds", seconds},
-                                 {"recent_norms", skip.recent_norms},
-                                 {"skipped_steps", skip.skipped_steps},
-                                 {"consecutive_non_finite", skip.consecutive_non_finite},
-                                 {"dataset_fingerprints", dataset_fingerprints}};
-  if (validation_loss) json["validation_loss"] = *validation_loss;
+  nlohmann::ordered_json json;
+  for_each_member(*this, [&](const char* name, const auto& value) { json[name] = value; });
+  for_each_optional_member(*this, [&](const char* name, const auto& value) {
+    if (value) json[name] = *value;
+  });
   return json;
 }
 
 TrainingState TrainingState::from_json(const nlohmann::ordered_json& json) {
   try {
     TrainingState state;
-    state.step = json.at("step").get<std::int64_t>();
-    state.optimizer_steps = json.at("optimizer_steps").get<std::int64_t>();
-    state.tokens = json.at("tokens").get<std::int64_t>();
-    state.seconds = json.at("seconds").get<double>();
-    state.skip.recent_norms = json.at("recent_norms").get<std::deque<double>>();
-    state.skip.skipped_steps = json.at("skipped_steps").get<std::int64_t>();
-    state.skip.consecutive_non_finite = json.at("consecutive_non_finite").get<std::int64_t>();
-    state.dataset_fingerprints = json.at("dataset_fingerprints").get<std::vector<std::string>>();
-    if (json.contains("validation_loss"))
-      state.validation_loss = json.at("validation_loss").get<double>();
+    for_each_member(state, [&](const char* name, auto& value) { json.at(name).get_to(value); });
+    for_each_optional_member(state, [&](const char* name, auto& value) {
+      if (json.contains(name)) json.at(name).get_to(value.emplace());
+    });
     return state;
   } catch (const nlohmann::json::exception& error) {
     throw InputError(std::string("the checkpoint holds no training state to go on from: ") +

@@ -27,6 +27,9 @@ struct TrainingState {
   SkipRule::State skip;
   std::optional<double> validation_loss;          ///< at this very step, when it was validated
   std::vector<std::string> dataset_fingerprints;  ///< of data.train, in order
+  /// Of data.validation, in order; nothing where an older build saved.
+  std::optional<std::vector<std::string>> validation_fingerprints;
+  std::optional<std::int64_t> metrics_rows;  ///< in metrics.jsonl
 
   nlohmann::ordered_json to_json() const;
   /// Throws InputError when a value is missing.

@@ -13,6 +13,7 @@
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/system.h"
 #include "config/load.h"
 
 namespace zebra {
@@ -21,32 +22,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 const char* name_of(RunState state) {
-  switch (state) {
-    case RunState::running:
-      return "running";
-    case RunState::stopped:
-      return "stopped";
-    case RunState::finished:
-      return "finished";
-    case RunState::failed:
-      break;
-  }
-  return "failed";
+  static constexpr const char* kNames[] = {"running", "stopped", "finished", "failed"};
+  return kNames[static_cast<std::size_t>(state)];
 }
 
 std::string host_name() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
-}
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text.data();
 }
 
 }  // namespace
@@ -100,11 +83,19 @@ void RunFolder::remove_partial_files() const {
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& reason,
-                           const std::filesystem::path& checkpoint) const {
+                           const std::filesystem::path& checkpoint) {
   Json status = {{"state", name_of(state)}, {"step", step}, {"reason", reason}};
   status["checkpoint"] = checkpoint.empty() ? Json(nullptr) : Json(checkpoint.string());
-  status["updated"] = utc_now();
-  write_file_atomically(path_ / "status.json", status.dump(2) + "\n");
+  status["updated"] = utc_text(std::time(nullptr));
+  // A path need not be UTF-8, which JSON is.
+  unwritten_status_ = status.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  retry_status();
+}
+
+void RunFolder::retry_status() {
+  if (unwritten_status_.empty()) return;
+  const auto write = [&] { write_file_atomically(path_ / "status.json", unwritten_status_); };
+  if (status_writes_.attempt(write)) unwritten_status_.clear();
 }
 
 }  // namespace zebra

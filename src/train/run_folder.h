@@ -5,9 +5,11 @@
 #include <string>
 
 #include "config/config.h"
+#include "train/best_effort.h"
 
 namespace zebra {
 
+/// In the order of their names.
 enum class RunState { running, stopped, finished, failed };
 
 /// The folder of one run, owned by the first rank of one job at a time.
@@ -34,13 +36,17 @@ class RunFolder {
   void remove_partial_files() const;
 
   /// Replaces status.json atomically. `checkpoint` is the newest whole one, empty when there is
-  /// none.
+  /// none. Where it cannot be written (a full disk) people are told, and retry_status() tries
+  /// again.
   void set_status(RunState state, std::int64_t step, const std::string& reason,
-                  const std::filesystem::path& checkpoint) const;
+                  const std::filesystem::path& checkpoint);
+  void retry_status();
 
  private:
   std::filesystem::path path_;
   int lock_ = -1;
+  std::string unwritten_status_;
+  BestEffort status_writes_{"status.json", "it still says something else; it is tried again"};
 };
 
 }  // namespace zebra

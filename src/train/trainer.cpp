@@ -45,6 +45,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
                  TokenDatasets validation, RunFolder& folder, Job& job)
     : config_(config),
       tokenizer_(tokenizer),
+      tokenizer_model_(read_file(tokenizer.path())),
       folder_(folder),
       job_(job),
       device_(resolve_device(config.run.device, job.launch().local_rank)),
@@ -61,8 +62,8 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
   set_numerics(config.train.deterministic);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
-  for (const auto& source : data_.sources())
-    state_.dataset_fingerprints.push_back(source->fingerprint());
+  state_.dataset_fingerprints = fingerprints_of(data_.sources());
+  state_.validation_fingerprints = fingerprints_of(validation_);
 }
 
 void Trainer::resume(Checkpoint& checkpoint) {
@@ -76,6 +77,10 @@ void Trainer::resume(Checkpoint& checkpoint) {
   load_training_tensors(checkpoint, parallel_.units(), optimizer_);
   optimizer_.set_steps_taken(state.optimizer_steps);
   skip_rule_.set_state(state.skip);
+  // Another set may be judged by from here on, and another run's rows are not in this one's file.
+  state.validation_fingerprints = state_.validation_fingerprints;
+  if (checkpoint.folder().parent_path() != checkpoint_folder(folder_.path(), 0).parent_path())
+    state.metrics_rows.reset();
   state_ = std::move(state);
   checkpoints_.set_newest(checkpoint.folder());
   const auto saved = checkpoint.config();
@@ -97,7 +102,8 @@ TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) 
   std::optional<NvtxRanges> ranges;
   if (device_.is_cuda()) ranges.emplace();
   if (job_.is_first())
-    metrics_ = std::make_unique<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step);
+    metrics_ = std::make_shared<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step,
+                                            state_.metrics_rows);
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
   if (state_.step >= last_step) return finish();
@@ -272,6 +278,7 @@ void Trainer::log_step(const StepMetrics& metrics) {
   last_logged_ = now;
   tokens_last_logged_ = state_.tokens;
   if (metrics_) metrics_->add(row);
+  folder_.retry_status();
 
   const double tokens_left =
       static_cast<double>((config_.train.max_steps - row.step) * config_.train.global_batch_size *
@@ -324,17 +331,26 @@ void Trainer::write_sample() {
       [this](std::int32_t) { job_.begin("writing a sample"); });
   if (!job_.is_first()) return;
   const auto samples = folder_.path() / "samples";
-  std::filesystem::create_directories(samples);
-  write_file_atomically(samples / (checkpoint_folder("", state_.step).filename().string() + ".txt"),
-                        tokenizer_.decode(tokens) + "\n");
+  const auto name = checkpoint_folder("", state_.step).filename().string() + ".txt";
+  sample_writes_.attempt([&] {
+    std::filesystem::create_directories(samples);
+    write_file_atomically(samples / name, tokenizer_.decode(tokens) + "\n");
+  });
 }
 
 CheckpointContent Trainer::checkpoint_content() {
   TrainingState state = state_;
   if (skip_rule_.diverged()) state.skip.consecutive_non_finite = 0;  // it has three tries again
+  if (metrics_) state.metrics_rows = metrics_->rows();
   parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
-  return {state_.step, config_, folder_.path() / "tokenizer.model", state.to_json(),
-          training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_)};
+  return {state_.step,
+          config_,
+          tokenizer_model_,
+          state.to_json(),
+          training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_),
+          [metrics = metrics_] {
+            if (metrics) metrics->flush();
+          }};
 }
 
 void Trainer::set_status(RunState state, const std::string& reason) const {
@@ -343,6 +359,7 @@ void Trainer::set_status(RunState state, const std::string& reason) const {
 
 TrainOutcome Trainer::stop(TrainOutcome outcome, RunState state, const std::string& reason) {
   set_status(state, reason);
+  if (job_.is_first()) folder_.retry_status();  // nothing else will
   log_info("step " + std::to_string(state_.step) + "  " + reason);
   return outcome;
 }

@@ -15,7 +15,9 @@
 #include "model/zebra_model.h"
 #include "optim/adamw.h"
 #include "optim/schedule.h"
+#include "train/best_effort.h"
 #include "train/metrics.h"
+#include "train/metrics_log.h"
 #include "train/run_checkpoints.h"
 #include "train/run_folder.h"
 
@@ -39,8 +41,8 @@ class Trainer {
   /// steps alone, 0 here.
   using StepObserver = std::function<void(const StepMetrics&)>;
 
-  /// `config` is resolved. Connects the ranks and builds the model with its initial weights.
-  /// `folder` must have been described before run(): checkpoints take its copy of the tokenizer.
+  /// `config` is resolved. Connects the ranks and builds the model with its initial weights. Keeps
+  /// the bytes of the tokenizer's model for the checkpoints, whatever becomes of the file.
   Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
           TokenDatasets validation, RunFolder& folder, Job& job);
 
@@ -87,6 +89,7 @@ class Trainer {
 
   Config config_;
   const Tokenizer& tokenizer_;
+  const std::string tokenizer_model_;
   RunFolder& folder_;
   Job& job_;
   torch::Device device_;
@@ -100,7 +103,8 @@ class Trainer {
   TrainingState state_;
   std::optional<StepInFlight> in_flight_;
   int agreed_signal_ = 0;  ///< that some rank was asked to stop by at the step that state_ is at
-  std::unique_ptr<MetricsLog> metrics_;  // on the first rank
+  std::shared_ptr<MetricsLog> metrics_;  // on the first rank; also of a save on its way
+  BestEffort sample_writes_{"samples", "the next sample is written when it is due"};
 
   double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
   double last_logged_ = 0.0;

@@ -71,19 +71,20 @@ TEST_CASE("progress is the newest row of a step, whatever stands behind it") {
   REQUIRE_FALSE(read_arm_progress(metrics).loss.has_value());
 }
 
-TEST_CASE("lines of metrics that are no rows are nothing, numbers as text are not taken") {
+TEST_CASE("lines of metrics that are no rows are nothing, such as those with numbers as text") {
   for (const std::string line :
        {"", "{", "[1]", "{\"loss\": 1}", "{\"step\": \"7\", \"loss\": 1}", "{\"step\": -1}",
-        "{\"step\": 1.5}", "{\"step\": 1, \"loss\": 1e999}", "{\"step\": 1, \"step\": 2}"}) {
+        "{\"step\": 1.5}", "{\"step\": 7, \"loss\": \"2\"}", "{\"step\": 1, \"loss\": 1e999}",
+        "{\"step\": 1, \"step\": 2}"}) {
     INFO(line);
     REQUIRE_FALSE(read_metrics_row(line).has_value());
   }
-  const auto row = read_metrics_row("{\"step\": 7, \"loss\": \"2\", \"seconds\": \"x\"}");
+  const auto row = read_metrics_row("{\"step\": 7, \"loss\": null, \"seconds\": 2}");
   REQUIRE(row.has_value());
   REQUIRE(row->step == 7);
   REQUIRE(row->is_training);
   REQUIRE_FALSE(row->loss.has_value());
-  REQUIRE(row->seconds == 0.0);
+  REQUIRE(row->seconds == 2.0);
 }
 
 TEST_CASE("a lock is held until the last process that has its descriptor ends") {

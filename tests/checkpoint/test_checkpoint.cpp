@@ -50,9 +50,9 @@ struct State {
 
   void save(const TemporaryFolder& folder, std::int64_t step,
             nlohmann::ordered_json training = {{"key", 1.5}}) {
-    write_text(folder / "tok.model", "stands for a tokenizer");
     write_checkpoint(checkpoint_folder(folder.path() / "run", step),
-                     {step, config_for(folder), folder / "tok.model", training, tensors()}, texts);
+                     {step, config_for(folder), "stands for a tokenizer", training, tensors()},
+                     texts);
   }
 };
 
@@ -149,8 +149,8 @@ TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
   const TemporaryFolder folder;
   State state(1, torch::kFloat32);
   const auto at = checkpoint_folder(folder.path() / "run", 7);
-  const CheckpointContent content = {
-      7, config_for(folder), folder / "no such tokenizer", {}, state.tensors()};
+  CheckpointContent content = {7, config_for(folder), "tokenizer", {}, state.tensors()};
+  content.before_manifest = [] { throw RunError("the disk is full"); };
   REQUIRE_THROWS_AS(write_checkpoint(at, content, state.texts), RunError);
   REQUIRE(std::filesystem::is_empty(at.parent_path()));
 }

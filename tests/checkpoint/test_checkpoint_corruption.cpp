@@ -44,7 +44,7 @@ CheckpointContent content_of(int rank, const TemporaryFolder& folder) {
                      "c.yaml"),
       300);
   CheckpointContent content{
-      7, config, folder / "tok.model", {{"step", 7}, {"seconds", 1.25}, {"tokens", 896}}, {}};
+      7, config, "stands for a tokenizer", {{"step", 7}, {"seconds", 1.25}, {"tokens", 896}}, {}};
   for (const std::string group : kGroups) {
     std::vector<CheckpointTensor> own;
     for (const auto& [tensor, split] : tensors()) {
@@ -57,7 +57,6 @@ CheckpointContent content_of(int rank, const TemporaryFolder& folder) {
 }
 
 std::filesystem::path write_checkpoint_of_two_ranks(const TemporaryFolder& folder) {
-  write_text(folder / "tok.model", "stands for a tokenizer");
   const auto checkpoint = folder / "checkpoint";
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::thread> ranks;

@@ -97,13 +97,12 @@ CheckpointContent content_of(const State& state, const TestRank& own,
       300);
   return {3,
           config,
-          folder / "tok.model",
+          "stands for a tokenizer",
           {{"key", 1.5}},
           training_tensors(state.units(), *own.replicas, state.optimizer)};
 }
 
 void save(const Shape& shape, const TemporaryFolder& folder) {
-  write_text(folder / "tok.model", "stands for a tokenizer");
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
     State state(shape, own);
     state.set_known();
@@ -177,7 +176,6 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
   if (in_manifest && faulty != 0) return;
   const Shape shape = {3, Sharding::full, 1};
   const TemporaryFolder folder;
-  write_text(folder / "tok.model", "stands for a tokenizer");
   const auto run = folder / "run";
   std::vector<std::string> messages(3);
   bool nothing_left = false;
@@ -188,7 +186,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
     auto content = content_of(state, own, folder);
     if (own.rank == faulty) {
       if (in_manifest)
-        content.tokenizer = folder / "missing";
+        content.before_manifest = [] { throw RunError("missing"); };
       else
         content.groups[1].first = "missing/exp_avg";  // a folder that is not there
     }

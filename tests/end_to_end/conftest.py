@@ -91,6 +91,15 @@ def data(shared):
     return shared("data", make_data)
 
 
+@pytest.fixture(scope="session")
+def faulty_disk():
+    """Preloaded into a command, it makes the disk fail: see tests/support/faulty_disk.c."""
+    library = BUILD / "tests/faulty_disk.so"
+    if not library.exists():
+        subprocess.run(["cmake", "--build", BUILD, "--target", "faulty_disk"], check=True, capture_output=True)
+    return library
+
+
 @pytest.fixture
 def run_file(tmp_path, data):
     path = tmp_path / "run.yaml"

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import COMMAND_SECONDS, LONG, ROOT, ZEBRA, metrics, status_of, zebra
+from conftest import COMMAND_SECONDS, LONG, ZEBRA, metrics, status_of, zebra
 
 KILLS = 200 if LONG else 12
 NO_SPACE, READ_ONLY = 28, 30
@@ -70,13 +70,6 @@ def test_kills_at_random_moments_lose_nothing_that_was_saved(trained, run_file, 
             assert not list(run.rglob("*.partial*")) and not list(run.rglob("*.corrupt*"))
             zebra("checkpoint", "verify", run)
             shutil.rmtree(run)
-
-
-@pytest.fixture(scope="session")
-def faulty_disk(tmp_path_factory):
-    library = tmp_path_factory.mktemp("faulty_disk") / "faulty_disk.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, ROOT / "tests/support/faulty_disk.c", "-ldl"], check=True)
-    return library
 
 
 @pytest.fixture

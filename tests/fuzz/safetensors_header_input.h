@@ -18,8 +18,8 @@
 
 namespace zebra::testing {
 
-inline std::uint64_t bits_of(SafetensorsType type) {
-  const std::string name = name_of(type);
+inline std::uint64_t bits_of(std::string_view type) {
+  const std::string name(type);
   if (name == "BOOL") return 8;
   return std::stoull(name.substr(name.find_first_of("0123456789")));
 }

@@ -7,6 +7,7 @@
 #include "config/load.h"
 #include "support/temporary_folder.h"
 #include "support/tensors.h"
+#include "train/run_checkpoints.h"
 
 namespace zebra {
 namespace {
@@ -30,16 +31,32 @@ struct Run {
   }
 
   void save(std::int64_t step) {
-    write_text(folder / "tok.model", "stands for a tokenizer");
     TextCollectives texts(nullptr, 0, 1);
     const NamedTensor tensor = {"weight", {100}};
     write_checkpoint(at(step),
                      {step,
                       config,
-                      folder / "tok.model",
+                      "stands for a tokenizer",
                       {{"step", step}},
                       {{"weights", {{tensor, 0, torch::randn({100})}}}}},
                      texts);
+  }
+
+  /// With the training state of a run on these data.
+  Checkpoint saved_with(const DataFingerprints& data) {
+    TrainingState state;
+    state.dataset_fingerprints = data.train;
+    state.validation_fingerprints = data.validation;
+    TextCollectives texts(nullptr, 0, 1);
+    const NamedTensor tensor = {"weight", {100}};
+    write_checkpoint(at(1),
+                     {1,
+                      config,
+                      "stands for a tokenizer",
+                      state.to_json(),
+                      {{"weights", {{tensor, 0, torch::randn({100})}}}}},
+                     texts);
+    return Checkpoint(at(1));
   }
 
   void damage(std::int64_t step) {
@@ -90,6 +107,28 @@ TEST_CASE_METHOD(Run, "a checkpoint that was named is taken or refused, never re
   damage(20);
   REQUIRE_THROWS_WITH(find(at(20).string()),
                       Contains("weights-00000.safetensors") && Contains("is damaged"));
+}
+
+TEST_CASE_METHOD(Run, "where a run and its data lie does not count, what the data hold does") {
+  auto checkpoint = saved_with({{"a"}, {}});
+  config.run.dir = "/elsewhere/run";
+  config.run.name = "other";
+  config.data.tokenizer = "/elsewhere/tok.model";
+  config.data.train[0].path = "/elsewhere/t";
+  REQUIRE(check_resumable(checkpoint, config, {{"a"}, {}}).size() == 2);  // dir and name are told
+  REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"b"}, {}}), Contains("data.train"));
+  config.data.train[0].weight = 2.0;
+  REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"a"}, {}}), Contains("data.train"));
+}
+
+TEST_CASE_METHOD(Run, "a refusal has the command that forks a run with the changes") {
+  auto checkpoint = saved_with({{"a"}, {}});
+  config.optimizer.lr = 0.5;
+  config.data.train[0].path = "it's";
+  REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"b"}, {}}),
+                      Contains("optimizer.lr: ") && Contains("data.train: ") &&
+                          Contains("zebra checkpoint fork '" + at(1).string() + "' --output ") &&
+                          Contains("--set 'optimizer.lr=0.5'") && Contains("it'\\''s"));
 }
 
 TEST_CASE_METHOD(Run, "the checkpoint of a newer build is no damage: nothing older replaces it") {

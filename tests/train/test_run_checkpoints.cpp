@@ -25,6 +25,8 @@ TEST_CASE("the training state reads back to the bit") {
   state.skip.consecutive_non_finite = 2;
   state.validation_loss = 2.0 / 3.0;
   state.dataset_fingerprints = {"a", "b"};
+  state.validation_fingerprints = {"c"};
+  state.metrics_rows = 130;
   const auto read = TrainingState::from_json(nlohmann::ordered_json::parse(state.to_json().dump()));
   REQUIRE(read.step == state.step);
   REQUIRE(read.optimizer_steps == state.optimizer_steps);
@@ -35,6 +37,8 @@ TEST_CASE("the training state reads back to the bit") {
   REQUIRE(read.skip.consecutive_non_finite == 2);
   REQUIRE(read.validation_loss == state.validation_loss);
   REQUIRE(read.dataset_fingerprints == state.dataset_fingerprints);
+  REQUIRE(read.validation_fingerprints == state.validation_fingerprints);
+  REQUIRE(read.metrics_rows == state.metrics_rows);
 }
 
 TEST_CASE("a checkpoint without training state is refused") {
@@ -56,12 +60,11 @@ struct Run {
   RunCheckpoints checkpoints{config, run, job};
 
   RunCheckpoints::Content content(std::int64_t step) {
-    write_text(folder / "tok.model", "stands for a tokenizer");
     return [this, step]() -> CheckpointContent {
       const NamedTensor tensor = {"weight", {100}};
       return {step,
               config,
-              folder / "tok.model",
+              "stands for a tokenizer",
               {{"step", step}},
               {{"weights", {{tensor, 0, torch::randn({100})}}}}};
     };

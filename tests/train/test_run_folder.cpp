@@ -31,7 +31,7 @@ TEST_CASE("the folder describes itself") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
   const auto config = tiny_run(folder);
-  const RunFolder run(folder / "run");
+  RunFolder run(folder / "run");
   run.describe(config);
   run.set_status(RunState::stopped, 17, "stopped by SIGTERM",
                  folder / "run/checkpoints/step-00000017");
@@ -42,6 +42,20 @@ TEST_CASE("the folder describes itself") {
   REQUIRE(status["state"] == "stopped");
   REQUIRE(status["step"] == 17);
   REQUIRE(status["reason"] == "stopped by SIGTERM");
+}
+
+TEST_CASE("a status that cannot be written is no error, and is tried again") {
+  const TemporaryFolder folder;
+  RunFolder run(folder / "run");
+  const auto path = folder / "run/status.json";
+  std::filesystem::create_directories(path / "in the way");
+  run.set_status(RunState::running, 3, "", "caf\xe9");  // no UTF-8
+  run.retry_status();
+  std::filesystem::remove_all(path);
+  run.retry_status();
+  const auto status = nlohmann::json::parse(read_file(path));
+  REQUIRE(status["step"] == 3);
+  REQUIRE(status["checkpoint"] == "caf\xef\xbf\xbd");
 }
 
 }  // namespace

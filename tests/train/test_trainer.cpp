@@ -23,12 +23,14 @@ TrainOutcome start(const Config& config, std::int64_t stop_after = 0,
   folder.describe(config);
   Job job{Launch{}};
   auto datasets = open_run_datasets(config, tokenizer);
+  const DataFingerprints data = {fingerprints_of(datasets.train),
+                                 fingerprints_of(datasets.validation)};
   Trainer trainer(config, tokenizer,
                   TrainingData(config, std::move(datasets.train), /*pinned=*/false),
                   std::move(datasets.validation), folder, job);
   if (const auto newest = find_resume_point(config, "auto", job).checkpoint) {
     Checkpoint checkpoint(*newest);
-    check_resumable(checkpoint.config(), config, /*same_run=*/true);
+    check_resumable(checkpoint, config, data);
     trainer.resume(checkpoint);
   }
   return trainer.run(stop_after, on_step);

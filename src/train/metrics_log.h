@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/line_file.h"
+#include "eval/perplexity.h"
+#include "train/metrics.h"
+
+namespace zebra {
+
+/// A row of metrics.jsonl: its step is a whole number, and no figure is text. Null for a line that
+/// is none, and why in `fault`.
+nlohmann::json parse_metrics_row(std::string_view line, std::string* fault = nullptr);
+
+/// metrics.jsonl: one object per logged step or validation. Numbers read back as the same values,
+/// non-finite ones are null.
+///
+/// A row that cannot be written does not end the run (see LineFile); people are told.
+class MetricsLog {
+ public:
+  /// Keeps the rows up to `last_step` of an existing file, byte for byte, and appends from there.
+  /// Lines that are no rows are moved to metrics.jsonl.unreadable, and told with their numbers;
+  /// only an unfinished last one, which any interruption leaves, goes silently. With
+  /// `expected_rows`, what is missing of them is told too. Throws RunError.
+  MetricsLog(std::filesystem::path path, std::int64_t last_step,
+             std::optional<std::int64_t> expected_rows = std::nullopt);
+  /// Tells what is lost for good.
+  ~MetricsLog();
+
+  void add(const StepMetrics& metrics);
+  void add_validation(std::int64_t step, const Perplexity& validation);
+
+  /// Rows in the file, when those that wait have been tried again.
+  std::int64_t rows();
+
+  /// Flushes the rows to the disk; for any thread. What fails is told.
+  void flush() const;
+
+ private:
+  void write(const nlohmann::ordered_json& row);
+
+  std::int64_t rows_kept_ = 0;
+  std::optional<LineFile> file_;
+};
+
+/// Resident memory of this process in GiB, or nothing where the system does not tell.
+std::optional<double> resident_memory_gib();
+
+}  // namespace zebra

@@ -1,0 +1,115 @@
+#include "train/metrics_log.h"
+
+#include <cmath>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+#include "support/tensors.h"
+
+namespace zebra {
+namespace {
+
+using namespace zebra::testing;
+using Catch::Matchers::Contains;
+
+/// What people are told while `work` runs.
+std::string lines_told(const std::function<void()>& work) {
+  const TemporaryFolder folder;
+  open_log_file(folder / "log");
+  work();
+  return read_file(folder / "log");
+}
+
+std::vector<nlohmann::json> rows(const std::filesystem::path& path) {
+  std::istringstream lines(read_file(path));
+  std::vector<nlohmann::json> rows;
+  for (std::string line; std::getline(lines, line);) rows.push_back(nlohmann::json::parse(line));
+  return rows;
+}
+
+TEST_CASE("rows hold the step's figures, non-finite ones as null") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0);
+    log.add({1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5});
+    log.add({2, std::nan(""), 3.0, 1e-3, true, 128, 100.0, 0.9});
+  }
+  const auto written = rows(folder / "metrics.jsonl");
+  REQUIRE(written.size() == 2);
+  REQUIRE(written[0]["step"] == 1);
+  REQUIRE(written[0]["loss"] == 0.1);
+  REQUIRE(written[0]["tokens"] == 64);
+  REQUIRE_FALSE(written[0].contains("skipped"));
+  REQUIRE(written[0]["memory_gib"] > 0.0);
+  REQUIRE(written[1]["loss"].is_null());
+  REQUIRE(written[1]["skipped"] == true);
+}
+
+TEST_CASE("resuming keeps the rows up to its step, byte for byte, and drops a torn line") {
+  const TemporaryFolder folder;
+  const std::string kept =
+      "{\"step\": 1, "
+      "\"loss\":2.5}\n{\"step\":2,\"loss\":2.25}\n{\"step\":2,\"validation_loss\":3}\n";
+  const auto left_over = GENERATE(as<std::string>{}, "", "{\"step\":3,\"loss\":2}\n{\"step\":4",
+                                  "{\"st", "{\"step\":3}\n");
+  write_text(folder / "metrics.jsonl", kept + left_over);
+  { MetricsLog log(folder / "metrics.jsonl", 2); }
+  REQUIRE(read_file(folder / "metrics.jsonl") == kept);
+}
+
+TEST_CASE("validation rows carry the loss by position") {
+  const TemporaryFolder folder;
+  Perplexity validation;
+  validation.nats = 30;
+  validation.tokens = 10;
+  validation.text_bytes = 20;
+  validation.by_position = {{0, 1, 5.0, 1}, {1, 2, 12.0, 4}};
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0);
+    log.add_validation(7, validation);
+  }
+  const auto row = rows(folder / "metrics.jsonl").at(0);
+  REQUIRE(row["step"] == 7);
+  REQUIRE(row["validation_loss"] == 3.0);
+  REQUIRE(row["by_position"][1] == nlohmann::json({{"begin", 1}, {"end", 2}, {"loss", 3.0}}));
+}
+
+TEST_CASE("lines that are no rows are set aside and told, and the rows around them stay") {
+  const TemporaryFolder folder;
+  const auto path = folder / "metrics.jsonl";
+  const std::string first = "{\"step\":1,\"loss\":2.5}\n", second = "{\"step\":2,\"loss\":2}\n";
+  const std::string bad =
+      GENERATE(as<std::string>{}, "", "{\"step\":1,\"lo", "{\"step\":\"five\"}", "{\"step\":1e999}",
+               "{\"step\":1,\"x\":1e999}", "{\"step\":1.5}", "{\"step\":-1}", "{\"loss\":1}", "[1]",
+               "null", "{\"step\":1,\"loss\":\"2.5\"}", std::string("\0\0\0", 3), "\xff\xfe",
+               std::string(100000, '['));
+  write_text(path, first + bad + "\n" + second + "{\"step\":3,\"loss\":1}\n");
+  const auto told = lines_told([&] {
+    MetricsLog log(path, 2);
+    REQUIRE(log.rows() == 2);
+  });
+  REQUIRE(read_file(path) == first + second);
+  REQUIRE(read_file(folder / "metrics.jsonl.unreadable") == bad + "\n");
+  REQUIRE_THAT(told, Contains("line 2: ") && Contains("metrics.jsonl.unreadable"));
+  write_text(path, "{\n" + first);
+  { MetricsLog log(path, 2); }
+  REQUIRE(read_file(folder / "metrics.jsonl.unreadable") == bad + "\n{\n");
+}
+
+TEST_CASE("rows that are missing are told") {
+  const TemporaryFolder folder;
+  write_text(folder / "metrics.jsonl", "{\"step\":1}\n{\"step\":2}\n");
+  REQUIRE(lines_told([&] { MetricsLog(folder / "metrics.jsonl", 2, 2); }) == "");
+  REQUIRE_THAT(lines_told([&] { MetricsLog(folder / "metrics.jsonl", 2, 3); }),
+               Contains("2 of the 3 rows"));
+  REQUIRE_THAT(lines_told([&] { MetricsLog(folder / "none.jsonl", 2, 3); }),
+               Contains("0 of the 3 rows"));
+}
+
+}  // namespace
+}  // namespace zebra
