@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/load.h"
+#include "config/yaml.h"
 #include "config/resolve.h"
 #include "plan/model_cost.h"
 
@@ -254,7 +255,7 @@ Sweep parse_sweep(const std::string& yaml, const std::string& source,
 }
 
 Sweep load_sweep(const std::filesystem::path& file, const VocabularySize& vocabulary) {
-  return parse_sweep(read_file(file), file.string(), vocabulary);
+  return parse_sweep(read_yaml_file(file), file.string(), vocabulary);
 }
 
 ArmCost arm_cost(const Config& config) {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/message.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -31,14 +32,14 @@ void write_line(std::string_view level, std::string_view line) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  char time_of_day[16];
-  std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S", &local);
-  const std::string text =
-      std::string(time_of_day) + " " + std::string(level) + std::string(line) + "\n";
+  char date[16], time_of_day[16];
+  std::strftime(date, sizeof date, "%Y-%m-%d ", &local);
+  std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S ", &local);
+  const std::string text = time_of_day + std::string(level) + printable(line, "\n\t") + "\n";
   const std::lock_guard lock(g_mutex);
   std::fputs(text.c_str(), stderr);
-  if (g_file != nullptr) {
-    std::fputs(text.c_str(), g_file.get());
+  if (g_file != nullptr) {  // which lives for weeks
+    std::fputs((date + text).c_str(), g_file.get());
     std::fflush(g_file.get());
   }
 }
@@ -79,7 +80,7 @@ std::string amount(double value, const std::string& unit) {
 }  // namespace
 
 ProgressBar::ProgressBar(std::string label, std::uint64_t total, std::string unit)
-    : label_(std::move(label)),
+    : label_(printable(label)),
       unit_(std::move(unit)),
       total_(total),
       started_(monotonic_seconds()),

@@ -3,9 +3,11 @@
 #include <ranges>
 
 #include "base/error.h"
+#include "base/message.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/fork.h"
 #include "checkpoint/verification.h"
 #include "config/load.h"
 
@@ -76,6 +78,38 @@ void refuse_damaged(const std::vector<DamagedCheckpoint>& damaged,
   problems.throw_if_any();
 }
 
+// A folder for the fork: the run's own where it is to be another one, which so far holds nothing
+// but the lock of this start, else one beside it.
+std::filesystem::path fork_folder(const Config& saved, const Config& config) {
+  const auto is_free = [](const std::filesystem::path& path) {
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path))) return true;
+    if (!std::filesystem::is_directory(path)) return false;
+    return std::ranges::all_of(std::filesystem::directory_iterator(path),
+                               [](const auto& entry) { return entry.path().filename() == "lock"; });
+  };
+  if (config.run.dir != saved.run.dir && is_free(config.run.dir)) return config.run.dir;
+  for (int number = 2;; ++number) {
+    const std::filesystem::path beside = config.run.dir.string() + "-" + std::to_string(number);
+    if (is_free(beside)) return beside;
+  }
+}
+
+// What to do about changes that a resumed run must not make.
+std::string advice_on_changes(const std::filesystem::path& checkpoint, const Config& saved,
+                              const Config& config) {
+  const auto folder = fork_folder(saved, config);
+  std::string command = "  zebra checkpoint fork " + shell_word(checkpoint.string()) +
+                        " --output " + shell_word(folder.string());
+  for (const auto& [key, before, after] : differences(saved, config)) {
+    if (key == "run.dir" || key == "run.name" || key == "data.tokenizer") continue;
+    if (!may_change_in_fork(key))
+      return "undo the change, or start a new run at step 1 in another run.dir";
+    command += " --set " + shell_word(key + "=" + (after == "(absent)" ? "" : after));
+  }
+  return "undo the change, or go on from the checkpoint as a new run with these settings:\n" +
+         command + "\n  zebra train " + shell_word((folder / "config.yaml").string());
+}
+
 }  // namespace
 
 ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job) {
@@ -102,7 +136,9 @@ ResumePoint find_resume_point(const Config& config, const std::string& resume, J
   return point;
 }
 
-std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run) {
+std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,
+                                         bool same_run) {
+  const Config saved = checkpoint.config();
   std::vector<std::string> allowed;
   Problems problems;
   for (const auto& [key, before, after] : differences(saved, config)) {
@@ -117,8 +153,7 @@ std::vector<std::string> check_resumable(const Config& saved, const Config& conf
     }
   }
   if (problems.empty()) return allowed;
-  const std::string advice = "undo the change, or set another run.dir to start a new run";
-  problems.add(advice);
+  problems.add(advice_on_changes(checkpoint.folder(), saved, config));
   throw InputError(join(problems.all(), "\n"));
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "config/config.h"
 #include "distributed/job.h"
 
@@ -32,8 +33,10 @@ struct ResumePoint {
 ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job);
 
 /// Compares the run's configuration with the one of the checkpoint: returns what changed and may,
-/// as "key: before -> after", and throws InputError with all that may not. A run that goes on in
-/// another folder may have another name and dir.
-std::vector<std::string> check_resumable(const Config& saved, const Config& config, bool same_run);
+/// as "key: before -> after", and throws InputError with all that may not, and with the command
+/// that makes a new run of the checkpoint with these settings, where there is one. A run that goes
+/// on in another folder may have another name and dir.
+std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,
+                                         bool same_run);
 
 }  // namespace zebra

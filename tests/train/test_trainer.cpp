@@ -28,7 +28,7 @@ TrainOutcome start(const Config& config, std::int64_t stop_after = 0,
                   std::move(datasets.validation), folder, job);
   if (const auto newest = find_resume_point(config, "auto", job).checkpoint) {
     Checkpoint checkpoint(*newest);
-    check_resumable(checkpoint.config(), config, /*same_run=*/true);
+    check_resumable(checkpoint, config, /*same_run=*/true);
     trainer.resume(checkpoint);
   }
   return trainer.run(stop_after, on_step);
