@@ -184,7 +184,7 @@ Value read_base(const SweepFile& file, Problems& problems) {
   merged.kind = Value::Kind::map;
   for (const std::string& path : file.base) {
     try {
-      merge(merged, parse_yaml(read_file(path), path));
+      merge(merged, parse_yaml(read_text_input(path), path));
     } catch (const InputError& error) {
       problems.add(std::string("base: ") + error.what());
     }

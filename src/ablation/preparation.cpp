@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "base/text.h"
 #include "config/load.h"
 #include "config/names.h"
@@ -140,12 +141,6 @@ std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& path
   return command;
 }
 
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return result + "'";
-}
-
 }  // namespace
 
 void check_fit(const std::vector<Arm>& arms, int jobs) {
@@ -201,21 +196,22 @@ std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& 
 
 void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
                        const std::filesystem::path& program, const std::filesystem::path& script) {
-  const std::string ablate = quoted(program) + " ablate " + quoted(std::filesystem::absolute(file));
+  const std::string ablate =
+      shell_word(program) + " ablate " + shell_word(std::filesystem::absolute(file));
   std::vector<std::string> names;
-  for (const auto& arm : sweep.arms) names.push_back(arm.name);
+  for (const auto& arm : sweep.arms) names.push_back(shell_word(arm.name));
   std::ostringstream text;
   text << "#!/usr/bin/env bash\n"
        << "# The arms of " << sweep.file.name << " as an array of jobs. Afterwards:\n"
        << "#   " << ablate << " --report\n"
-       << "#SBATCH --job-name=" << sweep.file.name << "\n"
+       << "#SBATCH --job-name=" << shell_word(sweep.file.name) << "\n"
        << "#SBATCH --array=0-" << names.size() - 1 << "\n"
        << "#SBATCH --ntasks=1\n"
        << "#SBATCH --requeue\n"
        << "# Two minutes to save before the time limit; the job goes on when it is queued again.\n"
        << "#SBATCH --signal=B:TERM@120\n"
        << "# Add what your cluster wants: --partition, --time, --gpus=1, --cpus-per-task, …\n"
-       << "cd " << quoted(std::filesystem::current_path()) << "\n"
+       << "cd " << shell_word(std::filesystem::current_path()) << "\n"
        << "arms=(" << join(names, " ") << ")\n"
        << "exec " << ablate << " --arm \"${arms[$SLURM_ARRAY_TASK_ID]}\"\n";
   write_file_atomically(script, text.str());

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/load.h"
+#include "config/yaml.h"
 #include "config/resolve.h"
 #include "plan/model_cost.h"
 

@@ -22,7 +22,7 @@ void describe(V& v, CompareOptions& s) {
 template <class V>
 void describe(V& v, ProbeOptions& s) {
   constexpr double kMostProbes = 1e9;
-  v.field("training_share", s.training_share, from_to_below(0, 1),
+  v.field("training_share", s.training_share, at_least(0).below(1),
           "Share of probes among the training samples.");
   v.field("training_sequences", s.training_sequences, between(2, kMostProbes),
           "Sequences in a dataset of training probes.");

@@ -10,7 +10,9 @@
 #include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "base/line_file.h"
+#include "base/message.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -25,14 +27,15 @@ void write_line(std::string_view level, std::string_view line) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  char time_of_day[16];
-  std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S", &local);
-  const std::string text = std::string(time_of_day) + " " + std::string(level) + std::string(line);
+  char date[16], time_of_day[16];
+  std::strftime(date, sizeof date, "%Y-%m-%d ", &local);
+  std::strftime(time_of_day, sizeof time_of_day, "%H:%M:%S ", &local);
+  const std::string text = time_of_day + std::string(level) + printable(line, "\n\t");
   const std::lock_guard lock(g_mutex);
   std::fputs((text + "\n").c_str(), stderr);
   if (!g_file) return;
-  if (const auto problem = g_file->append(text); !problem.empty())
-    std::fputs(("warning: " + problem + "\n").c_str(), stderr);
+  const auto problem = g_file->append(date + text);  // the file lives for weeks
+  if (!problem.empty()) std::fputs(("warning: " + problem + "\n").c_str(), stderr);
 }
 
 std::string named(std::string_view line) {
@@ -68,7 +71,7 @@ std::string amount(double value, const std::string& unit) {
 }  // namespace
 
 ProgressBar::ProgressBar(std::string label, std::uint64_t total, std::string unit)
-    : label_(std::move(label)),
+    : label_(printable(label)),
       unit_(std::move(unit)),
       total_(total),
       started_(monotonic_seconds()),

@@ -158,6 +158,7 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
   std::size_t best_distance = 1 + word.size() / 3;
   for (const auto& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
+    if (distance >= candidate.size()) continue;  // as many slips as letters: another word
     if (distance < best_distance || (distance == best_distance && best.empty())) {
       best = candidate;
       best_distance = distance;

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/message.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/moved_run.h"
@@ -20,10 +21,10 @@ namespace {
 
 /// Keys on which the names or shapes of a model's tensors depend.
 constexpr std::array<std::string_view, 10> kShapeKeys = {
-    "hidden_size",         "intermediate_size",   "num_hidden_layers",
-    "num_attention_heads", "num_key_value_heads", "head_dim",
-    "vocab_size",          "tie_word_embeddings", "qk_norm",
-    "attention_sink"};
+    "model.hidden_size",         "model.intermediate_size",   "model.num_hidden_layers",
+    "model.num_attention_heads", "model.num_key_value_heads", "model.head_dim",
+    "model.vocab_size",          "model.tie_word_embeddings", "model.qk_norm",
+    "model.attention_sink"};
 
 /// Keys that say what a resolved attention_pattern says already.
 constexpr std::array kShortForms = {"model.self_attn_type", "model.layer_group_size",
@@ -88,14 +89,11 @@ Config load_with(const std::filesystem::path& file, const Value& given,
 /// Adds what would give the model other tensors than the checkpoint holds.
 void check_shapes(const Config& saved, const std::vector<ConfigDifference>& changes,
                   Problems& problems) {
-  constexpr std::string_view kSection = "model.";
   for (const auto& [key, before, after] : changes) {
-    if (!key.starts_with(kSection)) continue;
-    const std::string_view name = std::string_view(key).substr(kSection.size());
     const std::string change = key + ": " + before + " -> " + after + ": ";
-    if (std::ranges::find(kShapeKeys, name) != kShapeKeys.end()) {
+    if (!may_change_in_fork(key)) {
       problems.add(change + "would change the shapes of tensors, which a fork takes as they are");
-    } else if (name == "attention_pattern" && saved.model.attention_sink) {
+    } else if (key == "model.attention_pattern" && saved.model.attention_sink) {
       problems.add(change +
                    "only local layers have an attention sink (model.attention_sink), so "
                    "the checkpoint lacks some or has too many");
@@ -161,6 +159,10 @@ void write_run(const Fork& fork, const std::filesystem::path& run,
 }
 
 }  // namespace
+
+bool may_change_in_fork(const std::string& key) {
+  return std::ranges::find(kShapeKeys, key) == kShapeKeys.end();
+}
 
 Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) {
   Checkpoint checkpoint(origin);
@@ -238,7 +240,8 @@ std::string fork_text(const Fork& fork, bool is_written) {
             "; raise it with --set train.max_steps=N.\n";
   }
   if (!is_written) return text + "Dry run: nothing was written.\n";
-  return text + "Train it with: zebra train " + (run.dir / "config.yaml").string() + "\n";
+  return text + "Train it with: zebra train " + shell_word((run.dir / "config.yaml").string()) +
+         "\n";
 }
 
 }  // namespace zebra

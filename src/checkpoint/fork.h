@@ -19,6 +19,9 @@ struct ForkOptions {
   std::vector<std::string> overrides;  ///< as of --set
 };
 
+/// Whether a fork may change `key` (dotted): one that leaves the shapes of all tensors as they are.
+bool may_change_in_fork(const std::string& key);
+
 /// A fork that is checked and not yet written.
 struct Fork {
   std::filesystem::path origin;           ///< the checkpoint's folder

@@ -9,7 +9,9 @@
 #include "ablation/sweep_report.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "cli/commands.h"
+#include "cli/shared_options.h"
 #include "model/placement.h"
 #include "train/stop_signal.h"
 
@@ -33,18 +35,17 @@ void check_arm_names(const Options& options, const std::vector<Arm>& arms) {
   std::vector<std::string> names;
   for (const auto& arm : arms) names.push_back(arm.name);
   for (const auto& name : options.arms) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) continue;
+    if (std::ranges::count(names, name) > 0) continue;
     const auto nearest = nearest_word(name, names);
     problems.add("--arm " + name + ": there is no such arm" +
                  (nearest.empty() ? "" : "; did you mean " + nearest + "?") + " (`zebra ablate " +
-                 options.sweep + " --dry-run` lists them)");
+                 shell_word(options.sweep) + " --dry-run` lists them)");
   }
   problems.throw_if_any();
 }
 
 bool is_chosen(const Options& options, const std::string& arm) {
-  return options.arms.empty() ||
-         std::find(options.arms.begin(), options.arms.end(), arm) != options.arms.end();
+  return options.arms.empty() || std::ranges::count(options.arms, arm) > 0;
 }
 
 void report(const Sweep& sweep) { log_info("the report is " + write_report(sweep).string()); }
@@ -53,7 +54,7 @@ int run_sweep(const Sweep& sweep, const Options& options) {
   check_fit(sweep.arms, options.jobs);
   auto arms = prepare(sweep, own_program());
   std::erase_if(arms, [&](const QueuedArm& arm) { return !is_chosen(options, arm.name); });
-  watch_stop_signals();
+  watch_stop_signals("\nthe arms stop after their steps, saving; again: at once, without saving\n");
   const bool on_gpu = resolve_device(sweep.arms.front().config.run.device).is_cuda();
   run_arms(arms, job_slots(options.jobs, on_gpu));
   if (options.arms.empty() && stop_signal() == 0) measure_cost(sweep, own_program());
@@ -80,7 +81,7 @@ int run_ablate(const Options& options) {
   if (!options.slurm.empty()) {
     write_slurm_array(sweep, options.sweep, own_program(), options.slurm);
     std::cout << options.slurm << ": an array of " << sweep.arms.size()
-              << " jobs; look at it, then: sbatch " << options.slurm << "\n";
+              << " jobs; look at it, then: sbatch " << shell_word(options.slurm) << "\n";
     return kExitDone;
   }
   if (options.report) {
@@ -101,12 +102,8 @@ void add_ablate_command(CLI::App& app, int& status) {
                                     "Check everything, print the arms and what they cost, write "
                                     "nothing");
   command->add_flag("--json", options->json, "With --dry-run: print JSON")->needs(dry_run);
-  command
-      ->add_option("--jobs", options->jobs,
-                   "Arms at a time; each has its share of the processors, or its own GPU")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(*command, "--jobs", &options->jobs, at_least(1),
+             "Arms at a time; each has its share of the processors, or its own GPU");
   auto* arm =
       command->add_option("--arm", options->arms, "Only this arm, without a report (repeatable)")
           ->type_name("NAME")
@@ -122,7 +119,7 @@ void add_ablate_command(CLI::App& app, int& status) {
   command->footer(
       "Ends with 0 when all arms are done, 1 when some failed, 75 when a signal stopped it: the "
       "same command goes on.\n"
-      "Example: zebra ablate configs/ablations/ratio-cpu.yaml --dry-run");
+      "Example: zebra ablate sweep.yaml --dry-run");
   command->callback([options, &status] { status = run_ablate(*options); });
 }
 

@@ -123,9 +123,8 @@ void add_model_options(CLI::App& command, BenchOptions& options) {
                   "Shape of the model where no run file is given; default: 6 layers of width 256")
       ->check(CLI::IsMember(preset_names()))
       ->excludes(command.get_option("RUN.yaml"));
-  command.add_option("--window", options.window, "Previous tokens that a local layer sees")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
+  add_number(command, "--window", &options.window, at_least(0),
+             "Previous tokens that a local layer sees");
   command.add_option("--precision", options.precision, "Default: the run file's, or fp32")
       ->check(CLI::IsMember(names_of<Precision>()));
   command.add_option("--device", options.device, "Default: the run file's, or auto")
@@ -133,16 +132,10 @@ void add_model_options(CLI::App& command, BenchOptions& options) {
 }
 
 void add_step_options(CLI::App& command, BenchOptions& options) {
-  command
-      .add_option("--steps", options.step.steps,
-                  "Of a run file's step: steps that count, and as many again by part")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_option("--warm-up", options.step.warm_up, "Of a run file's step: steps that do not")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "--steps", &options.step.steps, at_least(1),
+             "Of a run file's step: steps that count, and as many again by part");
+  add_number(command, "--warm-up", &options.step.warm_up, at_least(1),
+             "Of a run file's step: steps that do not");
   command
       .add_option("--profile", options.step.profile,
                   "Of a run file's step: write a trace of three more steps, for ui.perfetto.dev")
@@ -162,22 +155,13 @@ void add_sweep_options(CLI::App& command, BenchOptions& options) {
       ->allow_extra_args(false)
       ->type_name("N,N,…")
       ->default_str(list_default(options.lengths));
-  command
-      .add_option("--tokens", options.cost.tokens,
-                  "Tokens of a training pass, where shorter sequences fit into it several times; "
-                  "default: one sequence")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
-  command
-      .add_option("--new-tokens", options.cost.generated_tokens,
-                  "Tokens to generate behind each prompt")
-      ->check(CLI::Range(2, 1 << 20))
-      ->type_name("N")
-      ->capture_default_str();
-  command.add_option("--repeats", options.cost.repeats, "Rounds that count; medians are reported")
-      ->check(CLI::Range(3, 1000))
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "--tokens", &options.cost.tokens, at_least(1),
+             "Tokens of a training pass, where shorter sequences fit into it several times; "
+             "default: one sequence");
+  add_number(command, "--new-tokens", &options.cost.generated_tokens, between(2, 1 << 20),
+             "Tokens to generate behind each prompt");
+  add_number(command, "--repeats", &options.cost.repeats, between(3, 1000),
+             "Rounds that count; medians are reported");
 }
 
 }  // namespace
@@ -198,8 +182,8 @@ void add_bench_command(CLI::App& app) {
       ->needs(json);
   command->footer(
       "Examples: zebra bench run.yaml --precision bf16 --profile trace.json\n"
-      "          zebra bench --lengths 1024,4096 --layouts full,mix:4,local\n"
-      "          zebra bench configs/zebra-125m.yaml --lengths 4096 --json cost.json");
+      "          zebra bench --lengths 256,512 --layouts full,mix:4,local\n"
+      "          zebra bench --preset zebra-tiny --lengths 512 --json cost.json");
   command->callback([options, command] {
     options->sweeps = command->count("--lengths") + command->count("--layouts") > 0;
     run_bench(*options);

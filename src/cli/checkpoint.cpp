@@ -20,48 +20,29 @@ namespace {
 
 constexpr std::uint64_t kLongBytes = std::uint64_t{1} << 28;  // some seconds on a slow disk
 
-// A bar for long work on files; none for short work.
-class BytesBar {
- public:
-  explicit BytesBar(std::string label) : label_(std::move(label)) {}
-  void update(std::uint64_t done, std::uint64_t bytes) {
-    done_ = done;
-    if (bytes < kLongBytes) return;
-    if (!bar_) bar_.emplace(label_, bytes, "bytes");
-    bar_->update(done);
-  }
-  void finish() {
-    if (bar_) bar_->finish(done_);
-  }
-
- private:
-  std::string label_;
-  std::optional<ProgressBar> bar_;
-  std::uint64_t done_ = 0;
-};
-
 void print_json(const nlohmann::ordered_json& json) { std::cout << json.dump(2) << "\n"; }
+
+void add_run_argument(CLI::App& command, std::string& value) {
+  command.add_option("RUN", value, "Run folder, or the folder checkpoints in it")->required();
+}
 
 struct ListOptions {
   std::string run;
   bool json = false;
 };
 
-void run_list(const ListOptions& options) {
-  const auto inventory = take_inventory(run_of(options.run));
-  if (options.json) return print_json(inventory_json(inventory));
-  std::cout << inventory_text(inventory);
-}
-
 void add_list(CLI::App& checkpoint) {
   CLI::App* command = checkpoint.add_subcommand(
       "list", "What is in a run's folder of checkpoints, as far as names and sizes tell");
   const auto options = std::make_shared<ListOptions>();
-  command->add_option("RUN", options->run, "Run folder, or the folder checkpoints in it")
-      ->required();
-  command->add_flag("--json", options->json, "Print JSON");
+  add_run_argument(*command, options->run);
+  add_json_flag(*command, options->json);
   command->footer("Example: zebra checkpoint list runs/tiny");
-  command->callback([options] { run_list(*options); });
+  command->callback([options] {
+    const auto inventory = take_inventory(run_of(options->run));
+    if (options->json) return print_json(inventory_json(inventory));
+    std::cout << inventory_text(inventory);
+  });
 }
 
 struct VerifyOptions {
@@ -91,12 +72,11 @@ std::vector<Subject> subjects_of(const std::vector<std::string>& paths) {
 }
 
 Verification verify_with_bar(const Subject& subject) {
-  BytesBar bar("verifying " + subject.folder.string());
-  const auto result =
-      verify_checkpoint(subject.folder, subject.had_manifest,
-                        [&](std::uint64_t done, std::uint64_t bytes) { bar.update(done, bytes); });
-  bar.finish();
-  return result;
+  ProgressBars bars("bytes", kLongBytes);
+  return verify_checkpoint(subject.folder, subject.had_manifest,
+                           [&](std::uint64_t done, std::uint64_t bytes) {
+                             bars.update("verifying " + subject.folder.string(), done, bytes);
+                           });
 }
 
 int run_verify(const VerifyOptions& options) {
@@ -131,7 +111,7 @@ void add_verify(CLI::App& checkpoint, int& status) {
       ->add_option("RUN_OR_CHECKPOINT", options->paths,
                    "Run folder (all its checkpoints), RUN@step, RUN@best, or a checkpoint folder")
       ->required();
-  command->add_flag("--json", options->json, "Print JSON");
+  add_json_flag(*command, options->json);
   command->footer(
       "Ends with 0 when all are whole, 1 when one is broken (each file is named), 2 when one is\n"
       "not there or cannot be read.\n"
@@ -145,21 +125,19 @@ struct ShowOptions {
   bool json = false;
 };
 
-void run_show(const ShowOptions& options) {
-  const auto contents = read_checkpoint_contents(options.run_or_checkpoint);
-  if (options.json) return print_json(contents_json(contents, options.tensors));
-  std::cout << contents_text(contents, options.tensors);
-}
-
 void add_show(CLI::App& checkpoint) {
   CLI::App* command =
       checkpoint.add_subcommand("show", "What a checkpoint holds: model, training state, files");
   const auto options = std::make_shared<ShowOptions>();
   add_checkpoint_argument(*command, options->run_or_checkpoint);
   command->add_flag("--tensors", options->tensors, "Also every tensor with its shape");
-  command->add_flag("--json", options->json, "Print JSON");
+  add_json_flag(*command, options->json);
   command->footer("Example: zebra checkpoint show runs/tiny@best --tensors");
-  command->callback([options] { run_show(*options); });
+  command->callback([options] {
+    const auto contents = read_checkpoint_contents(options->run_or_checkpoint);
+    if (options->json) return print_json(contents_json(contents, options->tensors));
+    std::cout << contents_text(contents, options->tensors);
+  });
 }
 
 struct PruneOptions {
@@ -194,27 +172,17 @@ void add_prune(CLI::App& checkpoint) {
   CLI::App* command = checkpoint.add_subcommand(
       "prune", "Delete the checkpoints that need not stay, and what interrupted saves left behind");
   const auto options = std::make_shared<PruneOptions>();
-  command->add_option("RUN", options->run, "Run folder, or the folder checkpoints in it")
-      ->required();
-  command
-      ->add_option("--keep-last", options->keep_last,
-                   "So many of the newest stay; default: the run's checkpoint.keep_last")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
-  command
-      ->add_option("--keep-every", options->keep_every,
-                   "Those of steps that are a multiple of N stay, 0 for none; default: the run's "
-                   "checkpoint.keep_every")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
-  command
-      ->add_option("--keep-best", options->keep_best,
-                   "So many of those with the lowest validation loss stay, 0 for none; default: "
-                   "the run's checkpoint.keep_best")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
+  add_run_argument(*command, options->run);
+  add_number(*command, "--keep-last", &options->keep_last, at_least(1),
+             "So many of the newest stay; default: the run's checkpoint.keep_last");
+  add_number(*command, "--keep-every", &options->keep_every, at_least(0),
+             "Those of steps that are a multiple of N stay, 0 for none; default: the run's "
+             "checkpoint.keep_every");
+  add_number(*command, "--keep-best", &options->keep_best, at_least(0),
+             "So many of those with the lowest validation loss stay, 0 for none; default: the "
+             "run's checkpoint.keep_best");
   command->add_flag("--dry-run", options->dry_run, "Print what would go, delete nothing");
-  command->add_flag("--json", options->json, "Print JSON");
+  add_json_flag(*command, options->json);
   command->footer(
       "The newest checkpoint always stays. Refused while a process trains in the run folder.\n"
       "Example: zebra checkpoint prune runs/tiny --keep-last 1 --keep-best 1 --dry-run");
@@ -230,9 +198,10 @@ struct ForkCommand {
 void run_fork(const ForkCommand& command) {
   const auto fork = plan_fork(find_checkpoint(command.run_or_checkpoint), command.options);
   if (!command.dry_run) {
-    BytesBar bar("copying " + fork.origin.string());
-    write_fork(fork, [&](std::uint64_t done, std::uint64_t bytes) { bar.update(done, bytes); });
-    bar.finish();
+    ProgressBars bars("bytes", kLongBytes);
+    write_fork(fork, [&](std::uint64_t done, std::uint64_t bytes) {
+      bars.update("copying " + fork.origin.string(), done, bytes);
+    });
   }
   std::cout << fork_text(fork, !command.dry_run);
 }
@@ -247,11 +216,7 @@ void add_fork(CLI::App& checkpoint) {
       ->type_name("DIR");
   command->add_option("--name", fork->options.name, "run.name; default: the folder's name")
       ->type_name("NAME");
-  command
-      ->add_option("--set", fork->options.overrides,
-                   "Override one key, for example --set optimizer.lr=1e-4 (repeatable)")
-      ->type_name("section.key=VALUE")
-      ->allow_extra_args(false);
+  add_override_option(*command, fork->options.overrides, "optimizer.lr=1e-4");
   command->add_flag("--dry-run", fork->dry_run, "Check everything, print what would change");
   command->footer(
       "Every key may change that leaves the shapes of the tensors as they are. Weights, optimizer\n"

@@ -17,13 +17,9 @@ struct ConfigOptions {
 };
 
 void print_config(const ConfigOptions& options) {
-  if (options.reference) {
-    std::cout << config_reference();
-  } else if (options.schema) {
-    std::cout << config_schema();
-  } else {
-    std::cout << to_yaml(options.run_files.load(options.ranks));
-  }
+  std::cout << (options.reference ? config_reference()
+                : options.schema  ? config_schema()
+                                  : to_yaml(options.run_files.load(options.ranks)));
 }
 
 }  // namespace
@@ -37,9 +33,8 @@ void add_config_command(CLI::App& app) {
                                              "Print the reference of all keys as Markdown");
   command->add_flag("--schema", options->schema, "Print the JSON Schema of run files (draft 07)")
       ->excludes(reference);
-  command->add_option("--ranks", options->ranks, "Processes that share train.global_batch_size")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_number(*command, "--ranks", &options->ranks, between(1, kMostRanks),
+             "Processes that share train.global_batch_size");
   command->callback([options] { print_config(*options); });
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/shared_options.h"
 #include "data/pack.h"
 #include "data/probe_dataset.h"
 #include "data/tokenizer_training.h"
@@ -18,6 +19,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Row = std::pair<std::string, std::string>;
+
+// What is refused before it is asked of the machine.
+constexpr double kMostThreads = 4096;
+constexpr double kLongestProbe = 1 << 26;
 
 constexpr const char* kTokenizerHelp =
     "Trains a SentencePiece tokenizer (BPE with byte fallback) that loses no character of a "
@@ -171,10 +176,9 @@ void add_tokenizer_command(CLI::App& data) {
   const auto command = std::make_shared<TokenizerCommand>();
   auto& options = command->options;
   add_input_options(*app, options.input);
-  app->add_option("--vocab-size", options.vocab_size,
-                  "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
-      ->required()
-      ->type_name("N");
+  add_number(*app, "--vocab-size", &options.vocab_size, at_least(1),
+             "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
+      ->required();
   app->add_option("--output", options.output, "File of the tokenizer, such as tok.model")
       ->required()
       ->type_name("FILE");
@@ -192,15 +196,13 @@ void add_pack_command(CLI::App& data) {
       ->required()
       ->type_name("FILE");
   app->add_option("--output", options.output, "Folder to make")->required()->type_name("DIR");
-  app->add_option("--threads", options.threads, "Threads that encode; 0: one for each core")
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(*app, "--threads", &options.threads, between(0, kMostThreads),
+             "Threads that encode; 0: one for each core");
   app->add_flag("--overwrite", options.overwrite,
                 "Replace the outputs if they are token datasets already");
   auto* fraction =
-      app->add_option("--holdout", command->holdout.fraction,
-                      "Share of the documents, such as 0.01, to hold out for validation")
-          ->type_name("FRACTION");
+      add_number(*app, "--holdout", &command->holdout.fraction, above(0).below(1),
+                 "Share of the documents, such as 0.01, to hold out for validation", "FRACTION");
   auto* output = app->add_option("--holdout-output", command->holdout.output,
                                  "Folder to make for the held-out documents")
                      ->type_name("DIR")
@@ -244,22 +246,18 @@ void run_probes(const ProbesCommand& command) {
 }
 
 void add_size_options(CLI::App& command, ProbeDatasetOptions& options) {
-  command
-      .add_option("--length", options.length,
-                  "Tokens of a sequence, BOS and EOS included: data.sequence_length of the run")
-      ->required()
-      ->type_name("N");
-  command.add_option("--window", options.bands.window, "Window W of the model's local layers")
-      ->required()
-      ->type_name("W");
-  command.add_option("--layers", options.bands.layers, "Number n of all layers of the model")
-      ->required()
-      ->type_name("N");
-  command
-      .add_option("--sequences", options.sequences,
-                  "How many to write; a run takes all but the last as samples")
-      ->required()
-      ->type_name("N");
+  add_number(command, "--length", &options.length, between(1, kLongestProbe),
+             "Tokens of a sequence, BOS and EOS included: data.sequence_length of the run")
+      ->required();
+  add_number(command, "--window", &options.bands.window, at_least(1),
+             "Window W of the model's local layers", "W")
+      ->required();
+  add_number(command, "--layers", &options.bands.layers, at_least(1),
+             "Number n of all layers of the model")
+      ->required();
+  add_number(command, "--sequences", &options.sequences, at_least(1),
+             "How many to write; a run takes all but the last as samples")
+      ->required();
 }
 
 void add_content_options(CLI::App& command, ProbesCommand& probes) {
@@ -271,26 +269,14 @@ void add_content_options(CLI::App& command, ProbesCommand& probes) {
       ->check(CLI::IsMember(names_of<ProbeTask>()))
       ->type_name("")
       ->default_str("all");
-  command
-      .add_option("--keys", options.vocabulary.keys, "Number of tokens that ask, as keys or names")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--values", options.vocabulary.values,
-                  "Number of tokens that answer; a guess is right once in so many times")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--fillers", options.vocabulary.fillers,
-                  "Number of tokens that stand between; 0: all others")
-      ->type_name("N")
-      ->capture_default_str();
-  command
-      .add_option("--questions", options.questions,
-                  "Pairs and questions in a sequence of associative_recall; 0: length / 8")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N")
-      ->capture_default_str();
+  add_number(command, "--keys", &options.vocabulary.keys, at_least(1),
+             "Number of tokens that ask, as keys or names");
+  add_number(command, "--values", &options.vocabulary.values, at_least(1),
+             "Number of tokens that answer; a guess is right once in so many times");
+  add_number(command, "--fillers", &options.vocabulary.fillers, at_least(0),
+             "Number of tokens that stand between; 0: all others");
+  add_number(command, "--questions", &options.questions, at_least(0),
+             "Pairs and questions in a sequence of associative_recall; 0: length / 8");
   command
       .add_option("--seed", options.seed,
                   "Chooses the sequences; those of an evaluation are others with any seed")

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/model_state.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "config/names.h"
 #include "data/training_data.h"
@@ -35,20 +35,14 @@ struct EvaluationData {
 
 Perplexity evaluate_length(LoadedModel& loaded, const EvaluationData& data, std::int64_t length,
                            std::int64_t max_tokens) {
-  std::unique_ptr<ProgressBar> progress;
-  std::int64_t evaluated = 0;
-  const auto result =
-      evaluate_perplexity(loaded.model, loaded.tokenizer, data.datasets,
-                          {length, max_tokens, loaded.config.data.document_mask, data.weights,
-                           [&](std::int64_t done, std::int64_t total) {
-                             if (!progress) {
-                               progress = std::make_unique<ProgressBar>(
-                                   "length " + std::to_string(length), total, "tokens");
-                             }
-                             progress->update(static_cast<std::uint64_t>(evaluated = done));
-                           }});
-  if (progress) progress->finish(static_cast<std::uint64_t>(evaluated));
-  return result;
+  ProgressBars bars("tokens");
+  return evaluate_perplexity(loaded.model, loaded.tokenizer, data.datasets,
+                             {length, max_tokens, loaded.config.data.document_mask, data.weights,
+                              [&](std::int64_t done, std::int64_t total) {
+                                bars.update("length " + std::to_string(length),
+                                            static_cast<std::uint64_t>(done),
+                                            static_cast<std::uint64_t>(total));
+                              }});
 }
 
 void run_eval(EvalOptions options) {
@@ -85,17 +79,10 @@ void add_eval_command(CLI::App& app) {
   add_checkpoint_argument(*command, options->run_or_checkpoint);
   command->add_option("--data", options->data, "Token dataset; default: the run's validation data")
       ->type_name("DIR");
-  command
-      ->add_option("--lengths", options->lengths,
-                   "Context lengths; default: the run's sequence length")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->type_name("N,N,…");
-  command
-      ->add_option("--max-tokens", options->max_tokens,
-                   "Predict at most so many tokens, in whole windows; default: all")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
+  add_number(*command, "--lengths", &options->lengths, at_least(1),
+             "Context lengths; default: the run's sequence length", "N,N,…");
+  add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
+             "Predict at most so many tokens, in whole windows; default: all");
   command->add_option("--json", options->json, "Write the figures to this file too")
       ->type_name("FILE");
   command->footer("Example: zebra eval runs/tiny --lengths 64,128 --json eval.json");
@@ -125,37 +112,6 @@ DistanceBands bands_of(const RecallCommand& options, const ModelConfig& model) {
   return bands;
 }
 
-std::vector<ProbeTask> tasks_of(const RecallCommand& options) {
-  std::vector<ProbeTask> tasks;
-  for (const auto& name : options.tasks) tasks.push_back(value_named<ProbeTask>(name).value());
-  return tasks;
-}
-
-// One bar for each thing that is measured.
-class Bars {
- public:
-  ~Bars() { finish(); }
-  void update(const std::string& what, std::int64_t done, std::int64_t total) {
-    if (what != what_) {
-      finish();
-      what_ = what;
-      bar_ = std::make_unique<ProgressBar>(what, static_cast<std::uint64_t>(total), "");
-    }
-    done_ = static_cast<std::uint64_t>(done);
-    bar_->update(done_);
-  }
-
- private:
-  void finish() {
-    if (bar_) bar_->finish(done_);
-    bar_.reset();
-  }
-
-  std::string what_;
-  std::unique_ptr<ProgressBar> bar_;
-  std::uint64_t done_ = 0;
-};
-
 void run_recall(RecallCommand options) {
   Problems problems;
   check_output_path(options.json, problems);
@@ -165,7 +121,8 @@ void run_recall(RecallCommand options) {
   const auto vocabulary = loaded.config.model.vocab_size;
   auto& recall = options.recall;
   recall.bands = bands_of(options, loaded.config.model);
-  recall.tasks = tasks_of(options);
+  for (const auto& name : options.tasks)
+    recall.tasks.push_back(value_named<ProbeTask>(name).value());
   if (recall.lengths.empty()) recall.lengths = {data.sequence_length};
   std::sort(recall.lengths.begin(), recall.lengths.end());
 
@@ -176,9 +133,9 @@ void run_recall(RecallCommand options) {
   }
   RecallResult result;
   {
-    Bars bars;
+    ProgressBars bars("");
     recall.progress = [&](const std::string& what, std::int64_t done, std::int64_t total) {
-      bars.update(what, done, total);
+      bars.update(what, static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(total));
     };
     result = evaluate_recall(loaded.model, loaded.tokenizer,
                              {train, validation, given_weights(data.validation),
@@ -202,48 +159,27 @@ void add_recall_command(CLI::App& app) {
   const auto options = std::make_shared<RecallCommand>();
   auto& recall = options->recall;
   add_checkpoint_argument(*command, options->run_or_checkpoint);
-  command
-      ->add_option("--window", options->window,
-                   "Window of the bands of distance; default: the model's")
-      ->check(CLI::PositiveNumber)
-      ->type_name("W");
-  command
-      ->add_option("--layers", options->layers,
-                   "Local layers that may relay in the bands of distance; default: the model's")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
-  command
-      ->add_option("--lengths", recall.lengths,
-                   "Lengths of probes and text; default: the run's sequence length")
-      ->delimiter(',')
-      ->check(CLI::PositiveNumber)
-      ->type_name("N,N,…");
+  add_number(*command, "--window", &options->window, at_least(1),
+             "Window of the bands of distance; default: the model's", "W");
+  add_number(*command, "--layers", &options->layers, at_least(1),
+             "Local layers that may relay in the bands of distance; default: the model's");
+  add_number(*command, "--lengths", &recall.lengths, at_least(1),
+             "Lengths of probes and text; default: the run's sequence length", "N,N,…");
   command->add_option("--tasks", options->tasks, "Probes to ask")
       ->delimiter(',')
       ->check(CLI::IsMember(names_of<ProbeTask>()))
       ->type_name("TASK,…")
       ->default_str(list_default(options->tasks));
-  command->add_option("--items", recall.items, "Probes of each task and length")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--keys", recall.vocabulary.keys, "Tokens that ask")->capture_default_str();
-  command->add_option("--values", recall.vocabulary.values, "Tokens that answer")
-      ->capture_default_str();
-  command
-      ->add_option("--fillers", recall.vocabulary.fillers,
-                   "Tokens that stand between; 0: all others")
-      ->capture_default_str();
-  command
-      ->add_option("--questions", recall.questions,
-                   "Pairs and questions in a sequence of associative_recall; 0: length / 8")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+  add_number(*command, "--items", &recall.items, at_least(1), "Probes of each task and length");
+  add_number(*command, "--keys", &recall.vocabulary.keys, at_least(1), "Tokens that ask");
+  add_number(*command, "--values", &recall.vocabulary.values, at_least(1), "Tokens that answer");
+  add_number(*command, "--fillers", &recall.vocabulary.fillers, at_least(0),
+             "Tokens that stand between; 0: all others");
+  add_number(*command, "--questions", &recall.questions, at_least(0),
+             "Pairs and questions in a sequence of associative_recall; 0: length / 8");
   command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
-  command
-      ->add_option("--max-tokens", recall.max_tokens,
-                   "Tokens of validation text at most; default: all")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
+  add_number(*command, "--max-tokens", &recall.max_tokens, at_least(1),
+             "Tokens of validation text at most; default: all");
   command->add_option("--json", options->json, "Write every single answer to this file")
       ->type_name("FILE");
   command->footer("Example: zebra recall runs/tiny --window 16 --layers 6 --json recall.json");
@@ -291,6 +227,14 @@ void run_generate(GenerateOptions options) {
   std::vector<std::int32_t> prompt = {loaded.tokenizer.bos()};
   for (const auto token : loaded.tokenizer.encode(options.prompt)) prompt.push_back(token);
   options.sampling.stop_token = loaded.tokenizer.eos();
+  const auto longest = loaded.config.model.max_position_embeddings;
+  if (const auto length = static_cast<std::int64_t>(prompt.size()); length > longest) {
+    log_warning("the prompt has " + std::to_string(length) + " tokens, more than the " +
+                std::to_string(longest) +
+                " that the model is declared for (model.max_position_embeddings): what it says "
+                "beyond them is worth little");
+  }
+  const RawOutput raw(std::cout);
   std::cout << options.prompt << std::flush;
   StreamedText text(loaded.tokenizer);
   generate(loaded.model, prompt, options.sampling, [&](std::int32_t token) { text.add(token); });
@@ -307,19 +251,13 @@ void add_generate_command(CLI::App& app) {
   command->add_option("--prompt", options->prompt, "Text to continue")
       ->required()
       ->type_name("TEXT");
-  command->add_option("--max-new-tokens", sampling.max_new_tokens, "Stop after so many tokens")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--temperature", sampling.temperature, "0: always the likeliest token")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command
-      ->add_option("--top-p", sampling.top_p,
-                   "Sample from the fewest tokens that reach this probability")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  command->add_option("--seed", sampling.seed, "The same seed gives the same text")
-      ->capture_default_str();
+  add_number(*command, "--max-new-tokens", &sampling.max_new_tokens, at_least(1),
+             "Stop after so many tokens");
+  add_number(*command, "--temperature", &sampling.temperature, at_least(0),
+             "0: always the likeliest token", "T");
+  add_number(*command, "--top-p", &sampling.top_p, between(0, 1),
+             "Sample from the fewest tokens that reach this probability", "P");
+  add_number(*command, "--seed", &sampling.seed, anything(), "The same seed gives the same text");
   command->footer("Example: zebra generate runs/tiny --prompt 'def main' --temperature 0.7");
   command->callback([options] { run_generate(*options); });
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
@@ -25,7 +26,8 @@ namespace zebra {
 namespace {
 
 struct ImportOptions {
-  std::string folder, output, tokenizer;
+  std::string folder, output;
+  std::optional<std::filesystem::path> tokenizer;
   bool dry_run = false;
 };
 
@@ -73,9 +75,7 @@ void print_summary(const HuggingFaceImport& imported) {
 }
 
 void run_import(const ImportOptions& options) {
-  std::optional<std::filesystem::path> tokenizer;
-  if (!options.tokenizer.empty()) tokenizer = options.tokenizer;
-  const auto imported = read_huggingface_folder(options.folder, tokenizer, options.output);
+  const auto imported = read_huggingface_folder(options.folder, options.tokenizer, options.output);
   if (options.dry_run) {
     std::cout << model_section(imported.config) << std::flush;
     return;
@@ -84,8 +84,8 @@ void run_import(const ImportOptions& options) {
   print_summary(imported);
   std::cout << "written to " << imported.output.string() << "\n"
             << "next:\n"
-            << "  zebra generate " << options.output << " --prompt TEXT\n"
-            << "  zebra eval " << options.output << " --data DATASET\n"
+            << "  zebra generate " << shell_word(options.output) << " --prompt TEXT\n"
+            << "  zebra eval " << shell_word(options.output) << " --data DATASET\n"
             << "  model.init_from: " << options.output << "   in a run file, to train it further"
             << std::endl;
 }
@@ -154,11 +154,8 @@ void add_export_command(CLI::App& app) {
   command->add_option("--dtype", options->type, "Type of the weights; the run's by default")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->type_name("TYPE");
-  command
-      ->add_option("--max-shard-size", options->largest_shard,
-                   "Weights of more gigabytes become several files")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_number(*command, "--max-shard-size", &options->largest_shard, between(1e-9, 1e9),
+             "Weights of more gigabytes become several files", "GIGABYTES");
   command->footer("Example: zebra export runs/tiny --output exported --dtype bf16");
   command->callback([options] { run_export(*options); });
 }

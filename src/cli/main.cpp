@@ -6,7 +6,8 @@
 
 #include "base/build_info.h"
 #include "base/error.h"
-#include "cli/commands.h"
+#include "base/message.h"
+#include "cli/command_line.h"
 #include "distributed/job.h"
 
 namespace {
@@ -20,25 +21,15 @@ std::string version_text() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const zebra::PrintableOutput results(std::cout), messages(std::cerr);
   int status = zebra::kExitDone;
   CLI::App app(
-      "Zebra: pretrains language models whose layers alternate between global and local attention");
-  app.set_version_flag("--version", version_text(), "Print the version and build");
-  app.require_subcommand(1);
-  zebra::add_train_command(app, status);
-  zebra::add_config_command(app);
-  zebra::add_plan_command(app);
-  zebra::add_eval_command(app);
-  zebra::add_recall_command(app);
-  zebra::add_generate_command(app);
-  zebra::add_data_command(app);
-  zebra::add_ablate_command(app, status);
-  zebra::add_bench_command(app);
-  zebra::add_checkpoint_command(app, status);
-  zebra::add_import_command(app);
-  zebra::add_export_command(app);
+      "Zebra: pretrains language models whose layers alternate between global and local attention",
+      "zebra");
   try {
-    app.parse(argc, argv);
+    app.set_version_flag("--version", version_text(), "Print the version and build");
+    zebra::add_commands(app, status);
+    zebra::parse_and_run(app, {argv + std::min(argc, 1), argv + argc});
     return status;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? zebra::kExitDone
@@ -49,7 +40,10 @@ int main(int argc, char** argv) {
     std::cerr << error.what() << std::endl;
     return zebra::kExitBadInput;
   } catch (const std::exception& error) {
-    std::cerr << "error: " << zebra::without_backtrace(error.what()) << std::endl;
+    std::cerr << "error: " << zebra::failure_text(error) << std::endl;
+    return zebra::kExitFailed;
+  } catch (...) {
+    std::cerr << "error: an exception of an unknown kind" << std::endl;
     return zebra::kExitFailed;
   }
 }

@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -8,11 +9,12 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
+#include "base/log.h"
 #include "cli/commands.h"
 #include "cli/shared_options.h"
+#include "cli/training_job.h"
 #include "config/load.h"
-#include "data/tokenizer.h"
+#include "data/training_data.h"
 #include "plan/plan.h"
 
 namespace zebra {
@@ -30,17 +32,32 @@ struct PlanOptions {
 
 std::optional<Hardware> hardware_of(const PlanOptions& options) {
   if (options.gpu.empty()) return std::nullopt;
-  if (!(options.efficiency > 0.0 && options.efficiency <= 1.0)) {
-    throw InputError("--efficiency: " + round_trip(options.efficiency) +
-                     " is no share of the peak; give a number above 0 and at most 1");
-  }
   const Cluster cluster = {find_gpu(options.gpu), network_bytes_per_second(options.link),
                            options.gpus_per_host};
   return Hardware{cluster, options.efficiency};
 }
 
-// A plan is made before there is data: the tokenizer is needed only where the vocabulary is not
-// given.
+// Of the run's data where they are there already: a plan is made before.
+std::optional<TrainingData> data_of(const Config& config) {
+  const auto is_there = [](const DataSource& source) {
+    return std::filesystem::exists(source.path / "dataset.json");
+  };
+  if (!std::filesystem::exists(config.data.tokenizer) ||
+      !std::ranges::all_of(config.data.train, is_there)) {
+    return std::nullopt;
+  }
+  try {
+    const Tokenizer tokenizer(config.data.tokenizer);
+    return TrainingData(config,
+                        open_datasets(config.data.train, tokenizer, config.model.vocab_size),
+                        /*pinned=*/false);
+  } catch (const InputError& error) {
+    log_warning(error.what());
+    return std::nullopt;
+  }
+}
+
+// The tokenizer is needed only where the vocabulary is not given.
 Config load(const PlanOptions& options) {
   const RunFile file = options.run_files.load(options.ranks);
   const bool has_tokenizer = std::filesystem::exists(file.data.tokenizer);
@@ -50,20 +67,24 @@ Config load(const PlanOptions& options) {
 
 void print_plan(const PlanOptions& options) {
   const auto hardware = hardware_of(options);
-  const auto plan = make_plan(load(options), options.ranks, hardware);
+  const auto config = load(options);
+  const auto plan = make_plan(config, options.ranks, hardware);
+  const auto data = data_of(config);
   if (options.json) {
-    std::cout << to_json(plan).dump(2) << "\n";
-  } else {
-    std::cout << to_text(plan);
+    auto json = to_json(plan);
+    if (data) json["data"] = data_json(*data);
+    std::cout << json.dump(2) << "\n";
+    return;
   }
+  std::cout << to_text(plan);
+  if (!data) return;
+  std::cout << data_table(*data) << std::flush;
+  for (const auto& warning : repetition_warnings(*data)) log_warning(warning);
 }
 
 void add_hardware_options(CLI::App& command, PlanOptions& options) {
-  command
-      .add_option("--ranks", options.ranks,
-                  "Processes that train, one per GPU: for bytes per rank and on the wire")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  add_number(command, "--ranks", &options.ranks, between(1, kMostRanks),
+             "Processes that train, one per GPU: for bytes per rank and on the wire");
   auto* gpu = command.add_option("--gpu", options.gpu,
                                  "Also the time of a step on this GPU: a100, h100, h200, b200, …");
   command
@@ -71,15 +92,12 @@ void add_hardware_options(CLI::App& command, PlanOptions& options) {
                   "Network link of each GPU: its rate in gigabits per second, or hdr, ndr, …")
       ->needs(gpu)
       ->capture_default_str();
-  command.add_option("--gpus-per-host", options.gpus_per_host, "GPUs that share a host")
-      ->needs(gpu)
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command
-      .add_option("--efficiency", options.efficiency,
-                  "Share of the GPU's peak that compute is assumed to reach")
-      ->needs(gpu)
-      ->capture_default_str();
+  add_number(command, "--gpus-per-host", &options.gpus_per_host, at_least(1),
+             "GPUs that share a host")
+      ->needs(gpu);
+  add_number(command, "--efficiency", &options.efficiency, above(0).at_most(1),
+             "Share of the GPU's peak that compute is assumed to reach", "SHARE")
+      ->needs(gpu);
 }
 
 }  // namespace
@@ -90,10 +108,11 @@ void add_plan_command(CLI::App& app) {
   const auto options = std::make_shared<PlanOptions>();
   options->run_files.add_to(*command);
   add_hardware_options(*command, *options);
-  command->add_flag("--json", options->json, "Print JSON");
+  add_json_flag(*command, options->json);
   command->footer(
-      "Examples: zebra plan configs/zebra-125m.yaml\n"
-      "          zebra plan configs/zebra-125m.yaml --ranks 32 --gpu h100 --link 400gb");
+      "Tells how often each source is read where the datasets are there already.\n"
+      "Examples: ZEBRA_DATA=data zebra plan configs/zebra-125m.yaml\n"
+      "          ZEBRA_DATA=data zebra plan configs/zebra-125m.yaml --ranks 32 --gpu h100");
   command->callback([options] { print_plan(*options); });
 }
 

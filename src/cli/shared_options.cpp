@@ -1,19 +1,48 @@
 #include "cli/shared_options.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
 #include "config/load.h"
+#include "config/value.h"
 
 namespace zebra {
+namespace {
+
+// What is wrong with the text of a number; nothing when it is empty.
+
+std::string check_decimal(const std::string& text, const Rules& rules) {
+  const auto number = number_from(text);
+  if (!number) return "\"" + text + "\" is not a finite number";
+  return rules.violation(*number, text).value_or("");
+}
+
+/// Leaves plain digits ("1e6") where nothing is wrong.
+std::string check_integer(std::string& text, const Rules& rules, std::int64_t most) {
+  const auto number = integer_from(text);
+  if (!number) return "\"" + text + "\" is not an integer";
+  if (std::abs(*number) > most) return text + " is too large";
+  if (const auto fault = rules.violation(static_cast<double>(*number), text)) return *fault;
+  text = std::to_string(*number);
+  return "";
+}
+
+}  // namespace
 
 void RunFileOptions::add_to(CLI::App& command) {
   command.add_option("RUN.yaml", files, "Run files; keys of later ones win");
+  add_override_option(command, overrides, "train.max_steps=100");
+}
+
+void add_override_option(CLI::App& command, std::vector<std::string>& overrides,
+                         const std::string& example) {
   command
       .add_option("--set", overrides,
-                  "Override one key, for example --set train.max_steps=100 (repeatable)")
+                  "Override one key, for example --set " + example + " (repeatable)")
       ->type_name("section.key=VALUE")
       ->allow_extra_args(false);
 }
@@ -34,6 +63,33 @@ void add_checkpoint_argument(CLI::App& command, std::string& value) {
       ->required();
 }
 
+CLI::Option* add_number(CLI::App& command, const std::string& name, NumberTarget target,
+                        const Rules& rules, const std::string& help, const std::string& type_name) {
+  return std::visit(
+      [&]<class Numbers>(Numbers* numbers) {
+        auto* option = command.add_option(name, *numbers, help)->type_name(type_name);
+        option->transform(CLI::Validator(
+            [rules](std::string& text) {
+              if constexpr (std::is_same_v<Numbers, double>) return check_decimal(text, rules);
+              constexpr auto most =
+                  std::is_same_v<Numbers, int> ? std::numeric_limits<int>::max() : INT64_MAX;
+              return check_integer(text, rules, most);
+            },
+            ""));
+        if constexpr (std::is_arithmetic_v<Numbers>) {
+          if (!rules.violation(static_cast<double>(*numbers), "")) option->capture_default_str();
+        } else if constexpr (!std::is_same_v<Numbers, std::optional<std::int64_t>>) {
+          option->delimiter(',');
+        }
+        return option;
+      },
+      target);
+}
+
+void add_json_flag(CLI::App& command, bool& value) {
+  command.add_flag("--json", value, "Print JSON");
+}
+
 void check_output_path(const std::filesystem::path& path, Problems& problems) {
   if (path.empty()) return;
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
@@ -52,6 +108,20 @@ void write_json(const std::filesystem::path& path, const nlohmann::ordered_json&
   } else {
     write_file_atomically(path, text);
   }
+}
+
+void ProgressBars::update(const std::string& part, std::uint64_t done, std::uint64_t total) {
+  if (part != part_) finish();
+  part_ = part;
+  done_ = done;
+  if (total < least_) return;
+  if (!bar_) bar_.emplace(part, total, unit_);
+  bar_->update(done);
+}
+
+void ProgressBars::finish() {
+  if (bar_) bar_->finish(done_);
+  bar_.reset();
 }
 
 std::string list_default(const std::vector<std::string>& values) {

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "cli/commands.h"
@@ -35,7 +36,8 @@ struct Start : TrainingInputs {
   std::optional<Checkpoint> checkpoint;
   std::vector<std::string> changes;  // of the configuration since the checkpoint
   std::vector<DamagedCheckpoint> passed_over;
-  std::optional<Checkpoint> origin;  // of the first weights: model.init_from
+  std::optional<Checkpoint> origin;   // of the first weights: model.init_from
+  std::vector<std::string> warnings;  // of the data
 };
 
 void find_checkpoint_to_resume(Start& start, const TrainOptions& options, Job& job) {
@@ -62,6 +64,15 @@ RunFacts facts_of(const Start& start) {
   return facts;
 }
 
+// Of a checkpoint beyond train.max_steps; empty where steps are left, or none is wanted.
+std::string beyond_the_end(const Start& start) {
+  const auto last = start.config.train.max_steps;
+  if (!start.checkpoint || start.checkpoint->step() <= last) return "";
+  return "train.max_steps is " + std::to_string(last) + ", but the checkpoint is of step " +
+         std::to_string(start.checkpoint->step()) +
+         ": nothing is left to train; raise train.max_steps to go on";
+}
+
 std::string beginning(const Start& start) {
   if (start.checkpoint) return "go on from " + start.checkpoint->folder().string();
   const std::string where = " in " + start.config.run.dir.string();
@@ -73,17 +84,10 @@ void print_dry_run(const Start& start, int ranks) {
   const auto& config = start.config;
   const auto& data = *start.data;
   std::cout << to_yaml(config) << "\n" << to_text(make_plan(config, ranks));
-  std::cout << "\nData\n";
-  for (std::size_t s = 0; s < data.sources().size(); ++s) {
-    std::cout << "  " << data.sources()[s]->path().string() << ": " << data.sources()[s]->tokens()
-              << " tokens, share " << data.weights()[s] << "\n";
-  }
-  const double epochs =
-      static_cast<double>(config.train.max_steps * config.train.global_batch_size *
-                          config.data.sequence_length) /
-      static_cast<double>(data.tokens());
-  std::cout << "  the run reads " << epochs << " times as many tokens as there are\n";
+  std::cout << data_table(data);
+  for (const auto& warning : repetition_warnings(data)) std::cout << "warning: " << warning << "\n";
   for (const auto& [folder, faults] : start.passed_over) std::cout << join(faults, "\n") << "\n";
+  if (const auto fault = beyond_the_end(start); !fault.empty()) std::cout << fault << "\n";
   std::cout << "\nDry run: nothing was written. It would " << beginning(start) << ".\n";
 }
 
@@ -110,9 +114,20 @@ void open_run_folder(const RunFolder& folder, const Start& start) {
   if (start.checkpoint) log_info("going on from " + start.checkpoint->folder().string());
   if (start.origin) log_info("starting from the weights of " + start.origin->folder().string());
   for (const auto& change : start.changes) log_info("changed since the checkpoint: " + change);
+  for (const auto& warning : start.warnings) log_warning(warning);
+  if (const auto fault = beyond_the_end(start); !fault.empty()) log_warning(fault);
   folder.remove_partial_files();
   remove_partial_checkpoints(folder.path());
   folder.describe(start.config);
+}
+
+// What a model that does not fit needs, and what to do.
+std::string memory_advice(const Config& config, int ranks) {
+  const auto bytes = make_plan(config, ranks).state.total();
+  return " while the model is made: its training takes " +
+         with_byte_unit(static_cast<double>(bytes)) +
+         " on each rank beside activations (`zebra plan`); train a smaller one, on more ranks with "
+         "parallel.sharding, or on a machine with more memory";
 }
 
 TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
@@ -123,6 +138,7 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
   });
   find_checkpoint_to_resume(start, options, job);
   job.set_timeout(start.config.parallel.first_step_timeout);
+  start.warnings = repetition_warnings(*start.data);
   std::optional<Trainer> trainer;  // lives on in the handler
   bool is_running = false;
   try {
@@ -144,21 +160,30 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
     job.finish();
     return outcome;
   } catch (const std::exception& error) {
-    if (is_running && job.ranks() == 1) record_failure(*folder, without_backtrace(error.what()));
-    end_job_or_throw(job);
+    if (is_running && job.ranks() == 1) record_failure(*folder, failure_text(error));
+    if (trainer || !is_out_of_memory(error)) end_job_or_throw(job);
+    try {
+      throw RunError(failure_text(error) + memory_advice(start.config, job.ranks()));
+    } catch (const RunError&) {
+      end_job_or_throw(job);
+    }
   }
 }
 
 int exit_status(TrainOutcome outcome) {
-  switch (outcome) {
-    case TrainOutcome::finished:
-      return kExitDone;
-    case TrainOutcome::stopped:
-      return kExitStopped;
-    case TrainOutcome::diverged:
-      break;
-  }
-  return kExitFailed;
+  if (outcome == TrainOutcome::finished) return kExitDone;
+  return outcome == TrainOutcome::stopped ? kExitStopped : kExitFailed;
+}
+
+constexpr std::string_view kStopping =
+    "\nstopping after this step, saving; Ctrl-C again: at once, without saving\n";
+
+std::string how_to_go_on(const RunFileOptions& run_files, int ranks) {
+  if (ranks > 1) return "to go on, start the ranks again in the same way";
+  std::string command = "zebra train";
+  for (const auto& file : run_files.files) command += " " + shell_word(file);
+  for (const auto& change : run_files.overrides) command += " --set " + shell_word(change);
+  return "to go on: " + command;
 }
 
 int run_train(const TrainOptions& options) {
@@ -175,8 +200,10 @@ int run_train(const TrainOptions& options) {
       job.finish();
       return;
     }
-    watch_stop_signals();
-    status = exit_status(train(start, options, job));
+    watch_stop_signals(job.is_first() ? kStopping : "");
+    const auto outcome = train(start, options, job);
+    status = exit_status(outcome);
+    if (outcome == TrainOutcome::stopped) log_info(how_to_go_on(options.run_files, job.ranks()));
   });
   return status;
 }
@@ -194,15 +221,14 @@ void add_train_command(CLI::App& app, int& status) {
                    "PATH: go on from there")
       ->type_name("auto|never|PATH")
       ->capture_default_str();
-  command->add_option("--stop-after", options->stop_after, "Save after this step and end")
-      ->type_name("STEP")
-      ->check(CLI::PositiveNumber);
+  add_number(*command, "--stop-after", &options->stop_after, at_least(1),
+             "Save after this step and end", "STEP");
   command->add_flag(
       "--dry-run", options->dry_run,
       "Check everything, print the resolved configuration and the plan, write nothing");
   command->footer(
       "Ends with 0 when done, 75 when a signal stopped it after saving (start it again to go on).\n"
-      "Example: zebra train run.yaml --set train.max_steps=1000");
+      "Example: zebra train run.yaml --set optimizer.lr=5e-4");
   command->callback([options, &status] { status = run_train(*options); });
 }
 

@@ -2,9 +2,11 @@
 
 #include <cstdlib>
 #include <exception>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "checkpoint/moved_run.h"
 #include "config/load.h"
 #include "distributed/communicator.h"
@@ -13,6 +15,13 @@
 #include "plan/sharding_cost.h"
 
 namespace zebra {
+namespace {
+
+// Up to four passes over the same text are worth nearly as much as new text (Muennighoff et al.,
+// Scaling Data-Constrained Language Models, 2023).
+constexpr double kMostUsefulPasses = 4.0;
+
+}  // namespace
 
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job) {
   TrainingInputs inputs;
@@ -36,6 +45,40 @@ TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& 
   return inputs;
 }
 
+std::string data_table(const TrainingData& data) {
+  std::vector<std::vector<std::string>> rows = {{"  source", "tokens", "share", "read"}};
+  for (std::size_t s = 0; s < data.sources().size(); ++s) {
+    rows.push_back(
+        {"  " + data.sources()[s]->path().string(), with_commas(data.sources()[s]->tokens()),
+         fixed(100.0 * data.weights()[s], 1) + " %", fixed(data.passes(s), 2) + " times"});
+  }
+  return "\nData\n" + text_table(rows, "lr");
+}
+
+nlohmann::ordered_json data_json(const TrainingData& data) {
+  auto json = nlohmann::ordered_json::array();
+  for (std::size_t s = 0; s < data.sources().size(); ++s) {
+    json.push_back({{"path", data.sources()[s]->path().string()},
+                    {"tokens", data.sources()[s]->tokens()},
+                    {"share", data.weights()[s]},
+                    {"passes", data.passes(s)}});
+  }
+  return json;
+}
+
+std::vector<std::string> repetition_warnings(const TrainingData& data) {
+  std::vector<std::string> warnings;
+  if (data.sources().size() < 2) return warnings;  // then it is the whole run that is too long
+  for (std::size_t s = 0; s < data.sources().size(); ++s) {
+    if (data.passes(s) <= kMostUsefulPasses) continue;
+    warnings.push_back(data.sources()[s]->path().string() + ": the run reads it " +
+                       fixed(data.passes(s), 1) + " times; beyond " + fixed(kMostUsefulPasses, 0) +
+                       " a model learns little more from it: lower its weight in data.train, or "
+                       "pack more text");
+  }
+  return warnings;
+}
+
 void as_rank_of_job(const std::function<void(Job&)>& work) {
   Job job(detect_launch());
   if (!job.is_first()) log_only_problems("rank " + std::to_string(job.rank()));
@@ -53,7 +96,7 @@ void end_job_or_throw(Job& job) {
   } catch (const CollectiveError& error) {
     job.collective_failed(error);
   } catch (const std::exception& error) {
-    job.fail(without_backtrace(error.what()));
+    job.fail(failure_text(error));
   }
   std::_Exit(kExitFailed);
 }

@@ -2,6 +2,9 @@
 
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
 
 #include "cli/shared_options.h"
 #include "config/config.h"
@@ -20,6 +23,15 @@ struct TrainingInputs {
 
 /// Throws InputError.
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job);
+
+/// A table of data.train: tokens, share, and how often the run reads each source.
+std::string data_table(const TrainingData& data);
+
+nlohmann::ordered_json data_json(const TrainingData& data);
+
+/// What is said of each source of a mixture that the run reads more often than it is likely to
+/// learn from.
+std::vector<std::string> repetition_warnings(const TrainingData& data);
 
 /// Joins the job of which this process is a rank, and does `work`; ranks other than the first tell
 /// only of problems. Where `work` throws, one of several ranks ends as end_job_or_throw says.

@@ -1,41 +1,12 @@
 #include "config/catalogue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/text.h"
 #include "config/fields.h"
 
 namespace zebra {
-namespace {
-
-void collect_leaves(const KeyInfo& info, std::vector<const KeyInfo*>& found) {
-  for (const KeyInfo& child : info.children) {
-    if (child.type != KeyType::group) found.push_back(&child);
-    collect_leaves(child, found);
-  }
-}
-
-}  // namespace
-
-Rules Rules::required(std::string hint) const {
-  Rules rules = *this;
-  rules.is_required = true;
-  rules.required_hint = std::move(hint);
-  return rules;
-}
-
-Rules Rules::defaults_to(std::string note) const {
-  Rules rules = *this;
-  rules.default_note = std::move(note);
-  return rules;
-}
-
-Rules Rules::may_change_on_resume() const {
-  Rules rules = *this;
-  rules.changeable_on_resume = true;
-  return rules;
-}
-
 std::optional<std::string> Rules::violation(double value, const std::string& text) const {
   const bool above_minimum =
       !minimum || value > *minimum || (value == *minimum && !minimum_excluded);
@@ -59,43 +30,9 @@ std::string Rules::range_text() const {
   return text;
 }
 
-Rules anything() { return {}; }
-
-Rules at_least(double minimum) {
-  Rules rules;
-  rules.minimum = minimum;
-  return rules;
-}
-
-Rules above(double minimum) {
-  Rules rules = at_least(minimum);
-  rules.minimum_excluded = true;
-  return rules;
-}
-
-Rules between(double minimum, double maximum) {
-  Rules rules = at_least(minimum);
-  rules.maximum = maximum;
-  return rules;
-}
-
-Rules from_to_below(double minimum, double limit) {
-  Rules rules = between(minimum, limit);
-  rules.maximum_excluded = true;
-  return rules;
-}
-
-Rules one_of(std::vector<std::string> choices) {
-  Rules rules;
-  rules.choices = std::move(choices);
-  return rules;
-}
-
 const KeyInfo* KeyInfo::find(const std::string& child) const {
-  for (const KeyInfo& info : children) {
-    if (info.name == child) return &info;
-  }
-  return nullptr;
+  const auto found = std::ranges::find(children, child, &KeyInfo::name);
+  return found == children.end() ? nullptr : &*found;
 }
 
 const KeyInfo* KeyInfo::find_dotted(const std::string& dotted) const {
@@ -127,7 +64,11 @@ const KeyInfo& catalogue() {
 
 std::vector<const KeyInfo*> leaves(const KeyInfo& group) {
   std::vector<const KeyInfo*> found;
-  collect_leaves(group, found);
+  for (const KeyInfo& child : group.children) {
+    if (child.type != KeyType::group) found.push_back(&child);
+    const auto inner = leaves(child);
+    found.insert(found.end(), inner.begin(), inner.end());
+  }
   return found;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "config/names.h"
@@ -16,33 +17,53 @@ namespace zebra {
 /// What a key accepts and what happens when it is absent. Bounds hold for a number, for each number
 /// of a pair, and for the length of a list.
 struct Rules {
-  std::optional<double> minimum, maximum;
+  std::optional<double> minimum = {}, maximum = {};
   bool minimum_excluded = false, maximum_excluded = false;
-  std::vector<std::string> choices;  // of a text key; those of an enum come from its names
+  std::vector<std::string> choices = {};  // of a text key; those of an enum come from its names
 
   bool is_required = false;
-  std::string required_hint;  // another way to satisfy the requirement
-  std::string
-      default_note;  // what takes the place of an absent key whose default is not a fixed value
+  std::string required_hint = {};  // another way to satisfy the requirement
+  // What takes the place of an absent key whose default is not a fixed value.
+  std::string default_note = {};
   bool changeable_on_resume = false;
 
-  Rules required(std::string hint = "") const;
-  Rules defaults_to(std::string note) const;
-  Rules may_change_on_resume() const;
+  // The same rules with one more.
+  Rules required(std::string hint = "") const {
+    return with([&](Rules& rules) { rules.is_required = true, rules.required_hint = hint; });
+  }
+  Rules defaults_to(std::string note) const {
+    return with([&](Rules& rules) { rules.default_note = note; });
+  }
+  Rules may_change_on_resume() const {
+    return with([](Rules& rules) { rules.changeable_on_resume = true; });
+  }
+  Rules at_most(double value) const {
+    return with([&](Rules& rules) { rules.maximum = value; });
+  }
+  Rules below(double value) const {
+    return with([&](Rules& rules) { rules.maximum = value, rules.maximum_excluded = true; });
+  }
 
   /// Why `value` is refused ("must be at least 1, not 0"), or nothing.
   std::optional<std::string> violation(double value, const std::string& text) const;
 
   /// "at least 1", "greater than 0", "from 0 to 1", "at least 0, below 1"; empty when unbounded.
   std::string range_text() const;
+
+ private:
+  template <class Change>
+  Rules with(const Change& change) const {
+    Rules rules = *this;
+    change(rules);
+    return rules;
+  }
 };
 
-Rules anything();
-Rules at_least(double minimum);
-Rules above(double minimum);
-Rules between(double minimum, double maximum);
-Rules from_to_below(double minimum, double limit);
-Rules one_of(std::vector<std::string> choices);
+inline Rules anything() { return {}; }
+inline Rules at_least(double minimum) { return {.minimum = minimum}; }
+inline Rules above(double minimum) { return {.minimum = minimum, .minimum_excluded = true}; }
+inline Rules between(double minimum, double maximum) { return at_least(minimum).at_most(maximum); }
+inline Rules one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
 
 /// `values` are lists of single values, `other` is what a reader of its own understands; run files
 /// have neither.

@@ -39,8 +39,7 @@ template <class V>
 void describe(V& v, RopeScalingSection& s) {
   v.field("type", s.type, anything(),
           "How positions beyond the original length are encoded: `linear` divides positions by the "
-          "factor, `dynamic` "
-          "raises theta with the length (NTK), `yarn` blends both by frequency.");
+          "factor, `dynamic` raises theta with the length (NTK), `yarn` blends both by frequency.");
   v.field("factor", s.factor, at_least(1),
           "How many times longer than the original; 1 for `none`.");
   v.field("original_max_position_embeddings", s.original_max_position_embeddings,
@@ -83,10 +82,9 @@ void describe_shape(V& v, ModelSection& s) {
           "Rows of the embedding; may exceed the tokenizer's vocabulary, not be less.");
   v.field("rms_norm_eps", s.rms_norm_eps, above(0),
           "Added to the mean square inside each RMSNorm.");
-  v.field(
-      "initializer_range", s.initializer_range, above(0),
-      "Standard deviation of the initial weights; narrow models learn sooner with more, such as "
-      "1 / sqrt(`hidden_size`).");
+  v.field("initializer_range", s.initializer_range, above(0),
+          "Standard deviation of the initial weights; narrow models learn sooner with more, such "
+          "as 1 / sqrt(`hidden_size`).");
   v.field("tie_word_embeddings", s.tie_word_embeddings, anything(),
           "Whether the output head shares the weights of the embedding.");
   v.field("qk_norm", s.qk_norm, anything(),
@@ -127,12 +125,10 @@ void describe_layout(V& v, ModelSection& s) {
   v.field("window_size", s.window_size,
           at_least(0).defaults_to("none; required when a layer is local"),
           "How many previous tokens a token sees in a local layer, besides itself (HuggingFace's "
-          "`sliding_window` is one "
-          "more).");
+          "`sliding_window` is one more).");
   v.field("attention_pattern", s.attention_pattern, anything().defaults_to("from the short forms"),
           "One letter per layer, G for global and L for local; a shorter pattern such as `GLLL` "
-          "repeats. Overrides the "
-          "short forms.");
+          "repeats. Overrides the short forms.");
 }
 
 template <class V>
@@ -161,8 +157,7 @@ void describe(V& v, DataSection& s) {
           "Tokens per training sequence.");
   v.field("document_mask", s.document_mask, anything(),
           "Whether documents in one sequence are kept apart: they do not see each other, positions "
-          "restart, and a target "
-          "across a boundary is not counted.");
+          "restart, and a target across a boundary is not counted.");
 }
 
 template <class V>
@@ -170,7 +165,7 @@ void describe(V& v, OptimizerSection& s) {
   v.field("lr", s.lr, above(0), "Peak learning rate.");
   v.field("weight_decay", s.weight_decay, at_least(0),
           "Decoupled decay of matrices, embedding and head; norms have none.");
-  v.field("betas", s.betas, from_to_below(0, 1), "Decay of the first and the second moment.");
+  v.field("betas", s.betas, at_least(0).below(1), "Decay of the first and the second moment.");
   v.field("eps", s.eps, above(0), "Added to the root of the second moment.");
 }
 
@@ -178,8 +173,7 @@ template <class V>
 void describe(V& v, ScheduleSection& s) {
   v.field("type", s.type, anything(),
           "After the warm-up: `cosine` falls to the end of training, `wsd` stays and falls over "
-          "the last `decay_steps` "
-          "(1 - sqrt), `constant` stays.");
+          "the last `decay_steps` (1 - sqrt), `constant` stays.");
   v.field("warmup_steps", s.warmup_steps, at_least(0),
           "Steps over which the rate rises linearly from 0.");
   v.field("min_lr_ratio", s.min_lr_ratio, between(0, 1),
@@ -194,31 +188,28 @@ void describe(V& v, ScheduleSection& s) {
 
 template <class V>
 void describe(V& v, TrainSection& s) {
-  v.field("max_steps", s.max_steps, at_least(0).required().may_change_on_resume(),
-          "Optimizer steps in all; 0 only in what `zebra import` writes, which has no "
-          "`data.train`.");
+  v.field(
+      "max_steps", s.max_steps, at_least(0).required().may_change_on_resume(),
+      "Optimizer steps in all; 0 only in what `zebra import` writes, which has no `data.train`.");
   v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
           "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
   v.field(
       "micro_batch_size", s.micro_batch_size,
       between(1, kLargestBatch).defaults_to("`global_batch_size` / ranks").may_change_on_resume(),
       "Sequences per rank in one forward and backward pass; a smaller one needs less memory, and "
-      "gradients are "
-      "accumulated.");
+      "gradients are accumulated.");
   v.field(
       "precision", s.precision, anything(),
       "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
-  v.field(
-      "activation_checkpointing", s.activation_checkpointing, anything().may_change_on_resume(),
-      "Which activations are computed again in the backward pass instead of kept: those of every "
-      "block (`full`), all but the attention outputs (`selective`), or those of every second "
-      "block (`every_2`).");
+  v.field("activation_checkpointing", s.activation_checkpointing, anything().may_change_on_resume(),
+          "Which activations are computed again in the backward pass instead of kept: those of "
+          "every block (`full`), all but the attention outputs (`selective`), or those of every "
+          "second block (`every_2`).");
   v.field("grad_clip", s.grad_clip, at_least(0),
           "Largest norm of the gradient, scaled down to it beyond; 0 for no clipping.");
   v.field("skip_above", s.skip_above, at_least(0),
           "Skips a step whose gradient norm exceeds this many times the running median; 0 skips "
-          "only steps that are not "
-          "finite.");
+          "only steps that are not finite.");
   v.field("z_loss", s.z_loss, at_least(0),
           "Weight of the squared log-partition term that keeps logits small; 0 for none.");
   v.field("deterministic", s.deterministic, anything(),
@@ -280,13 +271,10 @@ void describe(V& v, RunFile& c) {
   v.group("run", c.run, anything(), "The run as a whole: its name, its folder, and the machine.");
   v.group("model", c.model, anything(),
           "The shape of the model: a Llama-like body in which global layers (full causal "
-          "attention) alternate with local "
-          "ones (a window). Names are HuggingFace's where it has one. Four sizes are required "
-          "unless a `preset` gives "
-          "them. The layout of the layers comes from the short forms `self_attn_type`, "
-          "`layer_group_size` and "
-          "`global_layer`, or is spelt out as `attention_pattern`, which is what the resolved "
-          "configuration holds.");
+          "attention) alternate with local ones (a window). Names are HuggingFace's where it has "
+          "one. Four sizes are required unless a `preset` gives them. The layout of the layers "
+          "comes from the short forms `self_attn_type`, `layer_group_size` and `global_layer`, or "
+          "is spelt out as `attention_pattern`, which is what the resolved configuration holds.");
   v.group("data", c.data, anything(),
           "What to train and validate on, and how it is cut into sequences.");
   v.group("optimizer", c.optimizer, anything(),

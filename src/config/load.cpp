@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "config/catalogue.h"
 #include "config/model_base.h"
 #include "config/read_fields.h"
@@ -81,8 +80,7 @@ RunFile parse_run_file(const std::string& yaml, const std::string& origin,
 }
 
 bool may_change_on_resume(const std::string& key) {
-  const auto all = leaves(catalogue());
-  return std::any_of(all.begin(), all.end(), [&](const KeyInfo* info) {
+  return std::ranges::any_of(leaves(catalogue()), [&](const KeyInfo* info) {
     return info->key == key && info->rules.changeable_on_resume;
   });
 }

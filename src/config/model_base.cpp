@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/message.h"
 #include "config/catalogue.h"
 #include "config/value.h"
 #include "config/yaml.h"
@@ -54,8 +55,8 @@ std::string unreadable(const std::string& path) {
     return "\"" + path + "\" does not exist; give a run or checkpoint folder";
   if (std::filesystem::exists(std::filesystem::path(path) / "config.json", ignored)) {
     return "\"" + path +
-           "\" is a HuggingFace folder; make a checkpoint of it first: zebra import " + path +
-           " --output DIR";
+           "\" is a HuggingFace folder; make a checkpoint of it first: zebra import " +
+           shell_word(path) + " --output DIR";
   }
   return "\"" + path + "\" is no run or checkpoint folder: it has no config.yaml";
 }
@@ -112,8 +113,8 @@ Value on_top_of_initial_model(const Value& given, Report& report) {
   std::string path = model->value.find("init_from")->value.scalar;
   Value root;
   try {
-    path = expand_variables(path);
-    root = parse_yaml(read_file(config_of(path)), "model of " + path, false);
+    path = expand_home(expand_variables(path));
+    root = parse_yaml(read_text_input(config_of(path)), "model of " + path, false);
   } catch (const InputError&) {
     report.problem(kKey, unreadable(path));
     report.mark_unsound("model");
@@ -168,10 +169,8 @@ std::vector<std::string> preset_names() {
 }
 
 const Preset* find_preset(const std::string& name) {
-  for (const Preset& preset : presets()) {
-    if (preset.name == name) return &preset;
-  }
-  return nullptr;
+  const auto found = std::ranges::find(presets(), name, &Preset::name);
+  return found == presets().end() ? nullptr : &*found;
 }
 
 Value on_top_of_base_model(const Value& given, Report& report) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/message.h"
 #include "config/fields.h"
 #include "config/value.h"
 
@@ -9,6 +10,9 @@ namespace zebra {
 namespace {
 
 std::string in_quotes(const std::string& text) { return "\"" + text + "\""; }
+
+// What a name or a path must not hold: it ends up in terminals, scripts and reports.
+constexpr const char* kControlCharacters = " has control characters; leave them out";
 
 }  // namespace
 
@@ -44,6 +48,7 @@ bool ValueReader::read(const Value& value, std::string& out) const {
   const auto text = scalar(value, "text");
   if (!text) return false;
   if (text->empty()) return refuse("must not be empty");
+  if (has_control_characters(*text)) return refuse(in_quotes(*text) + kControlCharacters);
   out = *text;
   return rules_.choices.empty() || is_choice(*text, rules_.choices);
 }
@@ -52,7 +57,12 @@ bool ValueReader::read(const Value& value, std::filesystem::path& out) const {
   const auto text = scalar(value, "a path");
   if (!text) return false;
   if (text->empty()) return refuse("must not be empty");
-  out = std::filesystem::absolute(*text).lexically_normal();
+  try {
+    out = std::filesystem::absolute(expand_home(*text)).lexically_normal();
+  } catch (const InputError& error) {
+    return refuse(error.what());
+  }
+  if (has_control_characters(out.string())) return refuse(out.string() + kControlCharacters);
   if (!out.has_filename() && out.has_relative_path()) out = out.parent_path();
   return true;
 }

@@ -36,6 +36,10 @@ class ValueReader {
   bool read(const Value& value, std::array<double, 2>& out) const;
   template <NamedEnum E>
   bool read(const Value& value, E& out) const;
+  template <class T>
+  bool read(const Value& value, std::optional<T>& out) const {
+    return read(value, out.emplace());
+  }
   /// A list with at least one value; what is no number may also be written alone.
   template <class T>
   bool read(const Value& value, std::vector<T>& out) const;
@@ -63,7 +67,8 @@ class FieldReader {
   void field(const char* name, T& member, const Rules& rules, const char*) {
     const Entry* entry = find(name, rules);
     if (entry == nullptr || is_left_to_default(*entry, rules)) return;
-    read_value(ValueReader(prefix_ + name, rules, report_), entry->value, member);
+    T read{};
+    if (ValueReader(prefix_ + name, rules, report_).read(entry->value, read)) member = read;
   }
 
   template <class S>
@@ -92,17 +97,6 @@ class FieldReader {
   void other(const char*, const Rules&, const char*) {}
 
  private:
-  template <class T>
-  static void read_value(const ValueReader& reader, const Value& value, T& member) {
-    T read{};
-    if (reader.read(value, read)) member = std::move(read);
-  }
-  template <class T>
-  static void read_value(const ValueReader& reader, const Value& value, std::optional<T>& member) {
-    T read{};
-    if (reader.read(value, read)) member = std::move(read);
-  }
-
   /// The entry, or null with a missing required key reported.
   const Entry* find(const char* name, const Rules& rules);
   /// `key:` without a value unsets a key that has no fixed default.

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -48,44 +49,35 @@ eval: {every_steps: 200}
   win.
 - **Environment.** `${NAME}` in a value is replaced by that environment variable, which must be
   set; `$${` stands for a literal `${`.
-- **Paths.** A relative path is relative to the working directory. The resolved configuration
-  holds absolute paths.
+- **Paths.** A relative path is relative to the working directory, one that begins with `~/` to
+  the home folder. The resolved configuration holds absolute paths.
 - **Shared pieces.** Top-level keys that begin with `x-` are ignored: they hold anchors
   (`x-common: &common {…}`) for aliases (`*common`) and merge keys (`<<: *common`) elsewhere in
   the same file.
 - **Absent and empty.** A key whose default follows from other keys may be unset with an empty
   value (`--set model.window_size=`).
 - **Numbers.** A whole number may be written as `1e6`. Numbers must be finite.
+- **Limits.** Names and paths have no control characters. A file has at most 16 MiB and stands for
+  at most 100,000 values, its aliases written out.
 - **Mistakes.** All problems are reported at once, each with file, line and key, and the command
   ends with status 2. An unknown key is an error that names the key that was likely meant, also
   for the words of other trainers.
 )";
 
-const char* type_name(KeyType type) {
-  switch (type) {
-    case KeyType::integer:
-      return "integer";
-    case KeyType::number:
-      return "number";
-    case KeyType::boolean:
-      return "boolean";
-    case KeyType::text:
-      return "text";
-    case KeyType::path:
-      return "path";
-    case KeyType::choice:
-      return "choice";
-    case KeyType::pair:
-      return "two numbers";
-    case KeyType::values:
-      return "list of values";
-    case KeyType::list:
-      return "list of maps";
-    case KeyType::group:
-    case KeyType::other:
-      break;
-  }
-  return "map";
+/// What a type is called in the reference and in a JSON Schema.
+struct TypeNames {
+  const char *reference, *schema;
+};
+
+TypeNames names_of_type(KeyType type) {
+  static const std::map<KeyType, TypeNames> kNames = {
+      {KeyType::integer, {"integer", "integer"}}, {KeyType::number, {"number", "number"}},
+      {KeyType::boolean, {"boolean", "boolean"}}, {KeyType::text, {"text", "string"}},
+      {KeyType::path, {"path", "string"}},        {KeyType::choice, {"choice", "string"}},
+      {KeyType::pair, {"two numbers", "array"}},  {KeyType::values, {"list of values", "array"}},
+      {KeyType::list, {"list of maps", "array"}}};
+  const auto found = kNames.find(type);
+  return found == kNames.end() ? TypeNames{"map", "object"} : found->second;
 }
 
 std::string code(const std::string& text) { return "`" + text + "`"; }
@@ -106,11 +98,16 @@ std::string accepted_cell(const KeyInfo& info) {
   return (info.type == KeyType::pair ? "each " : "") + info.rules.range_text();
 }
 
+std::string table_row(const std::vector<std::string>& cells) {
+  return "| " + join(cells, " | ") + " |\n";
+}
+
 /// A table row; keys are relative to their section.
 std::string row(const KeyInfo& info, const KeyInfo& section) {
   const std::string key = info.key.substr(section.key.size() + 1);
-  return "| " + code(key) + " | " + (info.rules.choices.empty() ? type_name(info.type) : "choice") +
-         " | " + default_cell(info) + " | " + accepted_cell(info) + " | " + info.help + " |\n";
+  const std::string type =
+      info.rules.choices.empty() ? names_of_type(info.type).reference : "choice";
+  return table_row({code(key), type, default_cell(info), accepted_cell(info), info.help});
 }
 
 std::string section_text(const KeyInfo& section) {
@@ -154,18 +151,18 @@ std::string presets_text() {
       "|\n|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const Preset& preset : presets()) {
     const ModelSection model = resolved_model(preset);
-    const auto total = static_cast<double>(parameters(model, kVocabulary));
-    const auto body = static_cast<double>(parameters(model, 0));
+    const auto count = [](std::int64_t number) { return std::to_string(number); };
+    const auto size = [&](std::int64_t vocabulary) {
+      return with_suffix(static_cast<double>(parameters(model, vocabulary)));
+    };
     const std::string period =
         model.attention_pattern->substr(0, model.attention_pattern->find('G', 1));
-    text += "| " + code(preset.name) + " | " + with_suffix(total) + " | " + with_suffix(body) +
-            " | " + std::to_string(model.hidden_size) + " | " +
-            std::to_string(model.intermediate_size) + " | " +
-            std::to_string(model.num_hidden_layers) + " | " +
-            std::to_string(model.num_attention_heads) + " (" +
-            std::to_string(*model.num_key_value_heads) + ") | " + std::to_string(*model.head_dim) +
-            " | " + code(period) + " | " + std::to_string(*model.window_size) + " | " +
-            preset.summary + " |\n";
+    const std::string heads =
+        count(model.num_attention_heads) + " (" + count(*model.num_key_value_heads) + ")";
+    text += table_row({code(preset.name), size(kVocabulary), size(0), count(model.hidden_size),
+                       count(model.intermediate_size), count(model.num_hidden_layers), heads,
+                       count(*model.head_dim), code(period), count(*model.window_size),
+                       preset.summary});
   }
   return text;
 }
@@ -188,29 +185,6 @@ std::string resume_text() {
 }
 
 using Json = nlohmann::ordered_json;
-
-const char* json_type(KeyType type) {
-  switch (type) {
-    case KeyType::integer:
-      return "integer";
-    case KeyType::number:
-      return "number";
-    case KeyType::boolean:
-      return "boolean";
-    case KeyType::text:
-    case KeyType::path:
-    case KeyType::choice:
-      return "string";
-    case KeyType::pair:
-    case KeyType::values:
-    case KeyType::list:
-      return "array";
-    case KeyType::group:
-    case KeyType::other:
-      break;
-  }
-  return "object";
-}
 
 /// Bounds are whole numbers where they are whole, as a person would write them.
 Json bound(double value) {
@@ -249,13 +223,10 @@ Json element_schema(const KeyInfo& list) {
   return json;
 }
 
-std::string description_of(const KeyInfo& info) {
-  return info.rules.default_note.empty() ? info.help
-                                         : info.help + " Default: " + info.rules.default_note + ".";
-}
-
 Json schema_of(const KeyInfo& info) {
-  Json json = {{"description", description_of(info)}, {"type", json_type(info.type)}};
+  const auto& note = info.rules.default_note;
+  Json json = {{"description", info.help + (note.empty() ? "" : " Default: " + note + ".")},
+               {"type", names_of_type(info.type).schema}};
   if (!info.rules.choices.empty()) json["enum"] = info.rules.choices;
   if (info.type == KeyType::group) add_properties(json, info);
   if (info.type == KeyType::list) {
@@ -270,8 +241,7 @@ Json schema_of(const KeyInfo& info) {
     json.update(bounds(info.rules));
   }
   if (info.default_text) {
-    const bool is_text =
-        info.type == KeyType::text || info.type == KeyType::path || info.type == KeyType::choice;
+    const bool is_text = json["type"] == "string";
     json["default"] = is_text ? Json(*info.default_text) : Json::parse(*info.default_text);
   }
   return json;
@@ -280,8 +250,7 @@ Json schema_of(const KeyInfo& info) {
 }  // namespace
 
 std::string config_reference() {
-  std::string text = kIntroduction;
-  text += presets_text();
+  std::string text = kIntroduction + presets_text();
   for (const KeyInfo& section : catalogue().children) text += section_text(section);
   return text + resume_text();
 }

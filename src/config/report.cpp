@@ -53,8 +53,7 @@ Origin Report::origin_of(std::string key) const {
 }
 
 std::size_t Report::rank_of(const Origin& origin) const {
-  const auto found = std::find(sources_.begin(), sources_.end(), origin.source);
-  return static_cast<std::size_t>(found - sources_.begin());
+  return static_cast<std::size_t>(std::ranges::find(sources_, origin.source) - sources_.begin());
 }
 
 }  // namespace zebra

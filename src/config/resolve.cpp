@@ -55,12 +55,9 @@ void resolve_pattern(ModelSection& model, Report& report) {
     pattern.resize(layers);
   }
   const auto always = model.always_global.value_or(AlwaysGlobal::none);
-  if (always == AlwaysGlobal::first || always == AlwaysGlobal::both) {
-    model.attention_pattern->front() = 'G';
-  }
-  if (always == AlwaysGlobal::last || always == AlwaysGlobal::both) {
-    model.attention_pattern->back() = 'G';
-  }
+  const bool both = always == AlwaysGlobal::both;
+  if (both || always == AlwaysGlobal::first) model.attention_pattern->front() = 'G';
+  if (both || always == AlwaysGlobal::last) model.attention_pattern->back() = 'G';
   model.always_global.reset();
   model.self_attn_type.reset();
   model.layer_group_size.reset();

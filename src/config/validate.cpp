@@ -89,10 +89,7 @@ void check_training_data(const RunFile& config, Report& report) {
 void check_weights(const std::vector<DataSource>& sources, const std::string& key, Report& report) {
   if (!report.sound({key})) return;
   const auto has_weight = [](const DataSource& source) { return source.weight.has_value(); };
-  if (std::all_of(sources.begin(), sources.end(), has_weight) ||
-      std::none_of(sources.begin(), sources.end(), has_weight)) {
-    return;
-  }
+  if (std::ranges::all_of(sources, has_weight) || std::ranges::none_of(sources, has_weight)) return;
   for (std::size_t i = 0; i < sources.size(); ++i) {
     const std::string weight = key + "[" + std::to_string(i) + "].weight";
     if (has_weight(sources[i]) || !report.sound({weight})) continue;
@@ -160,6 +157,47 @@ void check_schedule(const ScheduleSection& schedule, const TrainSection& train, 
   }
 }
 
+// Sizes whose bytes 64 bits could not count: no machine holds them, and plans would be nonsense.
+void check_size(const RunFile& config, Report& report) {
+  const ModelSection& model = config.model;
+  const TrainSection& train = config.train;
+  if (!report.sound({"model.hidden_size", "model.intermediate_size", "model.num_hidden_layers",
+                     "model.num_attention_heads", "model.num_key_value_heads", "model.head_dim",
+                     "model.vocab_size", "data.sequence_length", "train.max_steps",
+                     "train.global_batch_size", "train.micro_batch_size"})) {
+    return;
+  }
+  constexpr double kMost = 1152921504606846976.0;  // 2^60
+  const auto number = [](std::int64_t value) { return static_cast<double>(value); };
+  const double width = number(model.hidden_size), inner = number(model.intermediate_size),
+               layers = number(model.num_hidden_layers), head = number(*model.head_dim),
+               heads = number(model.num_attention_heads),
+               key_heads = number(*model.num_key_value_heads),
+               length = number(config.data.sequence_length);
+  const double projections = 2 * head * (heads + key_heads);
+  const double parameters =
+      layers * width * (projections + 3 * inner) + 2 * width * number(model.vocab_size.value_or(1));
+  if (16 * parameters > kMost) {
+    report.problem("model.hidden_size",
+                   "the model would have " + with_suffix(parameters) +
+                       " parameters, more than any machine holds; lower the sizes of model");
+  }
+  const double kept = 8 * layers * (width + projections + inner);  // bytes a token, roughly
+  const double tokens = std::max(number(train.micro_batch_size) * length, 131072.0);
+  if (kept * tokens > kMost) {
+    report.problem("data.sequence_length",
+                   "a micro-batch would take " + with_byte_unit(kept * tokens) +
+                       " of memory; lower it, train.micro_batch_size, or the sizes of model");
+  }
+  const double seen = number(train.max_steps) * number(train.global_batch_size) * length;
+  if (seen > kMost) {
+    report.problem("train.max_steps",
+                   "with train.global_batch_size and data.sequence_length the "
+                   "run would take " +
+                       scientific(seen) + " tokens; lower it");
+  }
+}
+
 void check_skipping(const TrainSection& train, Report& report) {
   if (!report.sound({"train.skip_above"}) || train.skip_above == 0.0 || train.skip_above > 1.0)
     return;
@@ -201,6 +239,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_batch(config.train, ranks, report);
   check_replicas(config.parallel, ranks, report);
   check_schedule(config.schedule, config.train, report);
+  check_size(config, report);
   check_skipping(config.train, report);
   check_validation(config, report);
 }

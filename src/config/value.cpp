@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -43,8 +44,7 @@ std::string value_of_variable(const std::string& name) {
 std::string Origin::text() const { return line > 0 ? source + ":" + std::to_string(line) : source; }
 
 const Entry* Value::find(std::string_view key) const {
-  const auto found = std::find_if(entries.begin(), entries.end(),
-                                  [&](const Entry& entry) { return entry.key == key; });
+  const auto found = std::ranges::find(entries, key, &Entry::key);
   return found == entries.end() ? nullptr : &*found;
 }
 
@@ -53,22 +53,17 @@ Entry* Value::find(std::string_view key) {
 }
 
 std::string Value::described() const {
-  switch (kind) {
-    case Kind::null:
-      return "empty";
-    case Kind::scalar:
-      return "\"" + scalar + "\"";
-    case Kind::list:
-      return "a list";
-    case Kind::map:
-      break;
-  }
-  return "a map";
+  if (kind == Kind::null) return "empty";
+  if (kind == Kind::scalar) return "\"" + scalar + "\"";
+  return kind == Kind::list ? "a list" : "a map";
 }
 
 void merge(Value& base, const Value& over) {
+  std::map<std::string, std::size_t> places;
+  for (const Entry& entry : base.entries) places.emplace(entry.key, places.size());
   for (const Entry& entry : over.entries) {
-    Entry* existing = base.find(entry.key);
+    const auto place = places.find(entry.key);
+    Entry* existing = place == places.end() ? nullptr : &base.entries[place->second];
     if (existing == nullptr) {
       base.entries.push_back(entry);
       continue;
@@ -121,6 +116,16 @@ std::string expand_variables(const std::string& text) {
     }
   }
   return expanded;
+}
+
+std::string expand_home(const std::string& path) {
+  if (path != "~" && !path.starts_with("~/")) return path;
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || *home == '\0') {
+    throw InputError("\"" + path +
+                     "\" is in the home folder, but HOME is not set; write the path out");
+  }
+  return home + path.substr(1);
 }
 
 std::string escape_variables(const std::string& text) {

@@ -58,6 +58,10 @@ std::optional<double> number_from(std::string_view text);
 /// InputError, without a place, when a variable is not set or the braces hold no name.
 std::string expand_variables(const std::string& text);
 
+/// A path that begins with "~/", or is "~", as one in the home folder. Throws InputError, without a
+/// place, when HOME is not set.
+std::string expand_home(const std::string& path);
+
 /// The text that expand_variables turns back into `text`.
 std::string escape_variables(const std::string& text);
 

@@ -7,15 +7,19 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <set>
 #include <sstream>
 #include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "config/value.h"
+#include "config/yaml_fault.h"
 
 namespace zebra {
 namespace {
+
+constexpr std::int64_t kMostValues = 100'000;   // a sweep of thousands of arms has fewer
 
 /// Builds one document from the parser's events, which (unlike yaml-cpp's nodes) carry the line of
 /// every key and alias.
@@ -53,6 +57,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) complain(mark, "an alias refers to the value that it stands in");
+    if (found != anchors_.end()) count(count_values(found->second), origin(mark));
     Value value = found == anchors_.end() ? Value{} : found->second;
     value.origin = origin(mark);
     if (expects_key() && value.kind == Value::Kind::scalar) {
@@ -80,6 +85,7 @@ class TreeBuilder : public YAML::EventHandler {
     YAML::anchor_t anchor = 0;
     std::string key;  // of the entry whose value comes next
     Origin key_origin;
+    std::set<std::string> keys;  // so far
     bool has_key = false, is_merge = false, is_dropped = false;
     std::vector<Entry> merges;  // values of `<<`
   };
@@ -119,9 +125,10 @@ class TreeBuilder : public YAML::EventHandler {
     frame.has_key = true;
     frame.is_merge = is_merge;
     const bool merged_before = is_merge && !frame.merges.empty();
-    const Entry* first = merged_before ? &frame.merges.front() : frame.value.find(key);
-    frame.is_dropped = first != nullptr;
-    if (first != nullptr) {
+    const bool is_new = is_merge ? !merged_before : frame.keys.insert(key).second;
+    frame.is_dropped = !is_new;
+    if (!is_new) {
+      const Entry* first = merged_before ? &frame.merges.front() : frame.value.find(key);
       problems_.add(frame.key_origin.text() + ": " + dotted_key() + ": given twice" +
                     (has_lines_ ? ", first on line " + std::to_string(first->origin.line) : "") +
                     "; keep one of them");
@@ -140,12 +147,12 @@ class TreeBuilder : public YAML::EventHandler {
   void finish_collection() {
     Frame frame = std::move(frames_.back());
     frames_.pop_back();
-    for (const Entry& entry : frame.merges) apply_merge(frame.value, entry.value, entry.origin);
+    for (const Entry& entry : frame.merges) apply_merge(frame, entry.value, entry.origin);
     finish_value(std::move(frame.value), frame.anchor);
   }
 
   /// YAML's merge key: keys written out win over merged ones, earlier merged maps over later ones.
-  void apply_merge(Value& map, const Value& merged, const Origin& where) {
+  void apply_merge(Frame& map, const Value& merged, const Origin& where) {
     if (merged.kind == Value::Kind::list) {
       for (const Value& item : merged.items) {
         if (item.kind == Value::Kind::list) {
@@ -156,14 +163,32 @@ class TreeBuilder : public YAML::EventHandler {
       }
     } else if (merged.kind == Value::Kind::map) {
       for (const Entry& entry : merged.entries) {
-        if (map.find(entry.key) == nullptr) map.entries.push_back(entry);
+        if (map.keys.insert(entry.key).second) map.value.entries.push_back(entry);
       }
     } else {
       problems_.add(where.text() + ": <<: must be a map or a list of maps");
     }
   }
 
+  /// Aliases of aliases multiply: a few lines could stand for more than any memory holds.
+  void count(std::int64_t values, const Origin& where) {
+    values_ += values;
+    if (values_ > kMostValues) {
+      throw InputError(where.text() + ": the file stands for more than " +
+                       with_commas(kMostValues) +
+                       " values up to here, its aliases (*name) written out; use fewer");
+    }
+  }
+
+  static std::int64_t count_values(const Value& value) {
+    std::int64_t values = 1;
+    for (const Value& item : value.items) values += count_values(item);
+    for (const Entry& entry : value.entries) values += count_values(entry.value);
+    return values;
+  }
+
   void finish_value(Value value, YAML::anchor_t anchor) {
+    count(1, value.origin);
     if (anchor != 0) anchors_[anchor] = value;
     if (frames_.empty()) {
       root_ = std::move(value);
@@ -191,6 +216,7 @@ class TreeBuilder : public YAML::EventHandler {
   Value root_;
   std::vector<Frame> frames_;
   std::map<YAML::anchor_t, Value> anchors_;
+  std::int64_t values_ = 0;
   Problems problems_;
 };
 
@@ -206,8 +232,10 @@ Value parse_document(const std::string& text, const std::string& source, bool ha
       }
     }
   } catch (const YAML::Exception& error) {
-    const Origin where{source, has_lines ? error.mark.line + 1 : 0};
-    throw InputError(where.text() + ": not valid YAML: " + error.msg);
+    const auto last_read = static_cast<std::size_t>(std::max(error.mark.line, 0));
+    const auto [line, what] = explain_yaml_fault(text, last_read, error.msg);
+    const Origin where{source, has_lines ? static_cast<int>(line) + 1 : 0};
+    throw InputError(where.text() + ": not valid YAML: " + what);
   }
   return builder.take_root();
 }
@@ -262,6 +290,8 @@ Value parse_yaml(const std::string& text, const std::string& source, bool has_li
     throw InputError(root.origin.text() +
                      ": a run file is a map of sections (run, model, data, …)");
   }
+  // They held anchors, which are resolved.
+  std::erase_if(root.entries, [](const Entry& entry) { return entry.key.starts_with("x-"); });
   return root;
 }
 

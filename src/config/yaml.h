@@ -16,8 +16,9 @@ namespace zebra {
 
 /// Parses the text of a run file, which must be empty or a map, resolving anchors and `<<`.
 /// `source` names the file in messages; without `has_lines` origins are the source alone (for text
-/// that is no file of the user's). Throws InputError: invalid YAML, keys given twice, more than one
-/// document.
+/// that is no file of the user's). Top-level keys that begin with "x-" are left out. Throws
+/// InputError: invalid YAML, keys given twice, more than one document, aliases that stand for more
+/// values than a file may have.
 Value parse_yaml(const std::string& text, const std::string& source, bool has_lines = true);
 
 /// Parses "a.b.c=VALUE", where VALUE is YAML, into nested maps. Throws InputError.

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/message.h"
 #include "base/text.h"
 
 namespace zebra {
@@ -61,8 +62,10 @@ TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokeni
   const std::filesystem::path file = path_ / kDescriptionFile;
   if (!std::filesystem::exists(file)) {
     throw InputError(path_.string() +
-                     ": is not a token dataset: it has no dataset.json; make one " +
-                     "with `zebra data pack --output " + path_.string() + " …`");
+                     (std::filesystem::exists(path_)
+                          ? ": is not a token dataset: it has no dataset.json; make one "
+                          : ": does not exist; correct the path, or make the token dataset ") +
+                     "with `zebra data pack --output " + shell_word(path_.string()) + " …`");
   }
   description_ = TokenDatasetDescription::from_json(read_file(file), file.string());
   fingerprint_ = description_.fingerprint();

@@ -185,6 +185,13 @@ std::int64_t TrainingData::tokens() const {
   return total;
 }
 
+double TrainingData::passes(std::size_t source) const {
+  const auto samples = (sources_[source]->tokens() - 1) / config_.data.sequence_length;
+  const auto drawn = static_cast<double>(config_.train.max_steps) *
+                     static_cast<double>(config_.train.global_batch_size) * weights_[source];
+  return samples > 0 ? drawn / static_cast<double>(samples) : 0.0;
+}
+
 Prefetch::Prefetch(TrainingData& data, std::int64_t first, std::size_t depth)
     : data_(data), depth_(depth), thread_([this, first] { produce(first); }) {}
 

@@ -88,6 +88,8 @@ class TrainingData {
   const TokenDatasets& sources() const { return sources_; }
   /// Shares of the samples; they add up to 1.
   const std::vector<double>& weights() const { return weights_; }
+  /// How often the whole run reads each sample of a source, on average.
+  double passes(std::size_t source) const;
 
  private:
   Config config_;

@@ -8,11 +8,7 @@ namespace zebra {
 
 void KeyValueCache::append(const torch::Tensor& k, const torch::Tensor& v) {
   const torch::NoGradGuard no_grad;
-  if (!keys_.defined()) {
-    const std::vector<std::int64_t> shape = {k.size(0), capacity_, k.size(2), k.size(3)};
-    keys_ = torch::empty(shape, k.options());
-    values_ = torch::empty(shape, v.options());
-  }
+  reserve(std::min(tokens_seen_ + k.size(1), capacity_), k, v);
   const auto count = std::min(k.size(1), capacity_);
   auto source = k.size(1) - count;
   auto slot = (tokens_seen_ + source) % capacity_;
@@ -25,6 +21,20 @@ void KeyValueCache::append(const torch::Tensor& k, const torch::Tensor& v) {
     slot = 0;
   }
   tokens_seen_ += k.size(1);
+}
+
+void KeyValueCache::reserve(std::int64_t tokens, const torch::Tensor& k, const torch::Tensor& v) {
+  const auto held = keys_.defined() ? keys_.size(1) : 0;
+  if (tokens <= held) return;
+  constexpr std::int64_t kSpareTokens = 1024;  // so that short texts never move
+  const auto slots = std::min(capacity_, std::max(2 * held, tokens + kSpareTokens));
+  const auto grown = [&](const torch::Tensor& old, const torch::Tensor& like) {
+    auto larger = torch::empty({like.size(0), slots, like.size(2), like.size(3)}, like.options());
+    if (held > 0) larger.narrow(1, 0, held).copy_(old);
+    return larger;
+  };
+  keys_ = grown(keys_, k);
+  values_ = grown(values_, v);
 }
 
 std::int64_t KeyValueCache::bytes() const {

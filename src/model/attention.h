@@ -13,8 +13,8 @@
 namespace zebra {
 
 /// Rotated keys and values of one layer during generation: the last `capacity` tokens, in a ring. A
-/// local layer needs its window + 1; a global layer as many as the text grows long. Attention of
-/// one new token does not care for their order.
+/// local layer needs its window + 1; a global layer as many as the text grows long. Memory grows
+/// with the tokens. Attention of one new token does not care for their order.
 class KeyValueCache {
  public:
   explicit KeyValueCache(std::int64_t capacity) : capacity_(capacity) {}
@@ -32,6 +32,9 @@ class KeyValueCache {
   std::int64_t bytes() const;
 
  private:
+  /// Room for so many tokens, which is at most `capacity`.
+  void reserve(std::int64_t tokens, const torch::Tensor& k, const torch::Tensor& v);
+
   std::int64_t capacity_;
   std::int64_t tokens_seen_ = 0;
   torch::Tensor keys_, values_;

@@ -79,24 +79,15 @@ std::vector<StageFlops> stage_flops(const Config& config) {
   return stages;
 }
 
-RingSpeed slower(const RingSpeed& a, const RingSpeed& b) {
-  return a.bytes_per_second <= b.bytes_per_second ? a : b;
-}
-
-/// The slowest ring of those that work at the same time, among the ranks of a copy or of the
-/// copies.
-RingSpeed shard_ring(const Cluster& cluster, const ShardedModel& model) {
-  auto slowest = ring_speed(cluster, {0, 1, model.shards});
-  for (std::int64_t copy = 1; copy < model.replicas; ++copy) {
-    slowest = slower(slowest, ring_speed(cluster, {copy * model.shards, 1, model.shards}));
-  }
-  return slowest;
-}
-
-RingSpeed replica_ring(const Cluster& cluster, const ShardedModel& model) {
-  auto slowest = ring_speed(cluster, {0, model.shards, model.replicas});
-  for (std::int64_t shard = 1; shard < model.shards; ++shard) {
-    slowest = slower(slowest, ring_speed(cluster, {shard, model.shards, model.replicas}));
+/// The slowest of `count` rings that work at the same time, each beginning `distance` ranks behind
+/// the one before.
+RingSpeed slowest_ring(const Cluster& cluster, Ring ring, std::int64_t count,
+                       std::int64_t distance) {
+  auto slowest = ring_speed(cluster, ring);
+  for (; count > 1; --count) {
+    ring.first += distance;
+    const auto speed = ring_speed(cluster, ring);
+    if (speed.bytes_per_second < slowest.bytes_per_second) slowest = speed;
   }
   return slowest;
 }
@@ -115,8 +106,9 @@ class Timeline {
       : model_(model),
         flops_(std::move(flops)),
         flops_rate_(flops_rate),
-        shard_(shard_ring(hardware.cluster, model)),
-        replica_(replica_ring(hardware.cluster, model)) {}
+        shard_(slowest_ring(hardware.cluster, {0, 1, model.shards}, model.replicas, model.shards)),
+        replica_(
+            slowest_ring(hardware.cluster, {0, model.shards, model.replicas}, model.shards, 1)) {}
 
   StepTime step(std::int64_t micro_batches) {
     play(/*last=*/false);

@@ -4,9 +4,11 @@
 #include <ranges>
 
 #include "base/error.h"
+#include "base/message.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
+#include "checkpoint/fork.h"
 #include "checkpoint/verification.h"
 #include "config/load.h"
 #include "train/run_checkpoints.h"
@@ -74,11 +76,41 @@ void take_paths(std::vector<DataSource>& saved, const std::vector<DataSource>& n
   for (std::size_t i = 0; i < std::min(saved.size(), now.size()); ++i) saved[i].path = now[i].path;
 }
 
-// As one word of a POSIX shell.
-std::string quoted_for_shell(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
+// What the run has in its checkpoint: a copy of the tokenizer, and weights that have long begun.
+bool may_lie_elsewhere(const std::string& key) {
+  return key == "data.tokenizer" || key == "model.init_from";
+}
+
+// A folder for the fork: the run's own where it is to be another one, which so far holds nothing
+// but the lock of this start, else one beside it.
+std::filesystem::path fork_folder(const Config& saved, const Config& config) {
+  const auto is_free = [](const std::filesystem::path& path) {
+    if (!std::filesystem::exists(std::filesystem::symlink_status(path))) return true;
+    if (!std::filesystem::is_directory(path)) return false;
+    return std::ranges::all_of(std::filesystem::directory_iterator(path),
+                               [](const auto& entry) { return entry.path().filename() == "lock"; });
+  };
+  if (config.run.dir != saved.run.dir && is_free(config.run.dir)) return config.run.dir;
+  for (int number = 2;; ++number) {
+    const std::filesystem::path beside = config.run.dir.string() + "-" + std::to_string(number);
+    if (is_free(beside)) return beside;
+  }
+}
+
+// What to do about changes that a resumed run must not make.
+std::string advice_on_changes(const std::filesystem::path& checkpoint, const Config& saved,
+                              const Config& config) {
+  const auto folder = fork_folder(saved, config);
+  std::string command = "  zebra checkpoint fork " + shell_word(checkpoint.string()) +
+                        " --output " + shell_word(folder.string());
+  for (const auto& [key, before, after] : differences(saved, config)) {
+    if (key == "run.dir" || key == "run.name" || may_lie_elsewhere(key)) continue;
+    if (!may_change_in_fork(key))
+      return "undo the change, or start a new run at step 1 in another run.dir";
+    command += " --set " + shell_word(key + "=" + (after == "(absent)" ? "" : after));
+  }
+  return "undo the change, or go on from the checkpoint as a new run with these settings:\n" +
+         command + "\n  zebra train " + shell_word((folder / "config.yaml").string());
 }
 
 }  // namespace
@@ -119,24 +151,18 @@ std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& c
     take_paths(saved.data.validation, config.data.validation);
   std::vector<std::string> allowed;
   Problems problems;
-  std::string overrides;
   for (const auto& [key, before, after] : differences(saved, config)) {
-    if (key == "data.tokenizer" || key == "model.init_from") continue;
+    if (may_lie_elsewhere(key)) continue;
     const std::string change = key + ": " + before + " -> " + after;
     if (may_change_on_resume(key) || key == "run.dir" || key == "run.name") {
       allowed.push_back(change);
     } else {
       problems.add("changed since the checkpoint and must not: " + change);
-      overrides += " --set " + quoted_for_shell(key + "=" + (after == "(absent)" ? "" : after));
     }
   }
-  if (!problems.empty()) {
-    problems.add(
-        "undo the change, or start a new run with it from this checkpoint: zebra checkpoint fork " +
-        quoted_for_shell(checkpoint.folder().string()) + " --output NEW_RUN_FOLDER" + overrides);
-  }
-  problems.throw_if_any();
-  return allowed;
+  if (problems.empty()) return allowed;
+  problems.add(advice_on_changes(checkpoint.folder(), saved, config));
+  throw InputError(join(problems.all(), "\n"));
 }
 
 }  // namespace zebra

@@ -39,7 +39,8 @@ struct DataFingerprints {
 
 /// Compares the run's configuration, and what its data hold, with the one of the checkpoint:
 /// returns what changed and may, as "key: before -> after", and throws InputError with all that may
-/// not, and the command that forks a run with these changes. Where something lies does not count:
+/// not, and with the command that makes a new run of the checkpoint with these settings, where there
+/// is one. Where something lies does not count:
 /// the run and its name, datasets with the same fingerprints, the tokenizer (which datasets pin by
 /// its hash).
 std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,

@@ -3,12 +3,14 @@
 #include <array>
 #include <csignal>
 #include <string>
+#include <string_view>
 
 namespace zebra {
 
 /// From now on SIGINT, SIGTERM and SIGUSR1 ask for a stop at the end of the step; a second SIGINT
-/// ends the process at once.
-void watch_stop_signals();
+/// ends the process at once. The first of them is answered with `answer` on standard error, and so
+/// that it is there at once it is written within the signal's handler; it must live for good.
+void watch_stop_signals(std::string_view answer = "");
 
 /// The signals that ask for a stop.
 inline constexpr std::array<int, 3> kStopSignals = {SIGINT, SIGTERM, SIGUSR1};

@@ -174,8 +174,12 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step,
 
 TrainOutcome Trainer::finish() {
   const bool complete = state_.step >= config_.train.max_steps;
+  const bool beyond = state_.step > config_.train.max_steps;
   return stop(TrainOutcome::finished, complete ? RunState::finished : RunState::stopped,
-              complete ? "all steps done" : "stopped by --stop-after");
+              beyond ? "nothing left to train: train.max_steps is " +
+                           std::to_string(config_.train.max_steps)
+              : complete ? "all steps done"
+                         : "stopped by --stop-after");
 }
 
 // Due every so many steps and after the last one; never where `every_steps` is 0.

@@ -25,8 +25,8 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   const auto& arm = queue[0];
   REQUIRE(arm.name == "window_size-5_seed-1");
   REQUIRE(arm.steps == 20);
-  REQUIRE(differences(resolve(load_run_file({arm.paths.run_file}, {})), sweep.arms[0].config)
-              .empty());
+  REQUIRE(
+      differences(resolve(load_run_file({arm.paths.run_file}, {})), sweep.arms[0].config).empty());
   REQUIRE(arm.commands.train ==
           std::vector<std::string>{"/a/zebra", "train", arm.paths.run_file.string()});
   const auto recall = join(arm.commands.recall, " ");
@@ -108,8 +108,8 @@ TEST_CASE("each job of the array runs its own arm, whatever the paths are called
                           (folder / "seen").string() + "'\n");
   std::filesystem::permissions(program, std::filesystem::perms::owner_all);
   Sweep sweep;
-  sweep.file.name = "study";
-  for (const std::string name : {"full_seed-1", "local_seed-1", "local_seed-2"}) {
+  sweep.file.name = "a study";
+  for (const std::string name : {"full_seed-1", "local $(touch x)_seed-1", "local_seed-2"}) {
     Arm arm;
     arm.name = name;
     sweep.arms.push_back(arm);
@@ -117,11 +117,11 @@ TEST_CASE("each job of the array runs its own arm, whatever the paths are called
   write_slurm_array(sweep, "my sweep.yaml", program, script);
   const auto text = read_file(script);
   REQUIRE_THAT(text, Contains("#SBATCH --array=0-2\n"));
-  REQUIRE_THAT(text, Contains("#SBATCH --job-name=study\n"));
+  REQUIRE_THAT(text, Contains("#SBATCH --job-name='a study'\n"));
   REQUIRE(std::system(("SLURM_ARRAY_TASK_ID=1 bash '" + script.string() + "'").c_str()) == 0);
   REQUIRE(read_file(folder / "seen") == "ablate\n" +
                                             std::filesystem::absolute("my sweep.yaml").string() +
-                                            "\n--arm\nlocal_seed-1\n");
+                                            "\n--arm\nlocal $(touch x)_seed-1\n");
 }
 
 }  // namespace

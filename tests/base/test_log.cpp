@@ -23,5 +23,16 @@ TEST_CASE("lines go to the log file that was opened last") {
   REQUIRE_THROWS_AS(open_log_file(folder / "missing/log"), RunError);
 }
 
+TEST_CASE("the log file has dates, and nothing in it steers a terminal") {
+  const testing::TemporaryFolder folder;
+  open_log_file(folder / "log");
+  log_info("a\x1b[2Jb\nc");
+  const std::string text = read_file(folder / "log");
+  INFO(text);
+  REQUIRE_THAT(
+      text, Catch::Matchers::Matches("[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} [^]*"));
+  REQUIRE(text.ends_with(" a\\x1b[2Jb\nc\n"));
+}
+
 }  // namespace
 }  // namespace zebra

@@ -173,3 +173,22 @@ TEST_CASE("Missing required keys are named where their section stands") {
   yaml.erase(yaml.find("max_steps: 21, "), 15);
   CHECK(refusal_of(yaml) == "run.yaml:6: train.max_steps: missing, and it has no default; give it");
 }
+
+TEST_CASE("Names and paths have no control characters") {
+  CHECK(refusal_with({"run.name=\"a\\nb\""})
+            .ends_with(": run.name: \"a\nb\" has control characters; leave them out"));
+  CHECK_THAT(refusal_with({"run.dir=\"a\\eb\""}), Contains("run.dir: "));
+  CHECK_THAT(refusal_with({"data.train=[{path: \"a\\x7fb\"}]"}),
+             Contains("has control characters"));
+}
+
+TEST_CASE("Paths may begin in the home folder") {
+  ::setenv("HOME", "/home/of/mine", 1);
+  CHECK(config_with({"run.dir=~/runs/x"}).run.dir == "/home/of/mine/runs/x");
+  CHECK(config_with({"data.train=[{path: ~/a}]"}).data.train[0].path == "/home/of/mine/a");
+  CHECK(config_with({"run.name=~/x"}).run.name == "~/x");
+  CHECK(config_with({"run.dir=/x/~/y"}).run.dir == "/x/~/y");
+  ::unsetenv("HOME");
+  CHECK_THAT(refusal_with({"run.dir=~/x"}),
+             Contains("run.dir: \"~/x\" is in the home folder, but"));
+}

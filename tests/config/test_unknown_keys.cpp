@@ -131,3 +131,9 @@ TEST_CASE("A misspelt required key is not reported as missing too, unless it is 
   CHECK_THAT(both, Contains("did you mean max_steps?"));
   CHECK_THAT(both, Contains("train.max_steps: must be at least 1, not 0"));
 }
+
+TEST_CASE("A word of another kind is not taken for a short key") {
+  CHECK_THAT(refusal_with({"train.lora=8"}), Contains("without adapters"));
+  CHECK(refusal_with({"train.loar=8"}).find("lr") == std::string::npos);
+  CHECK_THAT(refusal_with({"train.lrr=8"}), Contains("optimizer.lr"));
+}

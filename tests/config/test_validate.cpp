@@ -212,3 +212,18 @@ TEST_CASE("One mistake is not reported by every check that depends on it") {
     CHECK(std::count(message.begin(), message.end(), '\n') == 0);
   }
 }
+
+TEST_CASE("Sizes that no machine holds, and 64 bits do not count, are refused") {
+  const std::string huge = "=4611686018427387904";  // 2^62
+  for (const std::string key : {"model.hidden_size", "model.intermediate_size", "model.vocab_size",
+                                "data.sequence_length", "train.max_steps"}) {
+    INFO(key);
+    const std::string message = refusal_with({key + huge, "model.head_dim=8"});
+    CHECK(message != "accepted");
+    CHECK(std::count(message.begin(), message.end(), '\n') == 0);
+  }
+  CHECK_THAT(refusal_with({"data.sequence_length" + huge}),
+             Contains("data.sequence_length: a micro-batch would take ") &&
+                 Contains("lower it, train.micro_batch_size, or the sizes of model"));
+  CHECK(refusal_with({"data.sequence_length=1000000"}) == "accepted");
+}

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "support/catch.h"
+#include "support/temporary_folder.h"
 
 using namespace zebra;
 using Catch::Matchers::Contains;
@@ -115,6 +116,26 @@ TEST_CASE("What is no plain map of keys is refused") {
   CHECK_THAT(refusal("~: 1\n"), Contains("run.yaml:1: a key is missing before ':'"));
   CHECK_THAT(refusal("a: &x\n  b: *x\n"),
              Contains("run.yaml:2: an alias refers to the value that it stands in"));
+}
+
+TEST_CASE("Aliases that multiply are refused before they take memory") {
+  std::string text = "x-0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n";
+  for (int level = 1; level <= 7; ++level) {
+    const std::string inner = "*a" + std::to_string(level - 1);
+    text += "x-" + std::to_string(level) + ": &a" + std::to_string(level) + " [" + inner;
+    for (int i = 1; i < 9; ++i) text += ", " + inner;
+    text += "]\n";
+  }
+  CHECK_THAT(refusal(text), Contains("run.yaml:6: the file stands for more than 100,000 values"));
+}
+
+TEST_CASE("Keys that hold anchors are left out, however many there are") {
+  std::string text = "a: {b: 1}\n";
+  for (int i = 0; i < 50000; ++i) text += "x-" + std::to_string(i) + ": 1\n";
+  const Value root = parse_yaml(text, "run.yaml");
+  REQUIRE(root.entries.size() == 1);
+  CHECK(root.entries[0].key == "a");
+  CHECK_THAT(refusal(text + "x-7: 2\n"), Contains("x-7: given twice, first on line 9"));
 }
 
 TEST_CASE("An override is a path with a YAML value") {

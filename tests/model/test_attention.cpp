@@ -23,5 +23,16 @@ TEST_CASE("the ring holds the last tokens, in whatever order") {
   REQUIRE(cache.bytes() == 2 * 4 * 4);
 }
 
+TEST_CASE("the cache of a text takes memory as the text grows") {
+  const auto all = torch::arange(5000, torch::kFloat32).view({1, 5000, 1, 1});
+  KeyValueCache cache(std::int64_t{1} << 40);
+  cache.append(all.slice(1, 0, 3), all.slice(1, 0, 3));
+  CHECK(cache.bytes() < 16384);
+  for (std::int64_t seen = 3; seen < 5000; ++seen)
+    cache.append(all.narrow(1, seen, 1), all.narrow(1, seen, 1));
+  CHECK(same_bits(cache.keys(), all));
+  CHECK(cache.bytes() <= 2 * 2 * all.nbytes());
+}
+
 }  // namespace
 }  // namespace zebra

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <streambuf>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+
+// The command line as a whole.
+
+namespace zebra {
+
+/// Adds all subcommands. Among their arguments paths may begin with "~/".
+void add_commands(CLI::App& app, int& status);
+
+/// Parses the words behind the program's name, and thereby does the work. `help [SUBCOMMAND]` is
+/// --help. Throws InputError, with the nearest name, for a word that is no subcommand or option,
+/// CLI::ParseError for what else is wrong with the usage (and for help), and what the work throws.
+void parse_and_run(CLI::App& app, std::vector<std::string> words);
+
+/// As long as it lives what `stream` prints holds no control characters but lines and tabs: names,
+/// paths and messages come from files of others.
+class PrintableOutput : public std::streambuf {
+ public:
+  explicit PrintableOutput(std::ostream& stream);
+  ~PrintableOutput() override;
+  PrintableOutput(const PrintableOutput&) = delete;
+  PrintableOutput& operator=(const PrintableOutput&) = delete;
+
+ private:
+  friend class RawOutput;
+  int_type overflow(int_type byte) override;
+  std::streamsize xsputn(const char* text, std::streamsize size) override;
+  int sync() override;
+
+  std::ostream& stream_;
+  std::streambuf* const inner_;
+  std::string held_;  // the first byte of a character whose second one decides
+};
+
+/// As long as it lives `stream` prints to files and pipes what it is given, to the byte. A terminal
+/// still gets no control characters.
+class RawOutput {
+ public:
+  explicit RawOutput(std::ostream& stream);
+  ~RawOutput();
+  RawOutput(const RawOutput&) = delete;
+  RawOutput& operator=(const RawOutput&) = delete;
+
+ private:
+  std::ostream& stream_;
+  std::streambuf* const saved_;
+};
+
+}  // namespace zebra
