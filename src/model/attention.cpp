@@ -27,10 +27,6 @@ void KeyValueCache::append(const torch::Tensor& k, const torch::Tensor& v) {
   tokens_seen_ += k.size(1);
 }
 
-std::int64_t KeyValueCache::bytes() const {
-  return keys_.defined() ? static_cast<std::int64_t>(keys_.nbytes() + values_.nbytes()) : 0;
-}
-
 AttentionImpl::AttentionImpl(const ModelConfig& model, LayerKind kind, ParameterMemory memory)
     : model_(model), kind_(kind), memory_(memory) {
   reset();

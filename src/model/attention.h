@@ -29,8 +29,6 @@ class KeyValueCache {
   torch::Tensor keys() const { return keys_.narrow(1, 0, size()); }
   torch::Tensor values() const { return values_.narrow(1, 0, size()); }
 
-  std::int64_t bytes() const;
-
  private:
   std::int64_t capacity_;
   std::int64_t tokens_seen_ = 0;
