@@ -24,25 +24,49 @@ constexpr std::uint64_t kFlushBytes = std::uint64_t{256} << 20;
 
 std::string reason() { return std::strerror(errno); }
 
+/// An open file. Closing keeps errno, so that a message can still name what went wrong before.
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags)
+      : number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~Descriptor() {
+    const int kept = errno;
+    if (number_ >= 0) ::close(number_);
+    errno = kept;
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+
+  operator int() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// The same for reading; the file must be there.
+class Input : public Descriptor {
+ public:
+  explicit Input(const std::filesystem::path& path) : Descriptor(path, O_RDONLY), path_(path) {
+    if (*this < 0) fail("open it");
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw InputError(path_.string() + ": cannot " + what + ": " + reason());
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
+  const Input input(path);
   std::string content;
   char block[1 << 16];
-  for (;;) {
-    const ssize_t count = ::read(descriptor, block, sizeof block);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const std::string why = reason();
-      ::close(descriptor);
-      throw InputError(path.string() + ": cannot read it: " + why);
-    }
-    if (count == 0) break;
-    content.append(block, static_cast<std::size_t>(count));
+  while (const ssize_t count = ::read(input, block, sizeof block)) {
+    if (count < 0 && errno != EINTR) input.fail("read it");
+    if (count > 0) content.append(block, static_cast<std::size_t>(count));
   }
-  ::close(descriptor);
   return content;
 }
 
@@ -50,25 +74,51 @@ std::filesystem::path folder_path(const std::filesystem::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+namespace {
+constexpr std::string_view kPartial = ".partial-";
+}
+
+std::filesystem::path partial_path(const std::filesystem::path& path) {
+  auto beside = path;
+  beside += std::string(kPartial) + std::to_string(::getpid());
+  return beside;
+}
+
+std::optional<std::string> name_of_partial(std::string_view name) {
+  const auto at = name.rfind(kPartial);
+  if (at == std::string_view::npos || at == 0) return std::nullopt;
+  const auto process = name.substr(at + kPartial.size());
+  const bool is_number = !process.empty() && process.size() <= 10 && process.front() != '0' &&
+                         process.find_first_not_of("0123456789") == std::string_view::npos;
+  return is_number ? std::optional(std::string(name.substr(0, at))) : std::nullopt;
+}
+
 void flush_to_disk(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const Descriptor descriptor(path, O_RDONLY);
   if (descriptor < 0) throw RunError(path.string() + ": cannot open it to flush it: " + reason());
-  const int status = ::fsync(descriptor);
-  const std::string why = reason();
-  ::close(descriptor);
-  if (status != 0) throw RunError(path.string() + ": cannot flush it to the disk: " + why);
+  if (::fsync(descriptor) == 0) return;
+  // Some network and user-space file systems flush files but know no flushing of folders; there
+  // nothing better can be done than to go on.
+  const bool is_unknown = errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+  const int error = errno;
+  struct stat status {};
+  if (is_unknown && ::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) return;
+  errno = error;
+  throw RunError(path.string() + ": cannot flush it to the disk: " + reason());
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  const std::filesystem::path beside = path.string() + ".partial-" + std::to_string(::getpid());
+  const auto beside = partial_path(path);
+  bool is_made = false;
   try {
     FileWriter writer(beside);
+    is_made = true;
     writer.write(content);
     writer.commit();
     std::filesystem::rename(beside, path);
   } catch (const std::exception& error) {
     std::error_code ignored;
-    std::filesystem::remove(beside, ignored);
+    if (is_made) std::filesystem::remove(beside, ignored);
     throw RunError(path.string() + ": cannot be written: " + error.what());
   }
   const auto folder = path.parent_path();
@@ -76,7 +126,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 }
 
 FileWriter::FileWriter(std::filesystem::path path) : path_(std::move(path)) {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw RunError(path_.string() + ": cannot create it: " + reason());
   buffer_.reserve(kBufferBytes);
 }
@@ -122,38 +172,15 @@ void FileWriter::commit() {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
+  const Input input(path);
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0) {
-    const std::string why = reason();
-    ::close(descriptor);
-    throw InputError(path.string() + ": cannot read its size: " + why);
-  }
+  if (::fstat(input, &status) != 0) input.fail("read its size");
   size_ = static_cast<std::size_t>(status.st_size);
-  if (size_ > 0) {
-    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
-    const std::string why = reason();
-    if (address == MAP_FAILED) {
-      ::close(descriptor);
-      throw InputError(path.string() + ": cannot map it into memory: " + why);
-    }
-    data_ = static_cast<const std::byte*>(address);
-  }
-  ::close(descriptor);
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, input, 0);
+  if (address == MAP_FAILED) input.fail("map it into memory");
+  data_ = {static_cast<std::byte*>(address),
+           [size = size_](std::byte* data) { ::munmap(data, size); }};
 }
 
 namespace {
@@ -161,32 +188,23 @@ namespace {
 std::string to_hexadecimal(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : canonical.digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
+  char text[2 * sizeof canonical.digest + 1];
+  for (std::size_t i = 0; i < sizeof canonical.digest; ++i)
+    std::snprintf(text + 2 * i, 3, "%02x", canonical.digest[i]);
   return text;
 }
 
 }  // namespace
 
-struct Hasher::State {
-  XXH3_state_t* xxh3 = XXH3_createState();
-  ~State() { XXH3_freeState(xxh3); }
-};
-
-Hasher::Hasher() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->xxh3); }
-Hasher::~Hasher() = default;
-Hasher::Hasher(Hasher&&) noexcept = default;
-Hasher& Hasher::operator=(Hasher&&) noexcept = default;
-
-void Hasher::update(const void* data, std::size_t bytes) {
-  if (bytes > 0) XXH3_128bits_update(state_->xxh3, data, bytes);
+Hasher::Hasher() : state_(XXH3_createState(), [](auto* state) { XXH3_freeState(state); }) {
+  XXH3_128bits_reset(state_.get());
 }
 
-std::string Hasher::digest() const { return to_hexadecimal(XXH3_128bits_digest(state_->xxh3)); }
+void Hasher::update(const void* data, std::size_t bytes) {
+  if (bytes > 0) XXH3_128bits_update(state_.get(), data, bytes);
+}
+
+std::string Hasher::digest() const { return to_hexadecimal(XXH3_128bits_digest(state_.get())); }
 
 std::string hash_of(std::string_view bytes) {
   return to_hexadecimal(XXH3_128bits(bytes.data(), bytes.size()));

@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,9 +60,13 @@ void log_job_error(std::string_view line) { write_line("error: ", line); }
 void log_only_problems(std::string_view name) { g_name = name; }
 
 void open_log_file(const std::filesystem::path& path) {
-  std::FILE* file = std::fopen(path.c_str(), "a");
-  if (file == nullptr)
-    throw RunError(path.string() + ": cannot open the log file: " + std::strerror(errno));
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  const int descriptor = ::open(path.c_str(), kFlags, 0644);
+  std::FILE* file = descriptor < 0 ? nullptr : ::fdopen(descriptor, "a");
+  if (file == nullptr) {
+    throw RunError(path.string() + ": cannot open the log file: " +
+                   (errno == ELOOP ? "it is a link, which is not followed" : std::strerror(errno)));
+  }
   const std::lock_guard lock(g_mutex);
   g_file.reset(file);
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/fork.h"
@@ -40,7 +41,7 @@ class BytesBar {
   std::uint64_t done_ = 0;
 };
 
-void print_json(const nlohmann::ordered_json& json) { std::cout << json.dump(2) << "\n"; }
+void print_json(const nlohmann::ordered_json& json) { std::cout << json_text(json, 2); }
 
 struct ListOptions {
   std::string run;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/shared_options.h"
@@ -52,7 +53,7 @@ void print_plan(const PlanOptions& options) {
   const auto hardware = hardware_of(options);
   const auto plan = make_plan(load(options), options.ranks, hardware);
   if (options.json) {
-    std::cout << to_json(plan).dump(2) << "\n";
+    std::cout << json_text(to_json(plan), 2);
   } else {
     std::cout << to_text(plan);
   }

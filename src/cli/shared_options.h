@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -32,11 +33,13 @@ struct RunFileOptions {
 /// parsed.
 void add_checkpoint_argument(CLI::App& command, std::string& value);
 
-/// Adds a problem when `path` lies in no folder (empty: not wanted): better before the work than
-/// after it.
-void check_output_path(const std::filesystem::path& path, Problems& problems);
+/// Adds a problem when `path` (empty: not wanted) cannot be written without harm: it lies in no
+/// folder, is a link, or a file that this command did not write, in which `mark` does not stand.
+/// Better before the work than after it.
+void check_output_path(const std::filesystem::path& path, std::string_view mark,
+                       Problems& problems);
 
-/// Writes the text, indented, atomically unless `path` is a pipe or a device.
+/// Writes the text, indented, atomically unless `path` is a pipe or a device (/dev/stdout).
 void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json);
 
 /// How --help shows the default of a list. (CLI11 would use LibTorch's way to print a vector in

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_reader.h"
 #include "config/fields.h"
 #include "config/value.h"
 
@@ -53,6 +54,9 @@ bool ValueReader::read(const Value& value, std::filesystem::path& out) const {
   if (!text) return false;
   if (text->empty()) return refuse("must not be empty");
   out = std::filesystem::absolute(*text).lexically_normal();
+  if (!is_utf8(out.string()))
+    return refuse(quoted_text(out.string()) +
+                  " is not UTF-8, which the files of a run are; rename it");
   if (!out.has_filename() && out.has_relative_path()) out = out.parent_path();
   return true;
 }
