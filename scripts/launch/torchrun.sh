@@ -18,5 +18,8 @@ torchrun=$root/.venv/bin/torchrun
 # Where it is not set, torchrun sets it to 1: right for ranks on GPUs alone.
 cores=$(nproc)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cores > ranks ? cores / ranks : 1))}
-exec "$torchrun" --standalone --nproc-per-node "$ranks" --signals-to-handle SIGINT,SIGTERM,SIGUSR1 \
+# A hang-up of the terminal stops the ranks too, unless nohup ignores it, which torchrun would undo.
+signals=SIGINT,SIGTERM,SIGUSR1
+[ -n "$(trap -p HUP)" ] || signals+=,SIGHUP
+exec "$torchrun" --standalone --nproc-per-node "$ranks" --signals-to-handle "$signals" \
   --no-python "${ZEBRA:-$root/build/zebra}" train "$@"

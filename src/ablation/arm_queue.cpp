@@ -211,7 +211,8 @@ std::string ExitReport::text() const {
 
 ChildProcess::ChildProcess(const std::vector<std::string>& command, const Variables& variables,
                            const std::filesystem::path& log, int inherited) {
-  const int log_descriptor = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const int log_descriptor =
+      ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (log_descriptor < 0)
     throw RunError(log.string() + ": cannot open it for output: " + std::strerror(errno));
   auto texts = command;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ablation/sweep_folder.h"
+#include "base/file_lock.h"
 
 // The arms on their way: each is a process of its own, so that whatever becomes of one, others are
 // untouched.
@@ -88,7 +89,7 @@ class ArmRun {
 
   ArmPaths paths_;
   ArmCommands commands_;
-  std::optional<ArmLock> lock_;  // until it is over
+  std::optional<FileLock> lock_;  // until it is over: one process at a time works on an arm
   Phase phase_ = Phase::waiting;
   bool is_stopping_ = false;
   std::unique_ptr<ChildProcess> child_;

@@ -42,6 +42,16 @@ std::string list_text(const std::vector<T>& values) {
   return join(texts, ",");
 }
 
+// Results of something else must not be written over, nor be taken for those of the sweep.
+void check_own_folder(const std::filesystem::path& dir, Problems& problems) {
+  if (std::filesystem::exists(dir / "arms")) return;
+  for (const auto& path : {dir / "report", cost_file(dir)}) {
+    if (!std::filesystem::exists(path)) continue;
+    problems.add(path.string() + ": is there, but no sweep has begun in dir, " + dir.string() +
+                 "; set dir to a new folder");
+  }
+}
+
 // What was written for a former start must be what this one would write.
 void check_unchanged(const Sweep& sweep, Problems& problems) {
   for (const auto& arm : sweep.arms) {
@@ -175,6 +185,7 @@ void check_fit(const std::vector<Arm>& arms, int jobs) {
 std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& program) {
   const auto datasets = probe_datasets(sweep);
   Problems problems;
+  check_own_folder(sweep.file.dir, problems);
   check_unchanged(sweep, problems);
   for (const auto& [path, options] : datasets) check_unchanged(options, problems);
   problems.throw_if_any();

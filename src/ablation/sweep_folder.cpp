@@ -1,11 +1,5 @@
 #include "ablation/sweep_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -97,18 +91,6 @@ ArmProgress read_arm_progress(const std::filesystem::path& metrics) {
     if (row && row->is_training) progress = {row->step, row->loss};
   }
   return progress;
-}
-
-ArmLock::ArmLock(const std::filesystem::path& path) {
-  descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) throw RunError(path.string() + ": cannot open it: " + std::strerror(errno));
-}
-
-ArmLock::~ArmLock() { ::close(descriptor_); }
-
-bool ArmLock::try_to_take() {
-  is_held_ = is_held_ || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
-  return is_held_;
 }
 
 }  // namespace zebra

@@ -70,24 +70,4 @@ struct ArmProgress {
 };
 ArmProgress read_arm_progress(const std::filesystem::path& metrics);
 
-/// One process at a time works on an arm, whoever started it: a lock that the kernel releases when
-/// the last holder of the descriptor has ended, so also when a sweep died and its children are
-/// still saving.
-class ArmLock {
- public:
-  /// Opens it; does not take it yet. Throws RunError.
-  explicit ArmLock(const std::filesystem::path& path);
-  ~ArmLock();
-  ArmLock(const ArmLock&) = delete;
-  ArmLock& operator=(const ArmLock&) = delete;
-
-  /// Tries to take it unless it is held already.
-  bool try_to_take();
-  int descriptor() const { return descriptor_; }
-
- private:
-  int descriptor_ = -1;
-  bool is_held_ = false;
-};
-
 }  // namespace zebra

@@ -239,7 +239,7 @@ nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& resu
 std::filesystem::path write_report(const Sweep& sweep) {
   const auto folder = sweep.file.dir / "report", file = folder / "results.json";
   std::filesystem::create_directories(folder);
-  write_file_atomically(file, json_text(results_json(sweep, collect_results(sweep))) + "\n");
+  write_file_atomically(file, json_text(results_json(sweep, collect_results(sweep))));
   run_python_script("ablation_report", {file.string(), "--output", folder.string()});
   return folder / "index.html";
 }

@@ -25,79 +25,124 @@ constexpr std::uint64_t kFlushBytes = std::uint64_t{256} << 20;
 
 std::string reason() { return std::strerror(errno); }
 
-}  // namespace
+/// An open file. Closing keeps errno, so that a message can still name what went wrong before.
+class Descriptor {
+ public:
+  Descriptor(const std::filesystem::path& path, int flags)
+      : number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  ~Descriptor() {
+    const int kept = errno;
+    if (number_ >= 0) ::close(number_);
+    errno = kept;
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
 
-namespace {
+  operator int() const { return number_; }
+
+ private:
+  int number_;
+};
+
+/// The same for reading; the file must be there.
+class Input : public Descriptor {
+ public:
+  explicit Input(const std::filesystem::path& path, int flags = 0)
+      : Descriptor(path, O_RDONLY | flags), path_(path) {
+    if (*this < 0) fail("open it");
+  }
+  const std::filesystem::path& path() const { return path_; }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw InputError(path_.string() + ": cannot " + what + ": " + reason());
+  }
+
+ private:
+  std::filesystem::path path_;
+};
 
 // Opening a pipe would wait for a writer, and a device may have no end.
-int open_regular_file(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0 || S_ISREG(status.st_mode)) return descriptor;
-  ::close(descriptor);
-  throw InputError(path.string() + (S_ISDIR(status.st_mode)
-                                        ? ": is a folder, not a file"
-                                        : ": is a pipe or a device; give an ordinary file"));
-}
+class RegularInput : public Input {
+ public:
+  explicit RegularInput(const std::filesystem::path& path) : Input(path, O_NONBLOCK) {
+    struct stat status {};
+    if (::fstat(*this, &status) != 0 || S_ISREG(status.st_mode)) return;
+    throw InputError(path.string() + (S_ISDIR(status.st_mode)
+                                          ? ": is a folder, not a file"
+                                          : ": is a pipe or a device; give an ordinary file"));
+  }
+};
 
-std::string read_all(const std::filesystem::path& path, int descriptor, std::size_t most) {
+std::string read_all(const Input& input, std::size_t most) {
   std::string content;
   char block[1 << 16];
-  for (;;) {
-    const ssize_t count = ::read(descriptor, block, sizeof block);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const std::string why = reason();
-      ::close(descriptor);
-      throw InputError(path.string() + ": cannot read it: " + why);
-    }
-    if (count == 0) break;
-    content.append(block, static_cast<std::size_t>(count));
-    if (content.size() > most) {
-      ::close(descriptor);
-      throw InputError(path.string() + ": has more than " + std::to_string(most) + " bytes");
-    }
+  while (const ssize_t count = ::read(input, block, sizeof block)) {
+    if (count < 0 && errno != EINTR) input.fail("read it");
+    if (count > 0) content.append(block, static_cast<std::size_t>(count));
+    if (content.size() > most)
+      throw InputError(input.path().string() + ": has more than " + std::to_string(most) + " bytes");
   }
-  ::close(descriptor);
   return content;
 }
 
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
-  return read_all(path, open_regular_file(path), std::numeric_limits<std::size_t>::max());
+  return read_all(RegularInput(path), std::numeric_limits<std::size_t>::max());
 }
 
 std::string read_text_input(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) throw InputError(path.string() + ": cannot open it: " + reason());
-  return read_all(path, descriptor, kLongestTextInput);
+  return read_all(Input(path), kLongestTextInput);
 }
 
 std::filesystem::path folder_path(const std::filesystem::path& path) {
   return path.has_filename() ? path : path.parent_path();
 }
 
+namespace {
+constexpr std::string_view kPartial = ".partial-";
+}
+
+std::filesystem::path partial_path(const std::filesystem::path& path) {
+  auto beside = path;
+  beside += std::string(kPartial) + std::to_string(::getpid());
+  return beside;
+}
+
+std::optional<std::string> name_of_partial(std::string_view name) {
+  const auto at = name.rfind(kPartial);
+  if (at == std::string_view::npos || at == 0) return std::nullopt;
+  const auto process = name.substr(at + kPartial.size());
+  const bool is_number = !process.empty() && process.size() <= 10 && process.front() != '0' &&
+                         process.find_first_not_of("0123456789") == std::string_view::npos;
+  return is_number ? std::optional(std::string(name.substr(0, at))) : std::nullopt;
+}
+
 void flush_to_disk(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const Descriptor descriptor(path, O_RDONLY);
   if (descriptor < 0) throw RunError(path.string() + ": cannot open it to flush it: " + reason());
-  const int status = ::fsync(descriptor);
-  const std::string why = reason();
-  ::close(descriptor);
-  if (status != 0) throw RunError(path.string() + ": cannot flush it to the disk: " + why);
+  if (::fsync(descriptor) == 0) return;
+  // Some network and user-space file systems flush files but know no flushing of folders; there
+  // nothing better can be done than to go on.
+  const bool is_unknown = errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+  const int error = errno;
+  struct stat status {};
+  if (is_unknown && ::fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) return;
+  errno = error;
+  throw RunError(path.string() + ": cannot flush it to the disk: " + reason());
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::string_view content) {
-  const std::filesystem::path beside = path.string() + ".partial-" + std::to_string(::getpid());
+  const auto beside = partial_path(path);
+  bool is_made = false;
   try {
     FileWriter writer(beside);
+    is_made = true;
     writer.write(content);
     writer.commit();
     std::filesystem::rename(beside, path);
   } catch (const std::exception& error) {
     std::error_code ignored;
-    std::filesystem::remove(beside, ignored);
+    if (is_made) std::filesystem::remove(beside, ignored);
     throw RunError(path.string() + ": cannot be written: " + error.what());
   }
   const auto folder = path.parent_path();
@@ -105,7 +150,7 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 }
 
 FileWriter::FileWriter(std::filesystem::path path) : path_(std::move(path)) {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (descriptor_ < 0) throw RunError(path_.string() + ": cannot create it: " + reason());
   buffer_.reserve(kBufferBytes);
 }
@@ -151,37 +196,15 @@ void FileWriter::commit() {
 }
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int descriptor = open_regular_file(path);
+  const RegularInput input(path);
   struct stat status {};
-  if (::fstat(descriptor, &status) != 0) {
-    const std::string why = reason();
-    ::close(descriptor);
-    throw InputError(path.string() + ": cannot read its size: " + why);
-  }
+  if (::fstat(input, &status) != 0) input.fail("read its size");
   size_ = static_cast<std::size_t>(status.st_size);
-  if (size_ > 0) {
-    void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
-    const std::string why = reason();
-    if (address == MAP_FAILED) {
-      ::close(descriptor);
-      throw InputError(path.string() + ": cannot map it into memory: " + why);
-    }
-    data_ = static_cast<const std::byte*>(address);
-  }
-  ::close(descriptor);
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
-}
-
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, input, 0);
+  if (address == MAP_FAILED) input.fail("map it into memory");
+  data_ = {static_cast<std::byte*>(address),
+           [size = size_](std::byte* data) { ::munmap(data, size); }};
 }
 
 namespace {
@@ -189,32 +212,23 @@ namespace {
 std::string to_hexadecimal(XXH128_hash_t hash) {
   XXH128_canonical_t canonical;
   XXH128_canonicalFromHash(&canonical, hash);
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : canonical.digest) {
-    text += kDigits[byte >> 4];
-    text += kDigits[byte & 15];
-  }
+  char text[2 * sizeof canonical.digest + 1];
+  for (std::size_t i = 0; i < sizeof canonical.digest; ++i)
+    std::snprintf(text + 2 * i, 3, "%02x", canonical.digest[i]);
   return text;
 }
 
 }  // namespace
 
-struct Hasher::State {
-  XXH3_state_t* xxh3 = XXH3_createState();
-  ~State() { XXH3_freeState(xxh3); }
-};
-
-Hasher::Hasher() : state_(std::make_unique<State>()) { XXH3_128bits_reset(state_->xxh3); }
-Hasher::~Hasher() = default;
-Hasher::Hasher(Hasher&&) noexcept = default;
-Hasher& Hasher::operator=(Hasher&&) noexcept = default;
-
-void Hasher::update(const void* data, std::size_t bytes) {
-  if (bytes > 0) XXH3_128bits_update(state_->xxh3, data, bytes);
+Hasher::Hasher() : state_(XXH3_createState(), [](auto* state) { XXH3_freeState(state); }) {
+  XXH3_128bits_reset(state_.get());
 }
 
-std::string Hasher::digest() const { return to_hexadecimal(XXH3_128bits_digest(state_->xxh3)); }
+void Hasher::update(const void* data, std::size_t bytes) {
+  if (bytes > 0) XXH3_128bits_update(state_.get(), data, bytes);
+}
+
+std::string Hasher::digest() const { return to_hexadecimal(XXH3_128bits_digest(state_.get())); }
 
 std::string hash_of(std::string_view bytes) {
   return to_hexadecimal(XXH3_128bits(bytes.data(), bytes.size()));

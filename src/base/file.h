@@ -4,9 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+
+struct XXH3_state_s;
 
 namespace zebra {
 
@@ -20,19 +23,27 @@ std::string read_text_input(const std::filesystem::path& path);
 
 inline constexpr std::size_t kLongestTextInput = std::size_t{16} << 20;
 
-/// Writes `content` beside `path`, flushes it to the disk and renames it over `path`: a reader sees
-/// the old file or the whole new one, also after a crash. Throws RunError.
+/// Writes `content` beside `path` (partial_path), flushes it to the disk and renames it over
+/// `path`: a reader sees the old file or the whole new one, also after a crash. Throws RunError.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 /// The path of a folder without a trailing slash, so that "a/" and "a" have the same name beside
 /// them.
 std::filesystem::path folder_path(const std::filesystem::path& path);
 
-/// Flushes a file's content, or a folder's entries, to the disk (fsync). Throws RunError.
+/// Where what is to stand at `path` is written until it is whole: PATH.partial-PID beside it.
+std::filesystem::path partial_path(const std::filesystem::path& path);
+
+/// What a file of such a name would have become: "status.json" of "status.json.partial-77". Nothing
+/// for every other name, however near: what is removed must be our own.
+std::optional<std::string> name_of_partial(std::string_view name);
+
+/// Flushes a file's content, or a folder's entries, to the disk (fsync). A file system that cannot
+/// flush folders is no error. Throws RunError.
 void flush_to_disk(const std::filesystem::path& path);
 
-/// Sequential writer of a new file that reports every failure (a full disk included) as RunError
-/// with the path.
+/// Sequential writer of a new file, never through a link, that reports every failure (a full disk
+/// included) as RunError with the path.
 class FileWriter {
  public:
   explicit FileWriter(std::filesystem::path path);
@@ -57,22 +68,19 @@ class FileWriter {
   std::uint64_t bytes_written_ = 0, unflushed_bytes_ = 0;
 };
 
-/// A file mapped read-only into memory for as long as this object lives.
+/// A file mapped read-only into memory for as long as this object or a copy of it lives.
 class MappedFile {
  public:
   MappedFile() = default;
   /// Throws InputError when the file cannot be opened or mapped, or is no ordinary file.
   explicit MappedFile(const std::filesystem::path& path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
 
-  const std::byte* data() const { return data_; }
+  const std::byte* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::span<const std::byte> bytes() const { return {data(), size_}; }
 
  private:
-  const std::byte* data_ = nullptr;
+  std::shared_ptr<std::byte> data_;
   std::size_t size_ = 0;
 };
 
@@ -82,17 +90,13 @@ class MappedFile {
 class Hasher {
  public:
   Hasher();
-  ~Hasher();
-  Hasher(Hasher&&) noexcept;
-  Hasher& operator=(Hasher&&) noexcept;
 
   void update(const void* data, std::size_t bytes);
   void update(std::string_view text) { update(text.data(), text.size()); }
   std::string digest() const;
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  std::unique_ptr<XXH3_state_s, void (*)(XXH3_state_s*)> state_;
 };
 
 /// Size and hash of a file's content.

@@ -62,13 +62,14 @@ class FaultFinder final : public Json::json_sax_t {
 };
 
 /// The value of a key that is given; one of another type is a problem and gives none.
-const Json* typed(JsonFields& fields, const std::string& key,
-                  bool (Json::*is_type)() const noexcept, const std::string& type) {
-  if (!fields.given(key)) return nullptr;
+template <class Value>
+std::optional<Value> typed(JsonFields& fields, const std::string& key,
+                           bool (Json::*is_type)() const noexcept, const std::string& type) {
+  if (!fields.given(key)) return std::nullopt;
   const Json* value = fields.find(key);
-  if ((value->*is_type)()) return value;
+  if ((value->*is_type)()) return value->get<Value>();
   fields.problem(key, "must be " + type + ", not " + shown(*value));
-  return nullptr;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -84,8 +85,18 @@ std::string json_object_fault(std::string_view text) {
   return finder.fault();
 }
 
-std::string json_text(const nlohmann::ordered_json& value, int indent) {
-  return value.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+bool is_utf8(const std::string& text) {
+  try {
+    static_cast<void>(Json(text).dump());
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
+}
+
+std::string json_text(const nlohmann::ordered_json& value, int indentation) {
+  return value.dump(indentation, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) +
+         "\n";
 }
 
 std::string quoted_text(const std::string& text) {
@@ -173,8 +184,7 @@ std::optional<std::int64_t> JsonFields::integer(const std::string& key, std::int
 }
 
 std::optional<double> JsonFields::number(const std::string& key) {
-  const Json* value = typed(*this, key, &Json::is_number, "a number");
-  return value != nullptr ? std::optional(value->get<double>()) : std::nullopt;
+  return typed<double>(*this, key, &Json::is_number, "a number");
 }
 
 std::optional<double> JsonFields::number_above(const std::string& key, double limit) {
@@ -185,19 +195,16 @@ std::optional<double> JsonFields::number_above(const std::string& key, double li
 }
 
 std::optional<bool> JsonFields::boolean(const std::string& key) {
-  const Json* value = typed(*this, key, &Json::is_boolean, "true or false");
-  return value != nullptr ? std::optional(value->get<bool>()) : std::nullopt;
+  return typed<bool>(*this, key, &Json::is_boolean, "true or false");
 }
 
 std::optional<std::string> JsonFields::text(const std::string& key) {
-  const Json* value = typed(*this, key, &Json::is_string, "text");
-  return value != nullptr ? std::optional(value->get<std::string>()) : std::nullopt;
+  return typed<std::string>(*this, key, &Json::is_string, "text");
 }
 
 std::optional<JsonFields> JsonFields::map(const std::string& key) {
-  const Json* value = typed(*this, key, &Json::is_object, "a map of keys");
-  if (value == nullptr) return std::nullopt;
-  return JsonFields(*value, where_, prefix_ + key + ".", problems_);
+  if (!typed<Json>(*this, key, &Json::is_object, "a map of keys")) return std::nullopt;
+  return JsonFields(*find(key), where_, prefix_ + key + ".", problems_);
 }
 
 void JsonFields::require_neutral(const std::string& key, const std::vector<Json>& neutral,

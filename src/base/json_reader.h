@@ -21,9 +21,12 @@ namespace zebra {
 /// 64 levels deep, so that a hostile file exhausts no stack.
 std::string json_object_fault(std::string_view text);
 
-/// `value` as text, on one line or indented by so many spaces. What is not UTF-8, as a path need
-/// not be, becomes U+FFFD, where the JSON library would throw.
-std::string json_text(const nlohmann::ordered_json& value, int indent = -1);
+/// Whether JSON can hold the text as it is.
+bool is_utf8(const std::string& text);
+
+/// What is written of a JSON value: a line, or lines with that indentation. Never throws: bytes
+/// that are no UTF-8, as paths and messages may have them, become U+FFFD.
+std::string json_text(const nlohmann::ordered_json& value, int indentation = -1);
 
 /// A string of a file in quotes for a message: control characters escaped, a long one cut.
 std::string quoted_text(const std::string& text);

@@ -22,7 +22,7 @@ std::string lines_text(std::int64_t lines) {
 }  // namespace
 
 LineFile::LineFile(std::filesystem::path path) : path_(std::move(path)) {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
   if (descriptor_ < 0)
     throw RunError(path_.string() + ": cannot open it to append to it: " + std::strerror(errno));
 }

@@ -10,7 +10,6 @@
 #include <string>
 #include <utility>
 
-#include "base/error.h"
 #include "base/line_file.h"
 #include "base/message.h"
 #include "base/system.h"

@@ -17,6 +17,13 @@ std::string shortest(Number value) {
   return {text.data(), result.ptr};
 }
 
+template <class... Values>
+std::string formatted(const char* format, Values... values) {
+  std::array<char, 400> text;  // the longest double has 309 digits before its point
+  const int length = std::snprintf(text.data(), text.size(), format, values...);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
 std::string padded(const std::string& text, std::size_t width, bool to_the_right) {
   const std::string space(width - std::min(width, text.size()), ' ');
   return to_the_right ? space + text : text + space;
@@ -45,11 +52,7 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
   return text;
 }
 
-std::string fixed(double value, int decimals) {
-  std::array<char, 400> text;
-  const int length = std::snprintf(text.data(), text.size(), "%.*f", decimals, value);
-  return {text.data(), static_cast<std::size_t>(length)};
-}
+std::string fixed(double value, int decimals) { return formatted("%.*f", decimals, value); }
 
 std::string with_commas(std::int64_t value) {
   std::string digits = std::to_string(value);
@@ -76,11 +79,7 @@ std::string with_suffix(double value) {
   return fixed(value, decimals) + kSuffixes[suffix];
 }
 
-std::string scientific(double value) {
-  std::array<char, 32> text;
-  const int length = std::snprintf(text.data(), text.size(), "%.2e", value);
-  return {text.data(), static_cast<std::size_t>(length)};
-}
+std::string scientific(double value) { return formatted("%.2e", value); }
 
 std::string with_byte_unit(double bytes) {
   static constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
@@ -94,17 +93,10 @@ std::string with_byte_unit(double bytes) {
 
 std::string duration_text(double seconds) {
   const auto total = static_cast<long long>(std::llround(seconds < 0 ? 0 : seconds));
-  std::array<char, 64> text;
-  if (total < 60) {
-    std::snprintf(text.data(), text.size(), "%llds", total);
-  } else if (total < 3600) {
-    std::snprintf(text.data(), text.size(), "%lldm %02llds", total / 60, total % 60);
-  } else if (total < 86400) {
-    std::snprintf(text.data(), text.size(), "%lldh %02lldm", total / 3600, total / 60 % 60);
-  } else {
-    std::snprintf(text.data(), text.size(), "%lldd %02lldh", total / 86400, total / 3600 % 24);
-  }
-  return text.data();
+  if (total < 60) return formatted("%llds", total);
+  if (total < 3600) return formatted("%lldm %02llds", total / 60, total % 60);
+  if (total < 86400) return formatted("%lldh %02lldm", total / 3600, total / 60 % 60);
+  return formatted("%lldd %02lldh", total / 86400, total / 3600 % 24);
 }
 
 std::string text_table(const std::vector<std::vector<std::string>>& rows,
@@ -119,11 +111,9 @@ std::string text_table(const std::vector<std::vector<std::string>>& rows,
     std::size_t end = 0;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const bool to_the_right = columns[std::min(i, columns.size() - 1)] == 'r';
-      if (i > 0) line += "  ";
-      const std::size_t begin = line.size();
-      line += padded(row[i], widths[i], to_the_right);
-      if (to_the_right) end = line.size();
-      if (!to_the_right && !row[i].empty()) end = begin + row[i].size();
+      line += (i > 0 ? "  " : "") + padded(row[i], widths[i], to_the_right);
+      if (to_the_right || !row[i].empty())
+        end = line.size() - (to_the_right ? 0 : widths[i] - row[i].size());
     }
     text += line.substr(0, end) + "\n";
   }

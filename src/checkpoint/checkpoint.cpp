@@ -1,7 +1,5 @@
 #include "checkpoint/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 
@@ -98,9 +96,8 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
   std::filesystem::path beside;
   try {
     // The folder's name is the first rank's: another start of the job must not meet it.
-    beside = among_ranks("the name of a checkpoint", [&] {
-      return texts.broadcast(folder.string() + ".partial-" + std::to_string(::getpid()));
-    });
+    beside = among_ranks("the name of a checkpoint",
+                         [&] { return texts.broadcast(partial_path(folder).string()); });
     stage(texts, "the folder of a checkpoint", [&] {
       if (!is_first) return;
       std::filesystem::remove_all(beside);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "checkpoint/manifest.h"
 
 namespace zebra {
@@ -40,12 +41,19 @@ struct ScoredCheckpoint {
 };
 
 // Those that were saved at a step with a validation, the lowest loss first, the oldest of equals.
-std::vector<ScoredCheckpoint> best_first(const std::vector<CheckpointPlace>& places) {
+// `unreadable` gets what cannot be told of a checkpoint whose manifest is damaged.
+std::vector<ScoredCheckpoint> best_first(const std::vector<CheckpointPlace>& places,
+                                         std::vector<UnreadableCheckpoint>& unreadable) {
   std::vector<ScoredCheckpoint> scored;
   for (const auto& place : places) {
-    const auto training = Manifest::of(place.folder).training;
-    const auto loss = training.find("validation_loss");
-    if (loss != training.end() && loss->is_number()) scored.push_back({loss->get<double>(), place});
+    try {
+      const auto training = Manifest::of(place.folder).training;
+      const auto loss = training.find("validation_loss");
+      if (loss != training.end() && loss->is_number())
+        scored.push_back({loss->get<double>(), place});
+    } catch (const InputError& error) {
+      unreadable.push_back({place.step, error.what()});
+    }
   }
   std::stable_sort(scored.begin(), scored.end(), [](const auto& a, const auto& b) {
     return a.validation_loss < b.validation_loss;
@@ -55,7 +63,10 @@ std::vector<ScoredCheckpoint> best_first(const std::vector<CheckpointPlace>& pla
 
 std::filesystem::path best_checkpoint(const std::string& run,
                                       const std::vector<CheckpointPlace>& places) {
-  const auto scored = best_first(places);
+  std::vector<UnreadableCheckpoint> unreadable;
+  const auto scored = best_first(places, unreadable);
+  for (const auto& checkpoint : unreadable)
+    log_warning(checkpoint.fault + "; passed over, whether or not it is the best");
   if (scored.empty()) {
     throw InputError(run +
                      "@best: none of its checkpoints was saved at a step with a validation; set "
@@ -73,9 +84,10 @@ std::optional<CheckpointName> checkpoint_name(const std::string& name) {
   CheckpointName read;
   const char* end = name.data() + name.size();
   const auto result = std::from_chars(name.data() + std::strlen(kPrefix), end, read.step);
-  if (result.ec != std::errc()) return std::nullopt;
+  if (result.ec != std::errc() || read.step < 0) return std::nullopt;
   read.ending.assign(result.ptr, end);
-  return read;
+  const auto exact = checkpoint_folder("", read.step).filename().string();
+  return name == exact + read.ending ? std::optional(read) : std::nullopt;
 }
 
 bool has_manifest(const std::filesystem::path& folder) {
@@ -114,8 +126,9 @@ std::vector<CheckpointPlace> list_checkpoints(const std::filesystem::path& run) 
   return places;
 }
 
-std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path& run,
-                                                     const Retention& retention) {
+std::vector<CheckpointPlace> superfluous_checkpoints(
+    const std::filesystem::path& run, const Retention& retention,
+    std::vector<UnreadableCheckpoint>* unreadable) {
   const auto places = list_checkpoints(run);
   std::set<std::int64_t> kept;
   const auto last = static_cast<std::size_t>(std::max<std::int64_t>(retention.keep_last, 1));
@@ -126,7 +139,10 @@ std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path
       if (place.step % retention.keep_every == 0) kept.insert(place.step);
   }
   if (retention.keep_best > 0) {
-    const auto scored = best_first(places);
+    std::vector<UnreadableCheckpoint> unknown;
+    const auto scored = best_first(places, unknown);
+    for (const auto& checkpoint : unknown) kept.insert(checkpoint.step);
+    if (unreadable != nullptr) *unreadable = unknown;
     const auto best = std::min(static_cast<std::size_t>(retention.keep_best), scored.size());
     for (std::size_t i = 0; i < best; ++i) kept.insert(scored[i].place.step);
   }
@@ -137,13 +153,21 @@ std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path
 }
 
 void delete_checkpoint(const std::filesystem::path& folder) {
+  if (std::filesystem::is_symlink(folder)) {
+    std::filesystem::remove(folder);
+    return;
+  }
   std::filesystem::remove(folder / Manifest::kFileName);
   flush_to_disk(folder);
   std::filesystem::remove_all(folder);
 }
 
-void prune_checkpoints(const std::filesystem::path& run, const Retention& retention) {
-  for (const auto& place : superfluous_checkpoints(run, retention)) delete_checkpoint(place.folder);
+std::vector<UnreadableCheckpoint> prune_checkpoints(const std::filesystem::path& run,
+                                                    const Retention& retention) {
+  std::vector<UnreadableCheckpoint> unreadable;
+  for (const auto& place : superfluous_checkpoints(run, retention, &unreadable))
+    delete_checkpoint(place.folder);
+  return unreadable;
 }
 
 std::filesystem::path set_aside(const std::filesystem::path& checkpoint) {
@@ -158,9 +182,10 @@ std::filesystem::path set_aside(const std::filesystem::path& checkpoint) {
 
 void remove_partial_checkpoints(const std::filesystem::path& run) {
   for (const auto& entry : checkpoint_folder_entries(run)) {
-    const std::string name = entry.filename().string();
-    const bool partial = name.starts_with(kPrefix) && name.find(".partial-") != std::string::npos;
-    if (partial || (step_of(entry) && !has_manifest(entry))) std::filesystem::remove_all(entry);
+    const auto whole = name_of_partial(entry.filename().string());
+    const bool is_ours =
+        whole ? step_of(*whole).has_value() : step_of(entry) && !has_manifest(entry);
+    if (is_ours && !std::filesystem::is_symlink(entry)) std::filesystem::remove_all(entry);
   }
 }
 

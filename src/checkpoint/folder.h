@@ -24,7 +24,7 @@ struct CheckpointName {
   std::string ending;
 };
 
-/// Nothing for a name that begins otherwise.
+/// Nothing for a name that begins otherwise, however near: step--5 and step-5 are none of ours.
 std::optional<CheckpointName> checkpoint_name(const std::string& name);
 
 /// Everything in the folder `checkpoints` of a run, in no order; one that does not exist is empty.
@@ -44,22 +44,32 @@ struct Retention {
   std::int64_t keep_best = 0;   ///< so many of those with the lowest validation loss; 0: none
 };
 
-/// The whole checkpoints that `retention` does not ask for, the oldest first.
-std::vector<CheckpointPlace> superfluous_checkpoints(const std::filesystem::path& run,
-                                                     const Retention& retention);
+/// A checkpoint whose manifest is damaged, so that nobody knows whether it is one of the best.
+struct UnreadableCheckpoint {
+  std::int64_t step;
+  std::string fault;
+};
+
+/// The whole checkpoints that `retention` does not ask for, the oldest first. Those that might be
+/// asked for by keep_best, were they readable, are not among them.
+std::vector<CheckpointPlace> superfluous_checkpoints(
+    const std::filesystem::path& run, const Retention& retention,
+    std::vector<UnreadableCheckpoint>* unreadable = nullptr);
 
 /// Deletes a checkpoint, its manifest first: a deletion that is interrupted leaves nothing that
-/// could be taken for whole.
+/// could be taken for whole. Of a link to a checkpoint that was moved elsewhere, the link alone.
 void delete_checkpoint(const std::filesystem::path& folder);
 
-void prune_checkpoints(const std::filesystem::path& run, const Retention& retention);
+/// Deletes the superfluous ones; gives those that stay because they cannot be read.
+std::vector<UnreadableCheckpoint> prune_checkpoints(const std::filesystem::path& run,
+                                                    const Retention& retention);
 
 /// Renames a damaged checkpoint to step-00000200.corrupt, out of the way of the run, which will
 /// come to that step again. Returns its new path.
 std::filesystem::path set_aside(const std::filesystem::path& checkpoint);
 
-/// Deletes what an interrupted save or deletion left behind. Only for the process that owns the run
-/// folder.
+/// Deletes what an interrupted save or deletion left behind, and no other name. Only for the
+/// process that owns the run folder.
 void remove_partial_checkpoints(const std::filesystem::path& run);
 
 /// The checkpoint that RUN_OR_CHECKPOINT means: a checkpoint folder itself; of a run folder the

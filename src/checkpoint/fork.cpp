@@ -1,7 +1,5 @@
 #include "checkpoint/fork.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -204,7 +202,7 @@ void write_fork(
     const Fork& fork,
     const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress) {
   const auto& run = fork.config.run.dir;
-  const std::filesystem::path beside = run.string() + ".partial-" + std::to_string(::getpid());
+  const auto beside = partial_path(run);
   const auto remove_beside = [&] {
     std::error_code ignored;
     std::filesystem::remove_all(beside, ignored);

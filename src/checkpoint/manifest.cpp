@@ -227,7 +227,8 @@ std::string Manifest::to_text() const {
   json["tensors"] = Json::object();
   for (const auto& [name, record] : tensors) json["tensors"][name] = to_json(record);
 
-  std::string text = json.dump(1);
+  // Where a fork comes from is a path, which need not be UTF-8.
+  std::string text = json.dump(1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
   text.erase(text.size() - 2);  // "\n}": the hash becomes the last member
   text.append(",\n ").append(kHashKey);
   const std::string digest = hash_of(text + std::string(kEnding));

@@ -8,6 +8,7 @@
 #include "ablation/preparation.h"
 #include "ablation/sweep_report.h"
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "base/message.h"
 #include "cli/commands.h"
@@ -74,11 +75,14 @@ int run_ablate(const Options& options) {
   check_arm_names(options, sweep.arms);
   if (options.dry_run) {
     check_fit(sweep.arms, options.jobs);
-    std::cout << (options.json ? arms_json(sweep.arms).dump(2) + "\n"
+    std::cout << (options.json ? json_text(arms_json(sweep.arms), 2)
                                : arms_table(sweep.arms) + "\nDry run: nothing was written.\n");
     return kExitDone;
   }
   if (!options.slurm.empty()) {
+    Problems problems;
+    check_output_path(options.slurm, "# The arms of ", problems);
+    problems.throw_if_any();
     write_slurm_array(sweep, options.sweep, own_program(), options.slurm);
     std::cout << options.slurm << ": an array of " << sweep.arms.size()
               << " jobs; look at it, then: sbatch " << shell_word(options.slurm) << "\n";

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -35,6 +36,7 @@ struct BenchOptions {
 };
 
 constexpr std::int64_t kDefaultVocabulary = 8192;
+constexpr std::string_view kFiguresMark = "\"machine\"";  // in all files with figures
 
 // What a run file must say, though a measurement does not need it.
 constexpr const char* kRunWithoutData =
@@ -77,7 +79,8 @@ void bench_cost_by_length(BenchOptions options) {
   const auto layouts =
       named_layouts(options.layouts, config.model, file.model.window_size.has_value(), problems);
   const auto lengths = sequence_lengths(options.lengths, problems);
-  check_output_path(options.json, problems);
+  check_output_path(options.json, kFiguresMark, problems);
+  check_output_path(options.plot, "<svg", problems);
   problems.throw_if_any();
 
   options.cost.precision = config.train.precision;
@@ -110,8 +113,8 @@ void bench_step(const BenchOptions& options) {
 void run_bench(const BenchOptions& options) {
   if (options.sweeps || options.run_files.files.empty()) return bench_cost_by_length(options);
   Problems problems;
-  check_output_path(options.json, problems);
-  check_output_path(options.step.profile, problems);
+  check_output_path(options.json, kFiguresMark, problems);
+  check_output_path(options.step.profile, "\"schemaVersion\"", problems);
   problems.throw_if_any();
   bench_step(options);
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/fork.h"
@@ -20,7 +21,7 @@ namespace {
 
 constexpr std::uint64_t kLongBytes = std::uint64_t{1} << 28;  // some seconds on a slow disk
 
-void print_json(const nlohmann::ordered_json& json) { std::cout << json.dump(2) << "\n"; }
+void print_json(const nlohmann::ordered_json& json) { std::cout << json_text(json, 2); }
 
 void add_run_argument(CLI::App& command, std::string& value) {
   command.add_option("RUN", value, "Run folder, or the folder checkpoints in it")->required();

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json_reader.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/shared_options.h"
@@ -92,12 +93,14 @@ void print_table(const std::vector<Row>& rows) {
 
 Json skipped_to_json(const SkippedInput& skipped) {
   return {{"binary_files", skipped.binary_files},
+          {"files_below_links", skipped.files_below_links},
           {"empty_documents", skipped.empty_documents},
           {"bad_lines", skipped.bad_lines}};
 }
 
 void add_skipped_rows(const SkippedInput& skipped, std::vector<Row>& rows) {
   rows.emplace_back("skipped binary files", with_commas(skipped.binary_files));
+  rows.emplace_back("skipped files below links", with_commas(skipped.files_below_links));
   rows.emplace_back("skipped empty documents", with_commas(skipped.empty_documents));
   rows.emplace_back("skipped bad lines", with_commas(skipped.bad_lines));
 }
@@ -113,7 +116,7 @@ void run_tokenizer(const TokenizerCommand& command) {
                        {"sampled_bytes", report.sampled_bytes},
                        {"skipped", skipped_to_json(report.skipped)},
                        {"seconds", report.seconds}};
-    std::cout << json.dump(2) << '\n';
+    std::cout << json_text(json, 2);
     return;
   }
   std::vector<Row> rows = {
@@ -158,7 +161,7 @@ void run_pack(const PackCommand& command) {
     json["invalid_utf8_documents"] = report.invalid_utf8_documents;
     json["space_mark_documents"] = report.space_mark_documents;
     json["seconds"] = report.seconds;
-    std::cout << json.dump(2) << '\n';
+    std::cout << json_text(json, 2);
     return;
   }
   std::vector<Row> rows;

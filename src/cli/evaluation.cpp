@@ -47,7 +47,7 @@ Perplexity evaluate_length(LoadedModel& loaded, const EvaluationData& data, std:
 
 void run_eval(EvalOptions options) {
   Problems problems;
-  check_output_path(options.json, problems);
+  check_output_path(options.json, "\"perplexity\"", problems);
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   std::vector<DataSource> sources = loaded.config.data.validation;
@@ -114,7 +114,7 @@ DistanceBands bands_of(const RecallCommand& options, const ModelConfig& model) {
 
 void run_recall(RecallCommand options) {
   Problems problems;
-  check_output_path(options.json, problems);
+  check_output_path(options.json, "\"bands\"", problems);
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   const auto& data = loaded.config.data;

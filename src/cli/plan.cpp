@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/shared_options.h"
@@ -73,7 +74,7 @@ void print_plan(const PlanOptions& options) {
   if (options.json) {
     auto json = to_json(plan);
     if (data) json["data"] = data_json(*data);
-    std::cout << json.dump(2) << "\n";
+    std::cout << json_text(json, 2);
     return;
   }
   std::cout << to_text(plan);

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -58,11 +59,13 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, NumberTarget
 /// Adds --json, with which a command prints JSON instead of a table.
 void add_json_flag(CLI::App& command, bool& value);
 
-/// Adds a problem when `path` lies in no folder (empty: not wanted): better before the work than
-/// after it.
-void check_output_path(const std::filesystem::path& path, Problems& problems);
+/// Adds a problem when `path` (empty: not wanted) cannot be written without harm: it lies in no
+/// folder, is a link, or a file that this command did not write, in which `mark` does not stand.
+/// Better before the work than after it.
+void check_output_path(const std::filesystem::path& path, std::string_view mark,
+                       Problems& problems);
 
-/// Writes the text, indented, atomically unless `path` is a pipe or a device.
+/// Writes the text, indented, atomically unless `path` is a pipe or a device (/dev/stdout).
 void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json);
 
 /// Bars for work in several parts, one after the other: one for each that has `least` units or

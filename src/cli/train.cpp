@@ -195,6 +195,8 @@ int run_train(const TrainOptions& options) {
     job.together("comparing what the ranks will do",
                  [&] { check_consistency(job, facts_of(start)); });
     if (options.dry_run) {
+      job.together("looking at the run folder",
+                   [&] { RunFolder::require_usable(start.config.run.dir); });
       find_checkpoint_to_resume(start, options, job);
       if (job.is_first()) print_dry_run(start, job.ranks());
       job.finish();

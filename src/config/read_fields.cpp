@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_reader.h"
 #include "base/message.h"
 #include "config/fields.h"
 #include "config/value.h"
@@ -63,6 +64,9 @@ bool ValueReader::read(const Value& value, std::filesystem::path& out) const {
     return refuse(error.what());
   }
   if (has_control_characters(out.string())) return refuse(out.string() + kControlCharacters);
+  if (!is_utf8(out.string()))
+    return refuse(quoted_text(out.string()) +
+                  " is not UTF-8, which the files of a run are; rename it");
   if (!out.has_filename() && out.has_relative_path()) out = out.parent_path();
   return true;
 }

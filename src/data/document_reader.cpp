@@ -141,8 +141,9 @@ bool is_jsonl_name(const std::string& path) {
 }  // namespace
 
 DocumentReader::DocumentReader(DocumentReaderOptions options)
-    : options_(std::move(options)),
-      files_(list_input_files(options_.inputs, options_.extensions)) {}
+    : options_(std::move(options)), files_(list_input_files(options_.inputs, options_.extensions)) {
+  skipped_.files_below_links = files_.below_links;
+}
 
 DocumentReader::~DocumentReader() = default;
 

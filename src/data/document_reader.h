@@ -69,8 +69,9 @@ struct Segment {
 
 /// What was left out so far.
 struct SkippedInput {
-  std::int64_t binary_files = 0;     // found in folders, with a NUL byte in their first 64 KiB
-  std::int64_t empty_documents = 0;  // they get no place in the output
+  std::int64_t binary_files = 0;       // found in folders, with a NUL byte in their first 64 KiB
+  std::int64_t files_below_links = 0;  // of folders that a link in a folder leads to
+  std::int64_t empty_documents = 0;    // they get no place in the output
   std::int64_t bad_lines = 0;
 };
 

@@ -226,15 +226,22 @@ bool has_extension(const std::string& path, const std::vector<std::string>& exte
   });
 }
 
+/// Files below links to folders are counted in `below_links`. Without it they are only counted
+/// themselves: what cannot be read does not matter then.
 std::vector<fs::path> files_below(const fs::path& folder,
-                                  const std::vector<std::string>& extensions) {
+                                  const std::vector<std::string>& extensions,
+                                  std::int64_t* below_links = nullptr) {
   std::vector<fs::path> files;
-  for (auto entry = fs::recursive_directory_iterator(folder);
+  const auto options = below_links != nullptr ? fs::directory_options::none
+                                              : fs::directory_options::skip_permission_denied;
+  for (auto entry = fs::recursive_directory_iterator(folder, options);
        entry != fs::recursive_directory_iterator(); ++entry) {
     if (is_hidden(entry->path())) {
       entry.disable_recursion_pending();
     } else if (entry->is_regular_file() && has_extension(entry->path().string(), extensions)) {
       files.push_back(entry->path());
+    } else if (below_links != nullptr && entry->is_symlink() && entry->is_directory()) {
+      *below_links += std::ssize(files_below(entry->path(), extensions));
     }
   }
   std::sort(files.begin(), files.end());
@@ -243,7 +250,7 @@ std::vector<fs::path> files_below(const fs::path& folder,
 
 void add_folder(const std::string& folder, const std::vector<std::string>& extensions,
                 InputFiles& result, Problems& problems) {
-  const auto files = files_below(folder, extensions);
+  const auto files = files_below(folder, extensions, &result.below_links);
   if (files.empty()) {
     const std::string kind =
         extensions.empty() ? "no file" : "no file that ends in " + join(extensions, " or ");

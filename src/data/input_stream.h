@@ -51,11 +51,13 @@ struct InputFile {
 
 struct InputFiles {
   std::vector<InputFile> files;
-  std::uint64_t bytes = 0;  // on the disk, all together; 0 when standard input is among them
+  std::uint64_t bytes = 0;       // on the disk, all together; 0 when standard input is among them
+  std::int64_t below_links = 0;  // left out: files of folders that a link in a folder leads to
 };
 
 /// The files that `inputs` stand for, in the order given; a folder stands for the regular files in
-/// it and below, sorted by path, without those whose name or folder's name begins with a dot.
+/// it and below, sorted by path, without those whose name or folder's name begins with a dot. Links
+/// to files count as files; links to folders are not followed (they may lead round in a circle).
 ///
 /// With `extensions` (".py") only files of a folder that end in one of them are taken; an ending
 /// .gz or .zst is looked past. Throws one InputError that lists every input that is missing, is an

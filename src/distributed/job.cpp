@@ -29,12 +29,14 @@ namespace zebra {
 namespace {
 
 constexpr std::chrono::seconds kJoinTimeout(300);
+constexpr std::chrono::seconds kAnswerTimeout(30);
 
 // Once the watchdog watches, it is the one to give up.
 constexpr std::chrono::hours kWatchedTimeout(24 * 365);
 
-// LibTorch's store listens on IPv6 too, where it asks DNS for the name of each peer, of this host
-// as well, and serves nobody until DNS answers. For ranks of one host this socket spares them that.
+// LibTorch's store listens on all interfaces, and whoever reaches it may write into it. It listens
+// on IPv6 too, where it asks DNS for the name of each peer, of this host as well, and serves nobody
+// until DNS answers. This socket spares ranks of one host both.
 int listen_on_this_host(int port) {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const int on = 1;
@@ -52,9 +54,13 @@ int listen_on_this_host(int port) {
   return descriptor;
 }
 
+std::string place_of(const Launch& launch) {
+  return launch.store_address + ":" + std::to_string(launch.store_port);
+}
+
 c10::intrusive_ptr<c10d::Store> connect(const Launch& launch) {
-  const bool on_this_host =
-      launch.local_ranks == launch.ranks && launch.store_address == "127.0.0.1";
+  const bool on_this_host = launch.local_ranks == launch.ranks && !launch.store_is_elsewhere;
+  const std::string address = on_this_host ? "127.0.0.1" : launch.store_address;
   c10d::TCPStoreOptions options;
   options.port = static_cast<std::uint16_t>(launch.store_port);
   options.isServer = launch.rank == 0 && !launch.store_is_elsewhere;
@@ -64,11 +70,11 @@ c10::intrusive_ptr<c10d::Store> connect(const Launch& launch) {
     if (options.isServer && on_this_host)
       options.masterListenFd = listen_on_this_host(launch.store_port);
     const c10::intrusive_ptr<c10d::Store> store =
-        c10::make_intrusive<c10d::TCPStore>(launch.store_address, options);
+        c10::make_intrusive<c10d::TCPStore>(address, options);
     return c10::make_intrusive<c10d::PrefixStore>(launch.store_prefix, store);
   } catch (const std::exception& error) {
     throw RunError("rank " + std::to_string(launch.rank) + " cannot reach the meeting place " +
-                   launch.store_address + ":" + std::to_string(launch.store_port) +
+                   place_of(launch) +
                    (options.isServer ? " (is the port taken? MASTER_PORT names another): "
                                      : " (is rank 0 running there?): ") +
                    without_backtrace(error.what()));
@@ -161,7 +167,31 @@ Job::Job(Launch launch) : launch_(std::move(launch)) {
 
 Job::~Job() = default;
 
+// A rank that comes to the meeting place of another job must hear it: it would wait for ever for
+// what that job has said long ago, and disturb it.
+void Job::require_own_job() {
+  const std::string own =
+      std::to_string(ranks()) + " ranks" + (launch_.job.empty() ? "" : " of job " + launch_.job);
+  const auto refuse = [&](const std::string& why) {
+    throw RunError("rank " + std::to_string(rank()) + " of " + own + ": " + why + " at " +
+                   place_of(launch_) +
+                   "; does another job use that port? MASTER_PORT names another");
+  };
+  if (is_first()) store_->set("job", own);
+  std::string there;
+  try {
+    // Whoever serves the store says first whose it is.
+    store_->wait({"job"}, launch_.store_is_elsewhere ? kJoinTimeout : kAnswerTimeout);
+    there = store_->get_to_str("job");
+  } catch (const std::exception&) {
+    refuse("nobody says which job is");
+  }
+  if (there != own) refuse("there are " + there);
+  if (store_->add("here/" + std::to_string(rank()), 1) > 1) refuse("such a rank is there already");
+}
+
 void Job::join() {
+  require_own_job();
   std::vector<std::string> keys;
   for (int other = 0; other < ranks(); ++other) keys.push_back("joined/" + std::to_string(other));
   if (is_first())
@@ -176,8 +206,7 @@ void Job::join() {
     }
     throw RunError(ranks_text(missing) + " of " + std::to_string(ranks()) +
                    " did not join within " + std::to_string(kJoinTimeout.count()) +
-                   " s; look for their own messages, and whether they reach " +
-                   launch_.store_address + ":" + std::to_string(launch_.store_port));
+                   " s; look for their own messages, and whether they reach " + place_of(launch_));
   }
   attempt_ = store_->get_to_str("attempt");
 }

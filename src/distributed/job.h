@@ -66,7 +66,7 @@ class ReportedByFirstRank : public std::runtime_error {
 class Job {
  public:
   /// Waits until all ranks have joined. Throws RunError when they do not, naming those that are
-  /// missing.
+  /// missing, and when the meeting place is that of another job.
   explicit Job(Launch launch);
   ~Job();
   Job(const Job&) = delete;
@@ -119,6 +119,7 @@ class Job {
   bool is_finished() const { return finished_; }
 
  private:
+  void require_own_job();
   void join();
   template <class Sign, class Value>
   void watch(Sign sign, const Value& value) {

@@ -88,6 +88,7 @@ void complete_torchrun(LauncherEnvironment& environment, Launch& launch) {
   launch.local_rank = environment.index("LOCAL_RANK", "LOCAL_WORLD_SIZE", launch.local_ranks);
   launch.store_address = environment.text("MASTER_ADDR");
   launch.store_port = environment.number("MASTER_PORT", 1, 65535);
+  launch.job = environment.find("TORCHELASTIC_RUN_ID").value_or("");
   launch.store_is_elsewhere = environment.find("TORCHELASTIC_USE_AGENT_STORE") == "True";
   if (launch.store_is_elsewhere) {  // that store outlives the ranks; PyTorch uses this prefix too
     const int attempt = environment.number("TORCHELASTIC_RESTART_COUNT", 0);
@@ -99,6 +100,7 @@ void complete_mpirun(LauncherEnvironment& environment, Launch& launch) {
   launch.local_ranks = environment.number("OMPI_COMM_WORLD_LOCAL_SIZE", 1);
   launch.local_rank = environment.index("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE",
                                         launch.local_ranks);
+  launch.job = environment.find("PMIX_NAMESPACE").value_or("");
   launch.store_address = store_address(environment, launch, [&] {
     environment.problem(
         "MASTER_ADDR is not set, and mpirun does not tell on which of several hosts rank 0 runs: "
@@ -157,6 +159,8 @@ int listed_ranks(LauncherEnvironment& environment) {
 void complete_srun(LauncherEnvironment& environment, Launch& launch) {
   launch.local_ranks = listed_ranks(environment);
   launch.local_rank = environment.index("SLURM_LOCALID", "SLURM_GTIDS", launch.local_ranks);
+  launch.job = environment.find("SLURM_JOB_ID").value_or("") + "." +
+               environment.find("SLURM_STEP_ID").value_or("");
   launch.store_address =
       store_address(environment, launch, [&] { return first_host_of_step(environment); });
   launch.store_port = store_port(environment, [&] {

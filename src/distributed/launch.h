@@ -16,6 +16,7 @@ struct Launch {
   int local_ranks = 1;
   std::string store_address = "127.0.0.1";  ///< of the key-value store in which the ranks meet
   int store_port = 0;
+  std::string job;  ///< what the launcher calls this job ("4711.0"); empty where it does not tell
   bool store_is_elsewhere = false;  ///< the launcher serves the store: rank 0 connects like all
   std::string store_prefix;  ///< of all keys: keeps the attempts of a restarting launcher apart
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ops/part_scope.h"
+
 namespace zebra {
 namespace {
 
@@ -53,15 +55,15 @@ void FlatLayout::adopt(const torch::Tensor& weights, const torch::Tensor& gradie
   }
 }
 
-TransientBuffer::TransientBuffer(std::int64_t size, torch::TensorOptions options, MemoryPart part)
+TransientBuffer::TransientBuffer(std::int64_t size, torch::TensorOptions options, const char* part)
     : part_(part) {
-  const MemoryPartScope scope(part_);
+  ZEBRA_MEMORY_PART(part_);
   tensor_ = torch::empty({size}, options);
 }
 
 void TransientBuffer::allocate() {
   if (is_allocated()) return;
-  const MemoryPartScope scope(part_);
+  ZEBRA_MEMORY_PART(part_);
   const auto& storage = tensor_.storage();
   const auto bytes = static_cast<std::size_t>(tensor_.numel()) * tensor_.element_size();
   auto* implementation = storage.unsafeGetStorageImpl();
@@ -83,15 +85,14 @@ ShardedUnit::ShardedUnit(const ParameterUnit& unit, const ShardingOptions& optio
 
   const auto weight_options = torch::TensorOptions(device).dtype(options.weight_type);
   const auto gradient_options = weight_options.dtype(torch::kFloat32);
-  weights_ = {layout_.size(), weight_options,
-              splits_weights_ ? MemoryPart::gathered_weights : MemoryPart::weights};
+  weights_ = {layout_.size(), weight_options, splits_weights_ ? "gathered_weights" : "weights"};
   gradients_ = {layout_.size(), gradient_options,
-                splits_gradients_ ? MemoryPart::gradients_in_flight : MemoryPart::gradients};
+                splits_gradients_ ? "gradients_in_flight" : "gradients"};
   layout_.adopt(weights_.tensor(), gradients_.tensor());
 
   if (splits_gradients_) {
     gradients_.free();
-    const MemoryPartScope scope(MemoryPart::gradients);
+    ZEBRA_MEMORY_PART("gradients");
     gradient_shard_ = torch::empty({shard_size}, gradient_options);
   } else {
     gradient_shard_ = groups.shards->own_shard(gradients_.tensor());
@@ -99,7 +100,7 @@ ShardedUnit::ShardedUnit(const ParameterUnit& unit, const ShardingOptions& optio
   zero_gradients();
   if (splits_weights_) {
     weights_.free();
-    const MemoryPartScope scope(MemoryPart::weights);
+    ZEBRA_MEMORY_PART("weights");
     weight_shard_ = torch::empty({shard_size}, weight_options);
     layout_.fill_initial_weights(seed, shard_begin_, weight_shard_);
   } else {
@@ -142,7 +143,7 @@ void ShardedUnit::prepare_gradients() {
 }
 
 torch::Tensor ShardedUnit::reduction_buffer(const torch::Tensor& gradients) const {
-  const MemoryPartScope scope(MemoryPart::reduction_copies);
+  ZEBRA_MEMORY_PART("reduction_copies");
   return gradients.to(options_.reduce_type);  // the tensor itself where it has that type
 }
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "base/memory_part.h"
 #include "config/config.h"
 #include "distributed/communicator.h"
 #include "model/parameter.h"
@@ -65,9 +64,9 @@ struct ShardingOptions {
 class TransientBuffer {
  public:
   TransientBuffer() = default;
-  /// [size], uninitialized; `part` is what its memory counts as. Views must be made while there is
-  /// memory.
-  TransientBuffer(std::int64_t size, torch::TensorOptions options, MemoryPart part);
+  /// [size], uninitialized; `part` is what its memory counts as (ZEBRA_MEMORY_PART). Views must be
+  /// made while there is memory.
+  TransientBuffer(std::int64_t size, torch::TensorOptions options, const char* part);
 
   const torch::Tensor& tensor() const { return tensor_; }
   bool is_allocated() const { return tensor_.storage().nbytes() > 0; }
@@ -78,7 +77,7 @@ class TransientBuffer {
   void free();
 
  private:
-  MemoryPart part_ = MemoryPart::weights;
+  const char* part_ = "";
   torch::Tensor tensor_;
 };
 

@@ -1,8 +1,6 @@
 #include "interop/huggingface_export.h"
 
-#include <unistd.h>
-
-#include <cctype>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -271,7 +269,7 @@ void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer
                         const fs::path& output, std::int64_t shard_bytes) {
   const auto folder = folder_path(output);
   require_new_export(folder);
-  const fs::path beside = folder.string() + ".partial-" + std::to_string(::getpid());
+  const auto beside = partial_path(folder);
   try {
     fs::create_directories(beside);
     write_export(beside, config, model, tokenizer, shard_bytes);

@@ -29,8 +29,6 @@ class KeyValueCache {
   torch::Tensor keys() const { return keys_.narrow(1, 0, size()); }
   torch::Tensor values() const { return values_.narrow(1, 0, size()); }
 
-  std::int64_t bytes() const;
-
  private:
   /// Room for so many tokens, which is at most `capacity`.
   void reserve(std::int64_t tokens, const torch::Tensor& k, const torch::Tensor& v);

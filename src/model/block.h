@@ -36,8 +36,7 @@ TORCH_MODULE(FeedForward);
 /// uninitialized until `initialize_weights(unit(…), seed)` or a checkpoint fills them.
 class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
  public:
-  /// `layer` (from 0) chooses global or local by the attention
-  /// pattern.
+  /// `layer` (from 0) chooses global or local by the attention pattern.
   BlockImpl(const ModelConfig& model, std::int64_t layer,
             ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;

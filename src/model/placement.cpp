@@ -19,8 +19,7 @@ torch::Device resolve_device(Device device, int local_rank) {
   if (device == Device::cuda && !available) {
     throw InputError(
         "run.device: cuda was asked for, but LibTorch sees no usable GPU here (a build without "
-        "CUDA, no GPU, "
-        "or a driver that is too old); set run.device to cpu or auto");
+        "CUDA, no GPU, or a driver that is too old); set run.device to cpu or auto");
   }
   if (device == Device::cpu || !available) return torch::Device(torch::kCPU);
   const auto gpus = static_cast<int>(torch::cuda::device_count());

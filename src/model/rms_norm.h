@@ -4,6 +4,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,12 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
       : width_(width), eps_(eps), memory_(memory) {
     reset();
   }
-  void reset() override;
+  void reset() override {
+    weight = register_listed(
+        *this, "weight", {{"weight", ParameterRole::norm, kOnes, {{"weight", {width_}}}}}, memory_);
+    const torch::NoGradGuard no_grad;
+    if (memory_ == ParameterMemory::allocated) weight.fill_(1.0);
+  }
 
   /// x [..., width] -> the same shape and type.
   torch::Tensor forward(const torch::Tensor& x) { return rms_norm(x, weight, eps_); }
@@ -40,7 +46,10 @@ class RMSNormImpl : public torch::nn::Cloneable<RMSNormImpl> {
 TORCH_MODULE(RMSNorm);
 
 /// The norm whose weight has that path in the list; null where the list has none.
-RMSNorm listed_norm(const std::string& path, const std::vector<ParameterSpec>& list, double eps,
-                    ParameterMemory memory);
+inline RMSNorm listed_norm(const std::string& path, const std::vector<ParameterSpec>& list,
+                           double eps, ParameterMemory memory) {
+  const auto spec = std::ranges::find(list, path, &ParameterSpec::path);
+  return spec == list.end() ? RMSNorm(nullptr) : RMSNorm(spec->numel(), eps, memory);
+}
 
 }  // namespace zebra

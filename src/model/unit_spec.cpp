@@ -13,6 +13,10 @@ std::int64_t aligned(std::int64_t elements, std::int64_t alignment) {
   return (elements + alignment - 1) / alignment * alignment;
 }
 
+ParameterSpec norm_weight(const char* path, const char* name, std::int64_t width) {
+  return {path, ParameterRole::norm, kOnes, {{name, {width}}}};
+}
+
 }  // namespace
 
 std::int64_t NamedTensor::numel() const {
@@ -54,13 +58,12 @@ std::vector<ParameterSpec> block_parameters(const ModelConfig& model, LayerKind 
        inner,
        {{"mlp.gate_proj.weight", {f, d}}, {"mlp.up_proj.weight", {f, d}}}},
       {"feed_forward.down_weight", feed_forward, residual, {{"mlp.down_proj.weight", {d, f}}}},
-      {"attention_norm.weight", norm, kOnes, {{"input_layernorm.weight", {d}}}},
-      {"feed_forward_norm.weight", norm, kOnes, {{"post_attention_layernorm.weight", {d}}}}};
+      norm_weight("attention_norm.weight", "input_layernorm.weight", d),
+      norm_weight("feed_forward_norm.weight", "post_attention_layernorm.weight", d)};
   if (model.qk_norm) {
     specs.push_back(
-        {"attention.query_norm.weight", norm, kOnes, {{"self_attn.q_norm.weight", {per_head}}}});
-    specs.push_back(
-        {"attention.key_norm.weight", norm, kOnes, {{"self_attn.k_norm.weight", {per_head}}}});
+        norm_weight("attention.query_norm.weight", "self_attn.q_norm.weight", per_head));
+    specs.push_back(norm_weight("attention.key_norm.weight", "self_attn.k_norm.weight", per_head));
   }
   if (model.has_sink(kind)) {
     specs.push_back(
@@ -82,16 +85,11 @@ UnitSpec block_spec(const ModelConfig& model, std::int64_t layer) {
 std::vector<UnitSpec> unit_specs(const ModelConfig& model) {
   const std::vector<std::int64_t> table = {model.vocab_size, model.hidden_size};
   const InitialWeights initial = {0.0, model.initializer_range};
-  const ParameterSpec embedding = {"embedding_weight",
-                                   ParameterRole::embedding,
-                                   initial,
-                                   {{"model.embed_tokens.weight", table}}};
-  const ParameterSpec head = {
-      "output_weight", ParameterRole::head, initial, {{"lm_head.weight", table}}};
-  const ParameterSpec final_norm = {"final_norm.weight",
-                                    ParameterRole::norm,
-                                    kOnes,
-                                    {{"model.norm.weight", {model.hidden_size}}}};
+  const NamedTensor rows = {"model.embed_tokens.weight", table},
+                    head_rows = {"lm_head.weight", table};
+  const ParameterSpec embedding = {"embedding_weight", ParameterRole::embedding, initial, {rows}};
+  const ParameterSpec head = {"output_weight", ParameterRole::head, initial, {head_rows}};
+  const auto final_norm = norm_weight("final_norm.weight", "model.norm.weight", model.hidden_size);
 
   std::vector<UnitSpec> units;
   if (model.tie_word_embeddings) {

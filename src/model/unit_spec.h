@@ -22,9 +22,6 @@ struct NamedTensor {
 
 /// Weights start as independent normal numbers; without deviation as one number.
 struct InitialWeights {
-  constexpr InitialWeights(double a_mean, double a_deviation)
-      : mean(a_mean), deviation(a_deviation) {}
-
   double mean, deviation;
 };
 

@@ -15,12 +15,6 @@ const char* part_of(LayerKind kind) {
 
 }  // namespace
 
-std::int64_t ModelCache::bytes() const {
-  std::int64_t total = 0;
-  for (const auto& layer : layers) total += layer.bytes();
-  return total;
-}
-
 ZebraModelImpl::ZebraModelImpl(const ModelConfig& model, ParameterMemory memory)
     : model_(model), memory_(memory), window_(model.window_size) {
   reset();

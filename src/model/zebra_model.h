@@ -22,15 +22,12 @@ struct ModelCache {
   std::vector<KeyValueCache> layers;
   std::int64_t position = 0;  ///< tokens seen so far
   std::int64_t longest;       ///< tokens that the call will reach at most
-
-  std::int64_t bytes() const;
 };
 
 /// The language model: embedding, blocks, final norm, head (the embedding itself when tied).
 class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
  public:
-  /// Weights are uninitialized until `initialize` or a
-  /// checkpoint fills them.
+  /// Weights are uninitialized until `initialize` or a checkpoint fills them.
   explicit ZebraModelImpl(const ModelConfig& model,
                           ParameterMemory memory = ParameterMemory::allocated);
   void reset() override;

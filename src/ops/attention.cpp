@@ -117,9 +117,6 @@ torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& r
   if (!wants_reference_kernels() && heads.is_cpu() && has_local_attention_kernel(heads)) {
     return fused_attention(inputs_of(packed, /*window=*/heads.size(1), rotary, documents), saved);
   }
-  if (wants_reference_kernels()) {
-    return plain_global_attention(packed.q(), packed.k(), packed.v(), rotary, documents, saved);
-  }
   const auto [q, k, v] = packed_rotary(packed, rotary);
   return plain_global_attention(q, k, v, /*rotary=*/{}, documents, saved);
 }

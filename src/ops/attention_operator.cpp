@@ -19,15 +19,20 @@ using MetaOperators = AttentionOperators<MetaKernels>;
 
 OptionalTensor optional(const Tensor& x) { return x.defined() ? OptionalTensor(x) : std::nullopt; }
 
-bool has_kernel_type(const Tensor& x) {
-  return x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
-}
-
 // The differentiable half of the operators reaches the kernels through the dispatcher, so that a
 // tracer or a tensor without data sees the same calls.
 template <class Signature>
 c10::TypedOperatorHandle<Signature> find_operator(const char* name) {
   return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+/// The one of the two operators that takes these inputs.
+template <class Separate, class Packed>
+auto call(const Separate& separate, const Packed& packed, const AttentionInputs& in) {
+  const auto cos = optional(in.rotary.cos), sin = optional(in.rotary.sin),
+             first_token = optional(in.first_token);
+  return in.is_packed() ? packed.call(in.q, in.query_heads, in.window, cos, sin, first_token)
+                        : separate.call(in.q, in.k, in.v, in.window, cos, sin, first_token);
 }
 
 AttentionResult compute(const AttentionInputs& in) {
@@ -36,12 +41,8 @@ AttentionResult compute(const AttentionInputs& in) {
       find_operator<decltype(Operators::forward)>("zebra::local_attention_forward");
   static const auto packed =
       find_operator<decltype(Operators::packed_forward)>("zebra::packed_local_attention_forward");
-  const auto cos = optional(in.rotary.cos), sin = optional(in.rotary.sin),
-             first_token = optional(in.first_token);
   const at::AutoDispatchBelowADInplaceOrView guard;
-  const auto [out, log_sum_exp, saved] =
-      in.is_packed() ? packed.call(in.q, in.query_heads, in.window, cos, sin, first_token)
-                     : separate.call(in.q, in.k, in.v, in.window, cos, sin, first_token);
+  const auto [out, log_sum_exp, saved] = call(separate, packed, in);
   return {out, log_sum_exp, saved};
 }
 
@@ -117,10 +118,7 @@ Tensor call_operator(const AttentionInputs& in) {
       find_operator<decltype(separate_attention<true>)>("zebra::local_attention");
   static const auto packed =
       find_operator<decltype(packed_attention<true>)>("zebra::packed_local_attention");
-  const auto cos = optional(in.rotary.cos), sin = optional(in.rotary.sin),
-             first_token = optional(in.first_token);
-  return in.is_packed() ? packed.call(in.q, in.query_heads, in.window, cos, sin, first_token)
-                        : separate.call(in.q, in.k, in.v, in.window, cos, sin, first_token);
+  return call(separate, packed, in);
 }
 
 // [Hq] beside log-sum-exps [B, Hq, T].
@@ -175,10 +173,10 @@ void check(const AttentionInputs& in) {
   TORCH_CHECK(k.size(2) > 0 && q.size(2) % k.size(2) == 0 && q.size(2) > 0,
               "zebra::local_attention: the query heads must be a multiple of the key heads, got ",
               q.size(2), " and ", k.size(2));
-  TORCH_CHECK(has_kernel_type(q) && k.scalar_type() == q.scalar_type() &&
-                  v.scalar_type() == q.scalar_type(),
-              "zebra::local_attention: q, k and v must be all float32 or all bfloat16, got ",
-              q.scalar_type(), ", ", k.scalar_type(), " and ", v.scalar_type());
+  TORCH_CHECK(
+      has_fused_type(q) && k.scalar_type() == q.scalar_type() && v.scalar_type() == q.scalar_type(),
+      "zebra::local_attention: q, k and v must be all float32 or all bfloat16, got ",
+      q.scalar_type(), ", ", k.scalar_type(), " and ", v.scalar_type());
   TORCH_CHECK(in.window >= 0, "zebra::local_attention: the window cannot be negative, got ",
               in.window);
   TORCH_CHECK(cos.defined() == sin.defined(),
@@ -206,7 +204,7 @@ void check(const AttentionInputs& in) {
 }
 
 bool has_local_attention_kernel(const Tensor& q) {
-  if (!has_kernel_type(q)) return false;
+  if (!has_fused_type(q)) return false;
   if (q.is_cpu()) return cpu::has_local_attention(q.size(3));
 #ifdef ZEBRA_WITH_CUDA
   if (q.is_cuda()) return cuda::has_local_attention(q.size(3));

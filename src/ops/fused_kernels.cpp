@@ -8,6 +8,9 @@
 #ifdef ZEBRA_WITH_CUDA
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
+inline constexpr bool kHasCuda = true;
+#else
+inline constexpr bool kHasCuda = false;
 #endif
 
 namespace zebra {
@@ -47,13 +50,8 @@ bool wants_reference_kernels() {
 }
 
 bool uses_fused_kernels(const torch::Tensor& x) {
-#ifdef ZEBRA_WITH_CUDA
-  const bool has_device = x.is_cpu() || x.is_cuda();
-#else
-  const bool has_device = x.is_cpu();
-#endif
-  const bool has_type = x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
-  return has_device && has_type && !wants_reference_kernels();
+  const bool has_device = x.is_cpu() || (kHasCuda && x.is_cuda());
+  return has_device && has_fused_type(x) && !wants_reference_kernels();
 }
 
 void launch(const kernels::RmsNormForward& a, torch::Device device) {

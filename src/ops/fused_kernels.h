@@ -26,9 +26,11 @@ bool wants_reference_kernels();
 bool uses_fused_kernels(const torch::Tensor& x);
 
 /// float32 or bfloat16.
+inline bool has_fused_type(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16;
+}
 inline kernels::ElementType element_type(const torch::Tensor& x) {
-  TORCH_CHECK(x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kBFloat16,
-              "our kernels take float32 and bfloat16, got ", x.scalar_type());
+  TORCH_CHECK(has_fused_type(x), "our kernels take float32 and bfloat16, got ", x.scalar_type());
   return x.scalar_type() == torch::kFloat32 ? kernels::ElementType::kFloat32
                                             : kernels::ElementType::kBfloat16;
 }

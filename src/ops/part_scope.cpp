@@ -24,15 +24,12 @@ void end(const at::RecordFunction&, at::ObserverContext* context) {
 
 }  // namespace
 
-NvtxRanges::NvtxRanges()
-    : handle_(at::addGlobalCallback(
-          at::RecordFunctionCallback(begin, end).scopes({at::RecordScope::USER_SCOPE}))) {}
-#else
-NvtxRanges::NvtxRanges() = default;
-#endif
-
-NvtxRanges::~NvtxRanges() {
-  if (handle_) at::removeCallback(*handle_);
+void mark_nvtx_ranges() {
+  [[maybe_unused]] static const auto once = at::addGlobalCallback(
+      at::RecordFunctionCallback(begin, end).scopes({at::RecordScope::USER_SCOPE}));
 }
+#else
+void mark_nvtx_ranges() {}
+#endif
 
 }  // namespace zebra

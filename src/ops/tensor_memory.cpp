@@ -72,13 +72,8 @@ class KeptMemoryAllocator : public c10::Allocator {
     const auto bytes = rounded_up(wanted);
     const std::lock_guard lock(mutex_);
     auto& kept = kept_[bytes];
-    void* data = nullptr;
-    if (kept.empty()) {
-      data = map(bytes);
-    } else {
-      data = kept.back();
-      kept.pop_back();
-    }
+    void* const data = kept.empty() ? map(bytes) : kept.back();
+    if (!kept.empty()) kept.pop_back();
     memory_.used += bytes;
     most_used_ = std::max(most_used_, memory_.used);
     return data;
@@ -139,11 +134,8 @@ class KeptMemoryAllocator : public c10::Allocator {
 }  // namespace
 
 void keep_tensor_memory() {
-  static const bool is_set = [] {
-    c10::SetCPUAllocator(&KeptMemoryAllocator::instance(), /*priority=*/1);
-    return true;
-  }();
-  static_cast<void>(is_set);
+  static std::once_flag is_set;
+  std::call_once(is_set, c10::SetCPUAllocator, &KeptMemoryAllocator::instance(), /*priority=*/1);
 }
 
 void release_tensor_memory() { KeptMemoryAllocator::instance().release(); }

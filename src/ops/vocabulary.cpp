@@ -14,9 +14,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Adds to `gradient` [V, d].
-void add_gradient(const torch::Tensor& tokens, const torch::Tensor& d_out,
-                  const torch::Tensor& gradient) {
+torch::Tensor fused_gradient(const torch::Tensor& tokens, const torch::Tensor& d_out,
+                             const torch::Tensor& weight) {
+  const auto sum = accumulated_gradient(weight);
+  const auto gradient =
+      sum.defined() ? sum : torch::zeros(weight.sizes(), d_out.options().dtype(torch::kFloat32));
   const auto [sorted, order] = torch::sort(tokens.flatten(), /*stable=*/std::optional<bool>(true));
   const auto rows = d_out.contiguous();
   launch(kernels::EmbeddingBackward{.rows = sorted.numel(),
@@ -28,17 +30,7 @@ void add_gradient(const torch::Tensor& tokens, const torch::Tensor& d_out,
                                     .d_out = rows.const_data_ptr(),
                                     .d_weight = gradient.mutable_data_ptr<float>()},
          d_out.device());
-}
-
-torch::Tensor fused_gradient(const torch::Tensor& tokens, const torch::Tensor& d_out,
-                             const torch::Tensor& weight) {
-  if (const auto sum = accumulated_gradient(weight); sum.defined()) {
-    add_gradient(tokens, d_out, sum);
-    return {};
-  }
-  const auto gradient = torch::zeros(weight.sizes(), d_out.options().dtype(torch::kFloat32));
-  add_gradient(tokens, d_out, gradient);
-  return gradient;
+  return sum.defined() ? torch::Tensor() : gradient;
 }
 
 torch::Tensor plain_gradient(const torch::Tensor& tokens, const torch::Tensor& d_out,
@@ -134,9 +126,6 @@ class ChunkedLoss {
       hidden_gradient = torch::empty(hidden.sizes(), hidden.options());
       weight_gradient = torch::zeros(weight.sizes(), floats);
     }
-  }
-
-  void compute() {
     const auto all = hidden_.size(0);
     const auto buffer = torch::empty({std::min(tokens_, all), weight_.size(0)}, hidden_.options());
     for (std::int64_t begin = 0; begin < all; begin += tokens_) {
@@ -177,8 +166,7 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
   static variable_list forward(AutogradContext* context, const torch::Tensor& hidden,
                                const torch::Tensor& weight, const torch::Tensor& targets,
                                double z_loss, bool wants_gradient) {
-    ChunkedLoss loss(hidden, weight, targets, z_loss, wants_gradient);
-    loss.compute();
+    const ChunkedLoss loss(hidden, weight, targets, z_loss, wants_gradient);
     const auto cross_entropy = loss.cross_entropy.sum();
     auto objective = cross_entropy.clone();
     if (z_loss != 0.0) {
@@ -221,9 +209,8 @@ CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::T
 torch::Tensor token_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
                                   const torch::Tensor& targets) {
   const torch::NoGradGuard no_grad;
-  ChunkedLoss loss(hidden, weight, targets, /*z_loss=*/0.0, /*wants_gradient=*/false);
-  loss.compute();
-  return loss.cross_entropy;
+  return ChunkedLoss(hidden, weight, targets, /*z_loss=*/0.0, /*wants_gradient=*/false)
+      .cross_entropy;
 }
 
 }  // namespace zebra

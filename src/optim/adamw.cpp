@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstddef>
 
-#include "base/memory_part.h"
 #include "ops/fused_kernels.h"
+#include "ops/part_scope.h"
 
 namespace zebra {
 
@@ -19,10 +19,10 @@ AdamW::AdamW(const OptimizerSection& settings, std::vector<OptimizerRange> range
     : settings_(settings), ranges_(std::move(ranges)) {
   for (const auto& range : ranges_) {
     {
-      const MemoryPartScope scope(MemoryPart::masters);
+      ZEBRA_MEMORY_PART("masters");
       masters_.push_back(range.weights.to(torch::kFloat32));
     }
-    const MemoryPartScope scope(MemoryPart::moments);
+    ZEBRA_MEMORY_PART("moments");
     first_moments_.push_back(torch::zeros_like(masters_.back()));
     second_moments_.push_back(torch::zeros_like(masters_.back()));
   }

@@ -144,11 +144,15 @@ void RunCheckpoints::note(const std::optional<CheckpointWriter::Outcome>& saved,
   }
 }
 
-void RunCheckpoints::prune() const {
+void RunCheckpoints::prune() {
   if (!job_.is_first()) return;
   try {
     const auto& keep = config_.checkpoint;
-    prune_checkpoints(folder_.path(), {keep.keep_last, keep.keep_every, keep.keep_best});
+    for (const auto& [step, fault] :
+         prune_checkpoints(folder_.path(), {keep.keep_last, keep.keep_every, keep.keep_best})) {
+      if (told_unreadable_.insert(step).second)
+        log_warning(fault + "; it is kept, for it may be one of the best: remove it by hand");
+    }
   } catch (const std::exception& error) {
     log_warning(std::string("an old checkpoint could not be deleted: ") + error.what());
   }

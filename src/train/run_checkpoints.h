@@ -5,6 +5,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,14 +74,15 @@ class RunCheckpoints {
   void finish(std::int64_t step, bool must_succeed);
   void note(const std::optional<CheckpointWriter::Outcome>& saved, std::int64_t step,
             bool must_succeed);
-  void prune() const;
+  void prune();
 
   const Config config_;
   RunFolder& folder_;
   Job& job_;
   std::filesystem::path newest_;
   double seconds_lost_ = 0.0;
-  CheckpointWriter writer_;  // last: a save on its way needs the rest
+  std::set<std::int64_t> told_unreadable_;  // by the writer's thread alone
+  CheckpointWriter writer_;                 // last: a save on its way needs the rest
 };
 
 }  // namespace zebra

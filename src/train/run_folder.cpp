@@ -1,19 +1,22 @@
 #include "train/run_folder.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
 #include "base/system.h"
+#include "base/text.h"
+#include "checkpoint/folder.h"
 #include "config/load.h"
 
 namespace zebra {
@@ -26,45 +29,122 @@ const char* name_of(RunState state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
+constexpr const char* kLock = "lock";
+constexpr const char *kOwner = "host ", *kProcess = ", process ";  // the text in it
+constexpr std::size_t kNamesShown = 3;
+
+// The files of a run folder that replace an earlier one as a whole.
+constexpr std::array<std::string_view, 6> kWrittenWhole = {
+    "config.yaml", "tokenizer.model", "build.json",
+    "status.json", "metrics.jsonl",   "metrics.jsonl.unreadable"};
+
 std::string host_name() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
   return name.data();
 }
 
+// The file by which the ranks of a job that failed settled who reports (Job::claim_report).
+bool is_claim(std::string_view name) {
+  constexpr std::string_view kBegin = "status.json.partial-verdict-of-";
+  if (!name.starts_with(kBegin)) return false;
+  const auto attempt = name.substr(kBegin.size());
+  return !attempt.empty() && attempt.find_first_not_of("0123456789-") == std::string_view::npos;
+}
+
+// Nothing of a run is hidden, so a .gitignore or the like does not count.
+std::vector<std::string> names_in(const std::filesystem::path& folder, std::error_code& error) {
+  std::vector<std::string> names;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (!name.starts_with('.')) names.push_back(name);
+  }
+  return names;
+}
+
+// Whether a run was begun in a folder that holds those names: it has a lock of ours, a status of
+// ours or a whole checkpoint (a fork has nothing else yet). A process that was killed before it
+// could write into the lock leaves an empty one alone.
+bool has_traces_of_a_run(const std::filesystem::path& path, const std::vector<std::string>& names) {
+  const auto text_of = [&](const char* name) {
+    const auto file = path / name;
+    const bool is_file = std::filesystem::is_regular_file(std::filesystem::symlink_status(file));
+    return is_file ? read_file(file) : "";
+  };
+  const auto status = Json::parse(text_of("status.json"), nullptr, /*allow_exceptions=*/false);
+  const auto lock = text_of(kLock);
+  return (lock.starts_with(kOwner) && lock.find(kProcess) != std::string::npos) ||
+         (names == std::vector<std::string>{kLock} && is_regular_file(path / kLock) &&
+          lock.empty()) ||
+         (status.is_object() && status.contains("state") && status.contains("step")) ||
+         !list_checkpoints(path).empty();
+}
+
+// Makes the folder, and gives those that were made for it, the innermost first.
+std::vector<std::filesystem::path> make_folders(const std::filesystem::path& path) {
+  std::vector<std::filesystem::path> made;
+  for (auto folder = folder_path(path); !folder.empty() && !std::filesystem::exists(folder);
+       folder = folder.parent_path())
+    made.push_back(folder);
+  std::filesystem::create_directories(path);
+  return made;
+}
+
 }  // namespace
+
+void RunFolder::require_usable(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (status.type() == std::filesystem::file_type::not_found) return;
+  if (!std::filesystem::is_directory(status))
+    throw InputError(path.string() + ": run.dir is no folder; set another one");
+  auto foreign = names_in(path, error);
+  if (error) throw InputError(path.string() + ": run.dir cannot be read: " + error.message());
+  if (foreign.empty() || has_traces_of_a_run(path, foreign)) return;
+  std::ranges::sort(foreign);
+  const auto shown = std::min(foreign.size(), kNamesShown);
+  const auto more = foreign.size() - shown;
+  foreign.resize(shown);
+  throw InputError(path.string() + ": run.dir is not empty, and no run folder: it holds " +
+                   join(foreign, ", ") +
+                   (more > 0 ? " and " + std::to_string(more) + " more" : "") +
+                   ". A run would write over what lies there; set run.dir to a new folder");
+}
 
 RunFolder::RunFolder(std::filesystem::path path, Role role) : path_(std::move(path)) {
   if (role == Role::follower) return;
-  std::error_code error;
-  std::filesystem::create_directories(path_, error);
-  if (error) throw InputError(path_.string() + ": run.dir cannot be created: " + error.message());
-  const auto lock_path = path_ / "lock";
-  lock_ = ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0)
-    throw InputError(path_.string() + ": run.dir is not writable: " + std::strerror(errno));
-  // The kernel releases the lock when the process ends, however it ends; the text is only for the
-  // message below.
-  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    const std::string owner = read_file(lock_path);
-    ::close(lock_);
-    throw InputError(path_.string() + ": another process trains in this run.dir (" + owner +
-                     "); wait for it, stop it, or set another run.dir");
+  require_usable(path_);
+  try {
+    made_folders_ = make_folders(path_);
+    lock_.emplace(path_ / kLock);
+  } catch (const std::exception& error) {
+    remove_if_unused();
+    throw InputError(path_.string() + ": run.dir cannot be used: " + error.what());
   }
-  const std::string owner = "host " + host_name() + ", process " + std::to_string(::getpid());
-  if (::ftruncate(lock_, 0) != 0 || ::pwrite(lock_, owner.data(), owner.size(), 0) < 0) {
-    throw RunError(lock_path.string() + ": cannot write it: " + std::strerror(errno));
+  if (!lock_->try_to_take()) {
+    throw InputError(path_.string() + ": another process trains in this run.dir (" +
+                     read_file(path_ / kLock) + "); wait for it, stop it, or set another run.dir");
+  }
+  const std::string owner = kOwner + host_name() + kProcess + std::to_string(::getpid());
+  const int lock = lock_->descriptor();
+  if (::ftruncate(lock, 0) != 0 || ::pwrite(lock, owner.data(), owner.size(), 0) < 0) {
+    const std::string reason = std::strerror(errno);
+    remove_if_unused();
+    throw RunError((path_ / kLock).string() + ": cannot write it: " + reason);
   }
 }
 
-RunFolder::~RunFolder() {
-  if (lock_ < 0) return;
-  // A run that was refused before it wrote anything leaves no folder behind.
+RunFolder::~RunFolder() { remove_if_unused(); }
+
+// A start that was refused before it wrote anything leaves what it found.
+void RunFolder::remove_if_unused() {
   std::error_code ignored;
-  const std::filesystem::directory_iterator entries(path_, ignored);
-  if (!ignored && std::distance(begin(entries), end(entries)) == 1)
-    std::filesystem::remove_all(path_, ignored);
-  ::close(lock_);
+  if (lock_ && lock_->made_file()) {
+    if (names_in(path_, ignored) != std::vector<std::string>{kLock}) return;
+    std::filesystem::remove(path_ / kLock, ignored);
+  }
+  for (const auto& folder : made_folders_) std::filesystem::remove(folder, ignored);
 }
 
 void RunFolder::describe(const Config& config) const {
@@ -72,14 +152,28 @@ void RunFolder::describe(const Config& config) const {
   write_file_atomically(path_ / "tokenizer.model", read_file(config.data.tokenizer));
   const Json build = {{"version", kVersion},      {"commit", kCommit},      {"compiler", kCompiler},
                       {"build_type", kBuildType}, {"torch", kTorchVersion}, {"cuda", kCudaEnabled}};
-  write_file_atomically(path_ / "build.json", build.dump(2) + "\n");
+  write_file_atomically(path_ / "build.json", json_text(build, 2));
 }
 
 void RunFolder::remove_partial_files() const {
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-    const bool partial = entry.path().filename().string().find(".partial-") != std::string::npos;
-    if (partial && entry.is_regular_file()) std::filesystem::remove(entry.path());
-  }
+  const auto remove_from = [](const std::filesystem::path& folder, const auto& is_ours) {
+    std::error_code error;
+    for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+         entry.increment(error)) {
+      const auto name = entry->path().filename().string();
+      const auto whole = name_of_partial(name);
+      const bool is_file = std::filesystem::is_regular_file(entry->symlink_status());
+      if (is_file && (whole ? is_ours(*whole) : is_claim(name)))
+        std::filesystem::remove(entry->path());
+    }
+  };
+  remove_from(path_, [](const std::string& name) {
+    return std::ranges::find(kWrittenWhole, name) != kWrittenWhole.end();
+  });
+  remove_from(path_ / "samples", [](const std::string& name) {
+    const auto checkpoint = checkpoint_name(name);
+    return checkpoint && checkpoint->ending == ".txt";
+  });
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& reason,
@@ -87,8 +181,7 @@ void RunFolder::set_status(RunState state, std::int64_t step, const std::string&
   Json status = {{"state", name_of(state)}, {"step", step}, {"reason", reason}};
   status["checkpoint"] = checkpoint.empty() ? Json(nullptr) : Json(checkpoint.string());
   status["updated"] = utc_text(std::time(nullptr));
-  // A path need not be UTF-8, which JSON is.
-  unwritten_status_ = status.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  unwritten_status_ = json_text(status, 2);
   retry_status();
 }
 

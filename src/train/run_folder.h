@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include "base/file_lock.h"
 #include "config/config.h"
 #include "train/best_effort.h"
 
@@ -20,11 +23,17 @@ class RunFolder {
     follower,  ///< another rank of the owner's job: reads, and adds its part of checkpoints
   };
 
-  /// Throws InputError when another process trains in it.
+  /// Throws InputError when another process trains in it, or require_usable() does. A start that
+  /// writes nothing else leaves what it found: neither the folder nor the lock stay if it made
+  /// them.
   explicit RunFolder(std::filesystem::path path, Role role = Role::owner);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
+
+  /// Throws InputError where a run would write over what is none of its own: the path must not
+  /// exist, or be a folder that is empty or that a run was begun in.
+  static void require_usable(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
 
@@ -32,7 +41,7 @@ class RunFolder {
   /// self-contained.
   void describe(const Config& config) const;
 
-  /// Removes what an interrupted write left beside its file.
+  /// Removes what interrupted writes left beside their files, and no other name.
   void remove_partial_files() const;
 
   /// Replaces status.json atomically. `checkpoint` is the newest whole one, empty when there is
@@ -43,8 +52,11 @@ class RunFolder {
   void retry_status();
 
  private:
+  void remove_if_unused();
+
   std::filesystem::path path_;
-  int lock_ = -1;
+  std::vector<std::filesystem::path> made_folders_;  // by this start, the innermost first
+  std::optional<FileLock> lock_;
   std::string unwritten_status_;
   BestEffort status_writes_{"status.json", "it still says something else; it is tried again"};
 };

@@ -99,8 +99,7 @@ void Trainer::start_from(Checkpoint& checkpoint) {
 
 TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) {
   const c10::DeviceGuard guard(device_);
-  std::optional<NvtxRanges> ranges;
-  if (device_.is_cuda()) ranges.emplace();
+  if (device_.is_cuda()) mark_nvtx_ranges();
   if (job_.is_first())
     metrics_ = std::make_shared<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step,
                                             state_.metrics_rows);

@@ -258,7 +258,7 @@ TEST_CASE("two runs of one arm follow one another") {
 
 TEST_CASE("an arm that is stopped while it waits never starts") {
   const OneArm fixture;
-  ArmLock lock(fixture.paths.lock);
+  FileLock lock(fixture.paths.lock);
   REQUIRE(lock.try_to_take());
   auto run = fixture.run("echo started", "true");
   REQUIRE_FALSE(run.poll());

@@ -1,7 +1,5 @@
 #include "ablation/sweep_folder.h"
 
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "support/catch.h"
@@ -85,31 +83,6 @@ TEST_CASE("lines of metrics that are no rows are nothing, such as those with num
   REQUIRE(row->is_training);
   REQUIRE_FALSE(row->loss.has_value());
   REQUIRE(row->seconds == 2.0);
-}
-
-TEST_CASE("a lock is held until the last process that has its descriptor ends") {
-  const TemporaryFolder folder;
-  const auto path = folder / "lock";
-  int pipe[2];
-  REQUIRE(::pipe(pipe) == 0);
-  pid_t child = -1;
-  {
-    ArmLock lock(path);
-    REQUIRE(lock.try_to_take());
-    REQUIRE(lock.try_to_take());  // it is held already
-    child = ::fork();
-    if (child == 0) {
-      char byte;
-      ::close(pipe[1]);
-      ::_exit(::read(pipe[0], &byte, 1) == 0 ? 0 : 1);  // until the parent closes its end
-    }
-  }
-  ArmLock other(path);
-  REQUIRE_FALSE(other.try_to_take());
-  ::close(pipe[1]);
-  ::waitpid(child, nullptr, 0);
-  REQUIRE(other.try_to_take());
-  ::close(pipe[0]);
 }
 
 }  // namespace

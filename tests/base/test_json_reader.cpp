@@ -82,5 +82,14 @@ TEST_CASE("what is wrong with the keys of an object is said by key") {
   CHECK_FALSE(fields.sound({"name", "size"}));
 }
 
+TEST_CASE("what is no UTF-8 is told, and written as U+FFFD") {
+  REQUIRE(is_utf8("caf\u00e9 \U0001f993"));
+  REQUIRE(is_utf8(""));
+  for (const char* text : {"caf\xe9", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc3"})
+    REQUIRE_FALSE(is_utf8(text));
+  REQUIRE(json_text({{"path", "caf\xe9"}}) == "{\"path\":\"caf\xef\xbf\xbd\"}\n");
+  REQUIRE(shown(std::string("caf\xe9")) == "\"caf\\ufffd\"");
+}
+
 }  // namespace
 }  // namespace zebra

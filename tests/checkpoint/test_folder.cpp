@@ -41,6 +41,47 @@ TEST_CASE("only whole checkpoints are listed, in order of their steps") {
   REQUIRE(steps(run.path()).size() == 3);
 }
 
+TEST_CASE("only our own names are checkpoints, and only those are removed") {
+  REQUIRE(checkpoint_name("step-00000200")->step == 200);
+  REQUIRE(checkpoint_name("step-00000200.partial-77")->ending == ".partial-77");
+  for (const char* name : {"step--5", "step--0000005", "step-5", "step-000000005", "step-",
+                           "step-x", "my-step-00000005", "step-99999999999999999999"})
+    REQUIRE(checkpoint_name(name) == std::nullopt);
+  const TemporaryFolder run;
+  const std::vector<std::string> theirs = {"step--5", "step-5", "step-7.partial-of-mine",
+                                           "step-00000007.partial-draft", "notes"};
+  for (const auto& name : theirs) std::filesystem::create_directories(run / "checkpoints" / name);
+  std::filesystem::create_directories(run / "elsewhere");
+  std::filesystem::create_directory_symlink("../elsewhere", run / "checkpoints/step-00000003");
+  remove_partial_checkpoints(run.path());
+  for (const auto& name : theirs) REQUIRE(std::filesystem::exists(run / "checkpoints" / name));
+  REQUIRE(std::filesystem::is_symlink(run / "checkpoints/step-00000003"));
+}
+
+TEST_CASE("of a checkpoint that was moved and linked, the link is deleted") {
+  const TemporaryFolder run, disk;
+  make_checkpoint(disk.path(), 5);
+  std::filesystem::create_directories(run / "checkpoints");
+  std::filesystem::create_directory_symlink(checkpoint_folder(disk.path(), 5),
+                                            checkpoint_folder(run.path(), 5));
+  delete_checkpoint(checkpoint_folder(run.path(), 5));
+  REQUIRE(steps(run.path()).empty());
+  REQUIRE(steps(disk.path()) == std::vector<std::int64_t>{5});
+}
+
+TEST_CASE("a damaged manifest stops neither pruning nor the choice of the best") {
+  const TemporaryFolder run;
+  for (const std::int64_t step : {1, 2, 3, 4, 5})
+    make_checkpoint(run.path(), step, {{"validation_loss", 1.0 + static_cast<double>(step)}});
+  write_text(checkpoint_folder(run.path(), 3) / Manifest::kFileName, "{}");
+  const auto unreadable = prune_checkpoints(run.path(), {.keep_last = 1, .keep_best = 1});
+  REQUIRE(steps(run.path()) == std::vector<std::int64_t>{1, 3, 5});  // 3 may be the best
+  REQUIRE(unreadable.size() == 1);
+  REQUIRE(unreadable.front().step == 3);
+  REQUIRE(unreadable.front().fault.find("step-00000003") != std::string::npos);
+  REQUIRE(find_checkpoint(run.path().string() + "@best") == checkpoint_folder(run.path(), 1));
+}
+
 TEST_CASE("pruning keeps the newest, and never removes the only one") {
   const TemporaryFolder run;
   for (const std::int64_t step : {1, 2, 3, 4}) make_checkpoint(run.path(), step);

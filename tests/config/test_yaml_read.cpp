@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 #include "support/catch.h"
-#include "support/temporary_folder.h"
+
 
 using namespace zebra;
 using Catch::Matchers::Contains;

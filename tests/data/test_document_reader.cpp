@@ -252,3 +252,16 @@ TEST_CASE("Binary files are left out of folders only, empty documents everywhere
   CHECK(reader.bytes_read() == 9);
   CHECK(documents({.inputs = {binary}}) == std::vector<Document>{text(std::string("ELF\0\1", 5))});
 }
+
+TEST_CASE("Files below links to folders are left out and counted", "[data][reader]") {
+  const TempFolder folder, elsewhere;
+  folder.write("in/a.txt", "text");
+  elsewhere.write("b.txt", "one");
+  elsewhere.write("deep/c.txt", "two");
+  elsewhere.write("deep/.hidden", "three");
+  std::filesystem::create_directory_symlink(elsewhere.path(), folder / "in/link");
+  std::filesystem::create_directory_symlink("..", folder / "in/round");  // in a circle
+  DocumentReader reader({.inputs = {(folder / "in").string()}});
+  CHECK(documents(reader) == std::vector<Document>{text("text")});
+  CHECK(reader.skipped().files_below_links == 2 + 1);
+}

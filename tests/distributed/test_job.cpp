@@ -154,6 +154,40 @@ TEST_CASE("jobs of other names do not meet, nor do the stores of one job") {
   REQUIRE(finds_old_keys == std::vector<int>{0, 0});
 }
 
+// What a process hears that comes to the meeting place of a job of two ranks.
+std::string heard_by(Launch stranger, const std::string& name) {
+  std::string message;
+  run_on_ranks(2, 1, [&](TestRank& own) {
+    auto launch = launch_of(own.rank, 2, name);
+    launch.job = "4711.0";
+    Job job(launch);
+    if (own.rank == 0) {
+      try {
+        Job intruder(stranger);
+      } catch (const RunError& error) {
+        message = error.what();
+      }
+    }
+    job.all_gather("", "whether the stranger has heard");
+    job.finish();
+  });
+  return message;
+}
+
+TEST_CASE("a rank that comes to the meeting place of another job hears it") {
+  auto twin = launch_of(1, 2, "twin"), larger = launch_of(2, 3, "larger"),
+       other = launch_of(1, 2, "other");
+  twin.job = larger.job = "4711.0";
+  other.job = "4712.0";
+  using Catch::Matchers::Contains;
+  REQUIRE_THAT(heard_by(twin, "twin"), Contains("such a rank is there already"));
+  REQUIRE_THAT(heard_by(larger, "larger"),
+               Contains("rank 2 of 3 ranks of job 4711.0: there are 2 ranks of job 4711.0"));
+  REQUIRE_THAT(
+      heard_by(other, "other"),
+      Contains("of job 4712.0: there are 2 ranks of job 4711.0") && Contains("MASTER_PORT"));
+}
+
 TEST_CASE("texts that everybody has read are forgotten") {
   const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::thread> threads;
@@ -180,11 +214,12 @@ TEST_CASE("a single rank hears itself") {
 }
 
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return resolve(parse_run_file(
-      "run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
-      "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
-      "train: {max_steps: 3, global_batch_size: 2}\n",
-      "c.yaml", overrides), 300);
+  return resolve(
+      parse_run_file("run: {dir: run}\nmodel: {preset: zebra-tiny}\n"
+                     "data: {tokenizer: tok.model, train: [{path: t}], sequence_length: 64}\n"
+                     "train: {max_steps: 3, global_batch_size: 2}\n",
+                     "c.yaml", overrides),
+      300);
 }
 
 // What check_consistency() throws on each rank; "" where nothing.

@@ -118,6 +118,7 @@ TEST_CASE("mpirun's ranks on one host need no address, and rank 0 serves the sto
   REQUIRE(launch.local_rank == 2);
   REQUIRE(launch.local_ranks == 3);
   REQUIRE(launch.store_address == "127.0.0.1");
+  REQUIRE(launch.job == kMpirun.at("PMIX_NAMESPACE"));
   REQUIRE_FALSE(launch.store_is_elsewhere);
   REQUIRE(launch.store_prefix.empty());
 }

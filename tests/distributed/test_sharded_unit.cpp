@@ -220,7 +220,7 @@ torch::Tensor gaps_of(const FlatLayout& layout) {
 }
 
 TEST_CASE("a transient buffer gives its memory back while views live on") {
-  TransientBuffer buffer(10, torch::kBFloat16, MemoryPart::weights);
+  TransientBuffer buffer(10, torch::kBFloat16, "weights");
   const auto view = buffer.tensor().narrow(0, 4, 6).view({2, 3});
   REQUIRE(buffer.is_allocated());
   buffer.tensor().fill_(3.0);

@@ -135,7 +135,7 @@ std::int64_t bytes_kept(const Config& run) {
   const CountingAllocator counting;
   const CountingAllocator::Account account(0);
   const auto sums = model->loss(tokens, tokens);
-  return counting.now(0).at(MemoryPart::other);
+  return counting.now(0).at("");
 }
 
 /// Bytes that the layers of `deep` keep which `shallow` does not have: what all layers share is not

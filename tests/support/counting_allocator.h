@@ -1,31 +1,40 @@
 #pragma once
 
+#include <ATen/record_function.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <unordered_map>
-
-#include "base/memory_part.h"
 
 namespace zebra::testing {
 
-/// Bytes by part of the training state.
-struct PartBytes {
-  std::map<MemoryPart, std::int64_t> parts;
+inline constexpr std::array<std::string_view, 7> kStateParts = {
+    "weights",          "gradients",           "masters",         "moments",
+    "gathered_weights", "gradients_in_flight", "reduction_copies"};
 
-  std::int64_t at(MemoryPart part) const {
+/// Bytes by part of the training state (ZEBRA_MEMORY_PART in ops/part_scope.h); "" is what has
+/// none.
+struct PartBytes {
+  std::map<std::string, std::int64_t> parts;
+
+  std::int64_t at(const std::string& part) const {
     const auto found = parts.find(part);
     return found == parts.end() ? 0 : found->second;
   }
   std::int64_t transient() const {
-    return at(MemoryPart::gathered_weights) + at(MemoryPart::gradients_in_flight) +
-           at(MemoryPart::reduction_copies);
+    return at("gathered_weights") + at("gradients_in_flight") + at("reduction_copies");
   }
   std::int64_t state() const {
-    return transient() + at(MemoryPart::weights) + at(MemoryPart::gradients) +
-           at(MemoryPart::masters) + at(MemoryPart::moments);
+    std::int64_t sum = 0;
+    for (const auto part : kStateParts) sum += at(std::string(part));
+    return sum;
   }
 };
 
@@ -40,7 +49,10 @@ class CountingAllocator : public c10::Allocator {
     ledger().free = inner_->raw_deleter();
     c10::SetCPUAllocator(this, kPriority);
   }
-  ~CountingAllocator() override { c10::SetCPUAllocator(inner_, kPriority); }
+  ~CountingAllocator() override {
+    c10::SetCPUAllocator(inner_, kPriority);
+    at::removeCallback(parts_);
+  }
 
   /// Allocations of this thread go to account `number` while this object lives.
   class Account {
@@ -54,10 +66,9 @@ class CountingAllocator : public c10::Allocator {
 
   c10::DataPtr allocate(std::size_t bytes) override {
     void* memory = inner_->raw_allocate(bytes);
-    const auto part = MemoryPartScope::current();
     if (current_ != kNoAccount && memory != nullptr) {
       const std::lock_guard lock(ledger().mutex);
-      const Block block = {current_, part, static_cast<std::int64_t>(bytes)};
+      const Block block = {current_, part_, static_cast<std::int64_t>(bytes)};
       ledger().blocks[memory] = block;
       ledger().add(block, block.bytes);
     }
@@ -74,7 +85,7 @@ class CountingAllocator : public c10::Allocator {
 
   struct Block {
     int account;
-    MemoryPart part;
+    std::string part;
     std::int64_t bytes;
   };
   struct Balance {
@@ -110,8 +121,25 @@ class CountingAllocator : public c10::Allocator {
     ledger().free(memory);
   }
 
+  // The part that allocations of a thread are for follows its scopes.
+  struct OuterPart : at::ObserverContext {
+    std::string name;
+  };
+  static std::unique_ptr<at::ObserverContext> enter(const at::RecordFunction& scope) {
+    auto outer = std::make_unique<OuterPart>();
+    outer->name = part_;
+    if (std::ranges::find(kStateParts, scope.name()) != kStateParts.end()) part_ = scope.name();
+    return outer;
+  }
+  static void leave(const at::RecordFunction&, at::ObserverContext* outer) {
+    part_ = static_cast<OuterPart*>(outer)->name;
+  }
+
   static inline thread_local int current_ = kNoAccount;
+  static inline thread_local std::string part_;
   c10::Allocator* inner_;
+  at::CallbackHandle parts_ = at::addGlobalCallback(
+      at::RecordFunctionCallback(enter, leave).scopes({at::RecordScope::USER_SCOPE}));
 };
 
 }  // namespace zebra::testing
