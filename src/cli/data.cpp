@@ -19,7 +19,7 @@ namespace zebra {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Row = std::pair<std::string, std::string>;
+using Rows = std::vector<std::vector<std::string>>;
 
 // What is refused before it is asked of the machine.
 constexpr double kMostThreads = 4096;
@@ -83,14 +83,6 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
                    "Count and leave out bad lines of JSONL instead of ending with an error");
 }
 
-void print_table(const std::vector<Row>& rows) {
-  std::size_t width = 0;
-  for (const auto& row : rows) width = std::max(width, row.first.size());
-  for (const auto& [name, value] : rows) {
-    std::cout << name << std::string(width + 2 - name.size(), ' ') << value << '\n';
-  }
-}
-
 Json skipped_to_json(const SkippedInput& skipped) {
   return {{"binary_files", skipped.binary_files},
           {"files_below_links", skipped.files_below_links},
@@ -98,11 +90,11 @@ Json skipped_to_json(const SkippedInput& skipped) {
           {"bad_lines", skipped.bad_lines}};
 }
 
-void add_skipped_rows(const SkippedInput& skipped, std::vector<Row>& rows) {
-  rows.emplace_back("skipped binary files", with_commas(skipped.binary_files));
-  rows.emplace_back("skipped files below links", with_commas(skipped.files_below_links));
-  rows.emplace_back("skipped empty documents", with_commas(skipped.empty_documents));
-  rows.emplace_back("skipped bad lines", with_commas(skipped.bad_lines));
+void add_skipped_rows(const SkippedInput& skipped, Rows& rows) {
+  rows.push_back({"skipped binary files", with_commas(skipped.binary_files)});
+  rows.push_back({"skipped files below links", with_commas(skipped.files_below_links)});
+  rows.push_back({"skipped empty documents", with_commas(skipped.empty_documents)});
+  rows.push_back({"skipped bad lines", with_commas(skipped.bad_lines)});
 }
 
 void run_tokenizer(const TokenizerCommand& command) {
@@ -119,15 +111,14 @@ void run_tokenizer(const TokenizerCommand& command) {
     std::cout << json_text(json, 2);
     return;
   }
-  std::vector<Row> rows = {
-      {"tokenizer", output},
-      {"vocabulary size", with_commas(report.vocab_size)},
-      {"hash", report.tokenizer_hash},
-      {"text read", with_byte_unit(static_cast<double>(report.text_bytes))},
-      {"trained on", with_byte_unit(static_cast<double>(report.sampled_bytes))}};
+  Rows rows = {{"tokenizer", output},
+               {"vocabulary size", with_commas(report.vocab_size)},
+               {"hash", report.tokenizer_hash},
+               {"text read", with_byte_unit(static_cast<double>(report.text_bytes))},
+               {"trained on", with_byte_unit(static_cast<double>(report.sampled_bytes))}};
   add_skipped_rows(report.skipped, rows);
-  rows.emplace_back("time", duration_text(report.seconds));
-  print_table(rows);
+  rows.push_back({"time", duration_text(report.seconds)});
+  std::cout << text_table(rows);
 }
 
 double bytes_per_token(const PackedDataset& dataset) {
@@ -143,13 +134,13 @@ Json dataset_to_json(const PackedDataset& dataset) {
           {"fingerprint", dataset.fingerprint}};
 }
 
-void add_dataset_rows(const PackedDataset& dataset, std::vector<Row>& rows) {
-  rows.emplace_back("dataset", dataset.path.string());
-  rows.emplace_back("  documents", with_commas(dataset.documents));
-  rows.emplace_back("  tokens", with_commas(dataset.tokens));
-  rows.emplace_back("  text bytes", with_commas(dataset.text_bytes));
-  rows.emplace_back("  bytes per token", fixed(bytes_per_token(dataset), 3));
-  rows.emplace_back("  fingerprint", dataset.fingerprint);
+void add_dataset_rows(const PackedDataset& dataset, Rows& rows) {
+  rows.push_back({"dataset", dataset.path.string()});
+  rows.push_back({"  documents", with_commas(dataset.documents)});
+  rows.push_back({"  tokens", with_commas(dataset.tokens)});
+  rows.push_back({"  text bytes", with_commas(dataset.text_bytes)});
+  rows.push_back({"  bytes per token", fixed(bytes_per_token(dataset), 3)});
+  rows.push_back({"  fingerprint", dataset.fingerprint});
 }
 
 void run_pack(const PackCommand& command) {
@@ -164,14 +155,14 @@ void run_pack(const PackCommand& command) {
     std::cout << json_text(json, 2);
     return;
   }
-  std::vector<Row> rows;
+  Rows rows;
   add_dataset_rows(report.dataset, rows);
   if (report.holdout) add_dataset_rows(*report.holdout, rows);
   add_skipped_rows(report.skipped, rows);
-  rows.emplace_back("documents with invalid UTF-8", with_commas(report.invalid_utf8_documents));
-  rows.emplace_back("documents with U+2581", with_commas(report.space_mark_documents));
-  rows.emplace_back("time", duration_text(report.seconds));
-  print_table(rows);
+  rows.push_back({"documents with invalid UTF-8", with_commas(report.invalid_utf8_documents)});
+  rows.push_back({"documents with U+2581", with_commas(report.space_mark_documents)});
+  rows.push_back({"time", duration_text(report.seconds)});
+  std::cout << text_table(rows);
 }
 
 void add_tokenizer_command(CLI::App& data) {

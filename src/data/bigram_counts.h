@@ -14,16 +14,16 @@ inline constexpr std::int64_t kBigramTokens = 20'000'000;
 inline constexpr double kRareBigramRate = 1e-6;
 
 /// How often one token follows another in the same document of some datasets. Const member
-/// functions are thread-safe. Takes 12 bytes for each of up to 3 slots per distinct pair.
+/// functions are thread-safe. Takes 8 bytes for each pair counted.
 class BigramCounts {
  public:
-  /// Counts the pairs that begin at up to `max_tokens` positions (below 2^32). Where there are more
-  /// tokens, each dataset gives in proportion to its length, in stretches at even intervals.
+  /// Counts the pairs that begin at up to `max_tokens` positions. Where there are more tokens,
+  /// each dataset gives in proportion to its length, in stretches at even intervals.
   /// Throws InputError like TokenDataset::copy_tokens.
   explicit BigramCounts(const TokenDatasets& datasets, std::int64_t max_tokens = kBigramTokens);
 
   /// All that were counted; a document of n tokens has n - 1.
-  std::int64_t pairs() const { return pairs_; }
+  std::int64_t pairs() const { return std::ssize(pairs_); }
 
   std::int64_t count(std::int32_t first, std::int32_t second) const;
 
@@ -37,20 +37,9 @@ class BigramCounts {
   }
 
  private:
-  struct Slot {
-    std::int32_t first, second;
-    std::uint32_t count;  // 0: free
-  };
+  void add_stretch(const TokenDataset& dataset, std::int64_t begin, std::int64_t end);
 
-  void count_stretch(const TokenDataset& dataset, std::int64_t begin, std::int64_t end);
-  void add(std::int32_t first, std::int32_t second);
-  /// Index of the pair's slot, or of the free one where it belongs.
-  std::size_t slot_of(std::int32_t first, std::int32_t second) const;
-  void double_slots();
-
-  std::vector<Slot> slots_;  // open addressing, a power of two
-  std::size_t used_slots_ = 0;
-  std::int64_t pairs_ = 0;
+  std::vector<std::uint64_t> pairs_;  // both ids of each, in ascending order
 };
 
 }  // namespace zebra

@@ -78,18 +78,14 @@ class InputStream::Source {
   bool ended_ = false;
 };
 
+/// Hands the bytes on as they are.
 class InputStream::Decoder {
  public:
+  explicit Decoder(Source& source) : source_(source) {}
   virtual ~Decoder() = default;
+
   /// Writes at least one byte, at most `bytes`; 0 at the end.
-  virtual std::size_t read(char* out, std::size_t bytes) = 0;
-};
-
-class InputStream::PlainDecoder : public Decoder {
- public:
-  explicit PlainDecoder(Source& source) : source_(source) {}
-
-  std::size_t read(char* out, std::size_t bytes) override {
+  virtual std::size_t read(char* out, std::size_t bytes) {
     const std::string_view available = source_.peek(1);
     const std::size_t count = std::min(bytes, available.size());
     std::memcpy(out, available.data(), count);
@@ -97,13 +93,13 @@ class InputStream::PlainDecoder : public Decoder {
     return count;
   }
 
- private:
+ protected:
   Source& source_;
 };
 
 class InputStream::GzipDecoder : public Decoder {
  public:
-  explicit GzipDecoder(Source& source) : source_(source) {
+  explicit GzipDecoder(Source& source) : Decoder(source) {
     constexpr int kGzipOnly = 16;
     if (::inflateInit2(&stream_, MAX_WBITS + kGzipOnly) != Z_OK) throw std::bad_alloc();
   }
@@ -142,14 +138,13 @@ class InputStream::GzipDecoder : public Decoder {
     }
   }
 
-  Source& source_;
   z_stream stream_{};
   bool inside_member_ = false;
 };
 
 class InputStream::ZstandardDecoder : public Decoder {
  public:
-  explicit ZstandardDecoder(Source& source) : source_(source), stream_(::ZSTD_createDStream()) {
+  explicit ZstandardDecoder(Source& source) : Decoder(source), stream_(::ZSTD_createDStream()) {
     if (stream_ == nullptr) throw std::bad_alloc();
     ::ZSTD_DCtx_setParameter(stream_, ZSTD_d_windowLogMax, kLargestZstandardWindow);
   }
@@ -179,7 +174,6 @@ class InputStream::ZstandardDecoder : public Decoder {
   }
 
  private:
-  Source& source_;
   ZSTD_DStream* stream_;
   bool inside_frame_ = false;
 };
@@ -191,7 +185,7 @@ InputStream::InputStream(const std::string& path) : source_(std::make_unique<Sou
   } else if (start.starts_with(kZstandardMagic)) {
     decoder_ = std::make_unique<ZstandardDecoder>(*source_);
   } else {
-    decoder_ = std::make_unique<PlainDecoder>(*source_);
+    decoder_ = std::make_unique<Decoder>(*source_);
   }
 }
 

@@ -35,7 +35,6 @@ class InputStream {
  private:
   class Source;
   class Decoder;
-  class PlainDecoder;
   class GzipDecoder;
   class ZstandardDecoder;
 

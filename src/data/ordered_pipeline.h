@@ -1,115 +1,83 @@
 #pragma once
 
-#include <algorithm>
 #include <condition_variable>
-#include <cstdint>
+#include <cstddef>
 #include <deque>
-#include <exception>
 #include <functional>
-#include <map>
+#include <future>
+#include <memory>
 #include <mutex>
-#include <optional>
+#include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
 
 namespace zebra {
 
-/// One thread produces items, several turn them into results, and the thread that calls run()
-/// consumes the results in the order of the items. A few items for each worker are under way at a
-/// time. An exception in any of them ends all, and run() throws the first one.
-template <class Item, class Result>
-class OrderedPipeline {
+/// Threads that take work in the order in which it is given. What has not begun when this object
+/// ends is dropped.
+class WorkerThreads {
  public:
-  using Produce = std::function<std::optional<Item>()>;  // nothing: the end
-  using Work = std::function<Result(Item)>;
-  using Consume = std::function<void(Result)>;
-
-  /// Makes the function of one worker thread, on that thread.
-  using MakeWork = std::function<Work()>;
-
-  explicit OrderedPipeline(int workers)
-      : workers_(workers), most_under_way_(static_cast<std::uint64_t>(workers) * 4) {}
-
-  void run(const Produce& produce, const MakeWork& make_work, const Consume& consume) {
-    {
-      std::vector<std::jthread> threads;
-      threads.emplace_back([&] { guarded([&] { produce_all(produce); }); });
-      for (int i = 0; i < workers_; ++i) {
-        threads.emplace_back([&] { guarded([&] { work_all(make_work()); }); });
-      }
-      guarded([&] { consume_all(consume); });
+  explicit WorkerThreads(int count) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      threads_.emplace_back([this, i](std::stop_token stop) { take_work(stop, i); });
     }
-    if (error_) std::rethrow_exception(error_);
+  }
+  ~WorkerThreads() {
+    const std::lock_guard lock(mutex_);
+    waiting_.clear();
+  }
+
+  /// The future of work(number of the thread).
+  template <class Work>
+  auto run(Work work) {
+    const auto task =
+        std::make_shared<std::packaged_task<decltype(work(std::size_t{}))(std::size_t)>>(
+            std::move(work));
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back([task](std::size_t thread) { (*task)(thread); });
+    changed_.notify_one();
+    return task->get_future();
   }
 
  private:
-  /// Runs the loop of a thread; what it throws stops all others.
-  template <class Loop>
-  void guarded(const Loop& loop) {
-    try {
-      loop();
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-      changed_.notify_all();
-    }
-  }
-
-  void produce_all(const Produce& produce) {
-    while (auto item = produce()) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return error_ || produced_ - consumed_ < most_under_way_; });
-      if (error_) return;
-      waiting_.emplace_back(produced_++, std::move(*item));
-      changed_.notify_all();
-    }
-    const std::lock_guard lock(mutex_);
-    ended_ = true;
-    changed_.notify_all();
-  }
-
-  void work_all(const Work& work) {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return error_ || ended_ || !waiting_.empty(); });
-      if (error_ || waiting_.empty()) return;
-      auto [number, item] = std::move(waiting_.front());
+  void take_work(const std::stop_token& stop, std::size_t thread) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !waiting_.empty(); })) {
+      const auto task = std::move(waiting_.front());
       waiting_.pop_front();
       lock.unlock();
-      Result result = work(std::move(item));
+      task(thread);
       lock.lock();
-      ready_.emplace(number, std::move(result));
-      changed_.notify_all();
     }
   }
 
-  void consume_all(const Consume& consume) {
-    for (;;) {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] {
-        return error_ || ready_.contains(consumed_) || (ended_ && consumed_ == produced_);
-      });
-      if (error_ || !ready_.contains(consumed_)) return;
-      Result result = std::move(ready_.extract(consumed_).mapped());
-      lock.unlock();
-      consume(std::move(result));
-      lock.lock();
-      ++consumed_;
-      changed_.notify_all();
-    }
-  }
-
-  const int workers_;
-  const std::uint64_t most_under_way_;
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::pair<std::uint64_t, Item>> waiting_;
-  std::map<std::uint64_t, Result> ready_;
-  std::uint64_t produced_ = 0;
-  std::uint64_t consumed_ = 0;
-  bool ended_ = false;
-  std::exception_ptr error_;
+  std::condition_variable_any changed_;
+  std::deque<std::function<void(std::size_t)>> waiting_;
+  std::vector<std::jthread> threads_;  // last, so that they end first
 };
+
+/// Calls consume(work(item, number of the worker)) for each item of produce(), which returns
+/// nothing at the end. Items are produced and results consumed on this thread, in the order of the
+/// items, while `workers` threads do the work; a few items for each of them are under way at a
+/// time. The first exception of an item, in that order, ends all and is thrown.
+template <class Produce, class Work, class Consume>
+void run_in_order(int workers, Produce produce, const Work& work, Consume consume) {
+  const auto most_under_way = static_cast<std::size_t>(workers) * 4;
+  std::deque<std::future<decltype(work(*produce(), std::size_t{}))>> under_way;
+  WorkerThreads threads(workers);
+  const auto consume_first = [&] {
+    consume(under_way.front().get());
+    under_way.pop_front();
+  };
+  while (auto item = produce()) {
+    if (under_way.size() == most_under_way) consume_first();
+    under_way.push_back(threads.run([&work, item = std::move(*item)](std::size_t worker) mutable {
+      return work(std::move(item), worker);
+    }));
+  }
+  while (!under_way.empty()) consume_first();
+}
 
 }  // namespace zebra

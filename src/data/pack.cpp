@@ -1,7 +1,7 @@
 #include "data/pack.h"
 
 #include <algorithm>
-#include <functional>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <thread>
@@ -33,12 +33,11 @@ struct TextBatch {
   std::uint64_t bytes_read = 0;  // by the reader, up to the last segment
 };
 
+/// The segment, without its text, and what became of that.
 struct EncodedSegment {
+  Segment segment;
   std::size_t tokens = 0;
-  std::size_t text_bytes = 0;
-  bool begins_document = false;
-  bool ends_document = false;
-  bool counts_as_target = true;
+  std::int64_t text_bytes = 0;
   bool is_valid_utf8 = true;
   bool has_space_mark = false;
 };
@@ -63,23 +62,17 @@ std::optional<TextBatch> read_batch(DocumentReader& reader) {
   return batch;
 }
 
-TokenBatch encode_batch(const TextBatch& batch, const Tokenizer& tokenizer,
-                        CachedEncoder& encoder) {
+TokenBatch encode_batch(TextBatch batch, const Tokenizer& tokenizer, CachedEncoder& encoder) {
   TokenBatch result;
   result.bytes_read = batch.bytes_read;
-  for (const Segment& segment : batch.segments) {
+  for (Segment& segment : batch.segments) {
     const std::size_t before = result.tokens.size();
+    const std::string text = std::exchange(segment.text, {});
     if (segment.begins_document) result.tokens.push_back(tokenizer.bos());
-    encoder.encode(segment.text, result.tokens);
+    encoder.encode(text, result.tokens);
     if (segment.ends_document) result.tokens.push_back(tokenizer.eos());
-    result.segments.push_back(
-        {.tokens = result.tokens.size() - before,
-         .text_bytes = segment.text.size(),
-         .begins_document = segment.begins_document,
-         .ends_document = segment.ends_document,
-         .counts_as_target = segment.counts_as_target,
-         .is_valid_utf8 = is_valid_utf8(segment.text),
-         .has_space_mark = segment.text.find(kSpaceMark) != std::string::npos});
+    result.segments.push_back({std::move(segment), result.tokens.size() - before, std::ssize(text),
+                               is_valid_utf8(text), text.find(kSpaceMark) != std::string::npos});
   }
   return result;
 }
@@ -101,16 +94,17 @@ class DocumentSink {
 
   void write(const TokenBatch& batch) {
     std::span<const std::int32_t> tokens = batch.tokens;
-    for (const EncodedSegment& segment : batch.segments) {
+    for (const EncodedSegment& encoded : batch.segments) {
+      const Segment& segment = encoded.segment;
       if (segment.begins_document) begin_document();
-      current_->append(tokens.first(segment.tokens), segment.counts_as_target);
-      current_->add_text_bytes(static_cast<std::int64_t>(segment.text_bytes));
-      tokens = tokens.subspan(segment.tokens);
-      document_is_valid_ = document_is_valid_ && segment.is_valid_utf8;
-      document_has_mark_ = document_has_mark_ || segment.has_space_mark;
+      current_->append(tokens.first(encoded.tokens), segment.counts_as_target);
+      current_->add_text_bytes(encoded.text_bytes);
+      tokens = tokens.subspan(encoded.tokens);
+      document_is_valid_ = document_is_valid_ && encoded.is_valid_utf8;
+      document_has_mark_ = document_has_mark_ || encoded.has_space_mark;
       if (!segment.ends_document) continue;
-      if (!document_is_valid_) ++report_.invalid_utf8_documents;
-      if (document_has_mark_) ++report_.space_mark_documents;
+      report_.invalid_utf8_documents += !document_is_valid_;
+      report_.space_mark_documents += document_has_mark_;
     }
     tokens_ += static_cast<std::int64_t>(batch.tokens.size());
   }
@@ -212,19 +206,17 @@ PackReport pack(const PackOptions& options) {
   };
 
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  OrderedPipeline<TextBatch, TokenBatch> pipeline(options.threads > 0 ? options.threads
-                                                                      : static_cast<int>(cores));
-  pipeline.run([&reader] { return read_batch(reader); },
-               [&tokenizer] {
-                 return [&tokenizer, encoder = std::make_shared<CachedEncoder>(tokenizer)](
-                            const TextBatch& batch) {
-                   return encode_batch(batch, tokenizer, *encoder);
-                 };
-               },
-               [&](const TokenBatch& batch) {
-                 sink.write(batch);
-                 progress.update(batch.bytes_read, token_count());
-               });
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(cores);
+  std::vector<CachedEncoder> encoders(static_cast<std::size_t>(threads), CachedEncoder(tokenizer));
+  run_in_order(
+      threads, [&] { return read_batch(reader); },
+      [&](TextBatch batch, std::size_t thread) {
+        return encode_batch(std::move(batch), tokenizer, encoders[thread]);
+      },
+      [&](const TokenBatch& batch) {
+        sink.write(batch);
+        progress.update(batch.bytes_read, token_count());
+      });
 
   PackReport report = sink.publish();
   progress.finish(reader.bytes_read(), token_count());

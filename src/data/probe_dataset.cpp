@@ -1,6 +1,6 @@
 #include "data/probe_dataset.h"
 
-#include <memory>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -11,17 +11,6 @@
 
 namespace zebra {
 namespace {
-
-/// What make() makes; null, with the reason among the problems, when that throws an InputError.
-template <class Make>
-auto made_or_problem(Make make, Problems& problems) -> decltype(make()) {
-  try {
-    return make();
-  } catch (const InputError& error) {
-    problems.add(error.what());
-    return nullptr;
-  }
-}
 
 void check_options(const ProbeDatasetOptions& options, Problems& problems) {
   check_distance_bands(options.bands, problems);
@@ -39,38 +28,38 @@ void check_options(const ProbeDatasetOptions& options, Problems& problems) {
 
 /// What sequences are made with and go to.
 struct OpenedParts {
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<ProbeVocabulary> vocabulary;
-  std::unique_ptr<TokenDatasetWriter> writer;
+  std::optional<Tokenizer> tokenizer;
+  std::optional<ProbeVocabulary> vocabulary;
+  std::optional<TokenDatasetWriter> writer;
 };
 
-OpenedParts open_parts(const ProbeDatasetOptions& options) {
-  OpenedParts parts;
+/// Opens as many parts as can be: each needs the one before, the writer only the tokenizer.
+void open_parts(const ProbeDatasetOptions& options, OpenedParts& parts) {
   Problems problems;
   check_options(options, problems);
-  parts.tokenizer =
-      made_or_problem([&] { return std::make_unique<Tokenizer>(options.tokenizer); }, problems);
-  if (parts.tokenizer == nullptr) {
+  const auto attempt = [&problems](const auto& open) {
+    try {
+      open();
+    } catch (const InputError& error) {
+      problems.add(error.what());
+    }
+  };
+  attempt([&] { parts.tokenizer.emplace(options.tokenizer); });
+  if (!parts.tokenizer) {
     check_probe_vocabulary_sizes(options.vocabulary, problems);
     problems.throw_if_any();
   }
-  parts.vocabulary = made_or_problem(
-      [&] { return std::make_unique<ProbeVocabulary>(*parts.tokenizer, options.vocabulary); },
-      problems);
+  attempt([&] { parts.vocabulary.emplace(*parts.tokenizer, options.vocabulary); });
   // A writer makes folders: where something else is wrong it is asked only whether it may replace.
   if (problems.empty() || std::filesystem::exists(options.output)) {
-    parts.writer = made_or_problem(
-        [&] {
-          return std::make_unique<TokenDatasetWriter>(
-              TokenDatasetWriterOptions{.output = options.output,
-                                        .tokenizer_hash = parts.tokenizer->hash(),
-                                        .vocab_size = parts.tokenizer->vocab_size(),
-                                        .overwrite = options.overwrite});
-        },
-        problems);
+    attempt([&] {
+      parts.writer.emplace(TokenDatasetWriterOptions{.output = options.output,
+                                                     .tokenizer_hash = parts.tokenizer->hash(),
+                                                     .vocab_size = parts.tokenizer->vocab_size(),
+                                                     .overwrite = options.overwrite});
+    });
   }
   problems.throw_if_any();
-  return parts;
 }
 
 /// Appends the sequence as a document of which only the answers count as targets.
@@ -94,7 +83,8 @@ void append_document(const ProbeSequence& sequence, const Tokenizer& tokenizer,
 }  // namespace
 
 ProbeDatasetReport write_probe_dataset(const ProbeDatasetOptions& options) {
-  const OpenedParts opened = open_parts(options);
+  OpenedParts opened;
+  open_parts(options, opened);
   ProbeDatasetReport report;
   ProgressBar progress("probes", static_cast<std::uint64_t>(options.sequences), "sequences");
   for (std::int64_t i = 0; i < options.sequences; ++i) {

@@ -246,23 +246,29 @@ void put_variable_tracking(ProbeDraft& draft) {
   }
 }
 
-}  // namespace
+struct TaskRules {
+  std::int64_t shortest_length;
+  std::int64_t shortest_distance;  // where source and question adjoin
+  // The longest distance is the sequence's length less this: the source right after BOS and what
+  // belongs before it, the last answer right before EOS.
+  std::int64_t beside_longest_distance;
+  void (*put)(ProbeDraft& draft);
+};
 
-std::int64_t shortest_probe_length(ProbeTask task) {
+const TaskRules& rules_of(ProbeTask task) {
   // In passkey and variable tracking the last run of n tokens finds room because each run before it
   // spoils at most 2 n - 1 of the places: 9 of 3 needles, 5 of 8 statements.
-  switch (task) {
-    case ProbeTask::associative_recall:
-      return 6;
-    case ProbeTask::passkey:
-      return 39;
-    case ProbeTask::copying:
-      return 20;
-    case ProbeTask::variable_tracking:
-      return 48;
-  }
-  return 0;
+  static constexpr std::array<TaskRules, 4> kRules = {
+      {{6, 1, 5, put_associative_recall},
+       {39, kNeedleValues, 4 + kNeedleValues, put_passkey},
+       {20, kStringTokens, 4 + kStringTokens, put_copying},
+       {48, kChainStatements * kStatementTokens - 1, 6, put_variable_tracking}}};
+  return kRules.at(static_cast<std::size_t>(task));
 }
+
+}  // namespace
+
+std::int64_t shortest_probe_length(ProbeTask task) { return rules_of(task).shortest_length; }
 
 void check_probe_length(ProbeTask task, std::int64_t length, Problems& problems) {
   if (length >= shortest_probe_length(task)) return;
@@ -272,19 +278,7 @@ void check_probe_length(ProbeTask task, std::int64_t length, Problems& problems)
 }
 
 DistanceRange possible_distances(ProbeTask task, std::int64_t length) {
-  // The shortest where source and question adjoin, the longest where the source comes right after
-  // BOS and what belongs before it, and the last answer right before EOS.
-  switch (task) {
-    case ProbeTask::associative_recall:
-      return {1, length - 5};
-    case ProbeTask::passkey:
-      return {kNeedleValues, length - 4 - kNeedleValues};
-    case ProbeTask::copying:
-      return {kStringTokens, length - 4 - kStringTokens};
-    case ProbeTask::variable_tracking:
-      return {kChainStatements * kStatementTokens - 1, length - 6};
-  }
-  return {0, -1};
+  return {rules_of(task).shortest_distance, length - rules_of(task).beside_longest_distance};
 }
 
 ProbeSequence make_probe(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
@@ -298,20 +292,7 @@ ProbeSequence make_probe(const ProbeSpec& spec, const ProbeVocabulary& vocabular
   ProbeDraft draft(
       spec, vocabulary,
       RandomStream::named(number.seed, split + " probe: " + name_of(spec.task), number.index));
-  switch (spec.task) {
-    case ProbeTask::associative_recall:
-      put_associative_recall(draft);
-      break;
-    case ProbeTask::passkey:
-      put_passkey(draft);
-      break;
-    case ProbeTask::copying:
-      put_copying(draft);
-      break;
-    case ProbeTask::variable_tracking:
-      put_variable_tracking(draft);
-      break;
-  }
+  rules_of(spec.task).put(draft);
   return std::move(draft).finish(text);
 }
 

@@ -141,14 +141,8 @@ void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> ou
 std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
                                                         std::int64_t end) const {
   const auto starts = document_offsets_.first(document_offsets_.size() - 1);
-  const auto above = [](std::int64_t value, std::uint64_t start) {
-    return value < static_cast<std::int64_t>(start);
-  };
-  const auto below = [](std::uint64_t start, std::int64_t value) {
-    return static_cast<std::int64_t>(start) < value;
-  };
-  const auto first = std::upper_bound(starts.begin(), starts.end(), begin, above);
-  const auto last = std::lower_bound(first, starts.end(), end, below);
+  const auto first = std::ranges::upper_bound(starts, static_cast<std::uint64_t>(begin));
+  const auto last = std::lower_bound(first, starts.end(), static_cast<std::uint64_t>(end));
   return {first, last};
 }
 
@@ -226,10 +220,8 @@ void TokenDatasetWriter::begin_document() {
 
 void TokenDatasetWriter::append(std::span<const std::int32_t> tokens, bool count_as_targets) {
   if (description_.token_bytes == 2) {
-    narrow_.assign(tokens.size(), 0);
-    std::transform(tokens.begin(), tokens.end(), narrow_.begin(),
-                   [](std::int32_t token) { return static_cast<std::uint16_t>(token); });
-    tokens_->write(narrow_.data(), narrow_.size() * sizeof(std::uint16_t));
+    const std::vector<std::uint16_t> narrow(tokens.begin(), tokens.end());
+    tokens_->write(narrow.data(), narrow.size() * sizeof(std::uint16_t));
   } else {
     tokens_->write(tokens.data(), tokens.size_bytes());
   }

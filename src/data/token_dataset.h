@@ -109,7 +109,6 @@ class TokenDatasetWriter {
   std::unique_ptr<ChunkedFileWriter> tokens_;
   std::unique_ptr<ChunkedFileWriter> documents_;
   std::unique_ptr<ChunkedFileWriter> loss_mask_;  // from the first token on that does not count
-  std::vector<std::uint16_t> narrow_;
   bool published_ = false;
 };
 

@@ -75,9 +75,9 @@ class ChunkedFile {
 
 // A token dataset is a folder of
 //   tokens.bin     the token ids, little-endian uint16, or uint32 for more than 65,536 ids
-//   documents.bin  uint64, where each document begins in tokens.bin, and at last the number of
-//   tokens loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or
-//   0 dataset.json   what follows, as JSON
+//   documents.bin  uint64, where each document begins in tokens.bin, at last the number of tokens
+//   loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or 0
+//   dataset.json   what follows, as JSON
 inline constexpr const char* kTokensFile = "tokens.bin";
 inline constexpr const char* kDocumentsFile = "documents.bin";
 inline constexpr const char* kLossMaskFile = "loss_mask.bin";

@@ -35,22 +35,14 @@ std::string without_space_marks(std::string_view piece) {
   return text;
 }
 
-/// Whether a cut by `next_cut` would fall inside a text that is one piece.
-bool is_cut(std::string_view piece, std::size_t (*next_cut)(std::string_view)) {
-  return next_cut(piece) < piece.size();
-}
-
-}  // namespace
-
-struct Tokenizer::Model {
-  sentencepiece::SentencePieceProcessor processor;
-};
-
+/// Length of the first line of `text`, its newline included.
 std::size_t first_line(std::string_view text) {
   const std::size_t newline = text.find('\n');
   return newline == std::string_view::npos ? text.size() : newline + 1;
 }
 
+/// Length of the first word of `text`: a newline, or the spaces at its start and what follows them
+/// up to the next space or newline.
 std::size_t first_word(std::string_view text) {
   if (text.starts_with('\n')) return 1;
   const std::size_t start = text.find_first_not_of(' ');
@@ -58,6 +50,12 @@ std::size_t first_word(std::string_view text) {
   const std::size_t end = text.find_first_of(" \n", start);
   return end == std::string_view::npos ? text.size() : end;
 }
+
+}  // namespace
+
+struct Tokenizer::Model {
+  sentencepiece::SentencePieceProcessor processor;
+};
 
 Tokenizer::Tokenizer(const std::filesystem::path& path)
     : path_(path), model_(std::make_unique<Model>()) {
@@ -94,8 +92,8 @@ void Tokenizer::read_pieces() {
     } else {
       const std::string text = without_space_marks(processor.IdToPiece(id));
       text_bytes_.push_back(static_cast<std::int32_t>(text.size()));
-      if (is_cut(text, first_line)) lines_are_independent_ = false;
-      if (is_cut(text, first_word)) words_are_independent_ = false;
+      if (first_line(text) < text.size()) lines_are_independent_ = false;
+      if (first_word(text) < text.size()) words_are_independent_ = false;
     }
   }
 }

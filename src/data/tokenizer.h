@@ -69,13 +69,6 @@ class Tokenizer {
   bool lines_are_independent_ = false, words_are_independent_ = false;
 };
 
-/// Length of the first line of `text`, its newline included.
-std::size_t first_line(std::string_view text);
-
-/// Length of the first word of `text`: a newline, or the spaces at its start and what follows them
-/// up to the next space or newline.
-std::size_t first_word(std::string_view text);
-
 /// Encodes text with the tokens of Tokenizer::encode, but in parts (words or lines, where the
 /// tokenizer treats them independently of what stands around them), and remembers the tokens of
 /// short parts: most words of a text have been seen before. Beside U+2581 within the text, which

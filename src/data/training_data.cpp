@@ -1,6 +1,7 @@
 #include "data/training_data.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <vector>
 
@@ -74,10 +75,10 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
   return batch;
 }
 
-namespace {
-
-void open_into(TokenDatasets& datasets, const std::vector<DataSource>& sources,
-               const Tokenizer& tokenizer, std::int64_t vocab_size, Problems& problems) {
+TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
+                            std::int64_t vocab_size) {
+  TokenDatasets datasets;
+  Problems problems;
   for (const auto& source : sources) {
     try {
       datasets.push_back(std::make_unique<TokenDataset>(source.path, tokenizer.hash(), vocab_size));
@@ -85,15 +86,6 @@ void open_into(TokenDatasets& datasets, const std::vector<DataSource>& sources,
       problems.add(error.what());
     }
   }
-}
-
-}  // namespace
-
-TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
-                            std::int64_t vocab_size) {
-  TokenDatasets datasets;
-  Problems problems;
-  open_into(datasets, sources, tokenizer, vocab_size, problems);
   problems.throw_if_any();
   return datasets;
 }
@@ -112,12 +104,14 @@ std::vector<std::string> fingerprints_of(const TokenDatasets& datasets) {
 }
 
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
+  const auto& train = config.data.train;
+  auto sources = train;
+  sources.insert(sources.end(), config.data.validation.begin(), config.data.validation.end());
   RunDatasets datasets;
-  Problems problems;
-  const auto vocab_size = config.model.vocab_size;
-  open_into(datasets.train, config.data.train, tokenizer, vocab_size, problems);
-  open_into(datasets.validation, config.data.validation, tokenizer, vocab_size, problems);
-  problems.throw_if_any();
+  datasets.train = open_datasets(sources, tokenizer, config.model.vocab_size);
+  const auto validation = std::make_move_iterator(datasets.train.begin() + std::ssize(train));
+  datasets.validation.assign(validation, std::make_move_iterator(datasets.train.end()));
+  datasets.train.resize(train.size());
   return datasets;
 }
 
@@ -193,45 +187,20 @@ double TrainingData::passes(std::size_t source) const {
 }
 
 Prefetch::Prefetch(TrainingData& data, std::int64_t first, std::size_t depth)
-    : data_(data), depth_(depth), thread_([this, first] { produce(first); }) {}
+    : data_(data), next_step_(first), thread_(1) {
+  while (under_way_.size() < depth) begin_step();
+}
 
-Prefetch::~Prefetch() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
+void Prefetch::begin_step() {
+  under_way_.push_back(
+      thread_.run([this, step = next_step_++](std::size_t) { return data_.step(step); }));
 }
 
 StepBatch Prefetch::next() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return !ready_.empty() || error_ != nullptr; });
-  if (ready_.empty()) std::rethrow_exception(error_);
-  StepBatch batch = std::move(ready_.front());
-  ready_.pop_front();
-  changed_.notify_all();
-  return batch;
-}
-
-void Prefetch::produce(std::int64_t step) {
-  try {
-    for (;; ++step) {
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [this] { return stopping_ || ready_.size() < depth_; });
-        if (stopping_) return;
-      }
-      StepBatch batch = data_.step(step);
-      const std::lock_guard lock(mutex_);
-      ready_.push_back(std::move(batch));
-      changed_.notify_all();
-    }
-  } catch (...) {
-    const std::lock_guard lock(mutex_);
-    error_ = std::current_exception();
-    changed_.notify_all();
-  }
+  begin_step();
+  auto batch = std::move(under_way_.front());
+  under_way_.pop_front();
+  return batch.get();
 }
 
 }  // namespace zebra

@@ -2,19 +2,17 @@
 
 #include <torch/types.h>
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <exception>
+#include <future>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "config/config.h"
 #include "data/mixture.h"
+#include "data/ordered_pipeline.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
 #include "ops/attention_inputs.h"
@@ -104,24 +102,19 @@ class TrainingData {
 /// say) is thrown by next().
 class Prefetch {
  public:
-  /// From step `first` on; at most `depth` steps are made ahead. `data` must outlive this object.
+  /// From step `first` on; `depth` steps are made ahead. `data` must outlive this object.
   Prefetch(TrainingData& data, std::int64_t first, std::size_t depth = 2);
-  ~Prefetch();
 
   /// The batches of the next step, waiting for them if need be.
   StepBatch next();
 
  private:
-  void produce(std::int64_t step);
+  void begin_step();
 
   TrainingData& data_;
-  const std::size_t depth_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<StepBatch> ready_;
-  std::exception_ptr error_;
-  bool stopping_ = false;
-  std::thread thread_;
+  std::int64_t next_step_;
+  std::deque<std::future<StepBatch>> under_way_;
+  WorkerThreads thread_;
 };
 
 }  // namespace zebra

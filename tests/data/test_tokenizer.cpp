@@ -147,17 +147,6 @@ TEST_CASE("Tokenizers that look beyond a line or word are known", "[data][tokeni
   CHECK_FALSE(phrases.words_are_independent());
 }
 
-TEST_CASE("Words and lines", "[data][tokenizer]") {
-  CHECK(first_line("ab\ncd") == 3);
-  CHECK(first_line("ab") == 2);
-  CHECK(first_word("\n  a") == 1);
-  CHECK(first_word("  a b") == 3);
-  CHECK(first_word("a\nb") == 1);
-  CHECK(first_word("a\tb c") == 3);
-  CHECK(first_word("   ") == 3);
-  CHECK(first_word("  \n") == 2);
-}
-
 TEST_CASE("The cache does not change a token", "[data][tokenizer]") {
   const Tokenizer tokenizer(test_tokenizer());
   CachedEncoder encoder(tokenizer);
