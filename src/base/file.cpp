@@ -79,7 +79,8 @@ std::string read_all(const Input& input, std::size_t most) {
     if (count < 0 && errno != EINTR) input.fail("read it");
     if (count > 0) content.append(block, static_cast<std::size_t>(count));
     if (content.size() > most)
-      throw InputError(input.path().string() + ": has more than " + std::to_string(most) + " bytes");
+      throw InputError(input.path().string() + ": has more than " + std::to_string(most) +
+                       " bytes");
   }
   return content;
 }

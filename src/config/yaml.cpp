@@ -19,7 +19,7 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kMostValues = 100'000;   // a sweep of thousands of arms has fewer
+constexpr std::int64_t kMostValues = 100'000;  // a sweep of thousands of arms has fewer
 
 /// Builds one document from the parser's events, which (unlike yaml-cpp's nodes) carry the line of
 /// every key and alias.

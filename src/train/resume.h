@@ -39,10 +39,9 @@ struct DataFingerprints {
 
 /// Compares the run's configuration, and what its data hold, with the one of the checkpoint:
 /// returns what changed and may, as "key: before -> after", and throws InputError with all that may
-/// not, and with the command that makes a new run of the checkpoint with these settings, where there
-/// is one. Where something lies does not count:
-/// the run and its name, datasets with the same fingerprints, the tokenizer (which datasets pin by
-/// its hash).
+/// not, and with the command that makes a new run of the checkpoint with these settings, where
+/// there is one. Where something lies does not count: the run and its name, datasets with the same
+/// fingerprints, the tokenizer (which datasets pin by its hash).
 std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& config,
                                          const DataFingerprints& data);
 

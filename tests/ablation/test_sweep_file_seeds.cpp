@@ -1,6 +1,6 @@
 #include "base/file.h"
-#include "fuzz/sweep_file_input.h"
 #include "fuzz/seeds.h"
+#include "fuzz/sweep_file_input.h"
 #include "support/catch.h"
 
 namespace zebra {

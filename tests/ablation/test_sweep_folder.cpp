@@ -1,6 +1,5 @@
 #include "ablation/sweep_folder.h"
 
-
 #include "base/file.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"

@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "support/catch.h"
 
-
 using namespace zebra;
 using Catch::Matchers::Contains;
 
