@@ -75,8 +75,7 @@ std::optional<Value> typed(JsonFields& fields, const std::string& key,
 }  // namespace
 
 std::string json_object_fault(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == text.npos || text[first] != '{') return "it does not begin with {";
+  if (!text.starts_with('{')) return "it does not begin with {";
   // To the parser byte 0 is the end of the text, whatever follows.
   if (const auto at = text.find('\0'); at != std::string_view::npos)
     return "byte " + std::to_string(at + 1) + " of it is 0";

@@ -319,7 +319,7 @@ void ignore_bookkeeping(JsonFields& fields) {
 std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text,
                                                          const std::string& origin,
                                                          Problems& problems) {
-  if (const auto fault = json_object_fault(text); !fault.empty()) {
+  if (const auto fault = json_object_fault(without_leading_space(text)); !fault.empty()) {
     problems.add(origin + ": is not a JSON object: " + fault);
     return std::nullopt;
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,11 @@ struct HuggingFaceConfig {
   std::optional<std::int64_t> bos_token_id;
   std::vector<std::int64_t> eos_token_ids;  ///< empty: not given
 };
+
+/// The text of a JSON file that others wrote, without white space in front of it.
+inline std::string without_leading_space(const std::string& text) {
+  return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+}
 
 /// Reads the text of a config.json of architecture llama, mistral, cwm or our own, zebra. Absent
 /// keys take the values that transformers 5.24 gives them, except sizes, which must be there. Keys

@@ -93,7 +93,7 @@ class StoredTensors {
   // Opens each file once, and holds what is in them against what the index says.
   void open_index() {
     const auto path = folder_ / kIndexFile;
-    const std::string text = read_file(path);
+    const std::string text = without_leading_space(read_file(path));
     if (const auto fault = json_object_fault(text); !fault.empty())
       throw InputError(path.string() + ": is not an index: " + fault);
     const auto json = nlohmann::json::parse(text);

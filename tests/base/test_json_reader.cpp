@@ -64,8 +64,8 @@ TEST_CASE("members and numbers of what may be anything") {
 }
 
 TEST_CASE("what is wrong with the keys of an object is said by key") {
-  const auto json =
-      nlohmann::json::parse(R"({"size": 5.0, "name": "x", "inner": {"flag": 1}, "nmae": null})");
+  const auto json = nlohmann::json::parse(
+      R"({"size": 5.0, "name": "x", "inner": {"flag": 1}, "nmae": 1, "other": null})");
   Problems problems;
   JsonFields fields(json, "file", "", problems);
   CHECK(fields.text("name") == "x");

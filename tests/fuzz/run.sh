@@ -32,7 +32,7 @@ declare -A sources=(
   [huggingface_config]="interop/huggingface_config interop/huggingface_rope base/json_reader base/text"
   [run_file]="$yaml"
   [sweep_file]="ablation/sweep_file ablation/axes ablation/combinations ablation/sweep_folder $yaml"
-  [json_line]="data/document_reader data/input_stream base/text base/file base/json_reader"
+  [json_line]="data/document_reader data/json_lines data/utf8 data/input_stream base/text base/file base/json_reader"
   [metrics_row]="ablation/sweep_folder base/text base/file base/json_reader"
 )
 targets=(safetensors_header manifest huggingface_config run_file sweep_file json_line metrics_row)
@@ -52,7 +52,7 @@ export build newest_header
 FLAGS=${flags[*]}
 for target in "${targets[@]}"; do
   echo "tests/fuzz/fuzz_$target.cpp"
-  for source in ${sources[$target]}; do compgen -G "src/$source.cpp"; done
+  for source in ${sources[$target]}; do compgen -G "src/$source.cpp" || true; done
 done | sort -u | FLAGS=$FLAGS xargs -P "$(nproc)" -I {} bash -c 'read -ra flags <<<"$FLAGS"; compile {}'
 
 failed=0
