@@ -67,6 +67,7 @@ TEST_CASE("validation rows carry the loss by position") {
   Perplexity validation;
   validation.nats = 30;
   validation.tokens = 10;
+  validation.targets = 10;
   validation.text_bytes = 20;
   validation.by_position = {{0, 1, 5.0, 1}, {1, 2, 12.0, 4}};
   {
