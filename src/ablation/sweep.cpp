@@ -11,8 +11,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "config/load.h"
-#include "config/yaml.h"
 #include "config/resolve.h"
+#include "config/yaml.h"
 #include "plan/model_cost.h"
 
 namespace zebra {
