@@ -181,6 +181,7 @@ void check_size(const RunFile& config, Report& report) {
     report.problem("model.hidden_size",
                    "the model would have " + with_suffix(parameters) +
                        " parameters, more than any machine holds; lower the sizes of model");
+    return;
   }
   const double kept = 8 * layers * (width + projections + inner);  // bytes a token, roughly
   const double tokens = std::max(number(train.micro_batch_size) * length, 131072.0);
@@ -188,6 +189,7 @@ void check_size(const RunFile& config, Report& report) {
     report.problem("data.sequence_length",
                    "a micro-batch would take " + with_byte_unit(kept * tokens) +
                        " of memory; lower it, train.micro_batch_size, or the sizes of model");
+    return;
   }
   const double seen = number(train.max_steps) * number(train.global_batch_size) * length;
   if (seen > kMost) {

@@ -41,7 +41,7 @@ std::size_t line_before(const std::vector<std::string>& lines, std::size_t line)
   return line;
 }
 
-YamlFault explain_map_value(const std::vector<std::string>& lines, std::size_t line) {
+YamlFault explain_layout(const std::vector<std::string>& lines, std::size_t line) {
   const std::size_t before = line_before(lines, line);
   if (lacks_space(lines[before])) return {before, "a key's colon needs a space behind it"};
   if (colons_in(lines[line]) > 1)
@@ -64,8 +64,9 @@ YamlFault explain_yaml_fault(const std::string& text, std::size_t line,
   }
   if (says("end of map flow")) return {line, "a { before it is not closed with }"};
   if (says("end of sequence flow")) return {line, "a [ before it is not closed with ]"};
-  if (says("illegal map value")) return explain_map_value(lines, line);
-  if (says("end of map not found") || says("end of sequence not found")) return {line, kSameColumn};
+  const bool is_layout = says("illegal map value") || says("end of map not found") ||
+                         says("end of sequence not found");
+  if (is_layout) return explain_layout(lines, line);
   if (says("unknown token"))
     return {line, "text that begins with a character such as @, ` or % needs quotes"};
   return {line, message};

@@ -22,9 +22,9 @@ TEST_CASE("Bounds are inclusive or exclusive as they say") {
   CHECK(allows(between(0, 1), 1));
   CHECK_FALSE(allows(between(0, 1), 1.0001));
   CHECK_FALSE(allows(between(0, 1), -0.0001));
-  CHECK(allows(from_to_below(0, 1), 0));
-  CHECK(allows(from_to_below(0, 1), std::nextafter(1.0, 0.0)));
-  CHECK_FALSE(allows(from_to_below(0, 1), 1));
+  CHECK(allows(at_least(0).below(1), 0));
+  CHECK(allows(at_least(0).below(1), std::nextafter(1.0, 0.0)));
+  CHECK_FALSE(allows(at_least(0).below(1), 1));
   CHECK_FALSE(allows(at_least(0), std::nan("")));
 }
 
@@ -32,7 +32,7 @@ TEST_CASE("A violation says what would be right") {
   CHECK(*at_least(1).violation(0, "0") == "must be at least 1, not 0");
   CHECK(*above(0).violation(-2.5, "-2.5") == "must be greater than 0, not -2.5");
   CHECK(*between(0, 1).violation(7, "7") == "must be from 0 to 1, not 7");
-  CHECK(*from_to_below(0, 1).violation(1, "1.0") == "must be at least 0, below 1, not 1.0");
+  CHECK(*at_least(0).below(1).violation(1, "1.0") == "must be at least 0, below 1, not 1.0");
   CHECK(anything().range_text().empty());
 }
 

@@ -39,7 +39,6 @@ def workplace(tmp_path, data, trained, monkeypatch):
     (folder / "configs").symlink_to(ROOT / "configs")
     shutil.copytree(trained, folder / "runs/tiny")
     shutil.copytree(data / "corpus/train", folder / "books")
-    shutil.copyfile(data / "tok.model", folder / "tok.model")
     rows = [json.dumps({"text": f"row {i} of a small file"}) for i in range(300)]
     (folder / "more.jsonl.zst").write_text("\n".join(rows) + "\n")
     (folder / "run.yaml").write_text(RUN_FILE.format(dir="runs/new", data=data))
