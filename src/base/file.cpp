@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/bus_error.h"
 #include "base/error.h"
 
 namespace zebra {
@@ -139,12 +140,15 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
       throw InputError(path.string() + ": cannot map it into memory: " + why);
     }
     data_ = static_cast<const std::byte*>(address);
+    watch_mapping(address, size_, path.string());
   }
   ::close(descriptor);
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (data_ == nullptr) return;
+  unwatch_mapping(data_);
+  ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

@@ -57,8 +57,9 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
   command
       .add_option_function<std::string>(
           "--format", [&options](const std::string& name) { options.format = format_named(name); },
-          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or, for standard input, by a "
-          "leading {, else text; text: a file is a document; jsonl: a line is one")
+          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first line is "
+          "a document (in a stream: by a leading {), else text; text: a file is a document; jsonl: "
+          "a line is one")
       ->check(CLI::IsMember({"auto", "text", "jsonl"}))
       ->type_name("")
       ->default_str("auto");
@@ -75,16 +76,25 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
       ->type_name("LIST");
   command.add_flag("--skip-bad-lines", options.skip_bad_lines,
                    "Count and leave out bad lines of JSONL instead of ending with an error");
+  command
+      .add_option("--max-line-bytes", options.max_line_bytes,
+                  "A longer line of JSONL is a bad one; such as 200MB. Four times as much memory "
+                  "may be needed")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->type_name("BYTES")
+      ->capture_default_str();
 }
 
 Json skipped_to_json(const SkippedInput& skipped) {
   return {{"binary_files", skipped.binary_files},
+          {"linked_files", skipped.linked_files},
           {"empty_documents", skipped.empty_documents},
           {"bad_lines", skipped.bad_lines}};
 }
 
 void add_skipped_rows(const SkippedInput& skipped, Rows& rows) {
   rows.push_back({"skipped binary files", with_commas(skipped.binary_files)});
+  rows.push_back({"skipped files in linked folders", with_commas(skipped.linked_files)});
   rows.push_back({"skipped empty documents", with_commas(skipped.empty_documents)});
   rows.push_back({"skipped bad lines", with_commas(skipped.bad_lines)});
 }
@@ -98,6 +108,7 @@ void run_tokenizer(const TokenizerCommand& command) {
                        {"tokenizer_hash", report.tokenizer_hash},
                        {"text_bytes", report.text_bytes},
                        {"sampled_bytes", report.sampled_bytes},
+                       {"characters_as_bytes", report.characters_as_bytes},
                        {"skipped", skipped_to_json(report.skipped)},
                        {"seconds", report.seconds}};
     std::cout << json.dump(2) << '\n';
@@ -166,10 +177,15 @@ void add_tokenizer_command(CLI::App& data) {
                   "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
       ->required()
       ->type_name("N");
+  app->add_option("--character-coverage", options.character_coverage,
+                  "Share of the text whose characters get pieces of their own; all others are "
+                  "encoded as bytes, as are rare ones where the vocabulary is too small for them")
+      ->type_name("SHARE")
+      ->capture_default_str();
   app->add_option("--output", options.output, "File of the tokenizer, such as tok.model")
       ->required()
       ->type_name("FILE");
-  app->add_flag("--overwrite", options.overwrite, "Replace the output if it exists");
+  app->add_flag("--overwrite", options.overwrite, "Replace the output if it is a tokenizer");
   app->add_flag("--json", command->json, "Print the report as JSON");
   app->callback([command] { run_tokenizer(*command); });
 }
@@ -190,7 +206,8 @@ void add_pack_command(CLI::App& data) {
                 "Replace the outputs if they are token datasets already");
   auto* fraction =
       app->add_option("--holdout", command->holdout.fraction,
-                      "Share of the documents, such as 0.01, to hold out for validation")
+                      "Share of the documents, such as 0.01, to hold out for validation; of a "
+                      "single text file the end, at a line")
           ->type_name("FRACTION");
   auto* output = app->add_option("--holdout-output", command->holdout.output,
                                  "Folder to make for the held-out documents")
