@@ -13,6 +13,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/bus_error.h"
 #include "base/error.h"
 
 namespace zebra {
@@ -205,7 +206,11 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, input, 0);
   if (address == MAP_FAILED) input.fail("map it into memory");
   data_ = {static_cast<std::byte*>(address),
-           [size = size_](std::byte* data) { ::munmap(data, size); }};
+           [size = size_](std::byte* data) {
+             unwatch_mapping(data);
+             ::munmap(data, size);
+           }};
+  watch_mapping(address, size_, path.string());
 }
 
 namespace {

@@ -63,8 +63,9 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
   command
       .add_option_function<std::string>(
           "--format", [&options](const std::string& name) { options.format = format_named(name); },
-          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or, for standard input, by a "
-          "leading {, else text; text: a file is a document; jsonl: a line is one")
+          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first line is "
+          "a document (in a stream: by a leading {), else text; text: a file is a document; jsonl: "
+          "a line is one")
       ->check(CLI::IsMember({"auto", "text", "jsonl"}))
       ->type_name("")
       ->default_str("auto");
@@ -81,18 +82,25 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
       ->type_name("LIST");
   command.add_flag("--skip-bad-lines", options.skip_bad_lines,
                    "Count and leave out bad lines of JSONL instead of ending with an error");
+  command
+      .add_option("--max-line-bytes", options.max_line_bytes,
+                  "A longer line of JSONL is a bad one; such as 200MB. Four times as much memory "
+                  "may be needed")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+      ->type_name("BYTES")
+      ->capture_default_str();
 }
 
 Json skipped_to_json(const SkippedInput& skipped) {
   return {{"binary_files", skipped.binary_files},
-          {"files_below_links", skipped.files_below_links},
+          {"linked_files", skipped.linked_files},
           {"empty_documents", skipped.empty_documents},
           {"bad_lines", skipped.bad_lines}};
 }
 
 void add_skipped_rows(const SkippedInput& skipped, Rows& rows) {
   rows.push_back({"skipped binary files", with_commas(skipped.binary_files)});
-  rows.push_back({"skipped files below links", with_commas(skipped.files_below_links)});
+  rows.push_back({"skipped files in linked folders", with_commas(skipped.linked_files)});
   rows.push_back({"skipped empty documents", with_commas(skipped.empty_documents)});
   rows.push_back({"skipped bad lines", with_commas(skipped.bad_lines)});
 }
@@ -106,6 +114,7 @@ void run_tokenizer(const TokenizerCommand& command) {
                        {"tokenizer_hash", report.tokenizer_hash},
                        {"text_bytes", report.text_bytes},
                        {"sampled_bytes", report.sampled_bytes},
+                       {"characters_as_bytes", report.characters_as_bytes},
                        {"skipped", skipped_to_json(report.skipped)},
                        {"seconds", report.seconds}};
     std::cout << json_text(json, 2);
@@ -173,10 +182,14 @@ void add_tokenizer_command(CLI::App& data) {
   add_number(*app, "--vocab-size", &options.vocab_size, at_least(1),
              "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
       ->required();
+  add_number(*app, "--character-coverage", &options.character_coverage, above(0).at_most(1),
+             "Share of the text whose characters get pieces of their own; all others are encoded as "
+             "bytes, as are rare ones where the vocabulary is too small for them",
+             "SHARE");
   app->add_option("--output", options.output, "File of the tokenizer, such as tok.model")
       ->required()
       ->type_name("FILE");
-  app->add_flag("--overwrite", options.overwrite, "Replace the output if it exists");
+  app->add_flag("--overwrite", options.overwrite, "Replace the output if it is a tokenizer");
   app->add_flag("--json", command->json, "Print the report as JSON");
   app->callback([command] { run_tokenizer(*command); });
 }
@@ -196,7 +209,9 @@ void add_pack_command(CLI::App& data) {
                 "Replace the outputs if they are token datasets already");
   auto* fraction =
       add_number(*app, "--holdout", &command->holdout.fraction, above(0).below(1),
-                 "Share of the documents, such as 0.01, to hold out for validation", "FRACTION");
+                 "Share of the documents, such as 0.01, to hold out for validation; of a single "
+                 "text file the end, at a line",
+                 "FRACTION");
   auto* output = app->add_option("--holdout-output", command->holdout.output,
                                  "Folder to make for the held-out documents")
                      ->type_name("DIR")

@@ -14,6 +14,7 @@
 #include "config/names.h"
 #include "data/training_data.h"
 #include "eval/generate.h"
+#include "eval/generated_text.h"
 #include "eval/perplexity.h"
 #include "eval/recall.h"
 
@@ -193,35 +194,6 @@ struct GenerateOptions {
   SamplingOptions sampling;
 };
 
-// Prints text as it grows. What the tokens so far decode to may end within a character; that end is
-// held back.
-class StreamedText {
- public:
-  explicit StreamedText(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
-
-  void add(std::int32_t token) {
-    tokens_.push_back(token);
-    const std::string text = tokenizer_.decode(tokens_);
-    if (text.ends_with("\xEF\xBF\xBD")) return;  // U+FFFD: bytes of an unfinished character
-    print_from(text);
-  }
-
-  void finish() {
-    print_from(tokenizer_.decode(tokens_));
-    std::cout << std::endl;
-  }
-
- private:
-  void print_from(const std::string& text) {
-    if (text.size() > printed_) std::cout << text.substr(printed_) << std::flush;
-    printed_ = text.size();
-  }
-
-  const Tokenizer& tokenizer_;
-  std::vector<std::int32_t> tokens_;
-  std::size_t printed_ = 0;
-};
-
 void run_generate(GenerateOptions options) {
   auto loaded = load_model(options.run_or_checkpoint);
   std::vector<std::int32_t> prompt = {loaded.tokenizer.bos()};
@@ -236,9 +208,10 @@ void run_generate(GenerateOptions options) {
   }
   const RawOutput raw(std::cout);
   std::cout << options.prompt << std::flush;
-  StreamedText text(loaded.tokenizer);
-  generate(loaded.model, prompt, options.sampling, [&](std::int32_t token) { text.add(token); });
-  text.finish();
+  GeneratedText text(loaded.tokenizer, prompt);
+  generate(loaded.model, prompt, options.sampling,
+           [&](std::int32_t token) { std::cout << text.add(token) << std::flush; });
+  std::cout << text.finish() << std::endl;
 }
 
 }  // namespace

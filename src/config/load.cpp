@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "config/catalogue.h"
 #include "config/model_base.h"
 #include "config/read_fields.h"

@@ -1,123 +1,21 @@
 #include "data/document_reader.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <nlohmann/json.hpp>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "data/content_kind.h"
+#include "data/utf8.h"
 
 namespace zebra {
 namespace {
 
-constexpr std::uint64_t kHighBits = 0x8080808080808080;
-
-unsigned byte_at(std::string_view text, std::size_t i) {
-  return static_cast<unsigned char>(text[i]);
-}
-
-bool is_continuation(unsigned byte) { return (byte & 0xC0) == 0x80; }
-
-/// Bytes of the well-formed character that `text` begins with; 0 when there is none.
-std::size_t character_bytes(std::string_view text) {
-  const unsigned lead = byte_at(text, 0);
-  if (lead < 0x80) return 1;
-  const std::size_t bytes = lead >= 0xC2 && lead < 0xE0   ? 2
-                            : lead >= 0xE0 && lead < 0xF0 ? 3
-                            : lead >= 0xF0 && lead < 0xF5 ? 4
-                                                          : 0;
-  if (bytes == 0 || text.size() < bytes) return 0;
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if (!is_continuation(byte_at(text, i))) return 0;
-  }
-  const unsigned second = byte_at(text, 1);
-  const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-  const bool surrogate = lead == 0xED && second >= 0xA0;
-  const bool too_large = lead == 0xF4 && second >= 0x90;
-  return overlong || surrogate || too_large ? 0 : bytes;
-}
-
-}  // namespace
-
-bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    std::uint64_t word = 0;
-    if (text.size() >= sizeof word) {
-      std::memcpy(&word, text.data(), sizeof word);
-      if ((word & kHighBits) == 0) {
-        text.remove_prefix(sizeof word);
-        continue;
-      }
-    }
-    const std::size_t bytes = character_bytes(text);
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
-}
-
-std::size_t character_boundary(std::string_view text, std::size_t position) {
-  if (position == text.size()) return position;
-  std::size_t start = position;
-  while (start > 0 && position - start < 3 && is_continuation(byte_at(text, start))) --start;
-  return character_bytes(text.substr(start)) > position - start ? start : position;
-}
-
-namespace {
-
-constexpr const char* kPromptField = "prompt";
-constexpr const char* kCompletionField = "completion";
-
-std::string missing_field(const nlohmann::json& object, const std::string& field) {
-  std::vector<std::string> names;
-  for (const auto& item : object.items()) names.push_back('"' + item.key() + '"');
-  return "has neither the field \"" + field + "\" nor the pair \"prompt\" and \"completion\"; " +
-         (names.empty() ? "it has no field at all"
-                        : "its fields are " + join(names, ", ") + " (choose one with --field)");
-}
-
-/// The string in a field of `object`, or nullptr.
-std::string* string_field(nlohmann::json& object, const std::string& name) {
-  const auto item = object.find(name);
-  return item == object.end() ? nullptr : item->get_ptr<std::string*>();
-}
-
-}  // namespace
-
-std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
-                                                            const std::string& field) {
-  nlohmann::json object;
-  try {
-    object = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::parse_error& error) {
-    return JsonLineProblem{"is not valid JSON in UTF-8 (at byte " + std::to_string(error.byte) +
-                           ")"};
-  }
-  if (!object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
-  if (object.contains(field)) {
-    if (std::string* text = string_field(object, field)) {
-      return JsonDocument{std::nullopt, std::move(*text)};
-    }
-    return JsonLineProblem{"has a field \"" + field + "\" that is not a string"};
-  }
-  if (!object.contains(kPromptField) || !object.contains(kCompletionField)) {
-    return JsonLineProblem{missing_field(object, field)};
-  }
-  std::string* prompt = string_field(object, kPromptField);
-  std::string* completion = string_field(object, kCompletionField);
-  if (prompt == nullptr || completion == nullptr) {
-    return JsonLineProblem{"has a \"prompt\" or \"completion\" that is not a string"};
-  }
-  return JsonDocument{std::move(*prompt), std::move(*completion)};
-}
-
-namespace {
-
 constexpr std::size_t kFirstBlockBytes = std::size_t{64} << 10;
 constexpr std::size_t kReadBytes = std::size_t{256} << 10;
+constexpr std::size_t kLongestFirstLine = std::size_t{16} << 20;
 constexpr std::string_view kWhiteSpace = " \t\r\n";
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// Length of the first piece of `text`; 0 when more text is needed to tell. The answer does not
 /// depend on how much text beyond the piece is there already.
@@ -131,6 +29,16 @@ std::size_t first_piece(std::string_view text, bool is_all, const SegmentBytes& 
   return is_all ? text.size() : 0;
 }
 
+/// The first characters that are no white space, up to two of them.
+std::string first_marks(std::string_view text) {
+  std::string marks;
+  for (const char c : text) {
+    if (kWhiteSpace.find(c) == std::string_view::npos) marks += c;
+    if (marks.size() == 2) break;
+  }
+  return marks;
+}
+
 bool is_jsonl_name(const std::string& path) {
   const std::string name = without_compression_suffix(path);
   const bool compressed = name.size() != path.size();
@@ -142,7 +50,7 @@ bool is_jsonl_name(const std::string& path) {
 
 DocumentReader::DocumentReader(DocumentReaderOptions options)
     : options_(std::move(options)), files_(list_input_files(options_.inputs, options_.extensions)) {
-  skipped_.files_below_links = files_.below_links;
+  skipped_.linked_files = files_.linked_files;
 }
 
 DocumentReader::~DocumentReader() = default;
@@ -178,27 +86,71 @@ bool DocumentReader::open_next_file() {
     line_number_ = 0;
     inside_document_ = false;
     fill(kFirstBlockBytes);
-    const bool binary = file.from_folder && pending_.find('\0') != std::string::npos;
-    if (!binary) {
+    if (pending_.starts_with(kByteOrderMark)) pending_.erase(0, kByteOrderMark.size());
+    const std::string binary = binary_kind();
+    if (binary.empty()) {
       jsonl_ = is_jsonl(file);
       return true;
     }
+    if (!file.from_folder) throw InputError(name_ + ": " + binary);
     ++skipped_.binary_files;
-    bytes_of_finished_files_ += stream_->bytes_read();
-    stream_.reset();
+    close_file();
   }
   return false;
 }
 
-bool DocumentReader::is_jsonl(const InputFile& file) const {
+void DocumentReader::close_file() {
+  bytes_of_finished_files_ += stream_->bytes_read();
+  stream_.reset();
+}
+
+std::string DocumentReader::binary_kind() const {
+  const std::string known = known_binary_kind(pending_);
+  return known.empty() && options_.format == InputFormat::automatic ? zero_byte_kind(pending_)
+                                                                    : known;
+}
+
+bool DocumentReader::is_jsonl(const InputFile& file) {
   if (options_.format != InputFormat::automatic) return options_.format == InputFormat::jsonl;
-  if (file.path != kStandardInput) return is_jsonl_name(file.path);
-  const std::size_t first = pending_.find_first_not_of(kWhiteSpace);
-  return first != std::string::npos && pending_[first] == '{';
+  if (is_jsonl_name(file.path)) return true;
+  const std::string marks = first_marks(pending_);
+  if (marks.starts_with('{')) {
+    if (file.is_stream) return true;
+    const auto line = parse_json_line(first_line(), options_.field);
+    if (std::holds_alternative<JsonDocument>(line)) return true;
+  }
+  const bool is_json_name = without_compression_suffix(file.path).ends_with(".json");
+  const bool is_json = marks == "[{" || (is_json_name && (marks[0] == '{' || marks[0] == '['));
+  if (file.from_folder || !is_json) return false;
+  throw InputError(
+      name_ +
+      ": is JSON, but not one document a line; turn it into JSONL, such as "
+      "with jq --compact-output '.[]' FILE, or give --format text to take it as it is");
+}
+
+/// The first line that is not blank, read as far as it is no longer than any that can be JSONL.
+std::string DocumentReader::first_line() {
+  const std::size_t begin = pending_.find_first_not_of(kWhiteSpace);
+  while (pending_.find('\n', begin) == std::string::npos && !ended_ &&
+         pending_.size() < kLongestFirstLine) {
+    fill(kReadBytes);
+  }
+  return pending_.substr(begin, pending_.find('\n', begin) - begin);
 }
 
 void DocumentReader::fill(std::size_t bytes) {
   if (!ended_ && stream_->append_to(pending_, bytes) < bytes) ended_ = true;
+}
+
+/// Where the next `length` bytes are to be divided; 0: nowhere.
+std::size_t DocumentReader::division_within(std::size_t length) const {
+  const auto target = options_.divide_at;
+  if (!target || divided_ || text_bytes_ + length < *target) return 0;
+  const std::string_view piece = std::string_view(pending_).substr(0, length);
+  const std::size_t wanted = *target > text_bytes_ ? *target - text_bytes_ : 0;
+  std::size_t newline = wanted == 0 ? std::string::npos : piece.rfind('\n', wanted - 1);
+  if (newline == std::string::npos) newline = piece.find('\n', wanted);
+  return newline == std::string::npos ? 0 : newline + 1;
 }
 
 std::optional<Segment> DocumentReader::next_of_text() {
@@ -208,43 +160,64 @@ std::optional<Segment> DocumentReader::next_of_text() {
     fill(kReadBytes);
     length = first_piece(pending_, ended_, options_.segment_bytes);
   }
-  std::optional<Segment> segment;
-  if (length > 0) {
-    segment.emplace(Segment{pending_.substr(0, length), !inside_document_, false, true});
-    pending_.erase(0, length);
-    segment->ends_document = pending_.empty();
-    inside_document_ = !segment->ends_document;
-  } else {
+  if (length == 0) {
     ++skipped_.empty_documents;
+    close_file();
+    return std::nullopt;
   }
-  if (pending_.empty()) {
-    bytes_of_finished_files_ += stream_->bytes_read();
-    stream_.reset();
-  }
+  const std::size_t division = division_within(length);
+  if (division > 0) length = division;
+  Segment segment{.text = pending_.substr(0, length),
+                  .begins_document = !inside_document_,
+                  .continues_text = inside_document_,
+                  .behind_division = divided_};
+  pending_.erase(0, length);
+  text_bytes_ += length;
+  divided_ = divided_ || division > 0;
+  segment.ends_document = division > 0 || pending_.empty();
+  inside_document_ = !segment.ends_document;
+  if (pending_.empty()) close_file();
   return segment;
 }
 
 std::optional<std::string> DocumentReader::next_line() {
   std::size_t end = pending_.find('\n', line_begin_);
-  while (end == std::string::npos && !ended_) {
+  while (end == std::string::npos && !ended_ &&
+         pending_.size() - line_begin_ <= options_.max_line_bytes) {
     pending_.erase(0, std::exchange(line_begin_, 0));
     const std::size_t searched = pending_.size();
     fill(kReadBytes);
     end = pending_.find('\n', searched);
   }
+  const bool is_whole = end != std::string::npos || ended_;
   if (end == std::string::npos) end = pending_.size();
   if (line_begin_ == pending_.size()) return std::nullopt;
   ++line_number_;
-  std::string line = pending_.substr(line_begin_, end - line_begin_);
+  const bool is_too_long = end - line_begin_ > options_.max_line_bytes;
+  if (is_too_long) {
+    report_bad_line("is longer than " + std::to_string(options_.max_line_bytes) +
+                    " bytes, which --max-line-bytes can raise");
+  }
+  std::string line = is_too_long ? "" : pending_.substr(line_begin_, end - line_begin_);
   line_begin_ = std::min(end + 1, pending_.size());
+  if (!is_whole) skip_rest_of_line();
   return line;
+}
+
+void DocumentReader::skip_rest_of_line() {
+  std::size_t newline = std::string::npos;
+  while (newline == std::string::npos && !ended_) {
+    pending_.clear();
+    fill(kReadBytes);
+    newline = pending_.find('\n');
+  }
+  line_begin_ = newline == std::string::npos ? pending_.size() : newline + 1;
 }
 
 void DocumentReader::read_json_document() {
   const auto line = next_line();
   if (!line) {
-    bytes_of_finished_files_ += stream_->bytes_read();
-    stream_.reset();
+    close_file();
     return;
   }
   if (line->find_first_not_of(kWhiteSpace) == std::string::npos) return;
@@ -271,6 +244,12 @@ void DocumentReader::queue_document(JsonDocument document) {
   }
   if (document.prompt) queue_text(std::move(*document.prompt), false);
   queue_text(std::move(document.text), true);
+  bool has_text = false;
+  for (auto& segment : queue_) {
+    segment.continues_text = has_text;
+    segment.half_surrogates = document.half_surrogates;
+    has_text = has_text || !segment.text.empty();
+  }
   queue_.front().begins_document = true;
   queue_.back().ends_document = true;
 }
@@ -279,7 +258,8 @@ void DocumentReader::queue_text(std::string text, bool counts_as_target) {
   std::string_view rest = text;
   do {
     const std::size_t length = first_piece(rest, true, options_.segment_bytes);
-    queue_.push_back({std::string(rest.substr(0, length)), false, false, counts_as_target});
+    queue_.push_back(
+        {.text = std::string(rest.substr(0, length)), .counts_as_target = counts_as_target});
     rest.remove_prefix(length);
   } while (!rest.empty());
 }

@@ -19,7 +19,13 @@ namespace {
 constexpr std::size_t kSourceBufferBytes = std::size_t{256} << 10;
 constexpr std::string_view kGzipMagic = "\x1f\x8b";
 constexpr std::string_view kZstandardMagic = "\x28\xb5\x2f\xfd";
+constexpr std::string_view kSkippableFrameMagic = "\x2a\x4d\x18";  // behind a byte 0x50 to 0x5f
 constexpr int kLargestZstandardWindow = 31;  // what `zstd --long=31 --ultra` makes
+
+bool is_zstandard(std::string_view start) {
+  return start.starts_with(kZstandardMagic) || (!start.empty() && (start[0] & 0xf0) == 0x50 &&
+                                                start.substr(1).starts_with(kSkippableFrameMagic));
+}
 
 }  // namespace
 
@@ -110,6 +116,7 @@ class InputStream::GzipDecoder : public Decoder {
     stream_.next_out = reinterpret_cast<Bytef*>(out);
     stream_.avail_out = room;
     while (stream_.avail_out == room) {
+      if (!inside_member_) skip_zeros();
       const std::string_view input = source_.peek(1);
       if (input.empty() && !inside_member_) return 0;
       if (input.empty()) {
@@ -122,6 +129,13 @@ class InputStream::GzipDecoder : public Decoder {
   }
 
  private:
+  /// Behind a member: what else than zeros follows must be another one.
+  void skip_zeros() {
+    for (auto input = source_.peek(1); input.starts_with('\0'); input = source_.peek(1)) {
+      source_.skip(std::min(input.find_first_not_of('\0'), input.size()));
+    }
+  }
+
   void inflate_some(std::string_view input) {
     inside_member_ = true;
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
@@ -182,7 +196,7 @@ InputStream::InputStream(const std::string& path) : source_(std::make_unique<Sou
   const std::string_view start = source_->peek(kZstandardMagic.size());
   if (start.starts_with(kGzipMagic)) {
     decoder_ = std::make_unique<GzipDecoder>(*source_);
-  } else if (start.starts_with(kZstandardMagic)) {
+  } else if (is_zstandard(start)) {
     decoder_ = std::make_unique<ZstandardDecoder>(*source_);
   } else {
     decoder_ = std::make_unique<Decoder>(*source_);
@@ -220,13 +234,13 @@ bool has_extension(const std::string& path, const std::vector<std::string>& exte
   });
 }
 
-/// Files below links to folders are counted in `below_links`. Without it they are only counted
-/// themselves: what cannot be read does not matter then.
+/// `linked_files` counts those below folders that are links; without it they are only
+/// counted themselves: what cannot be read does not matter then.
 std::vector<fs::path> files_below(const fs::path& folder,
                                   const std::vector<std::string>& extensions,
-                                  std::int64_t* below_links = nullptr) {
+                                  std::int64_t* linked_files) {
   std::vector<fs::path> files;
-  const auto options = below_links != nullptr ? fs::directory_options::none
+  const auto options = linked_files != nullptr ? fs::directory_options::none
                                               : fs::directory_options::skip_permission_denied;
   for (auto entry = fs::recursive_directory_iterator(folder, options);
        entry != fs::recursive_directory_iterator(); ++entry) {
@@ -234,8 +248,8 @@ std::vector<fs::path> files_below(const fs::path& folder,
       entry.disable_recursion_pending();
     } else if (entry->is_regular_file() && has_extension(entry->path().string(), extensions)) {
       files.push_back(entry->path());
-    } else if (below_links != nullptr && entry->is_symlink() && entry->is_directory()) {
-      *below_links += std::ssize(files_below(entry->path(), extensions));
+    } else if (linked_files != nullptr && entry->is_symlink() && entry->is_directory()) {
+      *linked_files += std::ssize(files_below(entry->path(), extensions, nullptr));
     }
   }
   std::sort(files.begin(), files.end());
@@ -244,14 +258,15 @@ std::vector<fs::path> files_below(const fs::path& folder,
 
 void add_folder(const std::string& folder, const std::vector<std::string>& extensions,
                 InputFiles& result, Problems& problems) {
-  const auto files = files_below(folder, extensions, &result.below_links);
+  const auto files = files_below(folder, extensions, &result.linked_files);
   if (files.empty()) {
     const std::string kind =
         extensions.empty() ? "no file" : "no file that ends in " + join(extensions, " or ");
-    problems.add(folder + ": the folder holds " + kind + " (hidden ones do not count)");
+    problems.add(folder + ": the folder holds " + kind +
+                 " (hidden ones and those below linked folders do not count)");
   }
   for (const auto& file : files) {
-    result.files.push_back({file.string(), true});
+    result.files.push_back({file.string(), /*from_folder=*/true});
     result.bytes += fs::file_size(file);
   }
 }
@@ -259,16 +274,18 @@ void add_folder(const std::string& folder, const std::vector<std::string>& exten
 void add_input(const std::string& input, const std::vector<std::string>& extensions,
                InputFiles& result, Problems& problems) {
   if (input == kStandardInput) {
-    result.files.push_back({input, false});
+    result.files.push_back({.path = input, .is_stream = true});
   } else if (!fs::exists(input)) {
     problems.add(input + ": there is no such file or folder");
   } else if (fs::is_directory(input)) {
     add_folder(input, extensions, result, problems);
-  } else if (fs::is_regular_file(input) && fs::file_size(input) == 0) {
+  } else if (!fs::is_regular_file(input)) {
+    result.files.push_back({.path = input, .is_stream = true});
+  } else if (const auto bytes = fs::file_size(input); bytes == 0) {
     problems.add(input + ": the file is empty");
   } else {
-    result.files.push_back({input, false});
-    if (fs::is_regular_file(input)) result.bytes += fs::file_size(input);
+    result.files.push_back({.path = input});
+    result.bytes += bytes;
   }
 }
 
@@ -298,7 +315,7 @@ InputFiles list_input_files(const std::vector<std::string>& inputs,
   if (uses > 1) problems.add("standard input (-) is named more than once among the inputs");
   if (inputs.empty()) problems.add("no input is given: name files, folders or - (standard input)");
   problems.throw_if_any();
-  if (uses > 0) result.bytes = 0;
+  if (std::ranges::any_of(result.files, &InputFile::is_stream)) result.bytes = 0;
   return result;
 }
 

@@ -16,7 +16,8 @@ inline constexpr std::string_view kStandardInput = "-";
 std::string input_name(const std::string& path);
 
 /// Reads a file or standard input from start to end, decompressing gzip and Zstandard, which it
-/// knows by their first bytes. Files of several members or frames are read to their end.
+/// knows by their first bytes. Files of several members or frames are read to their end; zeros
+/// behind gzip data, as tapes have them, are none.
 class InputStream {
  public:
   /// Throws InputError when the file cannot be opened.
@@ -46,17 +47,18 @@ class InputStream {
 struct InputFile {
   std::string path;
   bool from_folder = false;  // found in a folder, not named by the user
+  bool is_stream = false;    // standard input, a pipe: can be read once, and its length is unknown
 };
 
 struct InputFiles {
   std::vector<InputFile> files;
-  std::uint64_t bytes = 0;       // on the disk, all together; 0 when standard input is among them
-  std::int64_t below_links = 0;  // left out: files of folders that a link in a folder leads to
+  std::uint64_t bytes = 0;        // on the disk, all together; 0 when a stream is among them
+  std::int64_t linked_files = 0;  // left out: below folders that a folder holds as links
 };
 
 /// The files that `inputs` stand for, in the order given; a folder stands for the regular files in
-/// it and below, sorted by path, without those whose name or folder's name begins with a dot. Links
-/// to files count as files; links to folders are not followed (they may lead round in a circle).
+/// it and below, sorted by path, without those whose name or folder's name begins with a dot.
+/// Folders that are links are not entered, so that no file comes twice.
 ///
 /// With `extensions` (".py") only files of a folder that end in one of them are taken; an ending
 /// .gz or .zst is looked past. Throws one InputError that lists every input that is missing, is an

@@ -10,6 +10,8 @@
 namespace zebra {
 
 /// A part of the documents that goes to a dataset of its own, chosen by seed and document number.
+/// Where that takes none or all of some text files (of a single one always), it is their end
+/// instead: the file in which it begins is divided at a line.
 struct HoldoutOptions {
   double fraction = 0.0;  // in (0, 1)
   std::filesystem::path output;
@@ -38,7 +40,8 @@ struct PackReport {
   PackedDataset dataset;
   std::optional<PackedDataset> holdout;
   SkippedInput skipped;
-  std::int64_t invalid_utf8_documents = 0;  // bytes that are no UTF-8 became U+FFFD
+  std::int64_t invalid_utf8_documents = 0;  // bytes that are no UTF-8, or half surrogates of JSON,
+                                            // became U+FFFD
   std::int64_t space_mark_documents = 0;    // U+2581 within became a space
   double seconds = 0.0;
 };

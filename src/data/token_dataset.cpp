@@ -1,7 +1,5 @@
 #include "data/token_dataset.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -11,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/message.h"
 #include "base/text.h"
 
@@ -60,6 +57,10 @@ TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokeni
                            std::int64_t vocab_size, std::uint64_t verify_whole_bytes)
     : path_(std::move(path)) {
   const std::filesystem::path file = path_ / kDescriptionFile;
+  if (const auto aside = dataset_set_aside(path_)) {
+    throw InputError(path_.string() + ": is not there; replacing it was interrupted: rename " +
+                     aside->string() + " to it, or pack it anew");
+  }
   if (!std::filesystem::exists(file)) {
     throw InputError(path_.string() +
                      (std::filesystem::exists(path_)
@@ -140,6 +141,7 @@ void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> ou
 
 std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
                                                         std::int64_t end) const {
+  document_file_->verified(0, document_file_->bytes());
   const auto starts = document_offsets_.first(document_offsets_.size() - 1);
   const auto first = std::ranges::upper_bound(starts, static_cast<std::uint64_t>(begin));
   const auto last = std::lower_bound(first, starts.end(), static_cast<std::uint64_t>(end));
@@ -148,56 +150,12 @@ std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
 
 namespace {
 
-namespace fs = std::filesystem;
-
 static_assert(std::endian::native == std::endian::little, "the files are little-endian");
-
-fs::path path_beside(const fs::path& path, const char* purpose) {
-  return path.string() + "." + purpose + "-" + std::to_string(::getpid());
-}
-
-/// Whether `folder` is a token dataset and nothing else, so that no stranger's file is ever
-/// removed.
-bool holds_only_a_dataset(const fs::path& folder) {
-  static constexpr std::array kNames = {kTokensFile, kDocumentsFile, kLossMaskFile,
-                                        kDescriptionFile};
-  if (!fs::is_directory(folder) || !fs::exists(folder / kDescriptionFile)) return false;
-  return std::all_of(fs::directory_iterator(folder), fs::directory_iterator(),
-                     [](const fs::directory_entry& entry) {
-                       return std::find(kNames.begin(), kNames.end(),
-                                        entry.path().filename().string()) != kNames.end();
-                     });
-}
-
-void check_output(const fs::path& output, bool overwrite) {
-  if (!fs::exists(fs::symlink_status(output))) return;
-  if (!overwrite) {
-    throw InputError(output.string() +
-                     ": exists already; choose another output or replace it with --overwrite");
-  }
-  if (!holds_only_a_dataset(output)) {
-    throw InputError(output.string() +
-                     ": is not a token dataset, so it is not replaced; choose another output or "
-                     "remove it yourself");
-  }
-}
-
-void move_folder(const fs::path& from, const fs::path& to) {
-  std::error_code error;
-  fs::rename(from, to, error);
-  if (error) throw RunError(to.string() + ": cannot put it in place: " + error.message());
-}
 
 }  // namespace
 
 TokenDatasetWriter::TokenDatasetWriter(TokenDatasetWriterOptions options)
-    : options_(std::move(options)) {
-  options_.output = folder_path(options_.output);
-  check_output(options_.output, options_.overwrite);
-  partial_ = path_beside(options_.output, "partial");
-  std::error_code error;
-  fs::create_directories(partial_, error);
-  if (error) throw RunError(partial_.string() + ": cannot create the folder: " + error.message());
+    : options_(std::move(options)), folder_(options_.output, options_.overwrite) {
   description_.vocab_size = options_.vocab_size;
   description_.token_bytes = token_bytes_for(options_.vocab_size);
   description_.tokenizer_hash = options_.tokenizer_hash;
@@ -205,11 +163,6 @@ TokenDatasetWriter::TokenDatasetWriter(TokenDatasetWriterOptions options)
   tokens_ = std::make_unique<ChunkedFileWriter>(partial_file(kTokensFile), options_.chunk_bytes);
   documents_ =
       std::make_unique<ChunkedFileWriter>(partial_file(kDocumentsFile), options_.chunk_bytes);
-}
-
-TokenDatasetWriter::~TokenDatasetWriter() {
-  std::error_code ignored;
-  if (!published_) fs::remove_all(partial_, ignored);
 }
 
 void TokenDatasetWriter::begin_document() {
@@ -253,27 +206,7 @@ void TokenDatasetWriter::finish() {
   FileWriter writer(partial_file(kDescriptionFile));
   writer.write(description_.to_json());
   writer.commit();
-  flush_to_disk(partial_);
-}
-
-void TokenDatasetWriter::publish() {
-  check_output(options_.output, options_.overwrite);
-  const fs::path replaced = path_beside(options_.output, "replaced");
-  const bool replaces = fs::exists(options_.output);
-  if (replaces) move_folder(options_.output, replaced);
-  try {
-    move_folder(partial_, options_.output);
-  } catch (...) {
-    if (replaces) move_folder(replaced, options_.output);
-    throw;
-  }
-  published_ = true;
-  const fs::path parent = options_.output.parent_path();
-  flush_to_disk(parent.empty() ? fs::path(".") : parent);
-  std::error_code error;
-  if (replaces) fs::remove_all(replaced, error);
-  if (error)
-    log_warning(replaced.string() + ": cannot remove what was replaced: " + error.message());
+  flush_to_disk(folder_.partial());
 }
 
 }  // namespace zebra

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset_folder.h"
 #include "data/token_dataset_format.h"
 
 namespace zebra {
@@ -32,7 +33,8 @@ class TokenDataset {
   std::int64_t text_bytes() const { return description_.text_bytes; }
 
   /// Fills `out` with the tokens from position `begin` on. Throws InputError when a chunk that is
-  /// touched for the first time is corrupt or holds an id that is not below the vocabulary size.
+  /// touched for the first time is corrupt or holds an id that is not below the vocabulary size,
+  /// and RunError when the file has changed since it was opened.
   void copy_tokens(std::int64_t begin, std::span<std::int32_t> out) const;
 
   /// Fills `out` with 1 where the token counts as a target and 0 where it does not, from position
@@ -69,17 +71,12 @@ struct TokenDatasetWriterOptions {
   std::uint64_t chunk_bytes = kDatasetChunkBytes;
 };
 
-/// Writes a token dataset: into OUTPUT.partial-PID beside it, which publish() renames. Without
-/// publish() the destructor removes what was written; a process that is killed leaves the partial
-/// folder behind and no OUTPUT.
+/// Writes a token dataset: into a folder beside the output (see DatasetFolder), which publish()
+/// puts in place. Without publish() nothing is left.
 class TokenDatasetWriter {
  public:
-  /// Throws InputError when the output exists and may not be replaced: without `overwrite`, or when
-  /// it is anything but a token dataset. Throws RunError when the folder cannot be made.
+  /// Throws like DatasetFolder.
   explicit TokenDatasetWriter(TokenDatasetWriterOptions options);
-  ~TokenDatasetWriter();
-  TokenDatasetWriter(const TokenDatasetWriter&) = delete;
-  TokenDatasetWriter& operator=(const TokenDatasetWriter&) = delete;
 
   /// The next token begins a document.
   void begin_document();
@@ -92,24 +89,22 @@ class TokenDatasetWriter {
   /// Flushes all files to the disk, dataset.json last. At least one document must have been begun.
   void finish();
 
-  /// Puts the finished dataset in place, atomically but for a replaced one, which is moved aside
-  /// first and removed afterwards.
-  void publish();
+  /// Puts the finished dataset in place.
+  void publish() { folder_.publish(); }
 
   /// Complete once finish() has run; before, the counts so far.
   const TokenDatasetDescription& description() const { return description_; }
 
  private:
   void append_to_loss_mask(std::uint8_t value, std::uint64_t count);
-  std::filesystem::path partial_file(const char* name) const { return partial_ / name; }
+  std::filesystem::path partial_file(const char* name) const { return folder_.partial() / name; }
 
   TokenDatasetWriterOptions options_;
-  std::filesystem::path partial_;
+  DatasetFolder folder_;
   TokenDatasetDescription description_;
   std::unique_ptr<ChunkedFileWriter> tokens_;
   std::unique_ptr<ChunkedFileWriter> documents_;
   std::unique_ptr<ChunkedFileWriter> loss_mask_;  // from the first token on that does not count
-  bool published_ = false;
 };
 
 }  // namespace zebra

@@ -1,6 +1,12 @@
 #include "data/token_dataset_format.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -45,8 +51,14 @@ ChunkedFile::ChunkedFile(const std::filesystem::path& path, ChunkedFileContent c
       chunk_bytes_(chunk_bytes),
       inspection_(std::move(inspection)),
       file_(path),
+      descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
       is_verified_(std::make_unique<std::atomic<bool>[]>(content_.chunk_hashes.size())) {
-  if (file_.size() == content_.bytes) return;
+  if (file_.size() == content_.bytes) {
+    notice_change();
+    has_changed_ = false;
+    return;
+  }
+  ::close(descriptor_);  // the destructor will not run
   throw InputError(
       path.string() + (file_.size() < content_.bytes ? ": is truncated: " : ": is too long: ") +
       with_commas(static_cast<std::int64_t>(file_.size())) + " bytes where dataset.json says " +
@@ -54,7 +66,30 @@ ChunkedFile::ChunkedFile(const std::filesystem::path& path, ChunkedFileContent c
       "; copy the dataset again or pack it anew");
 }
 
+ChunkedFile::~ChunkedFile() { ::close(descriptor_); }
+
+void ChunkedFile::notice_change() const {
+  struct stat status {};
+  if (::fstat(descriptor_, &status) != 0) {
+    throw RunError(path_.string() + ": cannot be read any more: " + std::strerror(errno));
+  }
+  if (static_cast<std::uint64_t>(status.st_size) != content_.bytes) {
+    throw RunError(
+        path_.string() + ": has changed while it was in use: " + with_commas(status.st_size) +
+        " bytes where there were " + with_commas(static_cast<std::int64_t>(content_.bytes)) +
+        "; put the dataset back as it was and start again");
+  }
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  const std::int64_t time = status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec;
+  if (time == time_) return;
+  const std::lock_guard lock(mutex_);
+  if (time_.exchange(time) == time) return;
+  has_changed_ = true;
+  for (std::size_t i = 0; i < content_.chunk_hashes.size(); ++i) is_verified_[i] = false;
+}
+
 std::span<const std::byte> ChunkedFile::verified(std::uint64_t begin, std::uint64_t count) const {
+  notice_change();
   if (count > 0) {
     const std::uint64_t last = (begin + count - 1) / chunk_bytes_;
     for (std::uint64_t chunk = begin / chunk_bytes_; chunk <= last; ++chunk) {
@@ -70,8 +105,13 @@ void ChunkedFile::verify_chunk(std::size_t chunk) const {
   const std::uint64_t begin = chunk * chunk_bytes_;
   const std::uint64_t end = std::min(begin + chunk_bytes_, content_.bytes);
   const auto bytes = file_.bytes().subspan(begin, end - begin);
-  inspection_(bytes, begin);
   const std::string hash = hash_of({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (hash != content_.chunk_hashes[chunk] && has_changed_) {
+    throw RunError(path_.string() + ": was overwritten while it was in use: the bytes from " +
+                   std::to_string(begin) + " to " + std::to_string(end) +
+                   " are other ones; put the dataset back as it was and start again");
+  }
+  inspection_(bytes, begin);
   if (hash != content_.chunk_hashes[chunk]) {
     throw InputError(path_.string() + ": is corrupt: the bytes from " + std::to_string(begin) +
                      " to " + std::to_string(end) +

@@ -42,8 +42,9 @@ class ChunkedFileWriter {
   std::vector<std::string> chunk_hashes_;
 };
 
-/// A file mapped into memory whose chunks are verified before they are used for the first time.
-/// Thread-safe.
+/// A file mapped into memory whose chunks are verified before they are used for the first time, and
+/// again when the file's time has changed. Thread-safe. What others change within the file between
+/// a call and the use of its bytes is not noticed.
 class ChunkedFile {
  public:
   /// Looks at a chunk before its hash is compared; `first_byte` is its place in the file. Throws
@@ -54,14 +55,19 @@ class ChunkedFile {
   /// Throws InputError when the file is missing or has another size than `content` says.
   ChunkedFile(const std::filesystem::path& path, ChunkedFileContent content,
               std::uint64_t chunk_bytes, Inspection inspection);
+  ~ChunkedFile();
+  ChunkedFile(const ChunkedFile&) = delete;
+  ChunkedFile& operator=(const ChunkedFile&) = delete;
 
   std::uint64_t bytes() const { return content_.bytes; }
 
   /// The bytes [begin, begin + count), every chunk they touch being verified. Throws InputError
-  /// that names the file and the chunk when its content is not what was written.
+  /// that names the file and the chunk when its content is not what was written, RunError when the
+  /// file has another size by now or was overwritten with something else.
   std::span<const std::byte> verified(std::uint64_t begin, std::uint64_t count) const;
 
  private:
+  void notice_change() const;
   void verify_chunk(std::size_t chunk) const;
 
   std::filesystem::path path_;
@@ -69,7 +75,10 @@ class ChunkedFile {
   std::uint64_t chunk_bytes_;
   Inspection inspection_;
   MappedFile file_;
+  int descriptor_;  // of the file as it is by now
   mutable std::mutex mutex_;
+  mutable std::atomic<std::int64_t> time_ = 0;  // of the last change that was noticed
+  mutable std::atomic<bool> has_changed_ = false;
   std::unique_ptr<std::atomic<bool>[]> is_verified_;
 };
 

@@ -74,6 +74,7 @@ Tokenizer::Tokenizer(const std::filesystem::path& path)
                      "`zebra data tokenizer`");
   }
   read_pieces();
+  find_anchors();
   lines_are_independent_ = lines_are_independent_ && encodes_alike(first_line);
   words_are_independent_ =
       lines_are_independent_ && words_are_independent_ && encodes_alike(first_word);
@@ -98,6 +99,19 @@ void Tokenizer::read_pieces() {
   }
 }
 
+void Tokenizer::find_anchors() {
+  const auto starts_with_space = [this](std::string_view text) {
+    const auto tokens = encode(text);
+    return !tokens.empty() && model_->processor.IdToPiece(tokens[0]).starts_with(kSpaceMark);
+  };
+  adds_space_ = starts_with_space("a");
+  if (!adds_space_ && starts_with_space(" a")) return;
+  for (const std::string text : {"\n", "a", "1", "."}) {
+    auto tokens = encode(text);
+    if (decode(tokens) == text) anchors_.push_back({text, std::move(tokens)});
+  }
+}
+
 bool Tokenizer::encodes_alike(std::size_t (*next_cut)(std::string_view)) const {
   return std::ranges::all_of(kProbes, [this, next_cut](std::string_view text) {
     const auto whole = encode(text);
@@ -119,6 +133,18 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
   return ids;
 }
 
+std::vector<std::int32_t> Tokenizer::encode_continuation(std::string_view text) const {
+  for (const auto& anchor : anchors_) {
+    const auto tokens = encode(anchor.text + std::string(text));
+    // Where the anchor's end became part of another token, the next anchor may do.
+    if (std::span(tokens).size() >= anchor.tokens.size() &&
+        std::ranges::equal(std::span(tokens).first(anchor.tokens.size()), anchor.tokens)) {
+      return {tokens.begin() + std::ssize(anchor.tokens), tokens.end()};
+    }
+  }
+  return encode(text);
+}
+
 std::string Tokenizer::decode(std::span<const std::int32_t> tokens) const {
   std::vector<int> ids;
   std::ranges::copy_if(tokens, std::back_inserter(ids),
@@ -133,6 +159,13 @@ std::int64_t Tokenizer::text_bytes(std::int32_t id) const {
   return id >= 0 && id < vocab_size() ? text_bytes_[static_cast<std::size_t>(id)] : 0;
 }
 
+std::int64_t Tokenizer::text_bytes_at_start(std::int32_t id) const {
+  const std::int64_t bytes = text_bytes(id);
+  const bool has_space =
+      bytes > 0 && adds_space_ && model_->processor.IdToPiece(id).starts_with(kSpaceMark);
+  return bytes - (has_space ? 1 : 0);
+}
+
 namespace {
 
 constexpr std::size_t kLongestCachedPart = 64;      // bytes
@@ -142,7 +175,13 @@ constexpr std::size_t kMostCachedParts = 1u << 16;  // some 10 MB
 
 CachedEncoder::CachedEncoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
-void CachedEncoder::encode(std::string_view text, std::vector<std::int32_t>& tokens) {
+void CachedEncoder::encode(std::string_view text, std::vector<std::int32_t>& tokens,
+                           bool continues) {
+  if (continues && !tokenizer_.lines_are_independent()) {
+    const auto encoded = tokenizer_.encode_continuation(text);
+    tokens.insert(tokens.end(), encoded.begin(), encoded.end());
+    return;
+  }
   while (!text.empty()) {
     const std::size_t length = tokenizer_.words_are_independent()   ? first_word(text)
                                : tokenizer_.lines_are_independent() ? first_line(text)

@@ -33,6 +33,10 @@ class Tokenizer {
   /// The tokens of `text`, without BOS and EOS. Bytes that are no UTF-8 become U+FFFD.
   std::vector<std::int32_t> encode(std::string_view text) const;
 
+  /// The tokens of `text` where it follows other text: without the space that some models put in
+  /// front of every text, and with the spaces of its own that some remove there.
+  std::vector<std::int32_t> encode_continuation(std::string_view text) const;
+
   /// The text of `tokens`; control tokens and ids beyond the vocabulary stand for none, bytes that
   /// are no UTF-8 for U+FFFD.
   std::string decode(std::span<const std::int32_t> tokens) const;
@@ -49,6 +53,9 @@ class Tokenizer {
   /// the vocabulary, 1 for byte tokens, else the bytes of its UTF-8, spaces counting one.
   std::int64_t text_bytes(std::int32_t id) const;
 
+  /// The same for the first token of a text: a space that the model puts in front counts for none.
+  std::int64_t text_bytes_at_start(std::int32_t id) const;
+
   /// Whether encoding line by line, cut after each newline, equals encoding the whole.
   bool lines_are_independent() const { return lines_are_independent_; }
 
@@ -59,6 +66,7 @@ class Tokenizer {
   struct Model;
 
   void read_pieces();
+  void find_anchors();
   bool encodes_alike(std::size_t (*next_cut)(std::string_view text)) const;
 
   std::filesystem::path path_;
@@ -67,6 +75,14 @@ class Tokenizer {
   std::vector<std::int32_t> text_bytes_;  // by id
   std::int32_t bos_ = 0, eos_ = 0;
   bool lines_are_independent_ = false, words_are_independent_ = false;
+  bool adds_space_ = false;  // in front of every text
+
+  /// A short text before which another is encoded as a continuation, and its tokens.
+  struct Anchor {
+    std::string text;
+    std::vector<std::int32_t> tokens;
+  };
+  std::vector<Anchor> anchors_;  // none where the start of a text is encoded like its middle
 };
 
 /// Encodes text with the tokens of Tokenizer::encode, but in parts (words or lines, where the
@@ -78,8 +94,8 @@ class CachedEncoder {
   /// `tokenizer` must outlive the encoder.
   explicit CachedEncoder(const Tokenizer& tokenizer);
 
-  /// Appends the tokens of `text` to `tokens`.
-  void encode(std::string_view text, std::vector<std::int32_t>& tokens);
+  /// Appends the tokens of `text` to `tokens`; it may continue another text.
+  void encode(std::string_view text, std::vector<std::int32_t>& tokens, bool continues = false);
 
  private:
   struct Hash {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -15,12 +16,16 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "data/document_reader.h"
+#include "data/tokenizer.h"
+#include "data/utf8.h"
 
 namespace zebra {
 namespace {
 
 constexpr std::int64_t kReservedPieces = 3 + 2 + 256;  // control, newline and tab, bytes
 constexpr std::size_t kLongestSentence = 4096;         // bytes
+
+using Characters = std::unordered_set<std::string>;
 
 /// Keeps an even sample of the texts it is given, whatever their number. Each text has a random
 /// number and stays while that is below a bound, which is halved whenever the sample grows too big.
@@ -69,10 +74,14 @@ std::size_t separator_bytes(std::string_view text) {
   return text[0] == '\n' || text[0] == '\t' || text[0] == '\0' ? 1 : 0;
 }
 
-/// Hands the sample to the trainer in sentences that it takes: without separators and not too long.
+/// Hands the sample to the trainer in sentences that it takes: without separators, the characters
+/// that get no piece among them, and not too long.
 class Sentences : public sentencepiece::SentenceIterator {
  public:
-  explicit Sentences(const TextSample& sample) : sample_(sample) { Next(); }
+  explicit Sentences(const TextSample& sample, Characters without_piece = {})
+      : sample_(sample), without_piece_(std::move(without_piece)) {
+    Next();
+  }
 
   bool done() const override { return sentence_.empty(); }
   const std::string& value() const override { return sentence_; }
@@ -90,12 +99,17 @@ class Sentences : public sentencepiece::SentenceIterator {
   }
 
  private:
+  std::size_t separator_at(std::size_t at) const {
+    const std::string_view rest = rest_.substr(at);
+    const std::size_t reserved = separator_bytes(rest);
+    if (reserved > 0 || without_piece_.empty()) return reserved;
+    const std::size_t bytes = character_bytes(rest);
+    return without_piece_.contains(std::string(rest.substr(0, bytes))) ? bytes : 0;
+  }
+
   void take_sentence() {
     std::size_t end = 0;
-    while (end < rest_.size() && end <= kLongestSentence &&
-           separator_bytes(rest_.substr(end)) == 0) {
-      ++end;
-    }
+    while (end < rest_.size() && end <= kLongestSentence && separator_at(end) == 0) ++end;
     if (end > kLongestSentence) {
       const std::size_t space = rest_.rfind(' ', kLongestSentence);
       end = space != std::string_view::npos && space > 0
@@ -107,29 +121,51 @@ class Sentences : public sentencepiece::SentenceIterator {
     }
     sentence_ = rest_.substr(0, end);
     rest_.remove_prefix(end);
-    if (!rest_.empty()) rest_.remove_prefix(separator_bytes(rest_));
+    if (!rest_.empty()) rest_.remove_prefix(separator_at(0));
   }
 
   const TextSample& sample_;
+  const Characters without_piece_;
   std::size_t next_text_ = 0;
   std::string_view rest_;
   std::string sentence_;
 };
 
+/// What keeps the output from being replaced; empty where nothing does.
+std::string output_problem(const TokenizerTrainingOptions& options) {
+  namespace fs = std::filesystem;
+  if (fs::is_directory(options.output)) return "is a folder; name a file for the tokenizer";
+  if (!fs::exists(options.output)) return "";
+  if (!options.overwrite) {
+    return "exists already; choose another output or replace it with --overwrite (datasets packed "
+           "with it must then be packed again)";
+  }
+  for (const auto& input : options.input.inputs) {
+    std::error_code error;
+    if (fs::equivalent(input, options.output, error)) return "is an input; choose another output";
+  }
+  if (fs::is_regular_file(options.output) && fs::file_size(options.output) == 0) return "";
+  try {
+    const Tokenizer replaced(options.output);
+  } catch (const InputError&) {
+    return "is not a tokenizer, so it is not replaced; choose another output or remove it yourself";
+  }
+  return "";
+}
+
 void check_options(const TokenizerTrainingOptions& options) {
   Problems problems;
-  if (std::filesystem::is_directory(options.output)) {
-    problems.add(options.output.string() + ": is a folder; name a file for the tokenizer");
-  } else if (std::filesystem::exists(options.output) && !options.overwrite) {
-    problems.add(options.output.string() +
-                 ": exists already; choose another output or replace it with --overwrite (datasets "
-                 "packed with it must then be packed again)");
-  }
+  const std::string problem = output_problem(options);
+  if (!problem.empty()) problems.add(options.output.string() + ": " + problem);
   if (options.vocab_size <= kReservedPieces) {
     problems.add("the vocabulary size " + std::to_string(options.vocab_size) +
                  " is too small: " + std::to_string(kReservedPieces) +
                  " pieces are reserved (3 control tokens, newline, tab and 256 bytes); " +
                  "common sizes are 4096 to 65536");
+  }
+  if (!(options.character_coverage >= 0.98 && options.character_coverage <= 1.0)) {
+    problems.add("the character coverage is " + round_trip(options.character_coverage) +
+                 ": give 0.98 to 1; characters beyond it are encoded as bytes");
   }
   problems.throw_if_any();
 }
@@ -165,18 +201,34 @@ std::string number_after(const std::string& message, const std::string& marker) 
     throw InputError(wanted + " is too large for this text: at most " + largest +
                      " pieces can be made of it; give more text or a smaller size");
   }
-  const std::string smallest = number_after(message, std::to_string(vocab_size) + " vs ");
-  if (!smallest.empty()) {
-    throw InputError(wanted + " is too small for this text: its characters alone need " + smallest +
-                     "; give a larger size");
-  }
   throw InputError("a tokenizer cannot be trained on this text: " + message);
 }
 
-std::string train_model(const TextSample& sample, std::int64_t vocab_size) {
-  const std::unordered_map<std::string, std::string> settings = {
+/// All but the `most` most frequent characters of the sentences.
+Characters rare_characters(Sentences sentences, std::int64_t most) {
+  std::unordered_map<std::string, std::int64_t> counts;
+  for (; !sentences.done(); sentences.Next()) {
+    for (std::string_view rest = sentences.value(); !rest.empty();) {
+      const std::size_t bytes = character_bytes(rest);
+      if (bytes > 0) ++counts[std::string(rest.substr(0, bytes))];
+      rest.remove_prefix(std::max<std::size_t>(bytes, 1));
+    }
+  }
+  std::vector<std::pair<std::int64_t, std::string>> by_count;
+  for (const auto& [character, count] : counts) by_count.emplace_back(-count, character);
+  std::ranges::sort(by_count);
+  Characters rare;
+  for (std::size_t i = static_cast<std::size_t>(most); i < by_count.size(); ++i) {
+    rare.insert(by_count[i].second);
+  }
+  return rare;
+}
+
+std::string train_model(const TextSample& sample, const TokenizerTrainingOptions& options,
+                        TokenizerTrainingReport& report) {
+  std::unordered_map<std::string, std::string> settings = {
       {"model_type", "bpe"},
-      {"vocab_size", std::to_string(vocab_size)},
+      {"vocab_size", std::to_string(options.vocab_size)},
       {"byte_fallback", "true"},
       {"normalization_rule_name", "identity"},
       {"remove_extra_whitespaces", "false"},
@@ -184,7 +236,7 @@ std::string train_model(const TextSample& sample, std::int64_t vocab_size) {
       {"allow_whitespace_only_pieces", "true"},
       {"user_defined_symbols", "\n,\t"},
       {"split_digits", "true"},
-      {"character_coverage", "0.9999"},
+      {"character_coverage", round_trip(options.character_coverage)},
       {"max_sentence_length", std::to_string(kLongestSentence)},
       {"num_threads", "1"},
       {"unk_id", "0"},
@@ -196,8 +248,21 @@ std::string train_model(const TextSample& sample, std::int64_t vocab_size) {
   Sentences sentences(sample);
   if (sentences.done()) throw InputError("the inputs hold no text to train a tokenizer on");
   std::string model;
-  const auto status = sentencepiece::SentencePieceTrainer::Train(settings, &sentences, &model);
-  if (!status.ok()) report_failure(status.message(), vocab_size);
+  auto status = sentencepiece::SentencePieceTrainer::Train(settings, &sentences, &model);
+  const std::string needed =
+      number_after(status.message(), std::to_string(options.vocab_size) + " vs ");
+  if (!status.ok() && !needed.empty()) {
+    const auto room = options.vocab_size - kReservedPieces;
+    auto rare = rare_characters(Sentences(sample), std::max<std::int64_t>(1, room / 2));
+    report.characters_as_bytes = std::ssize(rare);
+    log_warning("the text's characters alone would need a vocabulary of " + needed + ": " +
+                with_commas(std::ssize(rare)) +
+                " rare ones are encoded as bytes; a larger --vocab-size gives shorter sequences");
+    settings["character_coverage"] = "1";
+    Sentences fewer(sample, std::move(rare));
+    status = sentencepiece::SentencePieceTrainer::Train(settings, &fewer, &model);
+  }
+  if (!status.ok()) report_failure(status.message(), options.vocab_size);
   return model;
 }
 
@@ -210,7 +275,7 @@ TokenizerTrainingReport train_tokenizer(const TokenizerTrainingOptions& options)
   const TextSample sample = read_sample(options, report);
   log_info("training a tokenizer of " + std::to_string(options.vocab_size) + " pieces on " +
            with_byte_unit(static_cast<double>(report.sampled_bytes)) + " of text");
-  const std::string model = train_model(sample, options.vocab_size);
+  const std::string model = train_model(sample, options, report);
   const auto folder = options.output.parent_path();
   std::error_code error;
   if (!folder.empty()) std::filesystem::create_directories(folder, error);

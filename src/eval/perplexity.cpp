@@ -71,9 +71,12 @@ class Evaluation {
       : model_(model),
         datasets_(datasets),
         options_(options),
-        sums_(datasets.size(), {0.0, empty_buckets(options.length)}) {
-    for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+        sums_(datasets.size(), {0.0, empty_buckets(options.length)}),
+        bos_(tokenizer.bos()) {
+    for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
       text_bytes_.push_back(static_cast<double>(tokenizer.text_bytes(id)));
+      text_bytes_at_start_.push_back(static_cast<double>(tokenizer.text_bytes_at_start(id)));
+    }
   }
 
   /// `counts` is false for a pass that only keeps step with other ranks.
@@ -83,15 +86,17 @@ class Evaluation {
     if (!counts) return;
     auto& sums = sums_[of.dataset];
     const float* loss = losses.const_data_ptr<float>();
+    const auto* token = batch.tokens.const_data_ptr<std::int64_t>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
     for (std::size_t row = 0; row < samples.samples.size(); ++row) {
       auto bucket = sums.by_position.begin();
-      for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++target) {
+      for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++token, ++target) {
         if (t == bucket->end) ++bucket;
         if (*target == kIgnoredTarget) continue;
         bucket->nats += *loss;
         bucket->targets += 1.0;
-        sums.text_bytes += text_bytes_[static_cast<std::size_t>(*target)];
+        const auto& text_bytes = *token == bos_ ? text_bytes_at_start_ : text_bytes_;
+        sums.text_bytes += text_bytes[static_cast<std::size_t>(*target)];
       }
     }
   }
@@ -175,7 +180,8 @@ class Evaluation {
   const std::vector<DatasetSamples>& datasets_;
   const EvaluationOptions& options_;
   std::vector<DatasetSums> sums_;
-  std::vector<double> text_bytes_;
+  std::vector<double> text_bytes_, text_bytes_at_start_;
+  std::int64_t bos_;
 };
 
 }  // namespace

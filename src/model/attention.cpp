@@ -37,10 +37,6 @@ void KeyValueCache::reserve(std::int64_t tokens, const torch::Tensor& k, const t
   values_ = grown(values_, v);
 }
 
-std::int64_t KeyValueCache::bytes() const {
-  return keys_.defined() ? static_cast<std::int64_t>(keys_.nbytes() + values_.nbytes()) : 0;
-}
-
 AttentionImpl::AttentionImpl(const ModelConfig& model, LayerKind kind, ParameterMemory memory)
     : model_(model), kind_(kind), memory_(memory) {
   reset();

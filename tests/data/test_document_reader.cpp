@@ -1,88 +1,17 @@
 #include "data/document_reader.h"
 
+#include <unistd.h>
+
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "data/utf8.h"
 #include "data_support.h"
-#include "support/catch.h"
 
 using namespace zebra;
 using namespace zebra::test;
-
-TEST_CASE("Well-formed UTF-8 is told from what only looks like it", "[data][utf8]") {
-  const std::string ascii(37, 'a');
-  for (const std::string good : {"", "a", "é", "日", "🦓", "\xED\x9F\xBF", "\xEE\x80\x80",
-                                 "\xF4\x8F\xBF\xBF", "\xF0\x90\x80\x80", "\xE0\xA0\x80"}) {
-    CHECK(is_valid_utf8(good));
-    CHECK(is_valid_utf8(ascii + good + ascii));
-  }
-  CHECK(is_valid_utf8(std::string(3, '\0')));
-  for (const std::string bad :
-       {"\x80", "\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF0\x8F\xBF\xBF",
-        "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC3", "\xE6\x97", "\xF0\x9F\xA6"}) {
-    CHECK_FALSE(is_valid_utf8(bad));
-    CHECK_FALSE(is_valid_utf8(ascii + bad));
-    CHECK_FALSE(is_valid_utf8(bad + ascii));
-  }
-}
-
-TEST_CASE("A cut is moved back to the start of a character", "[data][utf8]") {
-  const std::string text = "aé日🦓b";  // characters begin at 0, 1, 3, 6, 10
-  const std::size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
-  for (std::size_t position = 0; position <= text.size(); ++position) {
-    CHECK(character_boundary(text, position) == expected[position]);
-  }
-  const std::string broken = "\x80\x80\x80\x80\x80\x80";
-  CHECK(character_boundary(broken, 5) == 5);
-}
-
-namespace {
-
-JsonDocument document(const std::string& line, const std::string& field = "text") {
-  auto parsed = parse_json_line(line, field);
-  REQUIRE(std::holds_alternative<JsonDocument>(parsed));
-  return std::get<JsonDocument>(parsed);
-}
-
-std::string problem(const std::string& line, const std::string& field = "text") {
-  auto parsed = parse_json_line(line, field);
-  REQUIRE(std::holds_alternative<JsonLineProblem>(parsed));
-  return std::get<JsonLineProblem>(parsed).reason;
-}
-
-}  // namespace
-
-TEST_CASE("A line of JSONL is the text of its field", "[data][jsonl]") {
-  CHECK(document(R"({"id": 7, "text": "a\n\u00e9\u0000\ud83e\udd93", "meta": {"text": 1}})").text ==
-        std::string("a\né\0🦓", 9));
-  CHECK_FALSE(document(R"({"text": "a"})").prompt.has_value());
-  CHECK(document(R"({"text": "a", "body": "b"})", "body").text == "b");
-  CHECK(document(R"({"text": ""})").text.empty());
-}
-
-TEST_CASE("A prompt and completion pair stands in for a missing field", "[data][jsonl]") {
-  const auto pair = document(R"({"prompt": "2+2=", "completion": "4"})");
-  CHECK(pair.prompt == "2+2=");
-  CHECK(pair.text == "4");
-  const auto text = document(R"({"prompt": "2+2=", "completion": "4", "text": "all"})");
-  CHECK_FALSE(text.prompt.has_value());
-  CHECK(text.text == "all");
-}
-
-TEST_CASE("What is no document is explained", "[data][jsonl]") {
-  CHECK(contains(problem(R"({"text": "a)"), "not valid JSON"));
-  CHECK(contains(problem("{\"text\": \"\xFF\"}"), "not valid JSON"));
-  CHECK(contains(problem(R"({"text": "a"} {"text": "b"})"), "not valid JSON"));
-  CHECK(contains(problem("[1, 2]"), "not an object"));
-  CHECK(contains(problem(R"({"body": "a", "id": 3})"), R"("body", "id")"));
-  CHECK(contains(problem(R"({"body": "a"})"), "--field"));
-  CHECK(contains(problem("{}"), "no field at all"));
-  CHECK(contains(problem(R"({"text": 3})"), "\"text\" that is not a string"));
-  CHECK(contains(problem(R"({"text": null})"), "not a string"));
-  CHECK(contains(problem(R"({"prompt": "a"})"), "neither"));
-  CHECK(contains(problem(R"({"prompt": "a", "completion": 4})"), "not a string"));
-}
 
 namespace {
 
@@ -250,7 +179,144 @@ TEST_CASE("Binary files are left out of folders only, empty documents everywhere
   CHECK(reader.skipped().empty_documents == 2);
   CHECK(reader.bytes_total() == 9);
   CHECK(reader.bytes_read() == 9);
-  CHECK(documents({.inputs = {binary}}) == std::vector<Document>{text(std::string("ELF\0\1", 5))});
+  CHECK(contains(message_of<InputError>([&] { documents({.inputs = {binary}}); }),
+                 binary + ": is no plain text: byte 3 is 0"));
+  CHECK(documents({.inputs = {binary}, .format = InputFormat::text}) ==
+        std::vector<Document>{text(std::string("ELF\0\1", 5))});
+}
+
+TEST_CASE("Named files that are known not to be text are refused, those in folders left out",
+          "[data][reader]") {
+  const TempFolder folder;
+  const auto parquet = folder.write("in/a.parquet", "PAR1\x15 and so on PAR1");
+  folder.write("in/b.txt", "text");
+  DocumentReader reader({.inputs = {(folder / "in").string()}});
+  CHECK(documents(reader) == std::vector<Document>{text("text")});
+  CHECK(reader.skipped().binary_files == 1);
+  for (const auto format : {InputFormat::automatic, InputFormat::text}) {
+    const auto message =
+        message_of<InputError>([&] { documents({.inputs = {parquet}, .format = format}); });
+    CHECK(contains(message, parquet + ": is a Parquet file"));
+  }
+  CHECK(contains(message_of<InputError>([&] {
+                   documents({.inputs = {folder.write(
+                                  "tar.gz", gzip(std::string(257, 'a') + "ustar" + "x"))}});
+                 }),
+                 "tar archive"));
+}
+
+TEST_CASE("A byte order mark is no part of a text", "[data][reader]") {
+  const TempFolder folder;
+  const std::string mark = "\xEF\xBB\xBF";
+  CHECK(documents({.inputs = {folder.write("a.txt", mark + "one" + mark)}}) ==
+        std::vector<Document>{text("one" + mark)});
+  CHECK(documents({.inputs = {folder.write("b", mark + "{\"text\": \"x\"}\n{\"text\": \"y\"}")}}) ==
+        std::vector<Document>{text("x"), text("y")});
+  CHECK(documents({.inputs = {folder.write("c.jsonl.gz", gzip(mark + "{\"text\": \"x\"}"))}}) ==
+        std::vector<Document>{text("x")});
+}
+
+TEST_CASE("JSONL is known by its first line, whatever its name", "[data][reader]") {
+  const TempFolder folder;
+  const std::string lines = "\n{\"text\": \"x\"}\n{\"text\": \"y\"}\n";
+  const std::string pretty = "{\n  \"name\": \"pack\"\n}\n", array = "[\n {\"text\": \"x\"}]";
+  const std::vector<Document> both = {text("x"), text("y")};
+  for (const std::string name : {"in/a.json", "in/b.txt", "in/c"}) {
+    const auto file = folder.write(name, lines);
+    CHECK(documents({.inputs = {file}}) == both);
+    CHECK(documents({.inputs = {(folder / "in").string()}}) == both);
+    std::filesystem::remove(file);
+  }
+  CHECK(documents({.inputs = {folder.write(
+                       "long.json", "{\"text\": \"" + std::string(300'000, 'x') + "\"}")}}) ==
+        std::vector<Document>{text(std::string(300'000, 'x'))});
+  // In a folder of source code JSON is text like all else; who names it means something by it.
+  for (const auto& content : {pretty, array}) {
+    const auto file = folder.write("code/package.json", content);
+    CHECK(documents({.inputs = {(folder / "code").string()}}) ==
+          std::vector<Document>{text(content)});
+    CHECK(documents({.inputs = {file}, .format = InputFormat::text}).size() == 1);
+    const auto message = message_of<InputError>([&] { documents({.inputs = {file}}); });
+    CHECK(contains(message, file + ": is JSON, but not one document a line"));
+    CHECK(contains(message, "--format text"));
+  }
+  CHECK(documents({.inputs = {folder.write("list.txt", "[1] a reference\n")}}).size() == 1);
+}
+
+TEST_CASE("A pipe is read like standard input", "[data][reader]") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const std::string lines = "{\"text\": \"x\"}\n{\"text\": \"y\"}\n";
+  REQUIRE(::write(ends[1], lines.data(), lines.size()) == static_cast<ssize_t>(lines.size()));
+  ::close(ends[1]);
+  DocumentReader reader({.inputs = {"/dev/fd/" + std::to_string(ends[0])}});
+  CHECK(reader.bytes_total() == 0);
+  CHECK(documents(reader) == std::vector<Document>{text("x"), text("y")});
+  ::close(ends[0]);
+  CHECK(contains(message_of<InputError>([] { documents({.inputs = {"/dev/zero"}}); }),
+                 "/dev/zero: is no plain text"));
+}
+
+TEST_CASE("Lines of JSONL are bounded", "[data][reader]") {
+  const TempFolder folder;
+  const std::string huge = "{\"text\": \"" + std::string(1'000'000, 'x') + "\"}\n";
+  const auto file =
+      folder.write("a.jsonl", "{\"text\": \"a\"}\n" + huge + "{\"text\": \"b\"}\n" + huge);
+  const auto message =
+      message_of<InputError>([&] { documents({.inputs = {file}, .max_line_bytes = 600'000}); });
+  CHECK(contains(message, file + ":2: the line is longer than 600000 bytes"));
+  CHECK(contains(message, "--max-line-bytes"));
+  for (const std::uint64_t bound : {10'000, 600'000, 999'999}) {
+    DocumentReader reader({.inputs = {file}, .skip_bad_lines = true, .max_line_bytes = bound});
+    CHECK(documents(reader) == std::vector<Document>{text("a"), text("b")});
+    CHECK(reader.skipped().bad_lines == 2);
+  }
+  CHECK(documents({.inputs = {file}, .max_line_bytes = 1'000'012}).size() == 4);
+}
+
+TEST_CASE("Pieces know whether they continue a text", "[data][reader]") {
+  const TempFolder folder;
+  const auto file = folder.write("a.jsonl",
+                                 "{\"prompt\": \"p\", \"completion\": \"a\\nb\\nc\"}\n"
+                                 "{\"prompt\": \"\", \"completion\": \"only\"}\n");
+  DocumentReader reader(
+      {.inputs = {file, folder.write("b.txt", "1\n2\n")}, .segment_bytes = {2, 4}});
+  std::vector<std::pair<std::string, bool>> pieces;
+  while (const auto segment = reader.next())
+    pieces.emplace_back(segment->text, segment->continues_text);
+  CHECK(pieces == std::vector<std::pair<std::string, bool>>{{"p", false},
+                                                            {"a\n", true},
+                                                            {"b\n", true},
+                                                            {"c", true},
+                                                            {"", false},
+                                                            {"only", false},
+                                                            {"1\n", false},
+                                                            {"2\n", true}});
+}
+
+TEST_CASE("A text is divided at a line", "[data][reader]") {
+  const TempFolder folder;
+  const auto one = folder.write("in/1", "1234\n6789\n"), two = folder.write("in/2", "bcde\nghij\n"),
+             three = folder.write("in/3", "lmno\n");
+  const auto divided = [&](std::vector<std::string> inputs, std::uint64_t at,
+                           SegmentBytes bytes = {}) {
+    DocumentReader reader({.inputs = std::move(inputs), .segment_bytes = bytes, .divide_at = at});
+    std::pair<std::vector<std::string>, std::vector<std::string>> parts;
+    while (const auto segment = reader.next()) {
+      auto& part = segment->behind_division ? parts.second : parts.first;
+      if (segment->begins_document) part.emplace_back();
+      part.back() += segment->text;
+    }
+    return parts;
+  };
+  using Strings = std::vector<std::string>;
+  CHECK(divided({one}, 9) == std::pair(Strings{"1234\n"}, Strings{"6789\n"}));
+  CHECK(divided({one, two, three}, 16) ==
+        std::pair(Strings{"1234\n6789\n", "bcde\n"}, Strings{"ghij\n", "lmno\n"}));
+  CHECK(divided({one, two, three}, 16, {5, 100}) ==
+        std::pair(Strings{"1234\n6789\n", "bcde\nghij\n"}, Strings{"lmno\n"}));
+  CHECK(divided({one}, 2) == std::pair(Strings{"1234\n"}, Strings{"6789\n"}));
+  CHECK(divided({folder.write("line", "no line end")}, 5).second.empty());
 }
 
 TEST_CASE("Files below links to folders are left out and counted", "[data][reader]") {
@@ -263,5 +329,5 @@ TEST_CASE("Files below links to folders are left out and counted", "[data][reade
   std::filesystem::create_directory_symlink("..", folder / "in/round");  // in a circle
   DocumentReader reader({.inputs = {(folder / "in").string()}});
   CHECK(documents(reader) == std::vector<Document>{text("text")});
-  CHECK(reader.skipped().files_below_links == 2 + 1);
+  CHECK(reader.skipped().linked_files == 2 + 1);
 }

@@ -110,6 +110,23 @@ TEST_CASE("Truncated and damaged files are told by name", "[data][input]") {
   CHECK(contains(message_of<InputError>([&] { read_all(missing); }), missing));
 }
 
+TEST_CASE("Zeros behind gzip data are its end, other bytes are not", "[data][input]") {
+  const TempFolder folder;
+  const std::string packed = gzip("one ") + gzip("two");
+  CHECK(read_all(folder.write("tape", packed + std::string(700'000, '\0'))) == "one two");
+  CHECK(read_all(folder.write("between", gzip("one ") + std::string(512, '\0') + gzip("two"))) ==
+        "one two");
+  CHECK(contains(message_of<InputError>([&] { read_all(folder.write("rest", packed + "rest")); }),
+                 "damaged"));
+}
+
+TEST_CASE("Zstandard data may begin with a frame to be skipped", "[data][input]") {
+  const TempFolder folder;
+  const std::string skippable("\x5D\x2A\x4D\x18\x03\0\0\0abc", 11);
+  CHECK(read_all(folder.write("a", skippable + zstandard("text"))) == "text");
+  CHECK(read_all(folder.write("b", skippable + skippable + zstandard("a") + skippable)) == "a");
+}
+
 TEST_CASE("Progress counts the bytes on the disk", "[data][input]") {
   const TempFolder folder;
   const std::string packed = gzip(code_like_text(8, 5000));
@@ -144,6 +161,7 @@ TEST_CASE("Folders are walked in sorted order without hidden entries", "[data][i
   CHECK(names(all, folder) ==
         std::vector<std::string>{"in/a/c.txt", "in/a/z.py", "in/b.txt", "in/c/d/e.txt.gz"});
   CHECK(all.bytes == 20);
+  CHECK(all.linked_files == 4);
   CHECK(std::all_of(all.files.begin(), all.files.end(),
                     [](const InputFile& file) { return file.from_folder; }));
   for (const std::vector<std::string>& extensions : {std::vector<std::string>{".txt"}, {"txt"}}) {

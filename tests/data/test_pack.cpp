@@ -199,6 +199,94 @@ TEST_CASE("Prompts do not count as targets", "[data][pack]") {
   CHECK(documents[2].mask == std::vector<std::uint8_t>{0, 1, 1});
 }
 
+TEST_CASE("With a tokenizer that adds a space, pieces of a text are joined without one",
+          "[data][pack]") {
+  const TempFolder folder;
+  const std::string line = "return value for index in range while total print self number break\n";
+  std::string long_text;
+  while (long_text.size() < (std::size_t{16} << 20) + 1000) long_text += line;
+  const auto pairs = folder.write("p.jsonl", R"({"prompt": "return", "completion": "value"})"
+                                             "\n"
+                                             R"({"prompt": "", "completion": "value"})"
+                                             "\n");
+  auto options = options_for(folder, {pairs, folder.write("long.txt", long_text)});
+  options.tokenizer = foreign_tokenizer(folder, {{"model_type", "bpe"},
+                                                 {"normalization_rule_name", "identity"},
+                                                 {"remove_extra_whitespaces", "false"}});
+  pack(options);
+  const Tokenizer tokenizer(options.tokenizer);
+  const TokenDataset dataset(folder / "out", tokenizer.hash(), tokenizer.vocab_size());
+  const auto offsets = dataset.document_offsets();
+  std::vector<std::string> texts;
+  for (std::size_t d = 0; d + 1 < offsets.size(); ++d) {
+    std::vector<std::int32_t> tokens(offsets[d + 1] - offsets[d]);
+    dataset.copy_tokens(static_cast<std::int64_t>(offsets[d]), tokens);
+    texts.push_back(tokenizer.decode(tokens));
+  }
+  REQUIRE(texts.size() == 3);
+  CHECK(texts[0] == "returnvalue");
+  CHECK(texts[1] == "value");
+  CHECK((texts[2] == long_text));
+}
+
+TEST_CASE("The end of a single text is held out, at a line", "[data][pack]") {
+  const TempFolder folder;
+  const std::string large = code_like_text(20, 30000);
+  const auto hold_out = [&](const std::vector<std::string>& inputs, const std::string& name) {
+    auto options = options_for(folder, inputs, name);
+    options.holdout = {{.fraction = 0.1, .output = folder / (name + "-held"), .seed = 1}};
+    return pack(options);
+  };
+  const auto file = folder.write("book.txt", large);
+  hold_out({file}, "a");
+  const auto kept = texts(folder / "a"), held = texts(folder / "a-held");
+  REQUIRE(kept.size() == 1);
+  REQUIRE(held.size() == 1);
+  CHECK((kept[0] + held[0] == large));
+  CHECK(kept[0].ends_with('\n'));
+  CHECK(std::abs(static_cast<double>(held[0].size()) / static_cast<double>(large.size()) - 0.1) <
+        0.001);
+  hold_out({folder.write("book.gz", gzip(large))}, "b");
+  CHECK(files_in(folder / "b-held") == files_in(folder / "a-held"));
+
+  const auto line = folder.write("line.txt", "one line without an end");
+  CHECK(contains(message_of<InputError>([&] { hold_out({line}, "c"); }), "no line end"));
+  const auto json = folder.write("one.jsonl", json_line("one\ntwo"));
+  CHECK(contains(message_of<InputError>([&] { hold_out({json}, "d"); }), "JSONL"));
+}
+
+TEST_CASE("Half surrogates are counted with invalid UTF-8", "[data][pack]") {
+  const TempFolder folder;
+  const auto file = folder.write("a.jsonl", R"({"text": "half \ud83d", "score": NaN})"
+                                            "\n" +
+                                                json_line("fine"));
+  CHECK(pack(options_for(folder, {file})).invalid_utf8_documents == 1);
+  CHECK(texts(folder / "out")[0] == "half \xEF\xBF\xBD");
+}
+
+TEST_CASE("What is packed is never replaced by what is made of it", "[data][pack]") {
+  const TempFolder folder;
+  pack(options_for(folder, {folder.write("a.txt", "text")}));
+  const auto before = files_in(folder / "out");
+  auto options = options_for(folder, {(folder / "out").string()});
+  options.overwrite = true;
+  for (const std::string input : {"out", "out/", "x/../out", "out/dataset.json"}) {
+    options.input.inputs = {(folder / input).string()};
+    CHECK(contains(message_of<InputError>([&] { pack(options); }), "would be replaced"));
+  }
+  std::filesystem::create_directory_symlink(folder / "out", folder / "link");
+  options.input.inputs = {(folder / "link").string()};
+  CHECK(contains(message_of<InputError>([&] { pack(options); }), "would be replaced"));
+  options.input.inputs = {(folder / "a.txt").string()};
+  options.output = folder / "new";
+  options.holdout = {{.fraction = 0.5, .output = folder / "new/held"}};
+  CHECK(contains(message_of<InputError>([&] { pack(options); }), "within"));
+  options.holdout = {{.fraction = 0.5, .output = folder / "out"}};
+  options.input.inputs = {(folder / "out").string()};
+  CHECK(contains(message_of<InputError>([&] { pack(options); }), "would be replaced"));
+  CHECK(files_in(folder / "out") == before);
+}
+
 TEST_CASE("Holding out parts the documents in two", "[data][pack]") {
   const TempFolder folder;
   std::string lines;

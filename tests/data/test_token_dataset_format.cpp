@@ -1,6 +1,7 @@
 #include "data/token_dataset_format.h"
 
 #include <atomic>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -42,6 +43,35 @@ TEST_CASE("Chunks are hashed as they are cut", "[data][chunked]") {
   }
   CHECK(write_chunked(folder / "f", "01234567890123456789", 10, 4).chunk_hashes.size() == 2);
   CHECK(write_chunked(folder / "f", "", 10, 4).chunk_hashes.empty());
+}
+
+TEST_CASE("A file that is changed while it is in use is told, one that is only touched is not",
+          "[data][chunked]") {
+  const TempFolder folder;
+  const auto path = folder / "f";
+  const std::string text = "0123456789abcdefghijklm";
+  const auto content = write_chunked(path, text, 10, 23);
+  const ChunkedFile file(path, content, 10, kAcceptAll);
+  CHECK(text_of(file.verified(0, 23)) == text);
+  const auto later = [&] {
+    std::filesystem::last_write_time(
+        path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
+  };
+  later();
+  CHECK(text_of(file.verified(0, 23)) == text);
+
+  auto other = text;
+  other[12] = 'X';
+  folder.write("f", other);
+  later();
+  CHECK(text_of(file.verified(0, 10)) == "0123456789");
+  CHECK(contains(message_of<RunError>([&] { file.verified(0, 23); }),
+                 path.string() + ": was overwritten while it was in use: the bytes from 10 to 20"));
+
+  std::filesystem::resize_file(path, 15);
+  CHECK(
+      contains(message_of<RunError>([&] { file.verified(0, 1); }),
+               path.string() + ": has changed while it was in use: 15 bytes where there were 23"));
 }
 
 TEST_CASE("A chunk is verified when it is first touched, and once", "[data][chunked]") {

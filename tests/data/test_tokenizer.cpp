@@ -147,6 +147,58 @@ TEST_CASE("Tokenizers that look beyond a line or word are known", "[data][tokeni
   CHECK_FALSE(phrases.words_are_independent());
 }
 
+TEST_CASE("A continuation has no space in front that is not its own", "[data][tokenizer]") {
+  const TempFolder folder;
+  using Settings = std::unordered_map<std::string, std::string>;
+  for (const auto& settings :
+       {Settings{{"normalization_rule_name", "identity"}, {"remove_extra_whitespaces", "false"}},
+        Settings{{"model_type", "unigram"}, {"remove_extra_whitespaces", "false"}},
+        Settings{{"model_type", "unigram"}, {"remove_extra_whitespaces", "true"}}}) {
+    auto all = settings;
+    all.insert({"model_type", "bpe"});
+    const Tokenizer tokenizer(foreign_tokenizer(folder, all));
+    const auto joined = [&](const std::string& start, const std::string& rest) {
+      auto tokens = tokenizer.encode(start);
+      const auto more = tokenizer.encode_continuation(rest);
+      tokens.insert(tokens.end(), more.begin(), more.end());
+      return tokenizer.decode(tokens);
+    };
+    CHECK(joined("Capital:", "Paris") == "Capital:Paris");
+    CHECK(joined("for", " value in") == "for value in");
+    CHECK(joined("return", "") == "return");
+    for (const std::string rest : {"and", "1234", ". end", "return value", "self.index"}) {
+      CHECK(joined("total", rest) == "total" + rest);
+    }
+  }
+}
+
+TEST_CASE("Where a text starts like its middle, a continuation is encoded alike",
+          "[data][tokenizer]") {
+  const Tokenizer tokenizer(test_tokenizer());
+  std::mt19937 random(4);
+  for (int trial = 0; trial < 300; ++trial) {
+    const std::string text = random_text(random);
+    REQUIRE(tokenizer.encode_continuation(text) == tokenizer.encode(text));
+  }
+}
+
+TEST_CASE("A space that the model puts in front of a text counts for no byte",
+          "[data][tokenizer]") {
+  const TempFolder folder;
+  const Tokenizer tokenizer(foreign_tokenizer(folder, {{"model_type", "bpe"},
+                                                       {"normalization_rule_name", "identity"},
+                                                       {"remove_extra_whitespaces", "false"}}));
+  for (const std::string text : {"return value", " return", "x", "1"}) {
+    const auto tokens = tokenizer.encode(text);
+    std::int64_t bytes = tokenizer.text_bytes_at_start(tokens[0]);
+    for (std::size_t i = 1; i < tokens.size(); ++i) bytes += tokenizer.text_bytes(tokens[i]);
+    CHECK(bytes == static_cast<std::int64_t>(text.size()));
+  }
+  const Tokenizer ours(test_tokenizer());
+  const auto space = ours.encode(" return")[0];
+  CHECK(ours.text_bytes_at_start(space) == ours.text_bytes(space));
+}
+
 TEST_CASE("The cache does not change a token", "[data][tokenizer]") {
   const Tokenizer tokenizer(test_tokenizer());
   CachedEncoder encoder(tokenizer);

@@ -2,6 +2,7 @@
 
 #include <sentencepiece_processor.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -138,12 +139,62 @@ TEST_CASE("Vocabulary sizes that do not fit the text are refused with one that d
   CHECK(train_tokenizer(options_for(folder, text, largest)).vocab_size == largest);
   CHECK_THROWS_AS(train_tokenizer(options_for(folder, text, largest + 1)), InputError);
 
-  const auto too_small =
-      message_of<InputError>([&] { train_tokenizer(options_for(folder, text, 265)); });
-  CHECK(contains(too_small, "too small"));
-  CHECK(contains(too_small, "271"));  // 261 reserved, the space and 9 letters
   CHECK(contains(message_of<InputError>([&] { train_tokenizer(options_for(folder, text, 261)); }),
                  "261"));
+}
+
+TEST_CASE("Where the vocabulary has no room for all characters, rare ones are bytes",
+          "[data][tokenizer]") {
+  const TempFolder folder;
+  std::string text;
+  for (int i = 0; i < 2000; ++i) {
+    const int code = 0x4E00 + i % 1000;  // a thousand Chinese characters, rarer than the letters
+    text += {static_cast<char>(0xE0 | code >> 12), static_cast<char>(0x80 | (code >> 6 & 0x3F)),
+             static_cast<char>(0x80 | (code & 0x3F)), '\n'};
+  }
+  text += code_like_text(3, 1500);
+  const auto options = options_for(folder, text, 400);
+  const auto report = train_tokenizer(options);
+  CHECK(report.vocab_size == 400);
+  CHECK(report.characters_as_bytes > 900);
+  CHECK(report.characters_as_bytes < 1000);
+  const Tokenizer tokenizer(options.output);
+  CHECK(tokenizer.decode(tokenizer.encode(text)) == text);
+  CHECK(tokenizer.encode("return").size() <= 2);
+  CHECK(train_tokenizer(options_for(folder, code_like_text(3, 1500), 400)).characters_as_bytes ==
+        0);
+}
+
+TEST_CASE("The coverage of characters is an option", "[data][tokenizer]") {
+  const TempFolder folder;
+  auto options = options_for(folder, repeated("abc abd abe ", 500) + "z", 270);
+  options.character_coverage = 1.0;
+  train_tokenizer(options);
+  CHECK(Tokenizer(options.output).encode("z").size() == 1);
+  options.character_coverage = 0.99;
+  options.vocab_size = 269;
+  train_tokenizer(options);
+  const Tokenizer without(options.output);
+  CHECK(without.decode(without.encode("z")) == "z");
+  CHECK(without.text_bytes(without.encode("z")[0]) == 1);
+  for (const double wrong : {0.5, 1.01, std::nan("")}) {
+    options.character_coverage = wrong;
+    CHECK(contains(message_of<InputError>([&] { train_tokenizer(options); }), "coverage"));
+  }
+}
+
+TEST_CASE("Only a tokenizer is replaced, and never an input", "[data][tokenizer]") {
+  const TempFolder folder;
+  auto options = options_for(folder, code_like_text(3, 500));
+  options.output = folder.write("notes.txt", "precious");
+  CHECK(contains(message_of<InputError>([&] { train_tokenizer(options); }), "is not a tokenizer"));
+  CHECK(content_of(options.output) == "precious");
+  options.output = options.input.inputs[0];
+  CHECK(contains(message_of<InputError>([&] { train_tokenizer(options); }), "is an input"));
+  CHECK(content_of(options.output) == code_like_text(3, 500));
+  options.output = folder.write("empty", "");
+  train_tokenizer(options);
+  train_tokenizer(options);  // over a tokenizer
 }
 
 TEST_CASE("Bad inputs and outputs of training are refused", "[data][tokenizer]") {
