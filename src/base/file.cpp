@@ -205,8 +205,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (size_ == 0) return;
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, input, 0);
   if (address == MAP_FAILED) input.fail("map it into memory");
-  data_ = {static_cast<std::byte*>(address),
-           [size = size_](std::byte* data) {
+  data_ = {static_cast<std::byte*>(address), [size = size_](std::byte* data) {
              unwatch_mapping(data);
              ::munmap(data, size);
            }};

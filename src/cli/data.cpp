@@ -182,10 +182,11 @@ void add_tokenizer_command(CLI::App& data) {
   add_number(*app, "--vocab-size", &options.vocab_size, at_least(1),
              "Number of pieces, 261 reserved ones included (4096 to 65536 are common)")
       ->required();
-  add_number(*app, "--character-coverage", &options.character_coverage, above(0).at_most(1),
-             "Share of the text whose characters get pieces of their own; all others are encoded as "
-             "bytes, as are rare ones where the vocabulary is too small for them",
-             "SHARE");
+  add_number(
+      *app, "--character-coverage", &options.character_coverage, above(0).at_most(1),
+      "Share of the text whose characters get pieces of their own; all others are encoded as "
+      "bytes, as are rare ones where the vocabulary is too small for them",
+      "SHARE");
   app->add_option("--output", options.output, "File of the tokenizer, such as tok.model")
       ->required()
       ->type_name("FILE");

@@ -241,7 +241,7 @@ std::vector<fs::path> files_below(const fs::path& folder,
                                   std::int64_t* linked_files) {
   std::vector<fs::path> files;
   const auto options = linked_files != nullptr ? fs::directory_options::none
-                                              : fs::directory_options::skip_permission_denied;
+                                               : fs::directory_options::skip_permission_denied;
   for (auto entry = fs::recursive_directory_iterator(folder, options);
        entry != fs::recursive_directory_iterator(); ++entry) {
     if (is_hidden(entry->path())) {
