@@ -91,77 +91,75 @@ void add_json_flag(CLI::App& command, bool& value) {
   command.add_flag("--json", value, "Print JSON");
 }
 
-void check_output_path(const std::filesystem::path& path, Problems& problems) {
-  namespace {
+namespace {
 
-  // /dev/stdout and the like stand for a descriptor, whatever that is.
-  bool is_device(const std::filesystem::path& path) {
-    const auto text = path.lexically_normal().string();
-    return text.starts_with("/dev/") || text.starts_with("/proc/");
+// /dev/stdout and the like stand for a descriptor, whatever that is.
+bool is_device(const std::filesystem::path& path) {
+  const auto text = path.lexically_normal().string();
+  return text.starts_with("/dev/") || text.starts_with("/proc/");
+}
+
+// Whether `mark` stands near the beginning of the file, where ours have it.
+bool holds_mark(const std::filesystem::path& path, std::string_view mark) {
+  std::string begin(std::size_t{1} << 16, '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  begin.resize(static_cast<std::size_t>(file.gcount()));
+  return begin.empty() || begin.find(mark) != std::string::npos;
+}
+
+}  // namespace
+
+void check_output_path(const std::filesystem::path& path, std::string_view mark,
+                       Problems& problems) {
+  if (path.empty()) return;
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    problems.add(path.string() +
+                 ": is to be written into a folder that does not exist; make it first");
   }
-
-  // Whether `mark` stands near the beginning of the file, where ours have it.
-  bool holds_mark(const std::filesystem::path& path, std::string_view mark) {
-    std::string begin(std::size_t{1} << 16, '\0');
-    std::ifstream file(path, std::ios::binary);
-    file.read(begin.data(), static_cast<std::streamsize>(begin.size()));
-    begin.resize(static_cast<std::size_t>(file.gcount()));
-    return begin.empty() || begin.find(mark) != std::string::npos;
+  if (is_device(path)) return;
+  if (std::filesystem::is_symlink(path, ignored)) {
+    problems.add(path.string() + ": is a link, through which nothing is written; name the file");
+  } else if (std::filesystem::is_directory(path, ignored)) {
+    problems.add(path.string() + ": is a folder; name a file");
+  } else if (std::filesystem::is_regular_file(path, ignored) && !holds_mark(path, mark)) {
+    problems.add(path.string() +
+                 ": exists and is none of this command's results, so it is not written over; name "
+                 "another file, or remove it");
   }
+}
 
-  }  // namespace
-
-  void check_output_path(const std::filesystem::path& path, std::string_view mark,
-                         Problems& problems) {
-    if (path.empty()) return;
-    const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-    std::error_code ignored;
-    if (!std::filesystem::is_directory(folder, ignored)) {
-      problems.add(path.string() +
-                   ": is to be written into a folder that does not exist; make it first");
-    }
-    if (is_device(path)) return;
-    if (std::filesystem::is_symlink(path, ignored)) {
-      problems.add(path.string() + ": is a link, through which nothing is written; name the file");
-    } else if (std::filesystem::is_directory(path, ignored)) {
-      problems.add(path.string() + ": is a folder; name a file");
-    } else if (std::filesystem::is_regular_file(path, ignored) && !holds_mark(path, mark)) {
-      problems.add(
-          path.string() +
-          ": exists and is none of this command's results, so it is not written over; name "
-          "another file, or remove it");
-    }
+void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json) {
+  const std::string text = json_text(json, 2);
+  std::error_code ignored;
+  const bool is_new = !std::filesystem::exists(path, ignored);
+  if (is_device(path) || (!is_new && !std::filesystem::is_regular_file(path, ignored))) {
+    // A pipe or /dev/stdout has nothing beside it to rename; where it is a file, it goes on
+    // there.
+    std::ofstream(path, std::ios::app) << text;
+  } else {
+    write_file_atomically(path, text);
   }
+}
 
-  void write_json(const std::filesystem::path& path, const nlohmann::ordered_json& json) {
-    const std::string text = json_text(json, 2);
-    std::error_code ignored;
-    const bool is_new = !std::filesystem::exists(path, ignored);
-    if (is_device(path) || (!is_new && !std::filesystem::is_regular_file(path, ignored))) {
-      // A pipe or /dev/stdout has nothing beside it to rename; where it is a file, it goes on
-      // there.
-      std::ofstream(path, std::ios::app) << text;
-    } else {
-      write_file_atomically(path, text);
-    }
-  }
+void ProgressBars::update(const std::string& part, std::uint64_t done, std::uint64_t total) {
+  if (part != part_) finish();
+  part_ = part;
+  done_ = done;
+  if (total < least_) return;
+  if (!bar_) bar_.emplace(part, total, unit_);
+  bar_->update(done);
+}
 
-  void ProgressBars::update(const std::string& part, std::uint64_t done, std::uint64_t total) {
-    if (part != part_) finish();
-    part_ = part;
-    done_ = done;
-    if (total < least_) return;
-    if (!bar_) bar_.emplace(part, total, unit_);
-    bar_->update(done);
-  }
+void ProgressBars::finish() {
+  if (bar_) bar_->finish(done_);
+  bar_.reset();
+}
 
-  void ProgressBars::finish() {
-    if (bar_) bar_->finish(done_);
-    bar_.reset();
-  }
-
-  std::string list_default(const std::vector<std::string>& values) {
-    return "[" + join(values, ",") + "]";
-  }
+std::string list_default(const std::vector<std::string>& values) {
+  return "[" + join(values, ",") + "]";
+}
 
 }  // namespace zebra

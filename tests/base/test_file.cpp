@@ -95,7 +95,7 @@ TEST_CASE("pieces, the whole and a file hash alike") {
 TEST_CASE("pipes, devices and folders are no files to read, and nobody waits for a writer") {
   const TemporaryFolder folder;
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
-  for (const std::filesystem::path path : {folder / "pipe", std::filesystem::path("/dev/zero")}) {
+  for (const std::filesystem::path& path : {folder / "pipe", std::filesystem::path("/dev/zero")}) {
     REQUIRE_THROWS_WITH(read_file(path), Catch::Matchers::Contains("a pipe or a device"));
     REQUIRE_THROWS_WITH(MappedFile(path), Catch::Matchers::Contains("a pipe or a device"));
   }
@@ -109,31 +109,33 @@ TEST_CASE("what people write may come through a pipe, and has an end") {
   REQUIRE(read_text_input(folder / "pipe") == "run: {}\n");
   writer.join();
   REQUIRE_THROWS_WITH(read_text_input("/dev/zero"), Catch::Matchers::Contains("has more than"));
-  TEST_CASE("only names of our own form are those of partial files") {
-    REQUIRE(name_of_partial("status.json.partial-77") == "status.json");
-    REQUIRE(name_of_partial(partial_path("a/b.txt").filename().string()) == "b.txt");
-    for (const char* name :
-         {"status.json", "thesis.partial-draft", "a.partial-", "a.partial-7b", "a.partial-007",
-          ".partial-7", "a.partial-7.txt", "a.partial--7", "a.partial-12345678901"})
-      REQUIRE(name_of_partial(name) == std::nullopt);
-  }
+}
 
-  TEST_CASE("nothing is written through a link, and a link is not removed") {
-    const TemporaryFolder folder;
-    testing::write_text(folder / "theirs", "kept");
-    const auto beside = partial_path(folder / "a");
-    std::filesystem::create_symlink("theirs", beside);
-    REQUIRE_THROWS_AS(write_file_atomically(folder / "a", "new"), RunError);
-    REQUIRE_THROWS_AS(FileWriter(beside), RunError);
-    REQUIRE(read_file(folder / "theirs") == "kept");
-    REQUIRE(std::filesystem::is_symlink(beside));
-    // A link at the path itself is replaced, not followed.
-    std::filesystem::remove(beside);
-    std::filesystem::create_symlink("theirs", folder / "a");
-    write_file_atomically(folder / "a", "new");
-    REQUIRE(read_file(folder / "theirs") == "kept");
-    REQUIRE(read_file(folder / "a") == "new");
-  }
+TEST_CASE("only names of our own form are those of partial files") {
+  REQUIRE(name_of_partial("status.json.partial-77") == "status.json");
+  REQUIRE(name_of_partial(partial_path("a/b.txt").filename().string()) == "b.txt");
+  for (const char* name :
+       {"status.json", "thesis.partial-draft", "a.partial-", "a.partial-7b", "a.partial-007",
+        ".partial-7", "a.partial-7.txt", "a.partial--7", "a.partial-12345678901"})
+    REQUIRE(name_of_partial(name) == std::nullopt);
+}
+
+TEST_CASE("nothing is written through a link, and a link is not removed") {
+  const TemporaryFolder folder;
+  testing::write_text(folder / "theirs", "kept");
+  const auto beside = partial_path(folder / "a");
+  std::filesystem::create_symlink("theirs", beside);
+  REQUIRE_THROWS_AS(write_file_atomically(folder / "a", "new"), RunError);
+  REQUIRE_THROWS_AS(FileWriter(beside), RunError);
+  REQUIRE(read_file(folder / "theirs") == "kept");
+  REQUIRE(std::filesystem::is_symlink(beside));
+  // A link at the path itself is replaced, not followed.
+  std::filesystem::remove(beside);
+  std::filesystem::create_symlink("theirs", folder / "a");
+  write_file_atomically(folder / "a", "new");
+  REQUIRE(read_file(folder / "theirs") == "kept");
+  REQUIRE(read_file(folder / "a") == "new");
+}
 
 }  // namespace
 }  // namespace zebra

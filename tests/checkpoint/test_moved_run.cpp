@@ -1,6 +1,7 @@
 #include "checkpoint/moved_run.h"
 
 #include "base/file.h"
+#include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
 #include "config/load.h"
 #include "support/catch.h"
@@ -15,7 +16,7 @@ using namespace zebra::testing;
 struct Project {
   TemporaryFolder folder;
   std::filesystem::path run = folder / "new/runs/a";
-  std::vector<std::string> files = {(run / "config.yaml").string()};
+  std::vector<std::string> files = {(run / Checkpoint::kConfigFile).string()};
   RunFile file = parse_run_file("run: {dir: " + (folder / "old/runs/a").string() +
                                     "}\nmodel: {preset: zebra-tiny, vocab_size: 300}\n"
                                     "data: {tokenizer: " +
@@ -23,12 +24,12 @@ struct Project {
                                     ",\n  train: [{path: " + (folder / "old/train").string() +
                                     "}, {path: /elsewhere/train}],\n  sequence_length: 64}\n"
                                     "train: {max_steps: 3, global_batch_size: 2}\n",
-                                "config.yaml");
+                                Checkpoint::kConfigFile);
 
   Project() {
     std::filesystem::create_directories(checkpoint_folder(run, 3));
     std::filesystem::create_directories(folder / "new/train");
-    write_text(run / "config.yaml", "");
+    write_text(run / Checkpoint::kConfigFile, "");
   }
 };
 
@@ -44,14 +45,14 @@ TEST_CASE_METHOD(Project, "a run goes on where its config.yaml lies, with what m
 
 TEST_CASE_METHOD(Project, "the tokenizer is also found in the run folder and in a checkpoint") {
   const auto checkpoint = checkpoint_folder(run, 3);
-  write_text(checkpoint / "tokenizer.model", "");
+  write_text(checkpoint / Checkpoint::kTokenizerFile, "");
   write_text(checkpoint / "manifest.json", "");
   auto other = file;
   follow_moved_run(other, files, {});
-  REQUIRE(other.data.tokenizer == checkpoint / "tokenizer.model");
-  write_text(run / "tokenizer.model", "");
+  REQUIRE(other.data.tokenizer == checkpoint / Checkpoint::kTokenizerFile);
+  write_text(run / Checkpoint::kTokenizerFile, "");
   follow_moved_run(file, files, {});
-  REQUIRE(file.data.tokenizer == run / "tokenizer.model");
+  REQUIRE(file.data.tokenizer == run / Checkpoint::kTokenizerFile);
 }
 
 TEST_CASE_METHOD(Project, "what is where the file says stays, and so does what the user names") {

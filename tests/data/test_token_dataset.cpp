@@ -133,8 +133,9 @@ TEST_CASE("Documents that begin inside a sample", "[data][dataset]") {
 TEST_CASE("What cannot be used is refused by name", "[data][dataset]") {
   const TempFolder folder;
   write_random(folder / "d", 7, true);
-  CHECK(contains(refusal(folder / "none"), "has no dataset.json"));
+  CHECK(contains(refusal(folder / "none"), "does not exist"));
   std::filesystem::create_directory(folder / "empty");
+  CHECK(contains(refusal(folder / "empty"), "has no dataset.json"));
   CHECK(contains(refusal(folder / "empty"), "zebra data pack"));
   CHECK(contains(refusal(folder / "d", "other"), "another tokenizer"));
   CHECK(contains(refusal(folder / "d", "hash", 999), "model.vocab_size"));

@@ -20,6 +20,7 @@ TokenizerTrainingOptions options_for(const TempFolder& folder, const std::string
                                      std::int64_t vocab_size = 300) {
   TokenizerTrainingOptions options;
   options.input.inputs = {folder.write("corpus.txt", text)};
+  options.input.format = InputFormat::text;  // some of the texts hold a byte 0
   options.output = folder / "tok.model";
   options.vocab_size = vocab_size;
   options.overwrite = true;

@@ -127,8 +127,8 @@ TEST_CASE_METHOD(Run, "a refusal has the command that forks a run with the chang
   config.data.train[0].path = "it's";
   REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"b"}, {}}),
                       Contains("optimizer.lr: ") && Contains("data.train: ") &&
-                          Contains("zebra checkpoint fork '" + at(1).string() + "' --output ") &&
-                          Contains("--set 'optimizer.lr=0.5'") && Contains("it'\\''s"));
+                          Contains("zebra checkpoint fork " + at(1).string() + " --output ") &&
+                          Contains("--set optimizer.lr=0.5") && Contains("it'\\''s"));
 }
 
 TEST_CASE_METHOD(Run, "the checkpoint of a newer build is no damage: nothing older replaces it") {
