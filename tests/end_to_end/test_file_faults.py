@@ -144,7 +144,7 @@ class Prune(Command):
 class Eval(Command):
     def prepare(self, folder, data):
         super().prepare(folder, data)
-        (folder / "output").write_text("{}")
+        (folder / "output").write_text('{"perplexity": 1}')
 
     def arguments(self, folder, data):
         return ["eval", folder / "run", "--max-tokens", 512, "--json", folder / "output"]

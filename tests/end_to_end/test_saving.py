@@ -95,7 +95,7 @@ def test_a_disk_that_is_full_for_a_while_costs_checkpoints_not_the_run(trained, 
     _, error = process.communicate(timeout=COMMAND_SECONDS)
     assert process.returncode == 0, error
     for step, following in ((10, 20), (20, 30)):
-        assert re.search(rf"step {step}  .*step-000000{step}: cannot save the checkpoint: .*No space left on device.*"
+        assert re.search(rf"step {step}\b.*step-000000{step}: cannot save the checkpoint: .*No space left on device.*"
                          rf"the next checkpoint is due at step {following}", error)
     assert steps_in(tmp_path / "run") == [30, 40, 50]
     assert metrics(tmp_path / "run") == metrics(trained)
