@@ -16,8 +16,8 @@ MEAN_STEPS = 9  # logged steps of which the thick line is the mean, as many befo
 
 def rows_of(path):
     """The rows of a file; lines that are none (the last one of a run that was interrupted, say) are left out and told."""
-    unreadable = 0
-    for line in path.read_text(errors="replace").splitlines():
+    unreadable = []
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
         except ValueError:
@@ -25,9 +25,9 @@ def rows_of(path):
         if isinstance(row, dict) and isinstance(row.get("step"), int):
             yield row
         else:
-            unreadable += 1
+            unreadable.append(number)
     if unreadable:
-        print(f"{path}: {unreadable} lines are no rows of metrics and were left out", file=sys.stderr)
+        print(f"{path}: lines that are no rows of metrics are left out: {', '.join(map(str, unreadable))}", file=sys.stderr)
 
 
 def read_metrics(run):
@@ -36,7 +36,7 @@ def read_metrics(run):
         sys.exit(f"{path}: no such file; name a run folder that `zebra train` has written")
     training, validation, tokens_at = [], [], {}
     for row in rows_of(path):
-        if "loss" in row:
+        if "loss" in row and "tokens" in row:
             tokens_at[row["step"]] = row["tokens"]
             if row["loss"] is not None:
                 training.append((row["tokens"], row["loss"]))

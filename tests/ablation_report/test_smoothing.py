@@ -34,4 +34,4 @@ def test_rows_that_cannot_be_read_are_left_out(tmp_path, capsys):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 4, "tokens": 10}\n{"step": 1, "validation_loss": null}\n'
                                             '{"step": 2, "lo\n{"step": 2, "loss": null, "tokens": 20}\n')
     assert plot_loss().read_metrics(tmp_path) == ([(10, 4.0)], [])
-    assert "metrics.jsonl:3: left out" in capsys.readouterr().err
+    assert "metrics.jsonl: lines that are no rows of metrics are left out: 3\n" in capsys.readouterr().err
