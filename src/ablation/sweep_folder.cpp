@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_reader.h"
-#include "train/metrics_log.h"
+#include "train/metrics_row.h"
 
 namespace zebra {
 namespace {

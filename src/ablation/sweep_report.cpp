@@ -13,7 +13,6 @@
 #include "base/text.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
-#include "train/metrics_log.h"
 
 namespace zebra {
 namespace {

@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/json_reader.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "train/metrics_row.h"
 
 namespace zebra {
 namespace {
@@ -67,23 +67,6 @@ void set_aside_unreadable(const std::filesystem::path& path, const ReadRows& rea
 }
 
 }  // namespace
-
-nlohmann::json parse_metrics_row(std::string_view line, std::string* fault) {
-  std::string reason = line.empty() ? "it is empty" : json_object_fault(line);
-  if (reason.empty()) {
-    auto row = nlohmann::json::parse(line);
-    const auto* step = member_of(row, "step");
-    if (step == nullptr || !count_of<std::int64_t>(*step)) {
-      reason = step == nullptr ? "it has no step"
-                               : "its step is " + shown(*step) + ", not a whole number";
-    }
-    for (const auto& [name, value] : row.items())
-      if (reason.empty() && value.is_string()) reason = "its " + name + " is text, not a number";
-    if (reason.empty()) return row;
-  }
-  if (fault != nullptr) *fault = reason;
-  return nullptr;
-}
 
 MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
                        std::optional<std::int64_t> expected_rows) {

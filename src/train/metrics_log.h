@@ -5,17 +5,12 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/line_file.h"
 #include "eval/perplexity.h"
 #include "train/metrics.h"
 
 namespace zebra {
-
-/// A row of metrics.jsonl: its step is a whole number, and no figure is text. Null for a line that
-/// is none, and why in `fault`.
-nlohmann::json parse_metrics_row(std::string_view line, std::string* fault = nullptr);
 
 /// metrics.jsonl: one object per logged step or validation. Numbers read back as the same values,
 /// non-finite ones are null.

@@ -25,15 +25,16 @@ if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, unsigned long) { r
 fi
 
 # The sources of each target, without LibTorch: it runs thousands of inputs a second. The reading of YAML is shared by two.
-yaml="config/* base/text base/file base/json_reader"
+file="base/file base/bus_error base/message"
+yaml="config/* base/text base/json_reader $file"
 declare -A sources=(
   [safetensors_header]="checkpoint/safetensors_header base/json_reader base/text"
-  [manifest]="checkpoint/manifest base/json_reader base/text base/file"
+  [manifest]="checkpoint/manifest checkpoint/safetensors_header base/json_reader base/text $file"
   [huggingface_config]="interop/huggingface_config interop/huggingface_rope base/json_reader base/text"
   [run_file]="$yaml"
-  [sweep_file]="ablation/sweep_file ablation/axes ablation/combinations ablation/sweep_folder $yaml"
-  [json_line]="data/document_reader data/json_lines data/utf8 data/input_stream base/text base/file base/json_reader"
-  [metrics_row]="ablation/sweep_folder base/text base/file base/json_reader"
+  [sweep_file]="ablation/sweep_file ablation/axes ablation/combinations ablation/sweep_folder train/metrics_row $yaml"
+  [json_line]="data/document_reader data/json_lines data/content_kind data/utf8 data/input_stream base/text base/json_reader $file"
+  [metrics_row]="ablation/sweep_folder train/metrics_row base/text base/json_reader $file"
 )
 targets=(safetensors_header manifest huggingface_config run_file sweep_file json_line metrics_row)
 share=$((seconds / ${#targets[@]}))
