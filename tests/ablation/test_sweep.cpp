@@ -14,14 +14,14 @@ namespace {
 
 // 48 wide, 80 inside, 4 layers GLLL with 7 previous tokens, 6 heads of 8, steps of 12 x 64 tokens.
 Config config_with(const std::vector<std::string>& overrides = {}) {
-  return resolve(parse_run_file(
-      "run: {dir: r}\n"
-      "model: {hidden_size: 48, intermediate_size: 80, num_hidden_layers: 4, "
-      "num_attention_heads: 6, vocab_size: 100, window_size: 7}\n"
-      "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
-      "schedule: {warmup_steps: 3}\n"
-      "train: {max_steps: 20, global_batch_size: 12}\n",
-      "run.yaml", overrides));
+  return resolve(
+      parse_run_file("run: {dir: r}\n"
+                     "model: {hidden_size: 48, intermediate_size: 80, num_hidden_layers: 4, "
+                     "num_attention_heads: 6, vocab_size: 100, window_size: 7}\n"
+                     "data: {tokenizer: t, train: [{path: a}], sequence_length: 64}\n"
+                     "schedule: {warmup_steps: 3}\n"
+                     "train: {max_steps: 20, global_batch_size: 12}\n",
+                     "run.yaml", overrides));
 }
 
 std::int64_t steps_after(Budget budget, const std::vector<std::string>& overrides) {
@@ -150,10 +150,9 @@ TEST_CASE("The vocabulary is asked for, per arm") {
     if (file.data.tokenizer.filename() != "big.model") throw InputError("no tokenizer");
     return 1000;
   };
-  CHECK_THROWS_WITH(
-      parse_sweep(folder.text("axes: {data.tokenizer: [big.model]}\nbudget: flops\n"),
-                  "sweep.yaml", only_big),
-      "the base run, which budget and equal_parameters refer to: no tokenizer");
+  CHECK_THROWS_WITH(parse_sweep(folder.text("axes: {data.tokenizer: [big.model]}\nbudget: flops\n"),
+                                "sweep.yaml", only_big),
+                    "the base run, which budget and equal_parameters refer to: no tokenizer");
 }
 
 TEST_CASE("Probes join the training data of every arm") {

@@ -1,4 +1,3 @@
-#include "base/file.h"
 #include "fuzz/seeds.h"
 #include "fuzz/sweep_file_input.h"
 #include "support/catch.h"
@@ -9,12 +8,7 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("the seeds of the fuzzer, as sweep files") {
-  const auto seeds = fuzz_seeds("sweep_file");
-  REQUIRE(seeds.size() > 5);
-  for (const auto& seed : seeds) {
-    INFO(seed);
-    REQUIRE_NOTHROW(try_sweep_file(read_file(seed)));
-  }
+  require_seeds_pass("sweep_file", 5, try_sweep_file);
 }
 
 }  // namespace

@@ -231,12 +231,7 @@ TEST_CASE("names of parts and fragments") {
 }
 
 TEST_CASE("the seeds of the fuzzer, as manifests") {
-  const auto seeds = fuzz_seeds("manifest");
-  REQUIRE(seeds.size() > 15);
-  for (const auto& seed : seeds) {
-    INFO(seed);
-    REQUIRE_NOTHROW(try_manifest(read_file(seed)));
-  }
+  require_seeds_pass("manifest", 15, try_manifest);
 }
 
 }  // namespace

@@ -1,4 +1,3 @@
-#include "base/file.h"
 #include "fuzz/run_file_input.h"
 #include "fuzz/seeds.h"
 #include "support/catch.h"
@@ -9,12 +8,7 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("the seeds of the fuzzer, as run files") {
-  const auto seeds = fuzz_seeds("run_file");
-  REQUIRE(seeds.size() > 5);
-  for (const auto& seed : seeds) {
-    INFO(seed);
-    REQUIRE_NOTHROW(try_run_file(read_file(seed)));
-  }
+  require_seeds_pass("run_file", 5, try_run_file);
 }
 
 }  // namespace

@@ -1,4 +1,3 @@
-#include "base/file.h"
 #include "fuzz/huggingface_config_input.h"
 #include "fuzz/seeds.h"
 #include "support/catch.h"
@@ -9,12 +8,7 @@ namespace {
 using namespace zebra::testing;
 
 TEST_CASE("the seeds of the fuzzer, as config.json of a HuggingFace folder") {
-  const auto seeds = fuzz_seeds("huggingface_config");
-  REQUIRE(seeds.size() > 5);
-  for (const auto& seed : seeds) {
-    INFO(seed);
-    REQUIRE_NOTHROW(try_huggingface_config(read_file(seed)));
-  }
+  require_seeds_pass("huggingface_config", 5, try_huggingface_config);
 }
 
 }  // namespace
