@@ -77,12 +77,15 @@ ProbeDatasetOptions probe_dataset_options(const Sweep& sweep, const Config& conf
           .tasks = probes.training_tasks,
           .seed = static_cast<std::uint64_t>(probes.seed),
           .vocabulary = probes.vocabulary,
-          .questions = probes.questions};
+          .questions = probes.questions,
+          .pairs = probes.pairs,
+          .hops = probes.hops};
 }
 
 // The options that decide what is in the dataset.
 std::string description(const ProbeDatasetOptions& options) {
-  const nlohmann::ordered_json json = {{"tokenizer", Tokenizer(options.tokenizer).hash()},
+  const nlohmann::ordered_json json = {{"version", kProbeVersion},
+                                       {"tokenizer", Tokenizer(options.tokenizer).hash()},
                                        {"length", options.length},
                                        {"window", options.bands.window},
                                        {"layers", options.bands.layers},
@@ -92,7 +95,9 @@ std::string description(const ProbeDatasetOptions& options) {
                                        {"keys", options.vocabulary.keys},
                                        {"values", options.vocabulary.values},
                                        {"fillers", options.vocabulary.fillers},
-                                       {"questions", options.questions}};
+                                       {"questions", options.questions},
+                                       {"pairs", options.pairs},
+                                       {"hops", options.hops}};
   return json.dump(2) + "\n";
 }
 
@@ -113,7 +118,14 @@ std::map<std::filesystem::path, ProbeDatasetOptions> probe_datasets(const Sweep&
 
 void check_unchanged(const ProbeDatasetOptions& options, Problems& problems) {
   const auto file = description_file(options);
-  if (std::filesystem::exists(file) && read_file(file) != description(options)) {
+  if (!std::filesystem::exists(file)) return;
+  const auto written = read_file(file);
+  if (written.find("\"version\": " + std::to_string(kProbeVersion) + ",") == std::string::npos) {
+    problems.add(options.output.string() +
+                 ": holds training probes of another version of zebra than this one, whose probes "
+                 "are others (see CHANGELOG.md), so that results would not compare; set another "
+                 "dir for the new sweep, or finish this one with the version that began it");
+  } else if (written != description(options)) {
     problems.add(options.output.string() +
                  ": holds training probes of other settings (the sweep's probes, compare or "
                  "tokenizer); undo the change, or set another dir for the new sweep");
@@ -147,6 +159,8 @@ std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& path
       {"--max-tokens", std::to_string(arm.config.eval.max_tokens)},
       {"--json", paths.recall()}};
   std::vector<std::string> command = {program, "recall", paths.run};
+  if (!probes.pairs.empty()) command.insert(command.end(), {"--pairs", list_text(probes.pairs)});
+  if (!probes.hops.empty()) command.insert(command.end(), {"--hops", list_text(probes.hops)});
   for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
   return command;
 }

@@ -1,6 +1,7 @@
 #include "ablation/sweep.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -124,6 +125,23 @@ void choose_bands(Sweep& sweep, Problems& problems) {
   }
 }
 
+void choose_contrast(Sweep& sweep, Problems& problems) {
+  auto& contrast = sweep.file.contrast;
+  if (contrast.empty()) {
+    const auto all_global = std::ranges::find_if(sweep.arms, [](const Arm& arm) {
+      return !arm.config.model.has(LayerKind::local);
+    });
+    contrast = (all_global == sweep.arms.end() ? sweep.arms.front() : *all_global).group;
+    return;
+  }
+  std::vector<std::string> groups;
+  for (const Arm& arm : sweep.arms)
+    if (groups.empty() || groups.back() != arm.group) groups.push_back(arm.group);
+  if (std::ranges::find(groups, contrast) != groups.end()) return;
+  problems.add("contrast: there is no group " + contrast + "; the groups are " +
+               join(groups, ", "));
+}
+
 void add_probes(Sweep& sweep, ArmProblems& problems) {
   const ProbeOptions& probes = sweep.file.probes;
   if (probes.training_share == 0.0) return;
@@ -131,7 +149,8 @@ void add_probes(Sweep& sweep, ArmProblems& problems) {
     const std::int64_t length = arm.config.data.sequence_length;
     try {
       Problems unfit;
-      for (const ProbeTask task : probes.training_tasks) check_probe_length(task, length, unfit);
+      check_probes(probes.training_tasks, std::array{length}, probes.pairs, probes.hops,
+                   probes.vocabulary.keys, unfit);
       for (const std::string& problem : unfit.all()) {
         problems.add(arm.name, "probes.training_tasks: " + problem);
       }
@@ -153,9 +172,8 @@ void choose_probe_lengths(Sweep& sweep, Problems& problems) {
   }
   if (probes.lengths.empty()) probes.lengths = {longest};
   Problems unfit;
-  for (const ProbeTask task : probes.tasks) {
-    for (const std::int64_t length : probes.lengths) check_probe_length(task, length, unfit);
-  }
+  check_probes(probes.tasks, probes.lengths, probes.pairs, probes.hops, probes.vocabulary.keys,
+               unfit);
   for (const std::string& problem : unfit.all()) problems.add("probes.lengths: " + problem);
   if (probes.training_share > 0.0 && tokenizers.size() > 1) {
     problems.add(
@@ -229,6 +247,7 @@ void form_arms(Sweep& sweep, const VocabularySize& vocabulary_of, Problems& prob
   of_arms.add_to(problems);
   if (!all_loaded) return;
   choose_bands(sweep, problems);
+  choose_contrast(sweep, problems);
   choose_probe_lengths(sweep, problems);
   price_arms(sweep, vocabulary_of, problems);
 }

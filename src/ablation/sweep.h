@@ -40,7 +40,8 @@ struct Arm {
 };
 
 struct Sweep {
-  /// What it leaves to the arms is filled: the probes' lengths (the longest data.sequence_length).
+  /// What it leaves to the arms is filled: the probes' lengths (the longest data.sequence_length),
+  /// and the group to contrast the others with (the first of global layers only, or the first).
   SweepFile file;
   std::vector<Arm> arms;  ///< the seeds of a group one after another
   /// The same for all arms: as the file gives them, or the largest window_size and

@@ -33,10 +33,14 @@ void describe(V& v, ProbeOptions& s) {
   v.field("lengths", s.lengths, at_least(1).defaults_to("the longest `data.sequence_length`"),
           "Tokens of the sequences in which recall is measured.");
   v.field("keys", s.vocabulary.keys, at_least(kFewestProbeKeys), "Tokens that are keys.");
-  v.field("values", s.vocabulary.values, at_least(2), "Tokens that are values.");
+  v.field("values", s.vocabulary.values, at_least(kFewestProbeValues), "Tokens that are values.");
   v.field("fillers", s.vocabulary.fillers, at_least(0), "Tokens that fill; 0 for all others.");
   v.field("questions", s.questions, at_least(0),
           "Questions in a sequence of associative recall; 0 for length / 8.");
+  v.field("pairs", s.pairs, at_least(2).defaults_to("the task's own"),
+          "Pairs, strings or chains of which one is asked for; several are asked each.");
+  v.field("hops", s.hops, at_least(1).defaults_to("2"),
+          "Hops of variable_tracking to a value; several are asked each.");
   v.field("seed", s.seed, at_least(0), "Decides which probes there are.");
 }
 
@@ -56,6 +60,8 @@ void describe(V& v, SweepFile& s) {
   v.field("equal_parameters", s.equal_parameters, anything(),
           "Whether the arms get as many parameters as the base.");
   v.group("compare", s.compare, anything(), "Bands of distance.");
+  v.field("contrast", s.contrast, anything().defaults_to("the first group of global layers only"),
+          "The group that the report compares the others with.");
   v.group("probes", s.probes, anything(), "Probes of recall.");
   v.field("cost_lengths", s.cost_lengths, at_least(1).defaults_to("none"),
           "Lengths at which each layout's cost is measured.");

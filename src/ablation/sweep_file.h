@@ -35,7 +35,8 @@ struct ProbeOptions {
   std::int64_t items = 256;               ///< questions of each task and length
   std::vector<std::int64_t> lengths;      ///< tokens, ascending; empty when the file gives none
   ProbeVocabularySizes vocabulary;
-  std::int64_t questions = 0;  ///< see ProbeSpec
+  std::int64_t questions = 0;             ///< see ProbeSpec
+  std::vector<std::int64_t> pairs, hops;  ///< see difficulties_of
   std::int64_t seed = 1;
 };
 
@@ -48,6 +49,7 @@ struct SweepFile {
   Budget budget = Budget::steps;
   bool equal_parameters = false;
   CompareOptions compare;
+  std::string contrast;  ///< the group that the others are compared with; empty: see Sweep
   ProbeOptions probes;
   std::vector<std::int64_t> cost_lengths;  ///< tokens; empty: no measured cost
 };

@@ -286,7 +286,15 @@ void add_content_options(CLI::App& command, ProbesCommand& probes) {
   add_number(command, "--fillers", &options.vocabulary.fillers, at_least(0),
              "Number of tokens that stand between; 0: all others");
   add_number(command, "--questions", &options.questions, at_least(0),
-             "Pairs and questions in a sequence of associative_recall; 0: length / 8");
+             "Questions in a sequence of associative_recall; 0: length / 8");
+  add_number(command, "--pairs", &options.pairs, at_least(2),
+             "Pairs (strings, chains) of which one is asked for; several take turns; default: the "
+             "task's own",
+             "N,N,…");
+  add_number(command, "--hops", &options.hops, at_least(1),
+             "Hops of variable_tracking from the asked name to a value; several take turns; "
+             "default: 2",
+             "N,N,…");
   command
       .add_option("--seed", options.seed,
                   "Chooses the sequences; those of an evaluation are others with any seed")
@@ -301,7 +309,7 @@ void add_probes_command(CLI::App& data) {
       "earlier "
       "in its sequence, at a distance within the window W (control), up to n W, as far as local "
       "layers relay it (relay), or farther (beyond), a third each where the length has room. Only "
-      "answers count as targets");
+      "answers count as targets, and a model never reads them");
   const auto command = std::make_shared<ProbesCommand>();
   auto& options = command->options;
   app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")

@@ -177,7 +177,11 @@ void add_recall_command(CLI::App& app) {
   add_number(*command, "--fillers", &recall.vocabulary.fillers, at_least(0),
              "Tokens that stand between; 0: all others");
   add_number(*command, "--questions", &recall.questions, at_least(0),
-             "Pairs and questions in a sequence of associative_recall; 0: length / 8");
+             "Questions in a sequence of associative_recall; 0: length / 8");
+  add_number(*command, "--pairs", &recall.pairs, at_least(2),
+             "Pairs (strings, chains) of which one is asked for; default: the task's own", "N,N,…");
+  add_number(*command, "--hops", &recall.hops, at_least(1),
+             "Hops of variable_tracking from the asked name to a value; default: 2", "N,N,…");
   command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
   add_number(*command, "--max-tokens", &recall.max_tokens, at_least(1),
              "Tokens of validation text at most; default: all");

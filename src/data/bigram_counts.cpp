@@ -1,6 +1,7 @@
 #include "data/bigram_counts.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace zebra {
 namespace {
@@ -20,10 +21,12 @@ std::uint64_t as_key(std::int32_t first, std::int32_t second) {
 }  // namespace
 
 BigramCounts::BigramCounts(const TokenDatasets& datasets, std::int64_t max_tokens) {
+  const auto is_text = [](const auto& dataset) { return !dataset->has_labels_only(); };
   double total = 0;
-  for (const auto& dataset : datasets) total += static_cast<double>(dataset->tokens());
+  for (const auto& dataset : datasets | std::views::filter(is_text))
+    total += static_cast<double>(dataset->tokens());
   const double share = std::min(1.0, static_cast<double>(max_tokens) / total);
-  for (const auto& dataset : datasets) {
+  for (const auto& dataset : datasets | std::views::filter(is_text)) {
     const auto tokens = dataset->tokens();
     const auto counted = static_cast<std::int64_t>(share * static_cast<double>(tokens));
     for (std::int64_t i = 0; i < kStretches; ++i) {

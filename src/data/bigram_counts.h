@@ -13,8 +13,9 @@ inline constexpr std::int64_t kBigramTokens = 20'000'000;
 /// A pair of adjacent tokens counts as rare up to this rate.
 inline constexpr double kRareBigramRate = 1e-6;
 
-/// How often one token follows another in the same document of some datasets. Const member
-/// functions are thread-safe. Takes 8 bytes for each pair counted.
+/// How often one token follows another in the same document of some datasets; those of which only
+/// labels count, probes, are no text and left out. Const member functions are thread-safe. Takes 8
+/// bytes for each pair counted.
 class BigramCounts {
  public:
   /// Counts the pairs that begin at up to `max_tokens` positions. Where there are more tokens,

@@ -1,7 +1,7 @@
 #include "data/probe_dataset.h"
 
+#include <array>
 #include <optional>
-#include <set>
 #include <span>
 
 #include "base/log.h"
@@ -14,9 +14,8 @@ namespace {
 
 void check_options(const ProbeDatasetOptions& options, Problems& problems) {
   check_distance_bands(options.bands, problems);
-  for (const auto task : std::set(options.tasks.begin(), options.tasks.end())) {
-    check_probe_length(task, options.length, problems);
-  }
+  check_probes(options.tasks, std::array{options.length}, options.pairs, options.hops,
+               options.vocabulary.keys, problems);
   if (options.tasks.empty()) {
     problems.add("no task is named: give one or more of " + join(names_of<ProbeTask>(), ", "));
   }
@@ -33,7 +32,7 @@ struct OpenedParts {
   std::optional<TokenDatasetWriter> writer;
 };
 
-/// Opens as many parts as can be: each needs the one before, the writer only the tokenizer.
+/// Opens as many parts as can be: each needs the one before.
 void open_parts(const ProbeDatasetOptions& options, OpenedParts& parts) {
   Problems problems;
   check_options(options, problems);
@@ -50,16 +49,26 @@ void open_parts(const ProbeDatasetOptions& options, OpenedParts& parts) {
     problems.throw_if_any();
   }
   attempt([&] { parts.vocabulary.emplace(*parts.tokenizer, options.vocabulary); });
+  if (!parts.vocabulary) problems.throw_if_any();
   // A writer makes folders: where something else is wrong it is asked only whether it may replace.
   if (problems.empty() || std::filesystem::exists(options.output)) {
     attempt([&] {
       parts.writer.emplace(TokenDatasetWriterOptions{.output = options.output,
                                                      .tokenizer_hash = parts.tokenizer->hash(),
                                                      .vocab_size = parts.tokenizer->vocab_size(),
-                                                     .overwrite = options.overwrite});
+                                                     .overwrite = options.overwrite,
+                                                     .label_stand_in = parts.vocabulary->blank()});
     });
   }
   problems.throw_if_any();
+}
+
+/// Tasks take turns, and within each task its difficulties.
+ProbeSpec spec_of(const ProbeDatasetOptions& options, std::uint64_t index) {
+  const auto task = options.tasks[index % options.tasks.size()];
+  const auto difficulties = difficulties_of(task, options.pairs, options.hops);
+  const auto turn = index / options.tasks.size() % difficulties.size();
+  return {task, options.bands, options.length, options.questions, difficulties[turn]};
 }
 
 /// Appends the sequence as a document of which only the answers count as targets.
@@ -71,7 +80,7 @@ void append_document(const ProbeSequence& sequence, const Tokenizer& tokenizer,
   for (const auto& answer : sequence.answers) {
     const auto position = static_cast<std::size_t>(answer.position);
     writer.append(tokens.subspan(begin, position - begin), false);
-    writer.append(tokens.subspan(position, 1), true);
+    writer.append(std::span(&answer.token, 1), true);
     begin = position + 1;
   }
   writer.append(tokens.subspan(begin), false);
@@ -89,10 +98,8 @@ ProbeDatasetReport write_probe_dataset(const ProbeDatasetOptions& options) {
   ProgressBar progress("probes", static_cast<std::uint64_t>(options.sequences), "sequences");
   for (std::int64_t i = 0; i < options.sequences; ++i) {
     const auto index = static_cast<std::uint64_t>(i);
-    const ProbeSpec spec = {options.tasks[index % options.tasks.size()], options.bands,
-                            options.length, options.questions};
-    const auto sequence =
-        make_probe(spec, *opened.vocabulary, {ProbeSplit::training, options.seed, index});
+    const auto sequence = make_probe(spec_of(options, index), *opened.vocabulary,
+                                     {ProbeSplit::training, options.seed, index});
     append_document(sequence, *opened.tokenizer, *opened.writer);
     for (const auto& answer : sequence.answers) {
       ++report.answers[static_cast<std::size_t>(options.bands.band_of(answer.distance))];

@@ -20,6 +20,7 @@ struct ProbeDatasetOptions {
   std::uint64_t seed = 0;
   ProbeVocabularySizes vocabulary = {};
   std::int64_t questions = 0;  ///< see ProbeSpec
+  std::vector<std::int64_t> pairs, hops;  ///< see difficulties_of; those of a task take turns
   bool overwrite = false;
 };
 
@@ -31,7 +32,8 @@ struct ProbeDatasetReport {
 };
 
 /// Writes a token dataset of training probes for a model of these bands: sequence i, a document of
-/// its own, is probe i of the task whose turn it is. Only the answers count as targets. A run whose
+/// its own, is probe i of the task whose turn it is. Only the answers count as targets, and they are
+/// labels only: a model reads blanks in their place. A run whose
 /// data.sequence_length is `length` has sequence i as its sample i, but for the last one: a sample
 /// needs the token that follows it.
 ///

@@ -24,10 +24,21 @@ std::vector<std::int32_t> RandomChoices::distinct(std::span<const std::int32_t> 
   return chosen;
 }
 
-std::vector<std::int32_t> RandomChoices::independent(std::span<const std::int32_t> candidates,
-                                                     std::int64_t count) {
-  std::vector<std::int32_t> chosen(static_cast<std::size_t>(count));
-  for (auto& token : chosen) token = one_of(candidates);
+std::vector<std::int64_t> RandomChoices::spread(std::int64_t begin, std::int64_t end,
+                                                std::int64_t count, std::int64_t size) {
+  // A way is a choice of `count` out of the slots that are left when each run is drawn together
+  // into one (sampling without replacement by Floyd's method).
+  const auto slots = end - begin - count * (size - 1);
+  std::vector<std::int64_t> chosen;
+  for (auto last = slots - count; last < slots; ++last) {
+    const auto drawn = between(0, last);
+    const bool is_taken = std::ranges::find(chosen, drawn) != chosen.end();
+    chosen.push_back(is_taken ? last : drawn);
+  }
+  std::ranges::sort(chosen);
+  for (std::int64_t i = 0; i < count; ++i) {
+    chosen[static_cast<std::size_t>(i)] += begin + i * (size - 1);
+  }
   return chosen;
 }
 
@@ -43,7 +54,7 @@ ProbeDraft::ProbeDraft(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
 }
 
 DistanceRange ProbeDraft::distances(DistanceBand band) const {
-  return spec_.bands.distances(band, possible_distances(spec_.task, spec_.length));
+  return spec_.bands.distances(band, possible_distances(spec_));
 }
 
 DistanceBand ProbeDraft::draw_band() {
@@ -53,45 +64,49 @@ DistanceBand ProbeDraft::draw_band() {
   return choices_.one_of<DistanceBand>(candidates);
 }
 
-std::int64_t ProbeDraft::draw_distance(DistanceBand band) {
+ProbeDraft::Placement ProbeDraft::draw_placement(DistanceBand band, std::int64_t most_others,
+                                                 std::int64_t size) {
   const auto range = distances(band);
-  return choices_.between(range.first, range.last);
+  const auto adjoining = possible_distances(spec_).first;
+  const auto room = (range.last - adjoining) / size;
+  const auto others = choices_.between(0, std::min(most_others, room));
+  const auto first = std::max(range.first, adjoining + others * size);
+  return {others, choices_.between(first, range.last)};
 }
 
 void ProbeDraft::put(std::int64_t begin, std::span<const std::int32_t> tokens) {
   std::ranges::copy(tokens, sequence_.tokens.begin() + begin);
-  mark_taken(begin, tokens.size());
+  std::fill_n(is_free_.begin() + begin, tokens.size(), false);
 }
 
-void ProbeDraft::mark_taken(std::int64_t begin, std::size_t count) {
-  std::fill_n(is_free_.begin() + begin, count, false);
-}
-
-std::int64_t ProbeDraft::take_place(std::int64_t count, std::int64_t end) {
+std::optional<std::int64_t> ProbeDraft::find_place(std::int64_t begin, std::int64_t end,
+                                                   std::int64_t size) {
   std::vector<std::int64_t> places;
   std::int64_t free_run = 0;
-  for (std::int64_t position = 0; position < end; ++position) {
+  for (auto position = begin; position < end; ++position) {
     free_run = is_free(position) ? free_run + 1 : 0;
-    if (free_run >= count) places.push_back(position + 1 - count);
+    if (free_run >= size) places.push_back(position + 1 - size);
   }
-  const auto place = choices_.one_of<std::int64_t>(places);
-  mark_taken(place, static_cast<std::size_t>(count));
-  return place;
+  if (places.empty()) return std::nullopt;
+  return choices_.one_of<std::int64_t>(places);
 }
 
-void ProbeDraft::expect_answers(std::int64_t begin, std::int64_t count, std::int64_t distance) {
-  for (std::int64_t i = 0; i < count; ++i) sequence_.answers.push_back({begin + i, distance});
+void ProbeDraft::fill(std::int64_t begin, std::int64_t end) {
+  for (auto position = begin; position < end; ++position) {
+    if (is_free(position)) put(position, std::array{choices_.one_of(vocabulary_.fillers())});
+  }
 }
 
-ProbeSequence ProbeDraft::finish(std::span<const std::int32_t> text) && {
-  std::size_t next = 0;
-  for (std::int64_t position = 0; position < spec_.length; ++position) {
-    if (!is_free(position)) continue;
-    auto& token = sequence_.tokens[static_cast<std::size_t>(position)];
-    const bool has_text = !text.empty() && vocabulary_.may_fill(text[next]);
-    token = has_text ? text[next] : choices_.one_of(vocabulary_.fillers());
-    if (!text.empty()) next = (next + 1) % text.size();
+void ProbeDraft::ask(std::int64_t begin, std::span<const std::int32_t> answers,
+                     std::int64_t distance) {
+  for (const auto answer : answers) {
+    put(begin, std::array{vocabulary_.blank()});
+    sequence_.answers.push_back({begin++, distance, answer});
   }
+}
+
+ProbeSequence ProbeDraft::finish() && {
+  fill(1, spec_.length - 1);
   std::ranges::sort(sequence_.answers, {}, &ProbeAnswer::position);
   return std::move(sequence_);
 }

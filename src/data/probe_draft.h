@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -26,9 +27,10 @@ class RandomChoices {
   /// `count` candidates, each at most once, in random order; there are at least as many.
   std::vector<std::int32_t> distinct(std::span<const std::int32_t> candidates, std::int64_t count);
 
-  /// `count` candidates, independent of one another.
-  std::vector<std::int32_t> independent(std::span<const std::int32_t> candidates,
-                                        std::int64_t count);
+  /// Where `count` runs of `size` slots begin that do not overlap, in order, in [begin, end), which
+  /// has room for them: each way is as likely.
+  std::vector<std::int64_t> spread(std::int64_t begin, std::int64_t end, std::int64_t count,
+                                   std::int64_t size);
 
  private:
   RandomStream stream_;
@@ -48,27 +50,34 @@ class ProbeDraft {
   /// One of the bands that are not empty for this task and length.
   DistanceBand draw_band();
 
-  /// Uniform in a band that is not empty.
-  std::int64_t draw_distance(DistanceBand band);
+  /// The distance of an answer and how many others shall lie between its source and the question.
+  struct Placement {
+    std::int64_t others, distance;
+  };
+
+  /// Uniform in what a band that is not empty allows: first the others, 0 … `most_others`, each of
+  /// which takes `size` slots, then the distance.
+  Placement draw_placement(DistanceBand band, std::int64_t most_others, std::int64_t size);
 
   bool is_free(std::int64_t position) const { return is_free_[static_cast<std::size_t>(position)]; }
 
-  /// Puts tokens into the slots from `begin` on, which are free or were taken by take_place.
+  /// Puts tokens into the slots from `begin` on.
   void put(std::int64_t begin, std::span<const std::int32_t> tokens);
 
-  /// Takes `count` slots below `end`, uniformly among all such runs of free ones, of which there is
-  /// at least one; returns the first.
-  std::int64_t take_place(std::int64_t count, std::int64_t end);
+  /// Where a run of `size` free slots begins in [begin, end), uniformly among all of them.
+  std::optional<std::int64_t> find_place(std::int64_t begin, std::int64_t end, std::int64_t size);
 
-  /// The `count` tokens from `begin` on are answers, all at the same distance.
-  void expect_answers(std::int64_t begin, std::int64_t count, std::int64_t distance);
+  /// Fills the free slots in [begin, end) at random.
+  void fill(std::int64_t begin, std::int64_t end);
 
-  /// Fills the free slots as make_probe says.
-  ProbeSequence finish(std::span<const std::int32_t> text) &&;
+  /// Puts blanks behind a question, whose answers stand `distance` before the tokens that predict
+  /// them.
+  void ask(std::int64_t begin, std::span<const std::int32_t> answers, std::int64_t distance);
+
+  ProbeSequence finish() &&;
 
  private:
   DistanceRange distances(DistanceBand band) const;
-  void mark_taken(std::int64_t begin, std::size_t count);
 
   const ProbeSpec& spec_;
   const ProbeVocabulary& vocabulary_;

@@ -7,68 +7,26 @@
 #include "base/error.h"
 #include "config/names.h"
 #include "data/distance_bands.h"
-#include "data/tokenizer.h"
+#include "data/probe_vocabulary.h"
 
 namespace zebra {
 
-/// How many of a tokenizer's tokens play which part in recall probes.
-struct ProbeVocabularySizes {
-  std::int64_t keys = 32;    ///< at least kFewestProbeKeys
-  std::int64_t values = 32;  ///< at least 2
-  std::int64_t fillers = 0;  ///< 0: all that are left; few make what matters easier to tell apart
-};
-
-/// Three chains of variable tracking, three names each.
-inline constexpr std::int64_t kFewestProbeKeys = 9;
-
-/// Adds what is wrong with the sizes, whatever the tokenizer.
-void check_probe_vocabulary_sizes(const ProbeVocabularySizes& sizes, Problems& problems);
-
-/// The tokens of recall probes in disjoint sets: keys, which ask; values, which answer; markers;
-/// fillers, by default all others. They are ordinary tokens, in an order that is shuffled by a
-/// permutation of the whole vocabulary which depends on its size only: probes of one tokenizer
-/// agree wherever they are made with the same sizes. Tokens of one byte are taken only where there
-/// are too few others.
-class ProbeVocabulary {
- public:
-  /// Throws InputError when the sizes are bad or the tokenizer has too few ordinary tokens.
-  explicit ProbeVocabulary(const Tokenizer& tokenizer, ProbeVocabularySizes sizes = {});
-
-  std::span<const std::int32_t> keys() const { return keys_; }
-  std::span<const std::int32_t> values() const { return values_; }
-  std::span<const std::int32_t> fillers() const { return fillers_; }
-  std::int32_t copy_marker() const { return markers_[0]; }
-  std::int32_t assignment_marker() const { return markers_[1]; }
-  std::int32_t query_marker() const { return markers_[2]; }
-  std::int32_t bos() const { return bos_; }
-  std::int32_t eos() const { return eos_; }
-
-  /// Whether a token of natural text may stay in a probe: it is text, and neither key nor marker,
-  /// so that what is asked for occurs only where the probe put it.
-  bool may_fill(std::int32_t token) const;
-
-  /// Share of right answers of a guess among the values, the same for each answer of each task.
-  double chance() const { return 1.0 / static_cast<double>(values_.size()); }
-
- private:
-  std::vector<std::int32_t> keys_, values_, markers_, fillers_;
-  std::vector<bool> may_fill_;  // by id
-  std::int32_t bos_, eos_;
-};
-
-/// Synthetic tasks that ask for a token seen before. K is a key, V a value, | separates what stands
-/// apart, with fillers between; the tokens in brackets are the answers.
+/// Synthetic tasks that can be solved only by looking something up: what is asked for is told from
+/// what else stands there by a key alone. K is a key, V a value; between stand fillers. `_` is a
+/// blank behind a question, and the value that belongs there is a label: the model is asked for it
+/// and never reads it.
 ///
-///   associative_recall  K V | K V | … K [V] | K [V]: pairs of distinct keys, each asked for once,
-///                       pairs and questions mixed (see ProbeSpec::questions)
-///   passkey             K V V V V | … K [V V V V]: four needles, one asked for at the end
-///   copying             M V V V V V V V V | M [V V V V V V V V]: a string behind a marker, twice
-///   variable_tracking   = A V | = B A | = C B | ? C [V]: assignments (marker, name, what it
-///                       stands for), the last name of one of three chains asked for at the end
+///   associative_recall  K V  K V  K V … K _ … K V … K _: pairs, some of them asked for once, most
+///                       of them never, pairs and questions mixed
+///   passkey             K V … K V … K V … K _: one of the pairs is asked for at the end
+///   copying             K V V V V … K V V V V … K _ _ _ _: one of the strings is asked for
+///   variable_tracking   = A V … = B A … = C B … ? C _: assignments (marker, name, what it stands
+///                       for); the last name of one of several chains is asked for at the end
 ///
-/// The values are drawn independently, so that those in sight tell nothing about one out of sight.
-/// What tells the source from other values stands 1 to 8 tokens before it: at the very last
-/// distances of the relay band local layers reach the source but not that.
+/// Keys, names and values are drawn without replacement, so that no count tells the asked pair (see
+/// key_blind.h for what a reader without keys can still guess). How many pairs lie between the
+/// source of an answer and its question is drawn first, from none to as many as have room, and then
+/// the distance.
 enum class ProbeTask { associative_recall, passkey, copying, variable_tracking };
 
 template <>
@@ -80,22 +38,49 @@ struct EnumNames<ProbeTask> {
        {ProbeTask::variable_tracking, "variable_tracking"}}};
 };
 
+/// Counts up whenever the same arguments make other probes: results of different ones do not
+/// compare, and what was trained on one is not asked by another. The first wrote answers into the
+/// input.
+inline constexpr int kProbeVersion = 2;
+
+/// How hard a probe is besides its distances.
+struct ProbeDifficulty {
+  /// Pairs, strings or chains of which one is asked for, at least 2, as far as keys, values and
+  /// room go; 0: as many as have room in associative recall, 8 pairs of a passkey, 4 strings, 4
+  /// chains.
+  std::int64_t pairs = 0;
+  std::int64_t hops = 2;  ///< from the asked name to the one that has a value; at least 1
+};
+
 struct ProbeSpec {
   ProbeTask task;
   DistanceBands bands;
   std::int64_t length;         ///< tokens, BOS and EOS included
-  std::int64_t questions = 0;  ///< of associative recall, as far as the keys go; 0: length / 8
+  std::int64_t questions = 0;  ///< of associative recall, half the pairs at most; 0: length / 8
+  ProbeDifficulty difficulty = {};
 };
 
+/// What a task is asked with: each number of pairs and, where it has hops, each number of those; an
+/// empty list stands for the default.
+std::vector<ProbeDifficulty> difficulties_of(ProbeTask task, std::span<const std::int64_t> pairs,
+                                             std::span<const std::int64_t> hops);
+
 /// Tokens of the shortest sequence that has room for the task at each distance.
-std::int64_t shortest_probe_length(ProbeTask task);
+std::int64_t shortest_probe_length(ProbeTask task, std::int64_t hops = ProbeDifficulty{}.hops);
 
-/// Adds what is wrong with the length.
-void check_probe_length(ProbeTask task, std::int64_t length, Problems& problems);
+/// Adds what is wrong with the length or the difficulty, or does not fit so many keys: a task of
+/// many hops takes many names.
+void check_probe(ProbeTask task, std::int64_t length, const ProbeDifficulty& difficulty,
+                 std::int64_t keys, Problems& problems);
 
-/// The distances of answers in sequences of that length. A band may hold none of them: see
+/// The same of each task in each length and difficulty, each problem once.
+void check_probes(std::span<const ProbeTask> tasks, std::span<const std::int64_t> lengths,
+                  std::span<const std::int64_t> pairs, std::span<const std::int64_t> hops,
+                  std::int64_t keys, Problems& problems);
+
+/// The distances of answers in sequences of the spec's length. A band may hold none of them: see
 /// DistanceBands::distances.
-DistanceRange possible_distances(ProbeTask task, std::int64_t length);
+DistanceRange possible_distances(const ProbeSpec& spec);
 
 /// Probes of the two splits come from random streams of their own, whatever their seeds.
 enum class ProbeSplit { training, evaluation };
@@ -108,29 +93,24 @@ struct ProbeNumber {
 };
 
 struct ProbeAnswer {
-  std::int64_t position;  ///< of the answer in the sequence; the token before it predicts it
+  std::int64_t position;  ///< of the blank; the token before it predicts the answer
   std::int64_t distance;  ///< from the token that predicts it back to its source
+  std::int32_t token;     ///< the answer
 
   /// Position of the earlier token that equals the answer.
   std::int64_t source() const { return position - 1 - distance; }
 };
 
 struct ProbeSequence {
-  std::vector<std::int32_t> tokens;  ///< ProbeSpec::length of them: BOS, body, EOS
+  std::vector<std::int32_t> tokens;  ///< ProbeSpec::length of them: BOS, body, EOS; with blanks
   std::vector<ProbeAnswer> answers;  ///< in the order of their positions, at least one
 };
 
-/// The probe, a pure function of the arguments. Throws InputError when the length or the bands are
-/// bad. For each answer of associative recall, and for all
-/// answers of another task's sequence together, a band is drawn among those that are not empty at
-/// this length, each with the same probability, and then a distance in the band, uniformly but for
-/// questions of associative recall that find no room: those draw again in their band and, after
-/// many failures, are left out.
-///
-/// What the task leaves free is filled with random fillers or, where `text` is given, with its
-/// tokens in order, from its beginning again at its end; those that may not fill (see
-/// ProbeVocabulary::may_fill) give way to random fillers.
+/// The probe, a pure function of the arguments. Throws InputError when the length, the difficulty
+/// or the bands are bad, or the vocabulary has too few keys. For each question a band is drawn among
+/// those that are not empty at this length, each with the same probability; questions of associative
+/// recall that find no room draw again in their band and, after many failures, are left out.
 ProbeSequence make_probe(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
-                         const ProbeNumber& number, std::span<const std::int32_t> text = {});
+                         const ProbeNumber& number);
 
 }  // namespace zebra

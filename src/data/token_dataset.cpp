@@ -129,6 +129,15 @@ void TokenDataset::copy_tokens(std::int64_t begin, std::span<std::int32_t> out) 
   }
 }
 
+void TokenDataset::copy_inputs(std::int64_t begin, std::span<std::int32_t> out) const {
+  copy_tokens(begin, out);
+  if (!has_labels_only()) return;
+  std::vector<std::uint8_t> is_label(out.size());
+  copy_loss_mask(begin, is_label);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (is_label[i] != 0) out[i] = *description_.label_stand_in;
+}
+
 void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> out) const {
   check_range(begin, out.size());
   if (loss_mask_file_ == nullptr) {
@@ -159,6 +168,7 @@ TokenDatasetWriter::TokenDatasetWriter(TokenDatasetWriterOptions options)
   description_.vocab_size = options_.vocab_size;
   description_.token_bytes = token_bytes_for(options_.vocab_size);
   description_.tokenizer_hash = options_.tokenizer_hash;
+  description_.label_stand_in = options_.label_stand_in;
   description_.chunk_bytes = options_.chunk_bytes;
   tokens_ = std::make_unique<ChunkedFileWriter>(partial_file(kTokensFile), options_.chunk_bytes);
   documents_ =

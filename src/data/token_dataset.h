@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,12 @@ class TokenDataset {
   /// and RunError when the file has changed since it was opened.
   void copy_tokens(std::int64_t begin, std::span<std::int32_t> out) const;
 
+  /// Whether the tokens that count as targets are labels only, which nobody reads as input.
+  bool has_labels_only() const { return description_.label_stand_in.has_value(); }
+
+  /// As copy_tokens, with what a model reads in the place of labels.
+  void copy_inputs(std::int64_t begin, std::span<std::int32_t> out) const;
+
   /// Fills `out` with 1 where the token counts as a target and 0 where it does not, from position
   /// `begin` on; all 1 in a dataset without a loss mask. Throws like copy_tokens.
   void copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> out) const;
@@ -68,6 +75,7 @@ struct TokenDatasetWriterOptions {
   std::string tokenizer_hash;
   std::int64_t vocab_size = 0;
   bool overwrite = false;  // replace a token dataset that is there already
+  std::optional<std::int32_t> label_stand_in;  // see TokenDatasetDescription
   std::uint64_t chunk_bytes = kDatasetChunkBytes;
 };
 

@@ -125,6 +125,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kFormatVersion = 1;
+constexpr std::int64_t kLabelsOnlyVersion = 2;  // with a label_stand_in, which version 1 lacks
+
+std::int64_t format_version(const TokenDatasetDescription& description) {
+  return description.label_stand_in ? kLabelsOnlyVersion : kFormatVersion;
+}
 
 Json file_to_json(const ChunkedFileContent& content) {
   return {{"bytes", content.bytes}, {"chunk_hashes", content.chunk_hashes}};
@@ -140,7 +145,7 @@ Json content_to_json(const TokenDatasetDescription& description) {
   Json files = {{kTokensFile, file_to_json(description.token_file)},
                 {kDocumentsFile, file_to_json(description.document_file)}};
   if (description.loss_mask_file) files[kLossMaskFile] = file_to_json(*description.loss_mask_file);
-  return {{"format_version", kFormatVersion},
+  Json json = {{"format_version", format_version(description)},
           {"tokens", description.tokens},
           {"documents", description.documents},
           {"text_bytes", description.text_bytes},
@@ -149,6 +154,8 @@ Json content_to_json(const TokenDatasetDescription& description) {
           {"tokenizer_hash", description.tokenizer_hash},
           {"chunk_bytes", description.chunk_bytes},
           {"files", std::move(files)}};
+  if (description.label_stand_in) json["label_stand_in"] = *description.label_stand_in;
+  return json;
 }
 
 TokenDatasetDescription content_from_json(const Json& json) {
@@ -165,6 +172,9 @@ TokenDatasetDescription content_from_json(const Json& json) {
   result.document_file = file_from_json(files.at(kDocumentsFile));
   if (files.contains(kLossMaskFile)) {
     result.loss_mask_file = file_from_json(files.at(kLossMaskFile));
+  }
+  if (json.at("format_version") == kLabelsOnlyVersion) {
+    result.label_stand_in = json.at("label_stand_in").get<std::int32_t>();
   }
   return result;
 }
@@ -192,6 +202,11 @@ std::string contradiction(const TokenDatasetDescription& d) {
   }
   if (d.loss_mask_file && !file_fits(*d.loss_mask_file, tokens, d.chunk_bytes)) {
     return "the size or the hashes of loss_mask.bin do not fit tokens";
+  }
+  if (d.label_stand_in) {
+    if (!d.loss_mask_file) return "label_stand_in is there without loss_mask.bin";
+    if (*d.label_stand_in < 0 || *d.label_stand_in >= d.vocab_size)
+      return "label_stand_in is no id of the vocabulary";
   }
   return "";
 }
@@ -221,9 +236,10 @@ TokenDatasetDescription TokenDatasetDescription::from_json(const std::string& te
   try {
     const Json json = Json::parse(text);
     const auto version = json.at("format_version").get<std::int64_t>();
-    if (version != kFormatVersion) {
+    if (version != kFormatVersion && version != kLabelsOnlyVersion) {
       throw InputError(origin + ": has format version " + std::to_string(version) +
-                       ", this program reads version " + std::to_string(kFormatVersion) +
+                       ", this program reads version " + std::to_string(kFormatVersion) + " and " +
+                       std::to_string(kLabelsOnlyVersion) +
                        "; use the zebra that made it or pack it anew");
     }
     result = content_from_json(json);

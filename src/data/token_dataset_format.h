@@ -86,6 +86,7 @@ class ChunkedFile {
 //   tokens.bin     the token ids, little-endian uint16, or uint32 for more than 65,536 ids
 //   documents.bin  uint64, where each document begins in tokens.bin, at last the number of tokens
 //   loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or 0
+//                  (`label_stand_in` makes those that count labels only)
 //   dataset.json   what follows, as JSON
 inline constexpr const char* kTokensFile = "tokens.bin";
 inline constexpr const char* kDocumentsFile = "documents.bin";
@@ -109,6 +110,9 @@ struct TokenDatasetDescription {
   ChunkedFileContent token_file;
   ChunkedFileContent document_file;
   std::optional<ChunkedFileContent> loss_mask_file;
+  /// Where given, the tokens that count as targets are labels only: whoever reads them as input
+  /// reads this id in their place. Goes with a loss mask.
+  std::optional<std::int32_t> label_stand_in;
 
   /// Hash over all of the above: equal for datasets of equal content, however they were made.
   std::string fingerprint() const;

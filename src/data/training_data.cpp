@@ -50,17 +50,18 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
   auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
 
   const auto size = static_cast<std::size_t>(length);
-  std::vector<std::int32_t> ids(size + 1);
+  std::vector<std::int32_t> inputs(size), labels(size);
   std::vector<std::uint8_t> counts(size);
   std::vector<std::vector<std::int64_t>> starts;
   bool any_start = false;
   for (const auto& sample : samples) {
-    sample.dataset->copy_tokens(sample.begin, ids);
+    sample.dataset->copy_inputs(sample.begin, inputs);
+    sample.dataset->copy_tokens(sample.begin + 1, labels);
     starts.push_back(mark_targets(sample, length, document_mask, counts));
     any_start = any_start || !starts.back().empty();
     for (std::size_t t = 0; t < size; ++t) {
-      tokens[t] = ids[t];
-      targets[t] = counts[t] != 0 ? ids[t + 1] : kIgnoredTarget;
+      tokens[t] = inputs[t];
+      targets[t] = counts[t] != 0 ? labels[t] : kIgnoredTarget;
       batch.counted_targets += counts[t] != 0;
     }
     tokens += length;

@@ -30,12 +30,20 @@ torch::Tensor predicting_positions(const std::vector<ProbeSequence>& probes) {
   return torch::tensor(positions, torch::kInt64);
 }
 
-void score_batch(ZebraModel& model, const std::vector<ProbeSequence>& probes,
-                 std::int64_t first_item, std::vector<AnswerScore>& scores) {
+torch::Tensor answer_tokens(const std::vector<ProbeSequence>& probes) {
+  std::vector<std::int64_t> tokens;
+  for (const auto& probe : probes)
+    for (const auto& answer : probe.answers) tokens.push_back(answer.token);
+  return torch::tensor(tokens, torch::kInt64).unsqueeze(1);
+}
+
+void score_batch(ZebraModel& model, const ProbeVocabulary& vocabulary, const ProbeSpec& spec,
+                 const std::vector<ProbeSequence>& probes, std::int64_t first_item,
+                 std::vector<AnswerScore>& scores) {
   const auto device = model->embedding_weight.device();
   const auto tokens = token_tensor(probes);
   const auto positions = predicting_positions(probes);
-  const auto answers = tokens.flatten().index_select(0, positions + 1).unsqueeze(1);
+  const auto answers = answer_tokens(probes);
   const auto hidden = model->forward(tokens.to(device)).flatten(0, 1);
   const auto logits =
       model->logits(hidden.index_select(0, positions.to(device))).to(torch::kFloat32);
@@ -46,9 +54,12 @@ void score_batch(ZebraModel& model, const std::vector<ProbeSequence>& probes,
   const float* likelihood = log_likelihood.const_data_ptr<float>();
   const bool* exact = is_exact.const_data_ptr<bool>();
   for (std::size_t row = 0; row < probes.size(); ++row) {
-    for (const auto& answer : probes[row].answers) {
-      scores.push_back(
-          {first_item + static_cast<std::int64_t>(row), answer.distance, *likelihood++, *exact++});
+    const auto item = first_item + static_cast<std::int64_t>(row);
+    const auto hits =
+        key_blind_hits(spec, vocabulary, probes[row], static_cast<std::uint64_t>(item));
+    for (std::size_t i = 0; i < hits.size(); ++i) {
+      const auto distance = probes[row].answers[i].distance;
+      scores.push_back({item, distance, hits[i], *likelihood++, *exact++});
     }
   }
 }
@@ -65,10 +76,9 @@ std::vector<AnswerScore> score_probes(ZebraModel& model, const ProbeVocabulary& 
     for (auto item = first; item < std::min(first + rows, evaluation.items); ++item) {
       probes.push_back(
           make_probe(evaluation.spec, vocabulary,
-                     {ProbeSplit::evaluation, evaluation.seed, static_cast<std::uint64_t>(item)},
-                     evaluation.text));
+                     {ProbeSplit::evaluation, evaluation.seed, static_cast<std::uint64_t>(item)}));
     }
-    score_batch(model, probes, first, scores);
+    score_batch(model, vocabulary, evaluation.spec, probes, first, scores);
     if (evaluation.progress) evaluation.progress(std::min(first + rows, evaluation.items));
   }
   return scores;
@@ -80,9 +90,8 @@ void check(const RecallOptions& options) {
   Problems problems;
   check_distance_bands(options.bands, problems);
   check_probe_vocabulary_sizes(options.vocabulary, problems);
-  for (const auto task : options.tasks) {
-    for (const auto length : options.lengths) check_probe_length(task, length, problems);
-  }
+  check_probes(options.tasks, options.lengths, options.pairs, options.hops,
+               options.vocabulary.keys, problems);
   problems.throw_if_any();
 }
 
@@ -115,22 +124,30 @@ class RecallEvaluation {
     if (options_.tasks.empty()) return probes;
     const ProbeVocabulary vocabulary(tokenizer_, options_.vocabulary);
     for (const auto task : options_.tasks) {
-      for (const auto length : options_.lengths) {
-        const auto report = reporting(name_of(task) + " at " + std::to_string(length));
-        auto answers =
-            score_probes(model_, vocabulary,
-                         {.spec = {task, options_.bands, length, options_.questions},
-                          .items = options_.items,
-                          .seed = options_.seed,
-                          .progress = [&](std::int64_t done) { report(done, options_.items); }});
-        const double chance = chance_of_hit(task, vocabulary, answers);
-        probes.push_back({task, length, vocabulary.values().size(), chance, std::move(answers)});
+      for (const auto& difficulty : difficulties_of(task, options_.pairs, options_.hops)) {
+        for (const auto length : options_.lengths) {
+          const ProbeSpec spec = {task, options_.bands, length, options_.questions, difficulty};
+          probes.push_back(probe(spec, vocabulary));
+        }
       }
     }
     return probes;
   }
 
  private:
+  ProbeResult probe(const ProbeSpec& spec, const ProbeVocabulary& vocabulary) const {
+    const auto report = reporting(name_of(spec.task) + " at " + std::to_string(spec.length));
+    auto answers =
+        score_probes(model_, vocabulary,
+                     {.spec = spec,
+                      .items = options_.items,
+                      .seed = options_.seed,
+                      .progress = [&](std::int64_t done) { report(done, options_.items); }});
+    const double chance = chance_of_hit(spec.task, vocabulary, answers);
+    return {spec.task, spec.length,         spec.difficulty, vocabulary.values().size(),
+            chance,    std::move(answers)};
+  }
+
   std::function<void(std::int64_t, std::int64_t)> reporting(std::string what) const {
     return [this, what = std::move(what)](std::int64_t done, std::int64_t total) {
       if (options_.progress) options_.progress(what, done, total);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/key_blind.h"
 #include "data/recall_probes.h"
 #include "data/tokenizer.h"
 #include "data/training_data.h"
@@ -22,6 +23,7 @@ namespace zebra {
 struct AnswerScore {
   std::int64_t item;      ///< the probe's number
   std::int64_t distance;  ///< see ProbeAnswer
+  std::uint32_t key_blind_hits;  ///< see key_blind.h
   double log_likelihood;  ///< natural logarithm, over the whole vocabulary
   bool is_exact;          ///< whether no other token is likelier
 };
@@ -30,7 +32,6 @@ struct ProbeEvaluation {
   ProbeSpec spec;
   std::int64_t items;
   std::uint64_t seed;
-  std::span<const std::int32_t> text = {};  ///< fills what probes leave free; empty: random fillers
   std::function<void(std::int64_t done)> progress = {};  ///< in items; may be empty
 };
 
@@ -48,6 +49,7 @@ struct RecallOptions {
   std::int64_t items = 256;           ///< probes of each task and length
   ProbeVocabularySizes vocabulary = {};
   std::int64_t questions = 0;  ///< see ProbeSpec
+  std::vector<std::int64_t> pairs, hops;  ///< see difficulties_of
   std::uint64_t seed = 1;
   std::int64_t max_tokens = 0;  ///< predicted tokens of natural text; 0: all whole samples
   std::function<void(const std::string& what, std::int64_t done, std::int64_t total)> progress = {};
@@ -72,6 +74,7 @@ struct TextRecallResult {
 struct ProbeResult {
   ProbeTask task;
   std::int64_t length;
+  ProbeDifficulty difficulty;
   std::size_t values;  ///< answer tokens to guess among
   double chance;       ///< of a hit by guessing: an answer, or all answer tokens of a probe
   std::vector<AnswerScore> answers;
@@ -81,7 +84,7 @@ struct RecallResult {
   std::int64_t length;  ///< the run's sequence length
   DistanceBands bands;
   std::optional<TextRecallResult> text;
-  std::vector<ProbeResult> probes;  ///< by task, then by length
+  std::vector<ProbeResult> probes;  ///< by task, then by difficulty and length
 };
 
 /// Recall by distance (docs/ablations.md): loss of natural text by position and by length, of its

@@ -1,6 +1,6 @@
 // What an evaluation of recall found, as JSON and as tables.
 
-#include <cmath>
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -46,22 +46,27 @@ Json text_json(const TextRecallResult& text) {
 
 Json probe_json(const ProbeResult& probe) {
   Json item = Json::array(), distance = Json::array(), log_likelihood = Json::array(),
-       exact = Json::array();
+       exact = Json::array(), blind = Json::array();
   for (const auto& answer : probe.answers) {
     item.push_back(answer.item);
     distance.push_back(answer.distance);
     log_likelihood.push_back(answer.log_likelihood);
     exact.push_back(answer.is_exact ? 1 : 0);
+    blind.push_back(answer.key_blind_hits);
   }
   Json json;
   json["task"] = name_of(probe.task);
   json["length"] = probe.length;
+  if (probe.difficulty.pairs > 0) json["pairs"] = probe.difficulty.pairs;
+  if (probe.task == ProbeTask::variable_tracking) json["hops"] = probe.difficulty.hops;
   json["values"] = probe.values;
   json["chance"] = probe.chance;
   json["item"] = item;
   json["distance"] = distance;
   json["log_likelihood"] = log_likelihood;
   json["exact"] = exact;
+  json["strategies"] = key_blind_strategies();
+  json["blind"] = blind;
   return json;
 }
 
@@ -101,23 +106,39 @@ std::string text_table_of(const TextRecallResult& text) {
 // Sums of one band.
 struct BandScore {
   double log_likelihood = 0, exact = 0, answers = 0;
+  std::vector<double> key_blind = std::vector<double>(key_blind_strategies().size());
+
+  void add(const AnswerScore& score) {
+    log_likelihood += score.log_likelihood;
+    exact += score.is_exact ? 1 : 0;
+    answers += 1;
+    for (std::size_t k = 0; k < key_blind.size(); ++k)
+      key_blind[k] += (score.key_blind_hits >> k & 1U) != 0 ? 1 : 0;
+  }
 };
+
+// The task, with what sets it apart from others of its kind.
+std::string name_of_probe(const ProbeResult& probe) {
+  auto name = name_of(probe.task);
+  if (probe.difficulty.pairs > 0) name += ", " + std::to_string(probe.difficulty.pairs) + " pairs";
+  if (probe.task == ProbeTask::variable_tracking && probe.difficulty.hops != ProbeDifficulty{}.hops)
+    name += ", " + std::to_string(probe.difficulty.hops) + " hops";
+  return name;
+}
 
 std::string probe_lines(const ProbeResult& probe, const DistanceBands& bands) {
   std::map<DistanceBand, BandScore> scores;
-  for (const auto& answer : probe.answers) {
-    auto& score = scores[bands.band_of(answer.distance)];
-    score.log_likelihood += answer.log_likelihood;
-    score.exact += answer.is_exact ? 1 : 0;
-    score.answers += 1;
-  }
-  const double chance = 1.0 / static_cast<double>(probe.values);  // of one answer token
+  for (const auto& answer : probe.answers) scores[bands.band_of(answer.distance)].add(answer);
   std::string lines;
   for (const auto& [band, score] : scores) {
-    lines += formatted("%-20s %6lld  %-8s  %9.4f  %6.3f  %7.4f  %6.3f  %8.0f\n",
-                       name_of(probe.task).c_str(), static_cast<long long>(probe.length),
+    const auto best = std::ranges::max_element(score.key_blind);
+    const auto& strategy =
+        key_blind_strategies()[static_cast<std::size_t>(best - score.key_blind.begin())];
+    lines += formatted("%-28s %6lld  %-8s  %9.4f  %6.3f  %6.3f  %-25s  %8.0f\n",
+                       name_of_probe(probe).c_str(), static_cast<long long>(probe.length),
                        name_of(band).c_str(), score.log_likelihood / score.answers,
-                       score.exact / score.answers, std::log(chance), chance, score.answers);
+                       score.exact / score.answers, *best / score.answers, strategy.c_str(),
+                       score.answers);
   }
   return lines;
 }
@@ -130,6 +151,7 @@ Json recall_json(const RecallResult& result) {
   json["bands"]["window"] = result.bands.window;
   json["bands"]["layers"] = result.bands.layers;
   json["text"] = result.text ? text_json(*result.text) : Json();
+  json["probe_version"] = kProbeVersion;
   json["probes"] = Json::array();
   for (const auto& probe : result.probes) json["probes"].push_back(probe_json(probe));
   return json;
@@ -141,7 +163,9 @@ std::string recall_text(const RecallResult& result) {
       static_cast<long long>(result.bands.window), static_cast<long long>(result.bands.reach()));
   if (result.text) text += text_table_of(*result.text);
   if (result.probes.empty()) return text;
-  text += "\nprobe                length  band      log-lik.   exact   chance  chance   answers\n";
+  text +=
+      "\nprobe                        length  band       log-lik.   exact   floor  of a reader "
+      "without keys   answers\n";
   for (const auto& probe : result.probes) text += probe_lines(probe, result.bands);
   return text;
 }

@@ -99,6 +99,18 @@ TEST_CASE("Bands are the file's, or those of the widest and deepest arm with loc
         "W, layers: n}, the bands of distance by which recall is told apart");
 }
 
+TEST_CASE("The others are contrasted with the file's group, or with the first of global layers") {
+  const BaseRunFolder folder;
+  const std::string arms =
+      "arms: {mixed: {}, full: {model.self_attn_type: full}, local: {model.self_attn_type: "
+      "local}}\n";
+  CHECK(folder.sweep(arms).file.contrast == "full");
+  CHECK(folder.sweep(arms + "contrast: local\n").file.contrast == "local");
+  CHECK(folder.sweep("axes: {model.window_size: [3, 5]}\n").file.contrast == "window_size-3");
+  CHECK(folder.refusal(arms + "contrast: ful\n") ==
+        "contrast: there is no group ful; the groups are mixed, full, local");
+}
+
 TEST_CASE("Budgets refer to the base run, not to the first arm") {
   const BaseRunFolder folder;
   const auto arms = folder.arms(
@@ -174,14 +186,14 @@ TEST_CASE("Probes that cannot be are refused") {
                        "probes: {training_share: 0.5}\n") ==
         "arm train-a-b_seed-4: data.train: several sources without a weight, beside which probes "
         "cannot be given their probes.training_share; give each of them a weight");
-  CHECK(folder.refusal("axes: {data.sequence_length: [40, 41, 64]}\n"
-                       "probes: {training_share: 0.5, lengths: [47]}\n") ==
-        "arm sequence_length-40_seed-4: probes.training_tasks: a sequence of 40 tokens has no room "
-        "for variable_tracking: give a length of 48 or more, or leave the task out\n"
-        "arm sequence_length-41_seed-4: probes.training_tasks: a sequence of 41 tokens has no room "
-        "for variable_tracking: give a length of 48 or more, or leave the task out\n"
-        "probes.lengths: a sequence of 47 tokens has no room for variable_tracking: give a length "
-        "of 48 or more, or leave the task out");
+  CHECK(folder.refusal("axes: {data.sequence_length: [20, 21, 64]}\n"
+                       "probes: {training_share: 0.5, lengths: [23]}\n") ==
+        "arm sequence_length-20_seed-4: probes.training_tasks: a sequence of 20 tokens has no room "
+        "for variable_tracking: give a length of 25 or more, or leave the task out\n"
+        "arm sequence_length-21_seed-4: probes.training_tasks: a sequence of 21 tokens has no room "
+        "for variable_tracking: give a length of 25 or more, or leave the task out\n"
+        "probes.lengths: a sequence of 23 tokens has no room for variable_tracking: give a length "
+        "of 25 or more, or leave the task out");
   CHECK_THAT(folder.refusal("axes: {data.tokenizer: [a, b]}\nprobes: {training_share: 0.5}\n"),
              Contains("training probes are tokens of one tokenizer, but the arms have 2"));
   CHECK(folder.refusal("axes: {data.tokenizer: [a, b]}\n") == "accepted");

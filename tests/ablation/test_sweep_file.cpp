@@ -61,8 +61,10 @@ TEST_CASE("Every key of a sweep file is read") {
       "budget: flops\n"
       "equal_parameters: true\n"
       "compare: {window: 16, layers: 6}\n"
+      "contrast: full\n"
       "probes: {training_share: 0.75, training_sequences: 100, tasks: [passkey, copying], "
-      "training_tasks: [copying], items: 9, lengths: [512, 256], keys: 10, values: 3, seed: 5}\n"
+      "training_tasks: [copying], items: 9, lengths: [512, 256], keys: 10, values: 9, "
+      "pairs: [4, 8], hops: [1], seed: 5}\n"
       "cost_lengths: [128, 64]\n");
   REQUIRE(refusal == "accepted");
   CHECK(sweep.dir == "/abs/out");
@@ -79,7 +81,10 @@ TEST_CASE("Every key of a sweep file is read") {
   CHECK(sweep.probes.items == 9);
   CHECK(sweep.probes.lengths == std::vector<std::int64_t>{256, 512});
   CHECK(sweep.probes.vocabulary.keys == 10);
-  CHECK(sweep.probes.vocabulary.values == 3);
+  CHECK(sweep.probes.vocabulary.values == 9);
+  CHECK(sweep.probes.pairs == std::vector<std::int64_t>{4, 8});
+  CHECK(sweep.probes.hops == std::vector<std::int64_t>{1});
+  CHECK(sweep.contrast == "full");
   CHECK(sweep.probes.seed == 5);
   CHECK(sweep.cost_lengths == std::vector<std::int64_t>{128, 64});
 }

@@ -47,6 +47,16 @@ TEST_CASE("arms without files are unfinished and have what the closed forms give
   REQUIRE(arm["recall"].is_null());
 }
 
+TEST_CASE("recall that was measured with other probes is refused, with the way out") {
+  const Study study;
+  const auto paths = study.first();
+  write_text(paths.run / "status.json", R"({"state": "finished", "reason": ""})");
+  write_text(paths.recall(), R"({"text": null, "probes": []})");
+  REQUIRE_THROWS_WITH(study.results(),
+                      Contains(paths.recall().string()) && Contains("probes of another version") &&
+                          Contains("remove it, and it is measured again"));
+}
+
 TEST_CASE("a finished arm has its curves, its measurements and its recall") {
   const Study study;
   const auto paths = study.first();
@@ -58,7 +68,7 @@ TEST_CASE("a finished arm has its curves, its measurements and its recall") {
       "\n{\"step\":4,\"loss\":4.0,\"tokens_per_second\":20,\"memory_gib\":0.25,\"seconds\":8}"
       "\n{\"step\":5,\"lo");
   write_text(paths.run / "status.json", R"({"state": "finished", "reason": ""})");
-  write_text(paths.recall(), R"({"text": null, "probes": []})");
+  write_text(paths.recall(), R"({"text": null, "probe_version": 2, "probes": []})");
   const auto results = study.results();
   const auto& arm = results["arms"][0];
   REQUIRE(arm["state"] == "finished");

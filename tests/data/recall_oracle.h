@@ -1,11 +1,8 @@
 #pragma once
 
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "data/recall_probes.h"
 
@@ -19,7 +16,7 @@ using Visible = std::span<const std::int32_t>;
 inline std::optional<std::int32_t> follow_chain(const ProbeVocabulary& vocabulary,
                                                 Visible visible) {
   auto name = visible.back();
-  while (std::ranges::find(vocabulary.values(), name) == vocabulary.values().end()) {
+  while (!vocabulary.is_value(name)) {
     std::optional<std::int32_t> meaning;
     for (std::size_t i = 0; i + 2 < visible.size(); ++i) {
       if (visible[i] == vocabulary.assignment_marker() && visible[i + 1] == name) {
@@ -32,8 +29,8 @@ inline std::optional<std::int32_t> follow_chain(const ProbeVocabulary& vocabular
   return name;
 }
 
-/// The token `number + 1` behind an earlier occurrence of the one that stands `number` before the
-/// end of `visible`.
+/// The token `number + 1` behind the earlier occurrence of the key that asks: `number` blanks stand
+/// behind it by now.
 inline std::optional<std::int32_t> look_up(Visible visible, std::size_t number) {
   if (number >= visible.size()) return std::nullopt;
   const auto cue = visible.size() - 1 - number;
@@ -49,21 +46,6 @@ inline std::optional<std::int32_t> read_answer(ProbeTask task, const ProbeVocabu
                                                Visible visible, std::size_t number) {
   if (task == ProbeTask::variable_tracking) return follow_chain(vocabulary, visible);
   return look_up(visible, number);
-}
-
-/// Guesses at an answer from the values in sight: a fixed one, the most and the least frequent, the
-/// first and the last.
-inline std::array<std::int32_t, 5> guesses(const ProbeVocabulary& vocabulary, Visible visible) {
-  const auto values = vocabulary.values();
-  std::vector<std::int32_t> seen;
-  for (const auto token : visible) {
-    if (std::ranges::find(values, token) != values.end()) seen.push_back(token);
-  }
-  const auto rarer = [&seen](std::int32_t a, std::int32_t b) {
-    return std::ranges::count(seen, a) < std::ranges::count(seen, b);
-  };
-  return {values[0], std::ranges::max(values, rarer), std::ranges::min(values, rarer),
-          seen.empty() ? values[0] : seen.front(), seen.empty() ? values[0] : seen.back()};
 }
 
 }  // namespace zebra::test

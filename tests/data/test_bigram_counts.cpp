@@ -102,6 +102,25 @@ TEST_CASE("Many pairs are counted exactly, over blocks of tokens and in several 
   CHECK(expected.size() > 100000);
 }
 
+TEST_CASE("Probes are no text: their pairs do not count", "[data][bigrams]") {
+  const TempFolder folder;
+  TokenDatasets datasets;
+  datasets.push_back(make_dataset(folder / "text", {{1, 2, 3}}));
+  TokenDatasetWriter writer({.output = folder / "probes",
+                             .tokenizer_hash = "hash",
+                             .vocab_size = kVocabSize,
+                             .label_stand_in = 9});
+  writer.begin_document();
+  writer.append(std::vector<std::int32_t>{1, 2}, false);
+  writer.append(std::vector<std::int32_t>{3}, true);
+  writer.finish();
+  writer.publish();
+  datasets.push_back(std::make_unique<TokenDataset>(folder / "probes", "hash", kVocabSize));
+  const BigramCounts counts(datasets);
+  CHECK(counts.pairs() == 2);
+  CHECK(counts.count(1, 2) == 1);
+}
+
 TEST_CASE("A sample takes from each dataset in proportion and over all of its length",
           "[data][bigrams]") {
   const TempFolder folder;

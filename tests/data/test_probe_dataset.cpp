@@ -42,7 +42,8 @@ TEST_CASE("A probe dataset holds the tasks in turn, and only answers count", "[d
 
   const Tokenizer tokenizer(test_tokenizer());
   const ProbeVocabulary vocabulary(tokenizer, options.vocabulary);
-  std::vector<std::int32_t> tokens(kLength);
+  CHECK(dataset.has_labels_only());
+  std::vector<std::int32_t> tokens(kLength), inputs(kLength);
   std::vector<std::uint8_t> mask(kLength);
   std::array<std::int64_t, kDistanceBands> answers = {};
   std::int64_t text_bytes = 0;
@@ -51,11 +52,16 @@ TEST_CASE("A probe dataset holds the tasks in turn, and only answers count", "[d
     CHECK(dataset.document_offsets()[static_cast<std::size_t>(i)] ==
           static_cast<std::uint64_t>(i * kLength));
     dataset.copy_tokens(i * kLength, tokens);
+    dataset.copy_inputs(i * kLength, inputs);
     dataset.copy_loss_mask(i * kLength, mask);
     const auto sequence =
         make_probe({options.tasks[static_cast<std::size_t>(i) % 3], {5, 3}, kLength}, vocabulary,
                    {ProbeSplit::training, 9, static_cast<std::uint64_t>(i)});
-    CHECK(tokens == sequence.tokens);
+    CHECK(inputs == sequence.tokens);
+    auto with_labels = sequence.tokens;
+    for (const auto& answer : sequence.answers)
+      with_labels[static_cast<std::size_t>(answer.position)] = answer.token;
+    CHECK(tokens == with_labels);
     std::vector<std::uint8_t> expected_mask(kLength, 0);
     for (const auto& answer : sequence.answers) {
       expected_mask[static_cast<std::size_t>(answer.position)] = 1;
@@ -65,8 +71,8 @@ TEST_CASE("A probe dataset holds the tasks in turn, and only answers count", "[d
     for (const auto token : tokens) text_bytes += tokenizer.text_bytes(token);
   }
   CHECK(report.answers == answers);
-  // Four strings of 8, four sequences of 67 / 8 questions, three passkeys of 4.
-  CHECK(std::accumulate(answers.begin(), answers.end(), std::int64_t{0}) == 4 * 8 + 4 * 8 + 3 * 4);
+  // Four strings of 4, four sequences of 10 / 2 questions, three passkeys.
+  CHECK(std::accumulate(answers.begin(), answers.end(), std::int64_t{0}) == 4 * 4 + 4 * 5 + 3);
   CHECK(dataset.text_bytes() == text_bytes);
 }
 
@@ -85,6 +91,27 @@ TEST_CASE("A probe dataset is the same each time, and another for another seed",
   open(folder / "once").copy_tokens(0, tokens);
   open(folder / "more").copy_tokens(0, first_tokens);
   CHECK(tokens == first_tokens);
+}
+
+TEST_CASE("The difficulties of a task take turns", "[data][probes]") {
+  const TempFolder folder;
+  auto options = options_for(folder / "probes");
+  options.tasks = {ProbeTask::passkey, ProbeTask::variable_tracking};
+  options.pairs = {2, 3};
+  options.hops = {1, 2};
+  options.sequences = 16;
+  write_probe_dataset(options);
+  const auto dataset = open(options.output);
+  const Tokenizer tokenizer(test_tokenizer());
+  const ProbeVocabulary vocabulary(tokenizer, options.vocabulary);
+  std::vector<std::int64_t> values;  // of each sequence
+  for (std::int64_t i = 0; i < 16; ++i) {
+    std::vector<std::int32_t> inputs(kLength);
+    dataset.copy_inputs(i * kLength, inputs);
+    values.push_back(
+        std::ranges::count_if(inputs, [&](auto token) { return vocabulary.is_value(token); }));
+  }
+  CHECK(values == std::vector<std::int64_t>{2, 2, 3, 2, 2, 3, 3, 3, 2, 2, 3, 2, 2, 3, 3, 3});
 }
 
 TEST_CASE("All that is wrong with the options is told at once", "[data][probes]") {

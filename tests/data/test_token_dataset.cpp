@@ -70,6 +70,29 @@ std::string refusal(const std::filesystem::path& path, const std::string& hash =
 
 }  // namespace
 
+TEST_CASE("Labels that nobody may read give way to their stand-in", "[data][dataset]") {
+  const TempFolder folder;
+  {
+    TokenDatasetWriter writer({folder / "d", "hash", kVocabSize, false, 64, 7});
+    writer.begin_document();
+    writer.append(std::vector<std::int32_t>{1, 2}, false);
+    writer.append(std::vector<std::int32_t>{3}, true);
+    writer.append(std::vector<std::int32_t>{4, 5}, false);
+    writer.finish();
+    writer.publish();
+  }
+  const TokenDataset dataset(folder / "d", "hash", kVocabSize);
+  CHECK(dataset.has_labels_only());
+  std::vector<std::int32_t> tokens(5), inputs(5), part(2);
+  dataset.copy_tokens(0, tokens);
+  dataset.copy_inputs(0, inputs);
+  dataset.copy_inputs(2, part);
+  CHECK(tokens == std::vector<std::int32_t>{1, 2, 3, 4, 5});
+  CHECK(inputs == std::vector<std::int32_t>{1, 2, 7, 4, 5});
+  CHECK(part == std::vector<std::int32_t>{7, 4});
+  CHECK(contains(read_file(folder / "d/dataset.json"), "\"format_version\": 2"));
+}
+
 TEST_CASE("A dataset reads back as it was written", "[data][dataset]") {
   for (const bool masked : {false, true}) {
     for (const std::int64_t vocab_size : {kVocabSize, std::int64_t{100000}}) {
@@ -81,6 +104,8 @@ TEST_CASE("A dataset reads back as it was written", "[data][dataset]") {
       CHECK(dataset.tokens() == tokens);
       CHECK(dataset.documents() == 40);
       CHECK(dataset.text_bytes() == 1234);
+      CHECK_FALSE(dataset.has_labels_only());
+      CHECK(contains(read_file(folder / "d/dataset.json"), "\"format_version\": 1"));
       CHECK(dataset.fingerprint().size() == 32);
       CHECK(std::ranges::equal(dataset.document_offsets(), content.offsets));
       std::mt19937 random(9);
@@ -92,6 +117,9 @@ TEST_CASE("A dataset reads back as it was written", "[data][dataset]") {
         std::vector<std::uint8_t> mask(static_cast<std::size_t>(count), 9);
         dataset.copy_tokens(begin, out);
         dataset.copy_loss_mask(begin, mask);
+        auto inputs = out;
+        dataset.copy_inputs(begin, inputs);
+        REQUIRE(inputs == out);
         REQUIRE(std::equal(out.begin(), out.end(), content.tokens.begin() + begin));
         REQUIRE(std::equal(mask.begin(), mask.end(), content.mask.begin() + begin));
       }

@@ -182,6 +182,23 @@ TEST_CASE("dataset.json keeps a description", "[data][dataset]") {
   }
 }
 
+TEST_CASE("dataset.json of labels only is of a version that older programs refuse",
+          "[data][dataset]") {
+  auto written = example();
+  written.label_stand_in = 17;
+  const auto json = nlohmann::json::parse(written.to_json());
+  CHECK(json.at("format_version") == 2);
+  CHECK(TokenDatasetDescription::from_json(written.to_json(), "x").label_stand_in == 17);
+  written.label_stand_in = 4096;
+  CHECK(contains(refusal(written.to_json()), "no id of the vocabulary"));
+  written.label_stand_in = 17;
+  written.loss_mask_file.reset();
+  CHECK(contains(refusal(written.to_json()), "without loss_mask.bin"));
+  auto lacking = json;
+  lacking.erase("label_stand_in");
+  CHECK(contains(refusal(lacking.dump()), "label_stand_in"));
+}
+
 TEST_CASE("The fingerprint depends on all that matters", "[data][dataset]") {
   const std::string base = example().fingerprint();
   CHECK(base.size() == 32);
@@ -199,6 +216,9 @@ TEST_CASE("The fingerprint depends on all that matters", "[data][dataset]") {
   CHECK(other.fingerprint() != base);
   other = example();
   other.text_bytes = 1;
+  CHECK(other.fingerprint() != base);
+  other = example();
+  other.label_stand_in = 0;
   CHECK(other.fingerprint() != base);
 }
 
@@ -225,7 +245,7 @@ TEST_CASE("Malformed descriptions are refused", "[data][dataset]") {
     json[key] = value;
     return refusal(json.dump());
   };
-  CHECK(contains(changed("format_version", 2), "format version 2"));
+  CHECK(contains(changed("format_version", 3), "format version 3"));
   CHECK(contains(changed("tokens", "many"), "does not describe"));
   CHECK(contains(changed("tokens", 101), "contradicts itself"));
   CHECK(contains(changed("tokens", 0), "contradicts itself"));

@@ -56,6 +56,30 @@ TEST_CASE("targets are the tokens shifted by one; those across a boundary do not
   REQUIRE(counted < 3 * 90);
 }
 
+TEST_CASE("a label that nobody may read is a target, and its stand-in the input") {
+  const auto& fixture = shared_fixture();
+  const TemporaryFolder folder;
+  TokenDatasetWriter writer({.output = folder / "d",
+                             .tokenizer_hash = fixture.tokenizer->hash(),
+                             .vocab_size = 300,
+                             .label_stand_in = 7});
+  writer.begin_document();
+  writer.append(std::vector<std::int32_t>{10, 11}, false);
+  writer.append(std::vector<std::int32_t>{12}, true);
+  writer.append(std::vector<std::int32_t>{13, 14}, false);
+  writer.finish();
+  writer.publish();
+  const TokenDataset dataset(folder / "d", fixture.tokenizer->hash(), 300);
+  const auto batch = make_batch(std::vector<Sample>{{&dataset, 0}}, 4, true, false);
+  const auto row = [](const std::vector<std::int64_t>& values) {
+    return torch::tensor(values).unsqueeze(0);
+  };
+  REQUIRE(torch::equal(batch.tokens, row({10, 11, 7, 13})));
+  REQUIRE(torch::equal(batch.targets,
+                       row({kIgnoredTarget, 12, kIgnoredTarget, kIgnoredTarget})));
+  REQUIRE(batch.counted_targets == 1);
+}
+
 TEST_CASE("a document that begins right behind the sample takes its last target only") {
   const auto& fixture = shared_fixture();
   const auto second = static_cast<std::int64_t>(fixture.dataset->document_offsets()[1]);

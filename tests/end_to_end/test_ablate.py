@@ -195,6 +195,17 @@ def test_a_changed_sweep_does_not_go_on_in_the_same_folder(sweep_file):
     assert "arm full_seed-1: was begun with other settings: optimizer.lr: 0.001 -> 0.5" in errors
 
 
+def test_a_sweep_with_probes_of_another_version_does_not_go_on(sweep_file):
+    path = sweep_file("older")
+    zebra("ablate", path, "--arm", "full_seed-1")
+    description = path.with_suffix("") / "data/probes-128.json"
+    content = json.loads(description.read_text())
+    del content["version"]
+    description.write_text(json.dumps(content, indent=2) + "\n")
+    _, errors = zebra("ablate", path, status=2)
+    assert "holds training probes of another version of zebra" in errors and "set another dir" in errors
+
+
 def test_dry_run_prints_the_arms_and_their_cost(sweep_file):
     path = sweep_file("dry")
     out, _ = zebra("ablate", path, "--dry-run")

@@ -54,12 +54,16 @@ TEST_CASE("an answer's score is that of its token after its own beginning alone"
       const auto& score = scores.at(next++);
       REQUIRE(score.item == item);
       REQUIRE(score.distance == answer.distance);
+      const auto blind = key_blind_hits(spec, *probed.vocabulary, probe,
+                                        static_cast<std::uint64_t>(item));
+      REQUIRE(score.key_blind_hits ==
+              blind[static_cast<std::size_t>(&answer - probe.answers.data())]);
       if (item % 40 != 0) continue;  // one forward pass each: a few are enough
       std::vector<std::int64_t> prefix(probe.tokens.begin(),
                                        probe.tokens.begin() + answer.position);
       const auto hidden = probed.model->forward(torch::tensor(prefix).unsqueeze(0));
       const auto logits = probed.model->logits(hidden[0][-1]).to(torch::kFloat64);
-      const auto target = probe.tokens[static_cast<std::size_t>(answer.position)];
+      const auto target = answer.token;
       const double expected = torch::log_softmax(logits, 0)[target].item<double>();
       REQUIRE(score.log_likelihood == Approx(expected).margin(1e-4));
       REQUIRE(score.is_exact == (logits.argmax().item<std::int64_t>() == target));
@@ -84,7 +88,7 @@ TEST_CASE("a model of local layers scores answers beyond its reach without seein
       tokens[answer.source()] = (tokens[answer.source()] + 1) % 300;
       const auto hidden = probed.model->forward(tokens.unsqueeze(0));
       const auto logits = probed.model->logits(hidden[0][-1]).to(torch::kFloat64);
-      const auto target = probe.tokens[static_cast<std::size_t>(answer.position)];
+      const auto target = answer.token;
       REQUIRE(torch::log_softmax(logits, 0)[target].item<double>() ==
               Approx(score.log_likelihood).margin(1e-4));
     }
@@ -147,10 +151,12 @@ TEST_CASE("recall tells of the text by position, length and distance, and of eve
     REQUIRE(probe["values"] == 8);
     const auto answers = probe["item"].size();
     const bool is_copying = probe["task"] == "copying";
-    REQUIRE(answers == (is_copying ? 7U * 8U : 7U));
-    REQUIRE(probe["chance"].get<double>() == Approx(std::pow(0.125, is_copying ? 8 : 1)));
-    for (const char* column : {"distance", "log_likelihood", "exact"})
+    REQUIRE(answers == (is_copying ? 7U * 4U : 7U));
+    REQUIRE(probe["chance"].get<double>() == Approx(std::pow(0.125, is_copying ? 4 : 1)));
+    for (const char* column : {"distance", "log_likelihood", "exact", "blind"})
       REQUIRE(probe[column].size() == answers);
+    REQUIRE(probe["strategies"].size() == key_blind_strategies().size());
+    REQUIRE(probe.contains("hops") == !is_copying);
   }
 }
 

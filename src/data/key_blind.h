@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/recall_probes.h"
+
+namespace zebra {
+
+// What a reader can guess of a probe without ever reading a key, a name or a marker. A recall is
+// shown only where a model is right more often than the best of these strategies on the very same
+// answers.
+
+/// The names of the strategies, in the order of the bits of key_blind_hits():
+///
+///   newest, 2nd … 8th newest   of the pairs (strings, values of chains) in sight, by recency
+///   oldest, 2nd … 4th oldest
+///   any                        one of them at random
+///   out of reach               one of those that the reach of the bands' local layers does not show
+///   most / least frequent      value in sight, the newest and the oldest of several
+///   odd count                  the newest value that occurred an odd number of times
+const std::vector<std::string>& key_blind_strategies();
+
+/// Which of the strategies are right about each answer of the sequence: bit k of an answer's number
+/// is strategy k. A strategy that picks at random does so once for each question, by the number.
+std::vector<std::uint32_t> key_blind_hits(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
+                                          const ProbeSequence& sequence, std::uint64_t number);
+
+}  // namespace zebra
