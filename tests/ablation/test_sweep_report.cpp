@@ -11,6 +11,7 @@ namespace zebra {
 namespace {
 
 using namespace zebra::testing;
+using Catch::Matchers::Contains;
 
 // Two arms in a folder that still has nothing; steps of 768 tokens.
 struct Study {
