@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
 #include "cli/command_line.h"
 #include "cli/shared_options.h"
@@ -97,8 +98,21 @@ struct RecallCommand {
   std::int64_t window = 0, layers = 0;
   std::vector<std::string> tasks = names_of<ProbeTask>();
   RecallOptions recall;
+  bool earlier = false;
   std::string json;
 };
+
+// Of the checkpoints before `step` that the run still has.
+std::vector<EarlierRecall> evaluate_earlier(const std::string& run, std::int64_t step,
+                                            const RecallOptions& options) {
+  std::vector<EarlierRecall> recalls;
+  for (const auto& place : list_checkpoints(run)) {
+    if (place.step >= step) continue;
+    auto loaded = load_model(place.path);
+    recalls.push_back({place.step, evaluate_probes(loaded.model, loaded.tokenizer, options)});
+  }
+  return recalls;
+}
 
 // Those of the model unless given: the same for all models that are to be compared.
 DistanceBands bands_of(const RecallCommand& options, const ModelConfig& model) {
@@ -116,6 +130,8 @@ DistanceBands bands_of(const RecallCommand& options, const ModelConfig& model) {
 void run_recall(RecallCommand options) {
   Problems problems;
   check_output_path(options.json, "\"bands\"", problems);
+  if (options.earlier && options.json.empty())
+    problems.add("--earlier: its answers are written as JSON only; give --json FILE");
   problems.throw_if_any();
   auto loaded = load_model(options.run_or_checkpoint);
   const auto& data = loaded.config.data;
@@ -142,6 +158,8 @@ void run_recall(RecallCommand options) {
                              {train, validation, given_weights(data.validation),
                               data.sequence_length, data.document_mask},
                              recall);
+    if (options.earlier)
+      result.earlier = evaluate_earlier(options.run_or_checkpoint, loaded.step, recall);
   }
   std::cout << recall_text(result) << std::flush;
   if (!options.json.empty()) {
@@ -185,6 +203,9 @@ void add_recall_command(CLI::App& app) {
   command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
   add_number(*command, "--max-tokens", &recall.max_tokens, at_least(1),
              "Tokens of validation text at most; default: all");
+  command->add_flag("--earlier", options->earlier,
+                    "Ask the probes at the run's earlier checkpoints too, into --json: how soon "
+                    "recall is learnt");
   command->add_option("--json", options->json, "Write every single answer to this file")
       ->type_name("FILE");
   command->footer("Example: zebra recall runs/tiny --window 16 --layers 6 --json recall.json");

@@ -95,100 +95,97 @@ void check(const RecallOptions& options) {
   problems.throw_if_any();
 }
 
-class RecallEvaluation {
- public:
-  RecallEvaluation(ZebraModel& model, const Tokenizer& tokenizer, const RecallText& text,
-                   const RecallOptions& options)
-      : model_(model), tokenizer_(tokenizer), text_(text), options_(options) {}
+using Report = std::function<void(std::int64_t done, std::int64_t total)>;
 
-  TextRecallResult text() const {
-    TextRecallResult result;
-    result.perplexity = perplexity_at(text_.length);
-    const std::set<std::int64_t> lengths(options_.lengths.begin(), options_.lengths.end());
-    for (const auto length : lengths) {
-      result.by_length.emplace_back(
-          length, length == text_.length ? result.perplexity.loss() : perplexity_at(length).loss());
-    }
-    result.recall = evaluate_text_recall(model_, text_.train, text_.validation,
-                                         {.length = text_.length,
-                                          .max_tokens = options_.max_tokens,
-                                          .bands = options_.bands,
-                                          .document_mask = text_.document_mask,
-                                          .seed = options_.seed,
-                                          .progress = reporting("repeated pairs of the text")});
-    return result;
+Report reporting(const RecallOptions& options, std::string what) {
+  return [&options, what = std::move(what)](std::int64_t done, std::int64_t total) {
+    if (options.progress) options.progress(what, done, total);
+  };
+}
+
+Perplexity perplexity_at(std::int64_t length, ZebraModel& model, const Tokenizer& tokenizer,
+                         const RecallText& text, const RecallOptions& options) {
+  return evaluate_perplexity(
+      model, tokenizer, text.validation,
+      {.length = length,
+       .max_tokens = options.max_tokens,
+       .document_mask = text.document_mask,
+       .weights = text.weights,
+       .progress = reporting(options, "loss at length " + std::to_string(length))});
+}
+
+TextRecallResult evaluate_text(ZebraModel& model, const Tokenizer& tokenizer,
+                               const RecallText& text, const RecallOptions& options) {
+  TextRecallResult result;
+  result.perplexity = perplexity_at(text.length, model, tokenizer, text, options);
+  const std::set<std::int64_t> lengths(options.lengths.begin(), options.lengths.end());
+  for (const auto length : lengths) {
+    const auto loss = length == text.length
+                          ? result.perplexity.loss()
+                          : perplexity_at(length, model, tokenizer, text, options).loss();
+    result.by_length.emplace_back(length, loss);
   }
+  result.recall =
+      evaluate_text_recall(model, text.train, text.validation,
+                           {.length = text.length,
+                            .max_tokens = options.max_tokens,
+                            .bands = options.bands,
+                            .document_mask = text.document_mask,
+                            .seed = options.seed,
+                            .progress = reporting(options, "repeated pairs of the text")});
+  return result;
+}
 
-  std::vector<ProbeResult> probes() const {
-    std::vector<ProbeResult> probes;
-    if (options_.tasks.empty()) return probes;
-    const ProbeVocabulary vocabulary(tokenizer_, options_.vocabulary);
-    for (const auto task : options_.tasks) {
-      for (const auto& difficulty : difficulties_of(task, options_.pairs, options_.hops)) {
-        for (const auto length : options_.lengths) {
-          const ProbeSpec spec = {task, options_.bands, length, options_.questions, difficulty};
-          probes.push_back(probe(spec, vocabulary));
-        }
-      }
-    }
-    return probes;
-  }
+// By guessing, of what is counted: an answer where a probe asks for several, else all answer tokens
+// of a probe.
+double chance_of_hit(ProbeTask task, const ProbeVocabulary& vocabulary,
+                     const std::vector<AnswerScore>& scores) {
+  if (task == ProbeTask::associative_recall) return vocabulary.chance();
+  const auto answers = std::count_if(scores.begin(), scores.end(), [&](const AnswerScore& score) {
+    return score.item == scores.front().item;
+  });
+  return std::pow(vocabulary.chance(), static_cast<double>(answers));
+}
 
- private:
-  ProbeResult probe(const ProbeSpec& spec, const ProbeVocabulary& vocabulary) const {
-    const auto report = reporting(name_of(spec.task) + " at " + std::to_string(spec.length));
-    auto answers =
-        score_probes(model_, vocabulary,
-                     {.spec = spec,
-                      .items = options_.items,
-                      .seed = options_.seed,
-                      .progress = [&](std::int64_t done) { report(done, options_.items); }});
-    const double chance = chance_of_hit(spec.task, vocabulary, answers);
-    return {spec.task, spec.length,         spec.difficulty, vocabulary.values().size(),
-            chance,    std::move(answers)};
-  }
-
-  std::function<void(std::int64_t, std::int64_t)> reporting(std::string what) const {
-    return [this, what = std::move(what)](std::int64_t done, std::int64_t total) {
-      if (options_.progress) options_.progress(what, done, total);
-    };
-  }
-
-  Perplexity perplexity_at(std::int64_t length) const {
-    return evaluate_perplexity(model_, tokenizer_, text_.validation,
-                               {.length = length,
-                                .max_tokens = options_.max_tokens,
-                                .document_mask = text_.document_mask,
-                                .weights = text_.weights,
-                                .progress = reporting("loss at length " + std::to_string(length))});
-  }
-
-  // By guessing, of what is counted: an answer where a probe asks for several, else all answer
-  // tokens of a probe.
-  static double chance_of_hit(ProbeTask task, const ProbeVocabulary& vocabulary,
-                              const std::vector<AnswerScore>& scores) {
-    if (task == ProbeTask::associative_recall) return vocabulary.chance();
-    const auto answers = std::count_if(scores.begin(), scores.end(), [&](const AnswerScore& score) {
-      return score.item == scores.front().item;
-    });
-    return std::pow(vocabulary.chance(), static_cast<double>(answers));
-  }
-
-  ZebraModel& model_;
-  const Tokenizer& tokenizer_;
-  const RecallText& text_;
-  const RecallOptions& options_;
-};
+ProbeResult evaluate_probe(ZebraModel& model, const ProbeVocabulary& vocabulary,
+                           const ProbeSpec& spec, const RecallOptions& options) {
+  const auto report =
+      reporting(options, name_of(spec.task) + " at " + std::to_string(spec.length));
+  auto answers =
+      score_probes(model, vocabulary,
+                   {.spec = spec,
+                    .items = options.items,
+                    .seed = options.seed,
+                    .progress = [&](std::int64_t done) { report(done, options.items); }});
+  const double chance = chance_of_hit(spec.task, vocabulary, answers);
+  return {spec.task, spec.length,         spec.difficulty, vocabulary.values().size(),
+          chance,    std::move(answers)};
+}
 
 }  // namespace
+
+std::vector<ProbeResult> evaluate_probes(ZebraModel& model, const Tokenizer& tokenizer,
+                                         const RecallOptions& options) {
+  std::vector<ProbeResult> probes;
+  if (options.tasks.empty()) return probes;
+  const ProbeVocabulary vocabulary(tokenizer, options.vocabulary);
+  for (const auto task : options.tasks) {
+    for (const auto& difficulty : difficulties_of(task, options.pairs, options.hops)) {
+      for (const auto length : options.lengths) {
+        const ProbeSpec spec = {task, options.bands, length, options.questions, difficulty};
+        probes.push_back(evaluate_probe(model, vocabulary, spec, options));
+      }
+    }
+  }
+  return probes;
+}
 
 RecallResult evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer, const RecallText& text,
                              const RecallOptions& options) {
   check(options);
-  const RecallEvaluation evaluation(model, tokenizer, text, options);
   RecallResult result = {text.length, options.bands, {}, {}};
-  if (!text.validation.empty()) result.text = evaluation.text();
-  result.probes = evaluation.probes();
+  if (!text.validation.empty()) result.text = evaluate_text(model, tokenizer, text, options);
+  result.probes = evaluate_probes(model, tokenizer, options);
   return result;
 }
 

@@ -80,11 +80,18 @@ struct ProbeResult {
   std::vector<AnswerScore> answers;
 };
 
+/// What an earlier checkpoint of the same run made of the same probes.
+struct EarlierRecall {
+  std::int64_t step;
+  std::vector<ProbeResult> probes;  ///< in the order of RecallResult::probes
+};
+
 struct RecallResult {
   std::int64_t length;  ///< the run's sequence length
   DistanceBands bands;
   std::optional<TextRecallResult> text;
   std::vector<ProbeResult> probes;  ///< by task, then by difficulty and length
+  std::vector<EarlierRecall> earlier = {};  ///< the oldest first; empty unless asked for
 };
 
 /// Recall by distance (docs/ablations.md): loss of natural text by position and by length, of its
@@ -93,6 +100,10 @@ struct RecallResult {
 /// too few tokens, or no target of the text counts.
 RecallResult evaluate_recall(ZebraModel& model, const Tokenizer& tokenizer, const RecallText& text,
                              const RecallOptions& options);
+
+/// The probes of evaluate_recall alone.
+std::vector<ProbeResult> evaluate_probes(ZebraModel& model, const Tokenizer& tokenizer,
+                                         const RecallOptions& options);
 
 /// Throws RunError that names what is no finite number.
 void require_finite(const RecallResult& result);

@@ -44,14 +44,19 @@ Json text_json(const TextRecallResult& text) {
   return json;
 }
 
+Json exact_json(const ProbeResult& probe) {
+  Json exact = Json::array();
+  for (const auto& answer : probe.answers) exact.push_back(answer.is_exact ? 1 : 0);
+  return exact;
+}
+
 Json probe_json(const ProbeResult& probe) {
   Json item = Json::array(), distance = Json::array(), log_likelihood = Json::array(),
-       exact = Json::array(), blind = Json::array();
+       blind = Json::array();
   for (const auto& answer : probe.answers) {
     item.push_back(answer.item);
     distance.push_back(answer.distance);
     log_likelihood.push_back(answer.log_likelihood);
-    exact.push_back(answer.is_exact ? 1 : 0);
     blind.push_back(answer.key_blind_hits);
   }
   Json json;
@@ -64,7 +69,7 @@ Json probe_json(const ProbeResult& probe) {
   json["item"] = item;
   json["distance"] = distance;
   json["log_likelihood"] = log_likelihood;
-  json["exact"] = exact;
+  json["exact"] = exact_json(probe);
   json["strategies"] = key_blind_strategies();
   json["blind"] = blind;
   return json;
@@ -153,7 +158,14 @@ Json recall_json(const RecallResult& result) {
   json["text"] = result.text ? text_json(*result.text) : Json();
   json["probe_version"] = kProbeVersion;
   json["probes"] = Json::array();
-  for (const auto& probe : result.probes) json["probes"].push_back(probe_json(probe));
+  for (std::size_t i = 0; i < result.probes.size(); ++i) {
+    Json probe = probe_json(result.probes[i]);
+    if (!result.earlier.empty()) probe["earlier"] = Json::array();
+    for (const auto& earlier : result.earlier)
+      probe["earlier"].push_back(
+          {{"step", earlier.step}, {"exact", exact_json(earlier.probes[i])}});
+    json["probes"].push_back(std::move(probe));
+  }
   return json;
 }
 
