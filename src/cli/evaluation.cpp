@@ -108,7 +108,7 @@ std::vector<EarlierRecall> evaluate_earlier(const std::string& run, std::int64_t
   std::vector<EarlierRecall> recalls;
   for (const auto& place : list_checkpoints(run)) {
     if (place.step >= step) continue;
-    auto loaded = load_model(place.path);
+    auto loaded = load_model(place.folder.string());
     recalls.push_back({place.step, evaluate_probes(loaded.model, loaded.tokenizer, options)});
   }
   return recalls;
