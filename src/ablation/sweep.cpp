@@ -128,9 +128,8 @@ void choose_bands(Sweep& sweep, Problems& problems) {
 void choose_contrast(Sweep& sweep, Problems& problems) {
   auto& contrast = sweep.file.contrast;
   if (contrast.empty()) {
-    const auto all_global = std::ranges::find_if(sweep.arms, [](const Arm& arm) {
-      return !arm.config.model.has(LayerKind::local);
-    });
+    const auto all_global = std::ranges::find_if(
+        sweep.arms, [](const Arm& arm) { return !arm.config.model.has(LayerKind::local); });
     contrast = (all_global == sweep.arms.end() ? sweep.arms.front() : *all_global).group;
     return;
   }

@@ -26,7 +26,8 @@ std::vector<Run> runs_of_values(const ProbeVocabulary& vocabulary, const ProbeSe
     auto behind = i;
     while (behind < end && vocabulary.is_value(tokens[static_cast<std::size_t>(behind)])) ++behind;
     if (behind > i) {
-      runs.push_back({i, tokens.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(behind - i))});
+      runs.push_back(
+          {i, tokens.subspan(static_cast<std::size_t>(i), static_cast<std::size_t>(behind - i))});
     }
     i = std::max(behind, i + 1);
   }

@@ -20,7 +20,8 @@ struct ProbeDatasetOptions {
   std::uint64_t seed = 0;
   ProbeVocabularySizes vocabulary = {};
   std::int64_t questions = 0;  ///< see ProbeSpec
-  std::vector<std::int64_t> pairs, hops;  ///< see difficulties_of; those of a task take turns
+  std::vector<std::int64_t> pairs = {},
+                            hops = {};  ///< see difficulties_of; a task has them in turn
   bool overwrite = false;
 };
 
@@ -32,10 +33,10 @@ struct ProbeDatasetReport {
 };
 
 /// Writes a token dataset of training probes for a model of these bands: sequence i, a document of
-/// its own, is probe i of the task whose turn it is. Only the answers count as targets, and they are
-/// labels only: a model reads blanks in their place. A run whose
-/// data.sequence_length is `length` has sequence i as its sample i, but for the last one: a sample
-/// needs the token that follows it.
+/// its own, is probe i of the task whose turn it is. Only the answers count as targets, and they
+/// are labels only: a model reads blanks in their place. A run whose data.sequence_length is
+/// `length` has sequence i as its sample i, but for the last one: a sample needs the token that
+/// follows it.
 ///
 /// Throws one InputError for all that is wrong with the options, RunError when the output cannot be
 /// written; then no output is left.

@@ -25,16 +25,20 @@ std::int64_t pairs_of(const ProbeDraft& draft, std::int64_t most) {
 /// The pairs and questions of associative recall, as they are placed one after the other.
 class PairLayout {
  public:
-  PairLayout(ProbeDraft& draft, std::int64_t pairs)
+  PairLayout(ProbeDraft& draft, std::int64_t pairs, std::int64_t questions)
       : draft_(draft),
+        kept_for_questions_(static_cast<std::size_t>(questions)),
         keys_(draft.choices().distinct(draft.vocabulary().keys(), pairs)),
         values_(draft.choices().distinct(draft.vocabulary().values(), pairs)) {}
 
   /// A pair and its question at a distance in the band, as long as some find room.
   void ask(DistanceBand band) {
+    --kept_for_questions_;
     for (int draw = 0; draw < kMostDraws; ++draw) {
-      const auto [others, distance] = draft_.draw_placement(band, std::ssize(keys_) - 1, kPairTokens);
-      const auto source = find_source(distance, band == DistanceBand::control ? others : kAnyNumber);
+      const auto [others, distance] =
+          draft_.draw_placement(band, std::ssize(keys_) - 1, kPairTokens);
+      const auto source =
+          find_source(distance, band == DistanceBand::control ? others : kAnyNumber);
       if (!source) continue;
       const auto question = *source + distance;
       const std::array key = {keys_[values_at_.size()]};
@@ -44,7 +48,8 @@ class PairLayout {
       draft_.ask(question + 1, value, distance);
       last_question_ = std::max(last_question_, question);
       asked_.push_back({*source, question, others});
-      // Within a window the number of others is kept exactly, or the newest would be right too often.
+      // Within a window the number of others is kept exactly, or the newest would be right too
+      // often.
       if (band == DistanceBand::control) {
         put_others(asked_.back());
         draft_.fill(*source + 1, question);
@@ -81,8 +86,8 @@ class PairLayout {
   }
 
   std::int64_t others_between(std::int64_t source, std::int64_t question) const {
-    return std::ranges::count_if(
-        values_at_, [&](std::int64_t at) { return source < at && at < question; });
+    return std::ranges::count_if(values_at_,
+                                 [&](std::int64_t at) { return source < at && at < question; });
   }
 
   void put_others(const Asked& asked) {
@@ -93,7 +98,7 @@ class PairLayout {
 
   /// The next pair, if one is left and has room.
   bool put_pair_within(std::int64_t begin, std::int64_t end) {
-    if (values_at_.size() == keys_.size()) return false;
+    if (values_at_.size() + kept_for_questions_ == keys_.size()) return false;
     const auto place = draft_.find_place(begin, end, kPairTokens);
     if (place) put_pair(*place);
     return place.has_value();
@@ -106,6 +111,7 @@ class PairLayout {
   }
 
   ProbeDraft& draft_;
+  std::size_t kept_for_questions_;  // pairs, of those that are not placed
   std::vector<std::int32_t> keys_, values_;
   std::vector<std::int64_t> values_at_;  // of the pairs that are placed, in the order of placing
   std::vector<Asked> asked_;
@@ -115,8 +121,8 @@ class PairLayout {
 void put_associative_recall(ProbeDraft& draft) {
   const auto& spec = draft.spec();
   const auto body = spec.length - 2;
-  const auto most = std::min(std::ssize(draft.vocabulary().keys()),
-                             std::ssize(draft.vocabulary().values()));
+  const auto most =
+      std::min(std::ssize(draft.vocabulary().keys()), std::ssize(draft.vocabulary().values()));
   // Each question goes with a pair that is asked for and one that is not.
   const auto room = std::max<std::int64_t>(body / (3 * kPairTokens), 1);
   auto questions = spec.questions > 0 ? spec.questions : spec.length / kTokensPerQuestion;
@@ -124,7 +130,7 @@ void put_associative_recall(ProbeDraft& draft) {
   const auto pairs = pairs_of(draft, std::min(most, body / kPairTokens - questions));
   questions = std::min(questions, pairs / 2);
 
-  PairLayout layout(draft, pairs);
+  PairLayout layout(draft, pairs, questions);
   std::vector<DistanceBand> bands(static_cast<std::size_t>(questions));
   for (auto& band : bands) band = draft.draw_band();
   // The larger a distance, the fewer its places: it goes first, while they are free.
@@ -139,8 +145,8 @@ void put_strings(ProbeDraft& draft, std::int64_t count) {
   const auto question = draft.spec().length - 1 - size;
   const auto& vocabulary = draft.vocabulary();
   const auto strings =
-      pairs_of(draft, std::min({std::ssize(vocabulary.keys()), std::ssize(vocabulary.values()) / count,
-                                (question - 1) / size}));
+      pairs_of(draft, std::min({std::ssize(vocabulary.keys()),
+                                std::ssize(vocabulary.values()) / count, (question - 1) / size}));
   const auto placed = draft.draw_placement(draft.draw_band(), strings - 1, size);
   const auto asked = question - placed.distance - 1;
   // Those that find no room before the asked one stand behind it.
@@ -170,42 +176,35 @@ void put_strings(ProbeDraft& draft, std::int64_t count) {
 void put_passkey(ProbeDraft& draft) { put_strings(draft, 1); }
 void put_copying(ProbeDraft& draft) { put_strings(draft, kStringTokens); }
 
-/// The statements of all chains of variable tracking before and behind the source of the answer.
+/// The chain of each statement of variable tracking before and behind the source of the answer, in
+/// random order; 0 is the asked one, whose first statement holds the source.
 struct ChainLayout {
-  std::vector<std::int32_t> before, behind;  // the chain of each statement; 0 is the asked one
+  std::vector<std::int32_t> before, behind;
 };
 
-/// `older` chains begin before the source, `newer` ones behind it. `room_before` and `room_behind`:
-/// statements that have room beside those of the asked chain, of which `hops` stand behind.
-ChainLayout draw_chains(RandomChoices& choices, std::int64_t hops, std::int64_t newer,
-                        std::int64_t others, std::int64_t room_before, std::int64_t room_behind) {
-  const auto statements = hops + 1;
-  newer = std::min(newer, room_behind / statements);
-  auto older = std::min(others - newer, room_before);
-  const auto least_early = [&] { return std::max(older, older * statements - (room_behind - newer * statements)); };
-  const auto most_early = [&] { return std::min(older * statements, room_before); };
-  while (least_early() > most_early()) --older;
-  newer = std::min(others - older, (room_behind - std::max<std::int64_t>(0, older * statements - most_early())) / statements);
-
-  // Of each older chain at least the first statement is early.
-  std::vector<std::int64_t> early(static_cast<std::size_t>(older), 1);
-  auto more = choices.between(least_early(), most_early()) - older;
-  while (more > 0) {
-    auto& chain = early[static_cast<std::size_t>(choices.between(0, older - 1))];
-    if (chain == statements) continue;
-    ++chain;
-    --more;
-  }
+/// Of `others` chains beside the asked one `newer` begin behind the source, and more where the rest
+/// find no room before it. Each has a first statement, and up to `hops` more as far as there is
+/// room: `room_before` statements, and `room_behind` besides those of the asked chain.
+ChainLayout draw_chains(RandomChoices& choices, std::int64_t hops, std::int64_t others,
+                        std::int64_t newer, std::int64_t room_before, std::int64_t room_behind) {
+  const auto older = std::min(others - newer, room_before);
+  newer = std::min(others - older, room_behind);
   ChainLayout layout;
-  const auto add = [](std::vector<std::int32_t>& to, std::int64_t chain, std::int64_t count) {
-    to.insert(to.end(), static_cast<std::size_t>(count), static_cast<std::int32_t>(chain));
-  };
-  add(layout.behind, 0, hops);
-  for (std::int64_t i = 0; i < older; ++i) {
-    add(layout.before, 1 + i, early[static_cast<std::size_t>(i)]);
-    add(layout.behind, 1 + i, statements - early[static_cast<std::size_t>(i)]);
+  std::vector<std::int32_t> further;  // the chains of the statements that are not the first
+  for (std::int32_t chain = 1; chain <= older + newer; ++chain) {
+    (chain <= older ? layout.before : layout.behind).push_back(chain);
+    further.insert(further.end(), static_cast<std::size_t>(hops), chain);
   }
-  for (std::int64_t i = 0; i < newer; ++i) add(layout.behind, 1 + older + i, statements);
+  for (const auto chain : choices.distinct(further, std::ssize(further))) {
+    const bool fits_before = chain <= older && std::ssize(layout.before) < room_before;
+    const bool fits_behind = std::ssize(layout.behind) < room_behind;
+    if (fits_before && (!fits_behind || choices.between(0, 1) == 0)) {
+      layout.before.push_back(chain);
+    } else if (fits_behind) {
+      layout.behind.push_back(chain);
+    }
+  }
+  layout.behind.insert(layout.behind.end(), static_cast<std::size_t>(hops), 0);
   layout.before = choices.distinct(layout.before, std::ssize(layout.before));
   layout.behind = choices.distinct(layout.behind, std::ssize(layout.behind));
   return layout;
@@ -216,16 +215,15 @@ void put_variable_tracking(ProbeDraft& draft) {
   const auto question = draft.spec().length - 1 - kStatementTokens;
   const auto& vocabulary = draft.vocabulary();
   auto& choices = draft.choices();
-  const auto chains = pairs_of(draft, std::min({std::ssize(vocabulary.keys()) / statements,
-                                                std::ssize(vocabulary.values()),
-                                                (question - 1) / (statements * kStatementTokens)}));
-  const auto placed =
-      draft.draw_placement(draft.draw_band(), chains - 1, statements * kStatementTokens);
+  const auto chains = pairs_of(
+      draft, std::min({std::ssize(vocabulary.keys()) / statements, std::ssize(vocabulary.values()),
+                       (question - 1) / kStatementTokens - hops}));
+  const auto placed = draft.draw_placement(draft.draw_band(), chains - 1, kStatementTokens);
   const auto source = question + 1 - placed.distance;
   const auto root = source + 1 - kStatementTokens;
-  const auto layout = draw_chains(choices, hops, placed.others, chains - 1,
-                                  (root - 1) / kStatementTokens,
-                                  (question - source - 1) / kStatementTokens - hops);
+  const auto layout =
+      draw_chains(choices, hops, chains - 1, placed.others, (root - 1) / kStatementTokens,
+                  (question - source - 1) / kStatementTokens - hops);
 
   const auto names = choices.distinct(vocabulary.keys(), chains * statements);
   const auto values = choices.distinct(vocabulary.values(), chains);
@@ -244,8 +242,7 @@ void put_variable_tracking(ProbeDraft& draft) {
   state_all(layout.before, 1, root);
   state(root, 0);
   state_all(layout.behind, source + 1, question);
-  draft.put(question,
-            std::array{vocabulary.query_marker(), names[static_cast<std::size_t>(hops)]});
+  draft.put(question, std::array{vocabulary.query_marker(), names[static_cast<std::size_t>(hops)]});
   draft.ask(question + 2, std::array{values.front()}, placed.distance);
 }
 
@@ -257,14 +254,14 @@ ProbeTaskRules probe_task_rules(ProbeTask task, std::int64_t hops) {
     case ProbeTask::associative_recall:
       return {8, 1, 5, 1, 0, put_associative_recall};
     case ProbeTask::passkey:
-      return {8, 1, 5, 1, 8, put_passkey};
+      return {9, 1, 5, 1, 8, put_passkey};
     case ProbeTask::copying:
-      return {5 + 3 * (1 + kStringTokens), kStringTokens, 4 + kStringTokens, 1, 4, put_copying};
+      return {1 + 4 * (1 + kStringTokens), kStringTokens, 4 + kStringTokens, 1, 4, put_copying};
     case ProbeTask::variable_tracking:
       break;
   }
   const auto chain = (hops + 1) * kStatementTokens;
-  return {2 * chain + 7, chain - 1, 6, hops + 1, 4, put_variable_tracking};
+  return {chain + 10, chain - 1, 6, hops + 1, 4, put_variable_tracking};
 }
 
 }  // namespace zebra

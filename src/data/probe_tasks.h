@@ -11,7 +11,7 @@ struct ProbeTaskRules {
   /// The longest distance is the sequence's length less this: the source right after BOS and what
   /// belongs before it, the last blank right before EOS.
   std::int64_t beside_longest_distance;
-  std::int64_t keys;  ///< that one pair, string or chain takes
+  std::int64_t keys;         ///< that one pair, string or chain takes
   std::int64_t usual_pairs;  ///< where the difficulty does not say; 0: as many as have room
   void (*put)(ProbeDraft& draft);
 };

@@ -83,8 +83,8 @@ ProbeSequence make_probe(const ProbeSpec& spec, const ProbeVocabulary& vocabular
 
   const std::string split = number.split == ProbeSplit::training ? "training" : "evaluation";
   const auto stream = RandomStream::named(
-      number.seed,
-      split + " probe " + std::to_string(kProbeVersion) + ": " + name_of(spec.task), number.index);
+      number.seed, split + " probe " + std::to_string(kProbeVersion) + ": " + name_of(spec.task),
+      number.index);
   ProbeDraft draft(spec, vocabulary, stream);
   probe_task_rules(spec.task, spec.difficulty.hops).put(draft);
   return std::move(draft).finish();

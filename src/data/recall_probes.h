@@ -107,9 +107,10 @@ struct ProbeSequence {
 };
 
 /// The probe, a pure function of the arguments. Throws InputError when the length, the difficulty
-/// or the bands are bad, or the vocabulary has too few keys. For each question a band is drawn among
-/// those that are not empty at this length, each with the same probability; questions of associative
-/// recall that find no room draw again in their band and, after many failures, are left out.
+/// or the bands are bad, or the vocabulary has too few keys. For each question a band is drawn
+/// among those that are not empty at this length, each with the same probability; questions of
+/// associative recall that find no room draw again in their band and, after many failures, are left
+/// out.
 ProbeSequence make_probe(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
                          const ProbeNumber& number);
 

@@ -146,14 +146,14 @@ Json content_to_json(const TokenDatasetDescription& description) {
                 {kDocumentsFile, file_to_json(description.document_file)}};
   if (description.loss_mask_file) files[kLossMaskFile] = file_to_json(*description.loss_mask_file);
   Json json = {{"format_version", format_version(description)},
-          {"tokens", description.tokens},
-          {"documents", description.documents},
-          {"text_bytes", description.text_bytes},
-          {"token_bytes", description.token_bytes},
-          {"vocab_size", description.vocab_size},
-          {"tokenizer_hash", description.tokenizer_hash},
-          {"chunk_bytes", description.chunk_bytes},
-          {"files", std::move(files)}};
+               {"tokens", description.tokens},
+               {"documents", description.documents},
+               {"text_bytes", description.text_bytes},
+               {"token_bytes", description.token_bytes},
+               {"vocab_size", description.vocab_size},
+               {"tokenizer_hash", description.tokenizer_hash},
+               {"chunk_bytes", description.chunk_bytes},
+               {"files", std::move(files)}};
   if (description.label_stand_in) json["label_stand_in"] = *description.label_stand_in;
   return json;
 }

@@ -90,8 +90,8 @@ void check(const RecallOptions& options) {
   Problems problems;
   check_distance_bands(options.bands, problems);
   check_probe_vocabulary_sizes(options.vocabulary, problems);
-  check_probes(options.tasks, options.lengths, options.pairs, options.hops,
-               options.vocabulary.keys, problems);
+  check_probes(options.tasks, options.lengths, options.pairs, options.hops, options.vocabulary.keys,
+               problems);
   problems.throw_if_any();
 }
 
@@ -149,8 +149,7 @@ double chance_of_hit(ProbeTask task, const ProbeVocabulary& vocabulary,
 
 ProbeResult evaluate_probe(ZebraModel& model, const ProbeVocabulary& vocabulary,
                            const ProbeSpec& spec, const RecallOptions& options) {
-  const auto report =
-      reporting(options, name_of(spec.task) + " at " + std::to_string(spec.length));
+  const auto report = reporting(options, name_of(spec.task) + " at " + std::to_string(spec.length));
   auto answers =
       score_probes(model, vocabulary,
                    {.spec = spec,
@@ -158,7 +157,7 @@ ProbeResult evaluate_probe(ZebraModel& model, const ProbeVocabulary& vocabulary,
                     .seed = options.seed,
                     .progress = [&](std::int64_t done) { report(done, options.items); }});
   const double chance = chance_of_hit(spec.task, vocabulary, answers);
-  return {spec.task, spec.length,         spec.difficulty, vocabulary.values().size(),
+  return {spec.task, spec.length,       spec.difficulty, vocabulary.values().size(),
           chance,    std::move(answers)};
 }
 

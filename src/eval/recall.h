@@ -21,11 +21,11 @@ namespace zebra {
 
 /// What a model makes of one answer token of a probe, given everything before it.
 struct AnswerScore {
-  std::int64_t item;      ///< the probe's number
-  std::int64_t distance;  ///< see ProbeAnswer
+  std::int64_t item;             ///< the probe's number
+  std::int64_t distance;         ///< see ProbeAnswer
   std::uint32_t key_blind_hits;  ///< see key_blind.h
-  double log_likelihood;  ///< natural logarithm, over the whole vocabulary
-  bool is_exact;          ///< whether no other token is likelier
+  double log_likelihood;         ///< natural logarithm, over the whole vocabulary
+  bool is_exact;                 ///< whether no other token is likelier
 };
 
 struct ProbeEvaluation {
@@ -48,8 +48,8 @@ struct RecallOptions {
   std::vector<ProbeTask> tasks;       ///< may be empty: text only
   std::int64_t items = 256;           ///< probes of each task and length
   ProbeVocabularySizes vocabulary = {};
-  std::int64_t questions = 0;  ///< see ProbeSpec
-  std::vector<std::int64_t> pairs, hops;  ///< see difficulties_of
+  std::int64_t questions = 0;                       ///< see ProbeSpec
+  std::vector<std::int64_t> pairs = {}, hops = {};  ///< see difficulties_of
   std::uint64_t seed = 1;
   std::int64_t max_tokens = 0;  ///< predicted tokens of natural text; 0: all whole samples
   std::function<void(const std::string& what, std::int64_t done, std::int64_t total)> progress = {};
@@ -90,7 +90,7 @@ struct RecallResult {
   std::int64_t length;  ///< the run's sequence length
   DistanceBands bands;
   std::optional<TextRecallResult> text;
-  std::vector<ProbeResult> probes;  ///< by task, then by difficulty and length
+  std::vector<ProbeResult> probes;          ///< by task, then by difficulty and length
   std::vector<EarlierRecall> earlier = {};  ///< the oldest first; empty unless asked for
 };
 

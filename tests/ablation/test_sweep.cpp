@@ -186,14 +186,15 @@ TEST_CASE("Probes that cannot be are refused") {
                        "probes: {training_share: 0.5}\n") ==
         "arm train-a-b_seed-4: data.train: several sources without a weight, beside which probes "
         "cannot be given their probes.training_share; give each of them a weight");
-  CHECK(folder.refusal("axes: {data.sequence_length: [20, 21, 64]}\n"
-                       "probes: {training_share: 0.5, lengths: [23]}\n") ==
-        "arm sequence_length-20_seed-4: probes.training_tasks: a sequence of 20 tokens has no room "
-        "for variable_tracking: give a length of 25 or more, or leave the task out\n"
-        "arm sequence_length-21_seed-4: probes.training_tasks: a sequence of 21 tokens has no room "
-        "for variable_tracking: give a length of 25 or more, or leave the task out\n"
-        "probes.lengths: a sequence of 23 tokens has no room for variable_tracking: give a length "
-        "of 25 or more, or leave the task out");
+  CHECK(folder.refusal(
+            "axes: {data.sequence_length: [14, 15, 64]}\n"
+            "probes: {training_share: 0.5, tasks: [variable_tracking], lengths: [17]}\n") ==
+        "arm sequence_length-14_seed-4: probes.training_tasks: a sequence of 14 tokens has no room "
+        "for variable_tracking: give a length of 19 or more, or leave the task out\n"
+        "arm sequence_length-15_seed-4: probes.training_tasks: a sequence of 15 tokens has no room "
+        "for variable_tracking: give a length of 19 or more, or leave the task out\n"
+        "probes.lengths: a sequence of 17 tokens has no room for variable_tracking: give a length "
+        "of 19 or more, or leave the task out");
   CHECK_THAT(folder.refusal("axes: {data.tokenizer: [a, b]}\nprobes: {training_share: 0.5}\n"),
              Contains("training probes are tokens of one tokenizer, but the arms have 2"));
   CHECK(folder.refusal("axes: {data.tokenizer: [a, b]}\n") == "accepted");

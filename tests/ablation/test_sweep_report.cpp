@@ -53,9 +53,9 @@ TEST_CASE("recall that was measured with other probes is refused, with the way o
   const auto paths = study.first();
   write_text(paths.run / "status.json", R"({"state": "finished", "reason": ""})");
   write_text(paths.recall(), R"({"text": null, "probes": []})");
-  REQUIRE_THROWS_WITH(study.results(),
-                      Contains(paths.recall().string()) && Contains("probes of another version") &&
-                          Contains("remove it, and it is measured again"));
+  REQUIRE_THROWS_WITH(study.results(), Contains(paths.recall().string()) &&
+                                           Contains("probes of another version") &&
+                                           Contains("remove it, and it is measured again"));
 }
 
 TEST_CASE("a finished arm has its curves, its measurements and its recall") {

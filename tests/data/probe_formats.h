@@ -73,7 +73,7 @@ inline void check_assignments(const ProbeSpec& spec, const ProbeVocabulary& voca
     REQUIRE(hops[name] <= spec.difficulty.hops);
   }
   REQUIRE(chains >= 2);
-  REQUIRE(ends == chains);
+  REQUIRE(ends >= 1);
   const auto asked = token_at(sequence, sequence.answers.front().position - 1);
   REQUIRE(hops.at(asked) == spec.difficulty.hops);
 }

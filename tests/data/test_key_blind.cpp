@@ -48,7 +48,8 @@ struct Counts {
         auto bits = blind[i];
         if (!per_answer)
           for (const auto more : blind) bits &= more;
-        const auto band = static_cast<std::size_t>(spec.bands.band_of(sequence.answers[i].distance));
+        const auto band =
+            static_cast<std::size_t>(spec.bands.band_of(sequence.answers[i].distance));
         questions[band] += 1;
         for (std::size_t k = 0; k < hits[band].size(); ++k) hits[band][k] += bits >> k & 1U;
       }
@@ -70,13 +71,21 @@ TEST_CASE("Strategies guess by recency, age and number", "[data][probes]") {
   const auto value = vocabulary().values();
   const auto filler = vocabulary().fillers()[0], blank = vocabulary().blank();
   // K0 V0 K1 V1 K2 V2 K1 _
-  const std::vector<std::int32_t> tokens = {vocabulary().bos(), key[0], value[0], key[1], value[1],
-                                            filler,             key[2], value[2], key[1], blank,
+  const std::vector<std::int32_t> tokens = {vocabulary().bos(),
+                                            key[0],
+                                            value[0],
+                                            key[1],
+                                            value[1],
+                                            filler,
+                                            key[2],
+                                            value[2],
+                                            key[1],
+                                            blank,
                                             vocabulary().eos()};
   const ProbeSpec spec = {ProbeTask::associative_recall, {2, 2}, 11};
   const auto right = [&](std::int64_t source) {
-    const ProbeSequence sequence = {
-        tokens, {{9, 8 - source, tokens[static_cast<std::size_t>(source)]}}};
+    const ProbeSequence sequence = {tokens,
+                                    {{9, 8 - source, tokens[static_cast<std::size_t>(source)]}}};
     return right_strategies(spec, sequence, 0);
   };
   CHECK(has(right(7), "newest"));
@@ -111,7 +120,8 @@ TEST_CASE("No strategy does better on 4,000 new items than the floor that the ev
                             ProbeTask::variable_tracking}) {
       for (const std::int64_t length : {128, 256}) {
         const ProbeSpec spec = {task, bands, length};
-        const Counts evaluated(spec, ProbeSplit::evaluation, 256), fresh(spec, ProbeSplit::training, 4000);
+        const Counts evaluated(spec, ProbeSplit::evaluation, 256),
+            fresh(spec, ProbeSplit::training, 4000);
         for (const auto band : kAllDistanceBands) {
           const auto b = static_cast<std::size_t>(band);
           if (fresh.questions[b] == 0) continue;
@@ -122,7 +132,8 @@ TEST_CASE("No strategy does better on 4,000 new items than the floor that the ev
                     << name_of(band) << ": floor " << floor << ", best of 4,000 items "
                     << fresh.share(b, best) << " (" << key_blind_strategies()[best] << ")\n";
           const auto share = fresh.share(b, best);
-          const auto deviation = std::sqrt(share * (1 - share) * (1 / evaluated.questions[b] + 1 / fresh.questions[b]));
+          const auto deviation = std::sqrt(share * (1 - share) *
+                                           (1 / evaluated.questions[b] + 1 / fresh.questions[b]));
           CHECK(share <= floor + 4 * deviation);
         }
       }

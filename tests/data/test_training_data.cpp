@@ -75,8 +75,7 @@ TEST_CASE("a label that nobody may read is a target, and its stand-in the input"
     return torch::tensor(values).unsqueeze(0);
   };
   REQUIRE(torch::equal(batch.tokens, row({10, 11, 7, 13})));
-  REQUIRE(torch::equal(batch.targets,
-                       row({kIgnoredTarget, 12, kIgnoredTarget, kIgnoredTarget})));
+  REQUIRE(torch::equal(batch.targets, row({kIgnoredTarget, 12, kIgnoredTarget, kIgnoredTarget})));
   REQUIRE(batch.counted_targets == 1);
 }
 
