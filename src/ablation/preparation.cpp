@@ -158,10 +158,11 @@ std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& path
       {"--seed", std::to_string(probes.seed)},
       {"--max-tokens", std::to_string(arm.config.eval.max_tokens)},
       {"--json", paths.recall()}};
-  std::vector<std::string> command = {program, "recall", paths.run, "--earlier"};
+  std::vector<std::string> command = {program, "recall", paths.run};
   if (!probes.pairs.empty()) command.insert(command.end(), {"--pairs", list_text(probes.pairs)});
   if (!probes.hops.empty()) command.insert(command.end(), {"--hops", list_text(probes.hops)});
   for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
+  command.emplace_back("--earlier");
   return command;
 }
 

@@ -157,7 +157,7 @@ TEST_CASE("An unknown key of a sweep file names the key that was meant") {
         "s.yaml:5: probes.budget: unknown key; budget belongs at the top level");
   CHECK(refusal_with("zzzzzzzz: 3\n") ==
         "s.yaml:5: zzzzzzzz: unknown key; keys: name, dir, base, axes, zip, arms, exclude, budget, "
-        "equal_parameters, compare, probes, cost_lengths");
+        "equal_parameters, compare, contrast, probes, cost_lengths");
   CHECK(refusal_with("probes: {x-k: 3}\n").find("s.yaml:5: probes.x-k: unknown key; ") == 0);
 }
 
