@@ -35,26 +35,28 @@ def _text(text, row):
         row["context_targets"] = int(finite.sum())
 
 
-def _probe(probe, bands, row):
-    start = f"{probe.task}_{probe.length}"
+def _probe(key, probe, bands, row):
+    start = key.file
     row[f"{start}_chance"] = probe.chance
     for band, (first, last) in recall.limits(bands).items():
         hits, units, likelihood, finite = recall.totals(probe, first, last)
         row[f"{start}_{band}_exact_match"] = _ratio(hits, units)
         row[f"{start}_{band}_units"] = int(units)
+        if floor := recall.floor(probe, first, last):
+            row[f"{start}_{band}_floor"] = floor.share if floor.known else None
         row[f"{start}_{band}_log_likelihood"] = _ratio(likelihood, finite)
 
 
-def _row(arm, bands):
+def _row(a_study, arm):
     row = {name: getattr(arm, name) for name in _FIELDS}
     row["settings"] = json.dumps(arm.settings)
     for key in sorted(arm.key_value_cache_bytes, key=int):
         row[f"key_value_cache_bytes_{key}"] = arm.key_value_cache_bytes[key]
-    row["validation_loss"] = measures.final_validation_loss(arm)
+    row["validation_loss"] = measures.validation_loss(arm)
     if arm.text:
         _text(arm.text, row)
     for probe in arm.probes:
-        _probe(probe, bands, row)
+        _probe(a_study.key(probe), probe, a_study.bands, row)
     return row
 
 
@@ -66,7 +68,7 @@ def _written(value):
 
 def text(a_study: study.Study):
     """CSV; empty where a value is missing or not finite."""
-    rows = [_row(arm, a_study.bands) for arm in a_study.arms]
+    rows = [_row(a_study, arm) for arm in a_study.arms]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")

@@ -1,8 +1,8 @@
 """The report of a study as a document."""
 
-from . import (cost_plots, drawing, findings, headline, loss_plots, measures, quantities, reading,
-               recall_plots, tables)
-from .document import Document, Facts, Paragraph, Plot, Section
+from . import (conclusions, contrast_tables, contrasts, cost_plots, drawing, findings, headline,
+               loss_plots, measures, quantities, reading, recall_plots, tables)
+from .document import Document, Facts, Plot, Section
 
 
 def _plot(name, title, caption, draw, *arguments):
@@ -27,10 +27,11 @@ def _filled(groups):
     return "Intervals are left out for so many groups; the tables have them."
 
 
-def _compared(groups, field):
-    reference = loss_plots.reference(groups, field)
-    return (f" Right: difference from the mean of {reference.name}, which shows what the losses "
-            "themselves hide.") if reference else ""
+def _against(compared, field):
+    if not loss_plots.has_differences(compared, field):
+        return ""
+    return (f" Right: difference from {compared.reference}, paired by seed, which shows what the "
+            "losses themselves hide.")
 
 
 class _Report:
@@ -41,22 +42,29 @@ class _Report:
         self._groups = measures.of_study(a_study)
         self._verdicts = findings.verdicts(self._groups)
         self._references = findings.reference_probes(a_study)
+        self._compared = contrasts.of_study(a_study, self._groups, self._references.values())
         names = [group.name for group in self._groups]
         self._layouts = cost_plots.names(a_study.cost, a_study.groups) if a_study.cost else {}
         # Layouts of the cost that no group has come last: groups keep their colours.
         self._styles = drawing.styles(dict.fromkeys([*names, *self._layouts.values()]))
 
     def document(self):
-        sections = (self._summary(), self._overview(), self._losses(), self._recall(),
+        sections = (self._conclusions(), self._summary(), self._overview(), self._losses(), self._recall(),
                     self._natural_text(), self._frontier(), self._costs(), self._arms(),
-                    reading.section(self._study, self._groups))
+                    reading.section(self._study, self._groups, self._compared))
         return Document(f"Ablation {self._study.name}", "Local and global attention: what layouts "
                         "cost, and what they recall", tuple(s for s in sections if s.parts))
 
+    def _conclusions(self):
+        return conclusions.section(self._study, self._groups, self._verdicts, self._compared,
+                                   self._references)
+
     def _summary(self):
+        differences = (contrast_tables.tested(self._compared, self._styles),
+                       contrast_tables.described(self._compared, self._styles))
         return Section("Summary", (
             *headline.parts(self._study, self._groups, self._verdicts), _facts(self._study),
-            Paragraph(headline.seeds_sentence(self._study))))
+            *filter(None, differences)))
 
     def _overview(self):
         return Section("Groups", (
@@ -74,23 +82,23 @@ class _Report:
                    f"Mean over seeds. {_filled(groups)}{of_kind}",
                    loss_plots.by_flops, groups, styles),
             *_plot("loss_by_position", "Loss on natural text by position in the sequence",
-                   f"Mean over seeds. {_filled(groups)}{_compared(groups, 'by_position')}",
-                   loss_plots.by_position, groups, styles),
+                   f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_position')}",
+                   loss_plots.by_position, groups, styles, self._compared),
             *_plot("loss_by_length", "Loss on natural text by length of the sequence",
-                   f"Mean over seeds. {_filled(groups)}{_compared(groups, 'by_length')} Hatched: "
+                   f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_length')} Hatched: "
                    f"lengths beyond the training length of {length} tokens.",
-                   loss_plots.by_length, groups, styles, length)), new_page=True)
+                   loss_plots.by_length, groups, styles, self._compared, length)), new_page=True)
 
     def _recall(self):
         parts = []
-        for key in measures.probe_keys(self._study):
-            task, length = key
+        for key in self._study.probe_keys:
             longer = (" This length is beyond the training length: extrapolation."
-                      if length > self._study.sequence_length else "")
+                      if key.length > self._study.sequence_length else "")
             parts.extend(_plot(
-                f"recall_{task}_{length}", f"{task} at length {length}: recall by distance",
+                f"recall_{key.file}", f"{key.text}: recall by distance",
                 "Each point is the mean over a bin of distances within one band; lines are band "
-                f"borders. {_filled(self._groups)} Dashed: chance.{longer}",
+                f"borders. {_filled(self._groups)} "
+                f"{recall_plots.floor_words(self._groups, key)}{longer}",
                 recall_plots.by_distance, self._groups, self._styles, key, self._study.bands))
             parts.append(tables.task(self._groups, self._styles, self._verdicts, key,
                                      self._study.bands))
@@ -128,8 +136,9 @@ class _Report:
     def _frontier(self):
         return Section("Quality against cost", _plot(
             "frontier", "Validation loss and recall beyond the reach, against training FLOPs",
-            "Mean and 95 % interval of every group. Grey: no group is better for fewer FLOPs. "
-            "Probes at the longest length that training has seen.", recall_plots.frontier,
+            "Mean and 95 % interval of every group. Grey: no group has a better mean for fewer FLOPs, "
+            "which is no test of a difference: the summary has those. Probes at the longest length "
+            "that training has seen.", recall_plots.frontier,
             self._groups, self._styles, self._references, self._study.bands), new_page=True)
 
     def _costs(self):

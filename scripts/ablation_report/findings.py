@@ -1,19 +1,21 @@
-"""What the figures say and what they do not: verdicts on bands, leaks, failed controls."""
+"""What the figures of recall say and what they do not: verdicts on bands, leaks, failed controls."""
 
 import dataclasses
 
-from . import bootstrap, measures
+from . import significance
 
 ABOVE, NOT_ABOVE, NOT_MEASURED = "above", "not above", "not measured"
-CONTROL_FAILED = "control failed: nothing can be concluded from its other bands"
-_ERROR = (1 - bootstrap.LEVEL) / 2
+NOT_TESTED = "not tested"  # too few seeds
+CONTROL_FAILED = "not learnt: nothing can be concluded from the other bands"
+_OWN_REACH = "beyond own reach"
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdicts:
     """Of a group in one probe."""
-    bands: dict  # name: ABOVE, NOT_ABOVE or NOT_MEASURED
-    leak: bool  # local layers only, and above chance farther back than they can reach
+    bands: dict  # name: ABOVE, NOT_ABOVE, NOT_TESTED or NOT_MEASURED
+    leak: bool  # local layers only, and above the floor farther back than they can reach
+    floors_known: bool
 
     @property
     def control_failed(self):
@@ -24,79 +26,88 @@ class Verdicts:
         return self.bands["control"] != NOT_MEASURED
 
     def conclusive(self, band):
-        """Being above chance needs no control; not being so says something only beside one."""
+        """Being above the floor needs no control; not being so says something only beside one."""
+        if self.bands[band] == NOT_TESTED:
+            return False
         if band == "control":
             return True
         return not self.control_failed if self.has_control else self.bands[band] == ABOVE
 
 
 def _ranges(figures):
-    return [*figures.bands.values(),
-            *([figures.beyond_own_reach] if figures.beyond_own_reach else [])]
+    own = {_OWN_REACH: figures.beyond_own_reach} if figures.beyond_own_reach else {}
+    return {**figures.bands, **own}
+
+
+def _p_above_floor(figures):
+    """Of being so far above the floor without looking anything up. Seeds may all guess alike, so the
+    hits of one seed alone must be more than guessing explains, too: a handful of items that happen
+    to be right have no variance. None where nothing can be tested."""
+    if not figures.units or not figures.excess.tested:
+        return None
+    seeds = figures.exact.seeds
+    of_one_seed = significance.binomial_tail(figures.hits // seeds, figures.units // seeds,
+                                             figures.floor.share)
+    return max(figures.excess.p_above(), of_one_seed)
+
+
+def _adjusted(groups):
+    """{(group name, study.ProbeKey, range): p as Holm adjusts it}"""
+    found = {(group.name, key, name): p for group in groups
+             for key, figures in group.probes.items()
+             for name, of_range in _ranges(figures).items()
+             if (p := _p_above_floor(of_range)) is not None}
+    return dict(zip(found, significance.holm(list(found.values()))))
 
 
 def comparisons(groups):
-    """How often this report compares a recall with chance."""
-    return sum(1 for group in groups for figures in group.probes.values()
-               for figure in _ranges(figures) if figure.units)
+    """How often this report tests a recall against its floor."""
+    return len(_adjusted(groups))
 
 
-def _verdict(figures, chance, error):
+def _verdict(figures, p):
     if not figures.units:
         return NOT_MEASURED
-    above = (figures.exact.low > chance and
-             bootstrap.binomial_tail(figures.hits, figures.units, chance) < error)
-    return ABOVE if above else NOT_ABOVE
+    if p is None:
+        return NOT_TESTED
+    return ABOVE if p < significance.ERROR else NOT_ABOVE
 
 
 def verdicts(groups):
-    """{group name: {(task, length): Verdicts}}. Clearly above chance is what has its whole interval
-    above chance and a binomial tail that many comparisons do not explain: an interval from a
-    handful of items may have no width at all."""
-    error = _ERROR / max(1, comparisons(groups))
+    """{group name: {study.ProbeKey: Verdicts}}"""
+    adjusted = _adjusted(groups)
     result = {}
     for group in groups:
-        result[group.name] = {
-            key: Verdicts(
-                {band: _verdict(of_range, figures.chance, error)
-                 for band, of_range in figures.bands.items()},
-                figures.beyond_own_reach is not None and
-                _verdict(figures.beyond_own_reach, figures.chance, error) == ABOVE)
-            for key, figures in group.probes.items()}
+        result[group.name] = {}
+        for key, figures in group.probes.items():
+            of_ranges = {name: _verdict(of_range, adjusted.get((group.name, key, name)))
+                         for name, of_range in _ranges(figures).items()}
+            leak = of_ranges.pop(_OWN_REACH, None) == ABOVE
+            known = all(of_range.floor.known for of_range in figures.bands.values()
+                        if of_range.floor)
+            result[group.name][key] = Verdicts(of_ranges, leak, known)
     return result
 
 
 def reference_probes(a_study):
-    """{task: (task, length)}: at the longest length that training has seen, else the shortest."""
+    """{name of a probe: its study.ProbeKey}: at the longest length that training has seen, else the
+    shortest."""
     result = {}
-    for task, length in measures.probe_keys(a_study):
-        known = [of_task for name, of_task in measures.probe_keys(a_study) if name == task]
-        seen = [of_task for of_task in known if of_task <= a_study.sequence_length]
-        result[task] = (task, max(seen) if seen else min(known))
+    for key in a_study.probe_keys:
+        known = [of_task for of_task in a_study.probe_keys if of_task.name == key.name]
+        seen = [of_task for of_task in known if of_task.length <= a_study.sequence_length]
+        result[key.name] = (max if seen else min)(seen or known, key=lambda each: each.length)
     return result
-
-
-def best_by_validation_loss(groups):
-    """(the group with the lowest loss, the groups whose interval overlaps with its, the others);
-    None where nothing was measured. Groups without an interval are among the first."""
-    measured = [group for group in groups if group.validation_loss]
-    if not measured:
-        return None
-    best = min(measured, key=lambda group: group.validation_loss.mean)
-    alike, apart = [], []
-    for group in measured:
-        if group is not best:
-            low, high = group.validation_loss.low, best.validation_loss.high
-            (apart if low is not None and high is not None and low > high else alike).append(group)
-    return best, alike, apart
 
 
 def by_verdict(groups, all_verdicts, key, band):
     """Names of the groups of each verdict on a band; "inconclusive" for those without one."""
-    result = {ABOVE: [], NOT_ABOVE: [], NOT_MEASURED: [], "inconclusive": []}
+    result = {ABOVE: [], NOT_ABOVE: [], NOT_MEASURED: [], NOT_TESTED: [], "inconclusive": []}
     for group in groups:
         verdict = all_verdicts[group.name].get(key)
         if verdict:
-            kind = verdict.bands[band] if verdict.conclusive(band) else "inconclusive"
+            kind = verdict.bands[band]
+            if kind != NOT_TESTED and not verdict.conclusive(band):
+                kind = "inconclusive"
             result[kind].append(group.name)
     return result

@@ -42,60 +42,59 @@ def by_flops(groups, styles):
     return figure
 
 
-def by_position(groups, styles):
+def by_position(groups, styles, compared):
     # Counted from one, so that the first has a place on a logarithmic axis.
-    drawn = [(group, [(math.sqrt((begin + 1) * end), loss)
-                      for (begin, end), loss in group.text.by_position])
-             for group in groups if group.text.by_position]
-    return _against_length(drawn, reference(groups, "by_position"), styles,
+    def middle(borders):
+        begin, end = borders
+        return math.sqrt((begin + 1) * end)
+
+    return _against_length(groups, styles, compared, "by_position", middle,
                            "position in the sequence, from 1", None)
 
 
-def by_length(groups, styles, sequence_length):
-    drawn = [(group, group.text.by_length) for group in groups if group.text.by_length]
-    return _against_length(drawn, reference(groups, "by_length"), styles,
+def by_length(groups, styles, compared, sequence_length):
+    return _against_length(groups, styles, compared, "by_length", float,
                            "length of the sequence (tokens)", sequence_length)
 
 
-def reference(groups, field):
-    """The group that the others are compared with in "by_position" or "by_length": global layers
-    only if there is one, else the first; None if there are no others."""
+def has_differences(compared, field):
+    return any(getattr(contrast, field) for contrast in compared.of_groups.values())
+
+
+def _against_length(groups, styles, compared, field, place, label, sequence_length):
+    """Losses, and their difference from the reference, which shows what losses hide."""
     drawn = [group for group in groups if getattr(group.text, field)]
-    if len(drawn) < 2:
-        return None
-    return next((group for group in drawn if set(group.group.common("layout") or "") == {"G"}),
-                drawn[0])
-
-
-def _against_length(drawn, compared, styles, label, sequence_length):
-    """Losses, and their difference from a group to compare with, which shows what losses hide."""
     if not drawn:
         return None
-    base = {x: loss.mean for group, points in drawn if group is compared
-            for x, loss in points if loss}
-    figure, (panels,) = drawing.panels(drawing.PAGE_WIDTH if compared else 6, 3.8,
-                                       _shown([group for group, _ in drawn], styles),
-                                       columns=2 if compared else 1)
+    differences = has_differences(compared, field)
+    figure, (panels,) = drawing.panels(drawing.PAGE_WIDTH if differences else 6, 3.8,
+                                       _shown(drawn, styles), columns=2 if differences else 1)
     filled = len(drawn) <= drawing.MOST_FILLED
-    for group, points in drawn:
-        drawing.line(panels[0], styles[group.name], [x for x, _ in points],
+    for group in drawn:
+        points = getattr(group.text, field)
+        drawing.line(panels[0], styles[group.name], [place(key) for key, _ in points],
                      [loss for _, loss in points], filled)
-        if compared:
-            common = [(x, loss - base[x]) for x, loss in points if loss and x in base]
-            drawing.line(panels[1], styles[group.name], [x for x, _ in common],
-                         [loss for _, loss in common], filled and group is not compared)
-    values = [x for _, points in drawn for x, _ in points]
     panels[0].set_title("Loss")
     panels[0].set_ylabel(_LOSS)
-    if compared:
-        panels[1].set_title(drawing.wrapped(f"Loss minus the mean loss of {compared.name}"))
-        panels[1].set_ylabel("difference (nats per token)")
+    if differences:
+        _draw_differences(panels[1], styles, compared, field, place, filled)
+    values = [place(key) for group in drawn for key, _ in getattr(group.text, field)]
     for axes in panels:
         axes.set_xlabel(label)
         drawing.octaves(axes, values)
         if sequence_length:
             drawing.extrapolation(axes, sequence_length)
     return figure
+
+
+def _draw_differences(axes, styles, compared, field, place, filled):
+    for name, contrast in compared.of_groups.items():
+        points = getattr(contrast, field)
+        drawing.line(axes, styles[name], [place(key) for key in points], list(points.values()),
+                     filled)
+    axes.axhline(0, color=styles[compared.reference].color, linewidth=1.2)
+    axes.set_title(drawing.wrapped(f"Loss minus that of {compared.reference}, seed by seed"))
+    axes.set_ylabel("difference (nats per token)")
 
 
 def classes(groups):

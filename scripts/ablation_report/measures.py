@@ -4,8 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from . import bootstrap, recall, study
-from .bootstrap import Figure
+from . import intervals, items, recall, study
+from .intervals import Estimate
+
+_MADE_AND_AVERAGED = ((20, 5), (6, 3))  # evaluations: from so many on, the mean of the last so many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,25 +15,27 @@ class Curve:
     """Loss against training, at the steps that all seeds have."""
     kind: str  # "validation" or "training"
     training_flops: tuple
-    losses: tuple  # of Figure; None where no seed has a finite loss
+    losses: tuple  # of Estimate; None where no seed has a finite loss
 
 
 @dataclasses.dataclass(frozen=True)
 class TextFigures:
-    loss: Figure | None
-    by_position: tuple  # ((begin, end), Figure)
-    by_length: tuple  # (length, Figure)
-    classes: dict  # of bigrams: Figure
-    context: dict  # "full", "cut", "difference" (full minus cut): Figure
+    loss: Estimate | None
+    by_position: tuple  # ((begin, end), Estimate)
+    by_length: tuple  # (length, Estimate)
+    classes: dict  # of bigrams: Estimate
+    context: dict  # "full", "cut", "difference" (full minus cut): Estimate
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupFigures:
     group: study.Group
-    validation_loss: Figure | None
+    validation_loss: Estimate | None
+    evaluations: int  # averaged for each validation loss, of the seed with the fewest
+    noise: float | None  # standard deviation of one evaluation around their mean
     curve: Curve | None
     text: TextFigures
-    probes: dict  # (task, length): recall.ProbeFigures
+    probes: dict  # study.ProbeKey: recall.ProbeFigures
 
     @property
     def name(self):
@@ -44,26 +48,35 @@ class GroupFigures:
         return float(np.mean(values)) if values else None
 
 
-def final_validation_loss(arm):
-    return arm.validation_curve[-1].loss if arm.validation_curve else None
+def last_evaluations(arm):
+    """The losses that an arm's validation loss is the mean of: one evaluation is noisy, and the last
+    few of many are nearly of one model. Empty where one of them is not finite."""
+    made = len(arm.validation_curve)
+    averaged = next((last for least, last in _MADE_AND_AVERAGED if made >= least), 1)
+    losses = [point.loss for point in arm.validation_curve[-averaged:]]
+    return [] if None in losses else losses
 
 
-def _one(name, values):
-    """The Figure of one value per seed; None among them stands for no finite value."""
-    if not values:
+def validation_loss(arm):
+    losses = last_evaluations(arm)
+    return float(np.mean(losses)) if losses else None
+
+
+def _noise(arms):
+    """Pooled over seeds; None where each has a single evaluation."""
+    of_seeds = [losses for arm in arms if len(losses := last_evaluations(arm)) > 1]
+    if not of_seeds:
         return None
-    return bootstrap.over_seeds(name, np.array(values, float).reshape(-1, 1))[0]
+    squares = sum(np.var(losses) * len(losses) for losses in of_seeds)
+    return float(np.sqrt(squares / sum(len(losses) - 1 for losses in of_seeds)))
 
 
-def _common_points(name, of_seeds):
-    """(key, Figure) of every key that all seeds have, in order. `of_seeds`: [{key: value}]"""
+def _common_points(of_seeds):
+    """(key, Estimate) of every key that all seeds have, in order. `of_seeds`: [{key: value}]"""
     if not of_seeds:
         return ()
     keys = sorted(set.intersection(*(set(points) for points in of_seeds)))
-    if not keys:
-        return ()
-    values = np.array([[points[key] for key in keys] for points in of_seeds], float)
-    return tuple(zip(keys, bootstrap.over_seeds(name, values)))
+    return tuple((key, intervals.over_seeds([points[key] for points in of_seeds])) for key in keys)
 
 
 def smoothed(values, points=9):
@@ -91,82 +104,86 @@ def _curve(group):
         field = "validation_curve" if kind == "validation" else "curve"
         of_seeds = [_losses_by_flops(getattr(arm, field), smooth=kind == "training")
                     for arm in group.finished if getattr(arm, field)]
-        points = _common_points(f"{group.name}, {kind} curve", of_seeds)
+        points = _common_points(of_seeds)
         if points:
             return Curve(kind, tuple(key[1] for key, _ in points),
                          tuple(figure for _, figure in points))
     return None
 
 
-def _classes(group, texts):
-    """Losses per class over windows; a window without a finite loss is left out."""
+def class_of_tokens(text, kind):
+    """(numbers of the windows, nats, tokens); a window without a finite loss counts nothing. None
+    where the class was not measured."""
+    for loss in text.bigrams:
+        if loss.kind == kind:
+            finite = np.isfinite(loss.nats)
+            return (np.arange(len(finite)), np.where(finite, loss.nats, 0.0),
+                    np.where(finite, loss.tokens, 0).astype(float))
+    return None
+
+
+def _classes(texts):
     result = {}
     for kind in study.CLASSES:
-        seeds = []
-        for text in texts:
-            for loss in text.bigrams:
-                if loss.kind == kind:
-                    finite = np.isfinite(loss.nats)
-                    seeds.append((np.where(finite, loss.nats, 0.0)[:, None],
-                                  np.where(finite, loss.tokens, 0)[:, None]))
-        if seeds:
-            result[kind] = bootstrap.over_items(f"{group.name}, bigrams, {kind}", seeds)[0]
+        runs = [run for text in texts if (run := class_of_tokens(text, kind))]
+        if runs:
+            (nats, tokens), _ = items.shared(runs)
+            result[kind] = intervals.over_items(nats, tokens)
     return result
 
 
-def _context(group, texts):
-    seeds = []
+def _context(texts):
+    runs = []
     for text in texts:
         if text.context:
-            columns = np.stack([text.context.full, text.context.cut,
-                                text.context.full - text.context.cut], axis=1)
+            full, cut = text.context.full, text.context.cut
+            columns = np.stack([full, cut, full - cut], axis=1)
             finite = np.isfinite(columns)
-            seeds.append((np.where(finite, columns, 0.0), finite))
-    if not seeds:
+            runs.append((np.arange(len(full)), np.where(finite, columns, 0.0),
+                         finite.astype(float)))
+    if not runs:
         return {}
-    return dict(zip(("full", "cut", "difference"),
-                    bootstrap.over_items(f"{group.name}, context", seeds)))
+    (nats, targets), _ = items.shared(runs)
+    return {name: intervals.over_items(nats[:, :, column], targets[:, :, column])
+            for column, name in enumerate(("full", "cut", "difference"))}
+
+
+def positions(text):
+    return {(row.begin, row.end): row.loss for row in text.by_position}
+
+
+def lengths(text):
+    return {row.length: row.loss for row in text.by_length}
 
 
 def _text(group):
     texts = [arm.text for arm in group.finished if arm.text]
-    positions = [{(row.begin, row.end): row.loss for row in text.by_position}
-                 for text in texts if text.by_position]
-    lengths = [{row.length: row.loss for row in text.by_length}
-               for text in texts if text.by_length]
     return TextFigures(
-        _one(f"{group.name}, loss on text", [text.loss for text in texts]),
-        _common_points(f"{group.name}, loss by position", positions),
-        _common_points(f"{group.name}, loss by length", lengths),
-        _classes(group, texts), _context(group, texts))
-
-
-def probe_keys(a_study):
-    """(task, length) of every probe of a finished arm, in the order of the study."""
-    return list(dict.fromkeys((probe.task, probe.length) for arm in a_study.arms if arm.finished
-                              for probe in arm.probes))
+        intervals.over_seeds([text.loss for text in texts]),
+        _common_points([positions(text) for text in texts if text.by_position]),
+        _common_points([lengths(text) for text in texts if text.by_length]),
+        _classes(texts), _context(texts))
 
 
 def _probes(a_study, group, bins):
     result = {}
     for key in bins:
-        probes = [probe for arm in group.finished for probe in arm.probes
-                  if (probe.task, probe.length) == key]
+        probes = {arm.seed: probe for arm in group.finished for probe in arm.probes
+                  if a_study.key(probe) == key}
         if probes:
-            name = f"{group.name}, {key[0]} at length {key[1]}"
-            result[key] = recall.figures(name, probes, bins[key], a_study.bands, group.reach)
+            result[key] = recall.figures(key, probes, bins[key], a_study.bands, group.reach)
     return result
 
 
 def of_study(a_study):
     """GroupFigures of every group, in the order of the study."""
     bins = {key: recall.bins_of([probe for arm in a_study.arms if arm.finished
-                                 for probe in arm.probes if (probe.task, probe.length) == key],
+                                 for probe in arm.probes if a_study.key(probe) == key],
                                 a_study.bands)
-            for key in probe_keys(a_study)}
+            for key in a_study.probe_keys}
     return [GroupFigures(
-        group,
-        _one(f"{group.name}, validation loss",
-             [final_validation_loss(arm) for arm in group.finished if arm.validation_curve]),
-        _curve(group), _text(group), _probes(a_study, group, bins))
+        group, intervals.over_seeds([validation_loss(arm) for arm in group.finished]),
+        min((len(losses) for arm in group.finished if (losses := last_evaluations(arm))),
+            default=0),
+        _noise(group.finished), _curve(group), _text(group), _probes(a_study, group, bins))
             for group in a_study.groups]

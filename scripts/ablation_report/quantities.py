@@ -61,6 +61,34 @@ def signed_loss(value):
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
+def loss_size(value):
+    return f"{value:.4f}"
+
+
+def loss_difference(value):
+    """Of losses of the same seeds, known better than either of them."""
+    return f"{value:+.4f}".replace("-", "\N{MINUS SIGN}")
+
+
+def points_size(share):
+    return f"{100 * share:.1f}"
+
+
+def points(share):
+    """A difference of shares, in percentage points."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(value):
+    if value is None:
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def whole_percent(share):
+    return f"{100 * share:.0f} %"
+
+
 def percent(share):
     return f"{100 * share:.1f} %"
 

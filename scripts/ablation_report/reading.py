@@ -1,6 +1,6 @@
 """How to read the report, and what cannot be concluded from it."""
 
-from . import bootstrap, findings, headline, quantities, recall
+from . import findings, intervals, quantities, recall, significance
 from .document import Bullets, Section, Subheading
 
 
@@ -17,7 +17,7 @@ def _bands(a_study):
         f"Relay, {relay}: farther than one window, but local layers can hand it on, "
         f"{bands.layers} layers of {bands.window} tokens each.",
         f"Beyond, {beyond}: only global layers can carry it. A group of local layers "
-        "must be at chance; if it is not, its group is marked LEAK. The leak is sought beyond the "
+        "must not be above the floor; if it is, its group is marked LEAK. The leak is sought beyond the "
         "group's own reach, which is its layers times its window.",
     ]
     if own:
@@ -26,38 +26,62 @@ def _bands(a_study):
     return texts
 
 
-def _statistics(a_study, groups):
-    compared = findings.comparisons(groups)
+def _statistics(groups, compared):
+    level = quantities.whole_percent(intervals.LEVEL)
     texts = [
-        f"A figure is the mean over the finished seeds of a group. Its {bootstrap.LEVEL:.0%} "
-        f"interval comes from {bootstrap.RESAMPLES:,} bootstrap resamples: seeds are drawn with "
-        "replacement, and within every drawn seed its items with replacement (a sequence of a "
-        "probe, a window of text, a token of the comparison of contexts). Validation loss, loss on "
-        "text, by position and by length are known as one number per seed, so only seeds are "
-        "drawn. The draws are seeded by a fixed number and the name of the quantity: the same "
-        "results give the same report.".replace("%", " %"),
-        headline.seeds_sentence(a_study),
-        f"Nominal {bootstrap.LEVEL * 100:.0f} % intervals over 2, 3, 5 and 8 seeds covered the truth in 51, "
-        "75, 84 and 89 % of simulated studies, and among four equal groups with three seeds each the "
-        "best and another lay apart in a third of them: intervals that do not touch are no test of a "
-        "difference.",
-        "One seed: an interval of recall is that of its items, and there is none of losses.",
-    ]
-    if compared:
-        error = (1 - bootstrap.LEVEL) / 2 / compared
+        f"A figure is the mean over the finished seeds of a group, with its {level} interval. "
+        "Validation loss, loss on text, by position and by length are known as one number per seed: "
+        "t intervals over seeds, with one degree of freedom less than there are seeds; the text "
+        "itself counts as given.",
+        "Recall, losses by class of token and by context are means over items (a sequence of a "
+        "probe, a window of text, a token), and all seeds of all groups get the same items: seeds "
+        "and items are crossed. The variance of such a mean is a part of seeds plus a part of "
+        "items, from a two-way analysis of variance, and the squares of their t intervals add up "
+        "(the modified large-sample interval).",
+        f"Fewer than {intervals.FEWEST_SEEDS} seeds: no interval and no test.",
+        "Validation loss: the mean of the last 5 evaluations where at least 20 were made, of the last "
+        "3 where at least 6 were, else the last one. Noise of one evaluation: their standard "
+        "deviation around that mean, over all seeds; what the loss still fell is part of it.",
+        "An interval is of one group. Two that do not touch are no test of a difference, and two "
+        "that do say nothing of groups being alike."]
+    if compared.family:
         texts.append(
-            "Clearly above chance: the whole interval lies above chance, and so many hits have a "
-            f"binomial probability below {error:.1g} by guessing, which is "
-            f"{(1 - bootstrap.LEVEL) / 2:.1%} divided by the {compared} comparisons with chance in "
-            "this report. Not above chance means not shown here; it does not mean that the group "
-            "cannot. Above chance does not mean that a key was looked up: values that have not been "
-            "answered yet, the newest value or any of four needles are right more often than chance "
-            "without reading a key (docs/ablations.md has figures).".replace("%", " %"))
+            f"Differences: group minus {compared.reference}, seed by seed and item by item, on the "
+            "seeds that both finished. Seeds share initial weights and the order of data, so that "
+            "differences are known better than means. Holm's adjustment is over the "
+            f"{compared.family} tests of the report, of validation loss and of recall beyond the "
+            f"reach at the reference length: in at most {_error()} of studies any of them calls "
+            "equal groups different. The smallest difference seen is one that is found in "
+            f"{quantities.whole_percent(significance.POWER)} of studies with this scatter, at the "
+            "level of the strictest test.")
+    return [*texts, *_recall(groups)]
+
+
+def _error():
+    return quantities.whole_percent(significance.ERROR)
+
+
+def _recall(groups):
+    compared = findings.comparisons(groups)
+    texts = []
+    if any(group.probes for group in groups):
+        texts.append(
+            "Floor: the best share of hits, among strategies that read no key, on the same answers "
+            "(the newest value, a value that occurred an odd number of times, and so on), and at "
+            "least chance. Where the results do not say what strategies answer, it is chance, and "
+            "nothing about lookup can be concluded.")
         texts.append(
             f"An exact match is counted per answer in {quantities.listed(recall.ANSWER_TASKS)}, "
-            "elsewhere per item, of which all answer tokens in the band must be right; chance is "
-            "that of what is counted. Points of the plots by distance are means over bins within "
-            "the bands; the log-likelihood of chance is that of a uniform guess with this chance.")
+            "elsewhere per item, of which all answer tokens in the band must be right; floors and "
+            "chance are those of what is counted. Points of the plots by distance are means over "
+            "bins within the bands; the log-likelihood of chance is that of a uniform guess.")
+    if compared:
+        texts.append(
+            "Above the floor: exact minus the hits of the best strategy, item by item, is above 0 "
+            "by a one-sided test with seeds and items crossed, and the hits of a single seed are "
+            "more than guessing explains (seeds may guess alike). Holm's adjustment is over the "
+            f"{compared} comparisons of this report, at {_error()}. Not above means not shown here; "
+            "it does not mean that the group cannot.")
     return texts
 
 
@@ -77,14 +101,14 @@ def _limits(a_study):
         "within a band, not bands.",
         "Full context minus the last W tokens: cutting the context also removes the text's "
         "beginning, and a model was not trained on cut contexts.",
-        "Tokens per second and memory are those of this machine and of these kernels; FLOPs and KV "
+        "Measured speed and memory are those of this machine and of these kernels; FLOPs and KV "
         "cache are computed.",
         "Many figures stand side by side. Where a difference matters, repeat it with more seeds.",
     ]
 
 
-def section(a_study, groups):
+def section(a_study, groups, compared):
     return Section("How to read this, and what cannot be concluded", (
         Subheading("Bands"), Bullets(tuple(_bands(a_study))),
-        Subheading("Figures and intervals"), Bullets(tuple(_statistics(a_study, groups))),
+        Subheading("Figures and intervals"), Bullets(tuple(_statistics(groups, compared))),
         Subheading("Limits"), Bullets(tuple(_limits(a_study)))), new_page=True)

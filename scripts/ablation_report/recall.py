@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from . import bootstrap
-from .bootstrap import Figure
+from . import floors, intervals, items, study
+from .intervals import Estimate
 
 BANDS = ("control", "relay", "beyond")
 ANSWER_TASKS = ("associative_recall",)  # the others are counted per item
@@ -21,11 +21,13 @@ _BINS_PER_BAND = 4
 @dataclasses.dataclass(frozen=True)
 class RangeFigures:
     """Of the answers in a range of distances."""
-    exact: Figure | None
-    log_likelihood: Figure | None  # nats per answer token, of the finite ones
+    exact: Estimate | None
+    log_likelihood: Estimate | None  # nats per answer token, of the finite ones
     hits: int
     units: int  # answers or items, over all seeds
     not_finite: int  # answer tokens without a finite log-likelihood
+    floor: floors.Floor | None
+    excess: Estimate | None  # exact minus the floor, item by item
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +40,15 @@ class Bin:
 
 @dataclasses.dataclass(frozen=True)
 class ProbeFigures:
-    """Of a group in one task at one length."""
-    task: str
-    length: int
+    """Of a group in one probe."""
+    key: study.ProbeKey
     chance: float
     tokens_per_unit: int | None  # None where it varies
     bands: dict  # name: RangeFigures
     bins: tuple  # (Bin, RangeFigures)
     beyond_own_reach: RangeFigures | None  # of a group of local layers only
+    items_left_out: int  # that not every seed was asked
+    matches: dict  # of each seed: numbers of the items, hits and units [items, bands]
 
 
 def limits(bands):
@@ -73,26 +76,61 @@ def bins_of(probes, bands):
     return result
 
 
-def _counts_by_item(probe, mask):
-    """Per item of the probe: hits, units, summed finite log-likelihood, number of those."""
-    items, index = np.unique(probe.item, return_inverse=True)
+class _Counter:
+    """Counts the answers of a probe by item."""
 
-    def summed(values):
-        return np.bincount(index[mask], weights=values[mask], minlength=items.size)
+    def __init__(self, probe):
+        self._probe = probe
+        self.items, self._index = np.unique(probe.item, return_inverse=True)
+        self._finite = np.isfinite(probe.log_likelihood)
 
-    answers, exact = summed(np.ones(index.size)), summed(probe.exact)
-    finite = np.isfinite(probe.log_likelihood)
-    likelihood = (summed(np.where(finite, probe.log_likelihood, 0.0)), summed(finite))
-    if probe.task in ANSWER_TASKS:
-        return exact, answers, *likelihood
-    return (answers > 0) & (exact == answers), answers > 0, *likelihood
+    def _summed(self, values, mask):
+        return np.bincount(self._index[mask], weights=values[mask], minlength=self.items.size)
+
+    def matches(self, exact, mask):
+        """Per item: hits and units, of answer tokens that are right where `exact` is 1."""
+        answers, right = self._summed(np.ones(mask.size), mask), self._summed(exact, mask)
+        if self._probe.task in ANSWER_TASKS:
+            return right, answers
+        return (answers > 0) & (right == answers), answers > 0
+
+    def likelihoods(self, mask):
+        """Per item: summed finite log-likelihood, number of those, number of others."""
+        values = np.where(self._finite, self._probe.log_likelihood, 0.0)
+        return (self._summed(values, mask), self._summed(self._finite, mask),
+                self._summed(~self._finite, mask))
+
+    def arrays(self, ranges, strategies):
+        """(numbers of the items, [items, ranges] of what matches() and likelihoods() count, and
+        [items, ranges, strategies] of hits by strategies that read no key)"""
+        masks = [within(self._probe, *limit) for limit in ranges]
+        columns = [(*self.matches(self._probe.exact, mask), *self.likelihoods(mask))
+                   for mask in masks]
+        blind = np.zeros((self.items.size, len(ranges), strategies))
+        for column, mask in enumerate(masks):
+            for bit in range(strategies):
+                predicted = self._probe.blind >> bit & 1
+                blind[:, column, bit] = self.matches(predicted, mask)[0]
+        return (self.items, *(np.stack(quantity, axis=1).astype(float)
+                              for quantity in zip(*columns)), blind)
+
+
+def within(probe, first, last):
+    return (probe.distance >= first) & (probe.distance <= last)
 
 
 def totals(probe, first, last):
     """Of the answers in a range of distances: hits, units, summed finite log-likelihood, number of
     those."""
-    mask = (probe.distance >= first) & (probe.distance <= last)
-    return tuple(float(np.sum(values)) for values in _counts_by_item(probe, mask))
+    counter, mask = _Counter(probe), within(probe, first, last)
+    counts = (*counter.matches(probe.exact, mask), *counter.likelihoods(mask)[:2])
+    return tuple(float(np.sum(values)) for values in counts)
+
+
+def floor(probe, first, last):
+    """floors.Floor of one run's answers in a range of distances; None where there are none."""
+    _, _, units, *_, blind = _Counter(probe).arrays([(first, last)], len(probe.strategies))
+    return floors.of_range(probe.chance, probe.strategies, blind[None, :, 0], units[None, :, 0])[0]
 
 
 def _tokens_per_unit(probe):
@@ -102,31 +140,32 @@ def _tokens_per_unit(probe):
     return int(counts[0]) if counts.size and (counts == counts[0]).all() else None
 
 
-def figures(name, probes, bins, bands, reach):
-    """ProbeFigures of one group. `probes`: of its seeds, for one task and length; `bins`: as
-    bins_of() gives them; `reach`: of a group of local layers only, else None; `name` seeds the
-    bootstrap."""
+def figures(key, probes, bins, bands, reach):
+    """ProbeFigures of one group. `probes`: {seed: probe}; `bins`: as bins_of() gives them; `reach`:
+    of a group of local layers only, else None."""
     ranges = [*limits(bands).values(), *((a_bin.first, a_bin.last) for a_bin in bins)]
     if reach is not None:
         ranges.append((reach + 1, math.inf))
-    # [seed][hits, units, likelihood, finite][items, ranges]
-    counts = []
-    for probe in probes:
-        masks = [(probe.distance >= first) & (probe.distance <= last) for first, last in ranges]
-        columns = [_counts_by_item(probe, mask) for mask in masks]
-        counts.append([np.stack(quantity, axis=1).astype(float) for quantity in zip(*columns)])
-    exact = bootstrap.over_items(f"{name}, exact match",
-                                 [(hits, units) for hits, units, _, _ in counts])
-    likelihood = bootstrap.over_items(f"{name}, log-likelihood",
-                                      [(total, finite) for _, _, total, finite in counts])
-    results = []
-    for column, (first, last) in enumerate(ranges):
-        tokens = sum(int(((p.distance >= first) & (p.distance <= last)).sum()) for p in probes)
-        hits, units, finite = (sum(int(seed[quantity][:, column].sum()) for seed in counts)
-                               for quantity in (0, 1, 3))
-        results.append(RangeFigures(exact[column], likelihood[column], hits, units,
-                                    tokens - finite))
+    first = next(iter(probes.values()))
+    strategies = first.strategies if all(probe.strategies == first.strategies
+                                         for probe in probes.values()) else ()
+    runs = {seed: _Counter(probe).arrays(ranges, len(strategies)) for seed, probe in probes.items()}
+    arrays, left_out = items.shared(list(runs.values()))
+    results = [_of_range(first.chance, strategies, *(array[:, :, column] for array in arrays))
+               for column in range(len(ranges))]
     beyond_own_reach = results.pop() if reach is not None else None
-    return ProbeFigures(probes[0].task, probes[0].length, probes[0].chance,
-                        _tokens_per_unit(probes[0]), dict(zip(BANDS, results)),
-                        tuple(zip(bins, results[len(BANDS):])), beyond_own_reach)
+    of_bands = len(BANDS)
+    matches = {seed: (numbers, hits[:, :of_bands], units[:, :of_bands])
+               for seed, (numbers, hits, units, *_) in runs.items()}
+    return ProbeFigures(key, first.chance, _tokens_per_unit(first),
+                        dict(zip(BANDS, results)), tuple(zip(bins, results[of_bands:])),
+                        beyond_own_reach, left_out, matches)
+
+
+def _of_range(chance, strategies, hits, units, likelihood, finite, not_finite, blind):
+    """RangeFigures; arrays are [seeds, items], that of strategies [seeds, items, strategies]."""
+    floor_of_range, by_floor = floors.of_range(chance, strategies, blind, units)
+    return RangeFigures(
+        intervals.over_items(hits, units, share=True), intervals.over_items(likelihood, finite),
+        int(hits.sum()), int(units.sum()), int(not_finite.sum()), floor_of_range,
+        intervals.over_items(hits - by_floor, units))

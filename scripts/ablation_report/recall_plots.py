@@ -8,7 +8,8 @@ from matplotlib.ticker import FuncFormatter
 
 from . import drawing, quantities, recall
 
-_CHANCE = {"color": drawing.GREY, "linewidth": 1.1, "linestyle": (0, (2, 2))}
+_FLOOR = {"color": drawing.GREY, "linewidth": 1.1, "linestyle": (0, (2, 2))}
+_CHANCE = {"color": drawing.LIGHT_GREY, "linewidth": 1.1, "linestyle": (0, (1, 2))}
 
 
 def by_distance(groups, styles, key, bands):
@@ -17,9 +18,14 @@ def by_distance(groups, styles, key, bands):
     bins = [a_bin for a_bin, _ in drawn[0][1].bins]
     if not bins:
         return None
-    chance = drawn[0][1].chance
+    first = drawn[0][1]
+    chance = f"chance, {quantities.chance(first.chance)}"
     shown = {group.name: styles[group.name] for group, _ in drawn}
-    shown[f"chance, {quantities.chance(chance)}"] = Line2D([], [], **_CHANCE)
+    if _floor_differs(first):
+        shown["floor: the best strategy that reads no key"] = Line2D([], [], **_FLOOR)
+        shown[chance] = Line2D([], [], **_CHANCE)
+    else:
+        shown[chance] = Line2D([], [], **_FLOOR)
     figure, ((exact, likelihood),) = drawing.panels(drawing.PAGE_WIDTH, 3.9, shown, columns=2)
     filled = len(drawn) <= drawing.MOST_FILLED
     for group, figures in drawn:
@@ -27,10 +33,10 @@ def by_distance(groups, styles, key, bands):
         for axes, field in ((exact, "exact"), (likelihood, "log_likelihood")):
             drawing.line(axes, styles[group.name], x,
                          [getattr(of_bin, field) for _, of_bin in figures.bins], filled)
-    exact.axhline(chance, **_CHANCE)
-    guess = _log_likelihood_of_guess(drawn[0][1])
+    _draw_floor(exact, first)
+    guess = _log_likelihood_of_guess(first)
     if guess is not None:
-        likelihood.axhline(guess, **_CHANCE)
+        likelihood.axhline(guess, **(_CHANCE if _floor_differs(first) else _FLOOR))
     exact.set_ylim(-0.03, 1.03)
     exact.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     exact.set_ylabel("exact match")
@@ -40,6 +46,32 @@ def by_distance(groups, styles, key, bands):
         drawing.octaves(axes, [max(bins[0].first, 1), bins[-1].last])
         _mark_bands(axes, bands)
     return figure
+
+
+def _floor_differs(figures):
+    """From chance, in some bin."""
+    return any(of_bin.floor and of_bin.floor.strategy for _, of_bin in figures.bins)
+
+
+def floor_words(groups, key):
+    """What the dashed lines of by_distance are."""
+    figures = next(group.probes[key] for group in groups if key in group.probes)
+    if not _floor_differs(figures):
+        return "Dashed: chance."
+    names = dict.fromkeys(of_bin.floor.name for _, of_bin in figures.bins if of_bin.floor)
+    return (f"Dashed: floor of each bin, the best of what reads no key (here "
+            f"{quantities.listed(names)}); dotted: chance.")
+
+
+def _draw_floor(axes, figures):
+    """A step for each bin; chance as a faint second line where it is another."""
+    if not _floor_differs(figures):
+        axes.axhline(figures.chance, **_FLOOR)
+        return
+    axes.axhline(figures.chance, **_CHANCE)
+    for a_bin, of_bin in figures.bins:
+        if of_bin.floor:
+            axes.hlines(of_bin.floor.share, max(a_bin.first, 1) - 0.5, a_bin.last + 0.5, **_FLOOR)
 
 
 def _log_likelihood_of_guess(figures):
@@ -71,16 +103,16 @@ def frontier(groups, styles, references, bands):
     losses = [(group, group.validation_loss) for group in groups if group.validation_loss]
     if losses:
         panels.append(("Validation loss", losses, None))
-    for task, key in references.items():
+    for name, key in references.items():
         points = [(group, group.probes[key].bands["beyond"].exact) for group in groups
                   if key in group.probes and group.probes[key].bands["beyond"].exact]
         if points:
-            where = f"length {key[1]}, {quantities.band_range(bands, 'beyond')}"
-            panels.append((f"{drawing.wrapped(task)}\n{where}", points,
-                           points[0][0].probes[key].chance))
+            where = f"length {key.length}, {quantities.band_range(bands, 'beyond')}"
+            panels.append((f"{drawing.wrapped(name)}\n{where}", points,
+                           points[0][0].probes[key].bands["beyond"].floor))
     panels = [(title, [(group.mean("training_flops"), group, figure) for group, figure in points
-                       if group.mean("training_flops") is not None], chance)
-              for title, points, chance in panels]
+                       if group.mean("training_flops") is not None], floor)
+              for title, points, floor in panels]
     panels = [panel for panel in panels if panel[1]]
     if not panels:
         return None
@@ -88,20 +120,21 @@ def frontier(groups, styles, references, bands):
     columns = math.ceil(len(panels) / rows)
     drawn = {group.name for _, points, _ in panels for _, group, _ in points}
     shown = {group.name: styles[group.name] for group in groups if group.name in drawn}
-    shown["no group is better for fewer FLOPs"] = Line2D([], [], color="#aaaaaa", linewidth=1.2)
-    if any(chance is not None for _, _, chance in panels):
-        shown["chance"] = Line2D([], [], **_CHANCE)
+    shown["no group has a better mean for fewer FLOPs"] = Line2D([], [], color="#aaaaaa", linewidth=1.2)
+    if floors := [floor for _, _, floor in panels if floor]:
+        shown["floor" if any(floor.known for floor in floors) else "chance"] = Line2D(
+            [], [], **_FLOOR)
     figure, axes = drawing.panels(min(drawing.PAGE_WIDTH, 3.7 * max(columns, 2)), 3.3 * rows,
                                   shown, rows=rows, columns=columns)
-    for each, (title, points, chance) in zip(axes.flat, panels):
-        _draw_frontier(each, styles, title, points, chance)
+    for each, (title, points, floor) in zip(axes.flat, panels):
+        _draw_frontier(each, styles, title, points, floor)
     for each in axes.flat[len(panels):]:
         each.remove()
     return figure
 
 
-def _draw_frontier(axes, styles, title, points, chance):
-    sign = 1 if chance is None else -1  # of what is better when lower
+def _draw_frontier(axes, styles, title, points, floor):
+    sign = 1 if floor is None else -1  # of what is better when lower
     best, x, y = math.inf, [], []
     for flops, _, figure in sorted(points, key=lambda p: (p[0], sign * p[2].mean)):
         if sign * figure.mean < best:
@@ -116,10 +149,10 @@ def _draw_frontier(axes, styles, title, points, chance):
     drawing.decades(axes, [flops for flops, _, _ in points])
     if axes.get_xscale() == "linear":
         axes.locator_params(axis="x", nbins=5)
-    if chance is None:
+    if floor is None:
         axes.set_ylabel("loss (nats per token)")
     else:
-        axes.axhline(chance, **_CHANCE)
+        axes.axhline(floor.share, **_FLOOR)
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
         axes.set_ylabel("exact match")

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import re
+import typing
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from . import shapes
 CLASSES = ("control", "relay", "beyond", "rest")  # of the tokens of a text
 STATES = ("finished", "failed", "unfinished")
 _LAYER_KINDS = {"G", "L"}
+_DIFFICULTIES = ("pairs", "hops")
 _TASK = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -77,7 +79,8 @@ class TextRecall:
 @dataclasses.dataclass(frozen=True, eq=False)
 class Probe:
     """Parallel arrays, one entry per answer token. `chance`: of an exact match by guessing, of what
-    is counted, which is an answer or a whole item (see recall.py)."""
+    is counted, which is an answer or a whole item (see recall.py). Bit k of `blind`: does
+    strategies[k], which reads no key, predict this token?"""
     task: str
     length: int
     chance: float
@@ -85,6 +88,30 @@ class Probe:
     distance: np.ndarray
     log_likelihood: np.ndarray
     exact: np.ndarray
+    strategies: tuple[str, ...] = ()  # none: the results do not know of any
+    blind: np.ndarray | None = None
+    pairs: int | None = None
+    hops: int | None = None
+
+
+class ProbeKey(typing.NamedTuple):
+    """What a probe asks. `difficulty` tells those of a task apart, and is empty where there is only
+    one."""
+    task: str
+    length: int
+    difficulty: str = ""
+
+    @property
+    def name(self):
+        return f"{self.task}, {self.difficulty}" if self.difficulty else self.task
+
+    @property
+    def text(self):
+        return f"{self.name} at length {self.length}"
+
+    @property
+    def file(self):
+        return "_".join([self.task, str(self.length), *re.findall(r"\w+", self.difficulty)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +213,7 @@ class Study:
     zebra: str = ""
     machine: str = ""
     budget: str = ""
+    contrast: str = ""  # the group that the others are compared with
     cost: Cost | None = None
 
     @functools.cached_property
@@ -196,6 +224,29 @@ class Study:
             found.setdefault(arm.group, []).append(arm)
         return tuple(Group(name, tuple(arms)) for name, arms in found.items())
 
+    @functools.cached_property
+    def _difficulties(self):
+        """{task: the fields in which its probes differ}"""
+        values = collections.defaultdict(set)
+        for arm in self.arms:
+            for probe in arm.probes:
+                for field in _DIFFICULTIES:
+                    values[probe.task, field].add(getattr(probe, field))
+        return {task: [field for field in _DIFFICULTIES if len(values[task, field]) > 1]
+                for task, _ in values}
+
+    def key(self, probe):
+        parts = [f"{value} {field if value != 1 else field.removesuffix('s')}"
+                 for field in self._difficulties[probe.task]
+                 if (value := getattr(probe, field)) is not None]
+        return ProbeKey(probe.task, probe.length, ", ".join(parts))
+
+    @functools.cached_property
+    def probe_keys(self):
+        """Of every probe of a finished arm, in the order of the study."""
+        return tuple(dict.fromkeys(self.key(probe) for arm in self.arms if arm.finished
+                                   for probe in arm.probes))
+
 
 _WHOLE, _POSITIVE = shapes.whole(0), shapes.whole(1)
 _NUMBERS = shapes.mapping(shapes.number)
@@ -205,7 +256,8 @@ _CURVE = shapes.sequence(shapes.record(
 _PROBE = shapes.record(
     Probe, task=shapes.text, length=_POSITIVE, chance=shapes.number, item=shapes.whole_numbers(0),
     distance=shapes.whole_numbers(0), log_likelihood=shapes.numbers,
-    exact=shapes.whole_numbers(0, 1))
+    exact=shapes.whole_numbers(0, 1), strategies=shapes.sequence(shapes.text),
+    blind=shapes.whole_numbers(0), pairs=_WHOLE, hops=_WHOLE)
 _TEXT = shapes.record(
     TextRecall, loss=shapes.number, tokens=_WHOLE,
     by_position=shapes.sequence(shapes.record(PositionLoss, begin=_WHOLE, end=_POSITIVE,
@@ -231,11 +283,25 @@ _COST = shapes.record(
         peak_memory_gib=shapes.number)))
 _STUDY = shapes.record(
     Study, name=shapes.text, zebra=shapes.text, machine=shapes.text, sequence_length=_POSITIVE,
-    budget=shapes.text, bands=shapes.record(Bands, window=_POSITIVE, layers=_POSITIVE),
+    budget=shapes.text, contrast=shapes.text, bands=shapes.record(Bands, window=_POSITIVE, layers=_POSITIVE),
     arms=shapes.sequence(_ARM), cost=_COST)
 
 
+def _identity(probe):
+    return probe.task, probe.length, probe.pairs, probe.hops
+
+
+def _problems_of_blind(probe, place):
+    if (probe.blind is None) != (not probe.strategies):
+        yield f"{place}: strategies and blind need each other"
+    elif probe.blind is not None and len(probe.blind) != len(probe.item):
+        yield f"{place}: item and blind differ in length"
+    elif probe.blind is not None and (probe.blind >> len(probe.strategies)).any():
+        yield f"{place}.blind has bits of more than {len(probe.strategies)} strategies"
+
+
 def _problems_of_probe(probe, place, chances):
+    yield from _problems_of_blind(probe, place)
     lengths = {len(getattr(probe, name)) for name in ("item", "distance", "log_likelihood",
                                                       "exact")}
     if len(lengths) > 1:
@@ -244,8 +310,8 @@ def _problems_of_probe(probe, place, chances):
         yield f"{place}.task: {probe.task!r} has signs other than letters, digits, _ and -"
     if probe.chance is None or not 0 <= probe.chance <= 1:
         yield f"{place}.chance is not a number from 0 to 1"
-    elif chances.setdefault((probe.task, probe.length), probe.chance) != probe.chance:
-        yield f"{place}.chance differs from that of another arm for the same task and length"
+    elif chances.setdefault(_identity(probe), probe.chance) != probe.chance:
+        yield f"{place}.chance differs from that of another arm for the same probe"
 
 
 def _problems_of_text(text, place):
@@ -265,6 +331,12 @@ def _problems_of(study):
     for name, times in collections.Counter(arm.name for arm in study.arms).items():
         if times > 1:
             yield f"arms: {times} are named {name!r}"
+    if study.contrast and study.contrast not in {arm.group for arm in study.arms}:
+        yield f"contrast: no arm is of a group {study.contrast!r}"
+    for (group, seed), times in collections.Counter(
+            (arm.group, arm.seed) for arm in study.arms).items():
+        if times > 1:
+            yield f"arms: {times} of group {group!r} have seed {seed}"
     chances = {}
     for index, arm in enumerate(study.arms):
         place = f"arms[{index}]"
@@ -272,8 +344,8 @@ def _problems_of(study):
             yield f"{place}.layout: {arm.layout!r} has letters other than G and L"
         if any(not key.isdecimal() for key in arm.key_value_cache_bytes):
             yield f"{place}.key_value_cache_bytes: a key is not a number of tokens"
-        seen = collections.Counter((probe.task, probe.length) for probe in arm.probes)
-        for (task, length), times in seen.items():
+        seen = collections.Counter(_identity(probe) for probe in arm.probes)
+        for (task, length, _, _), times in seen.items():
             if times > 1:
                 yield f"{place}.recall.probes: {task} at length {length} is there {times} times"
         for number, probe in enumerate(arm.probes):

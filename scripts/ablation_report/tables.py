@@ -1,10 +1,10 @@
 """The tables of the report."""
 
-from . import findings, quantities, recall
+from . import findings, measures, quantities, recall
 from .document import Column, FigureCell, GroupCell, LayoutCell, StateCell, Table
 from .quantities import NONE
 
-_NOT_ABOVE = "not above it"  # stands below chance
+_NOT_ABOVE = "not above it"  # stands below the floor
 
 
 def loss_cell(group, figure, form=quantities.loss):
@@ -32,7 +32,7 @@ def costs(groups, styles):
     lengths = sorted({int(key) for group in groups for arm in group.group.arms
                       for key in arm.key_value_cache_bytes})
     columns = (*_LEAD, Column("window"), Column("parameters"), Column("training FLOPs"),
-               Column("FLOPs per token"), Column("tokens/s"), Column("peak memory"),
+               Column("FLOPs per token"), Column("peak memory"),
                *(Column(quantities.length(length), "KV cache at") for length in lengths))
     rows = []
     for group in groups:
@@ -46,51 +46,71 @@ def costs(groups, styles):
             quantities.si(of_group.common("parameters")),
             quantities.si(group.mean("training_flops")),
             quantities.si(of_group.common("training_flops_per_token")),
-            quantities.whole(group.mean("tokens_per_second")),
             NONE if memory is None else quantities.memory(memory * 2**30),
             *(quantities.memory(cache.get(str(length))) for length in lengths)))
     return Table("What the groups cost", columns, tuple(rows),
                  "Dark layers are global, light ones local; the first layer is at the left. "
-                 "Training FLOPs, tokens per second and peak memory are means over finished "
-                 "seeds. The window is that of the local layers.")
+                 "Training FLOPs and peak memory are means over finished seeds. The window is that of "
+                 "the local layers. Speed is not among them: arms may have shared the machine with "
+                 "each other; zebra bench measures it alone.")
 
 
-def recall_cell(figures, chance, verdict, conclusive, with_count=False):
-    """An exact match, with chance and what it says beside it."""
+def recall_cell(figures, verdict, conclusive, with_count=False):
+    """An exact match, with its floor and what it says beside it."""
     if figures is None or not figures.units:
         return NONE
-    remarks = [f"chance {quantities.chance(chance)}"]
+    floor = figures.floor
+    remarks = [f"{floor.name} {quantities.chance(floor.share)}"]
     if with_count:
         remarks[0] += f", n = {figures.units:,}"
     if verdict == findings.NOT_ABOVE:
         remarks.append(_NOT_ABOVE)
-    if not conclusive:
+    if verdict == findings.NOT_TESTED:
+        remarks.append(_untested(figures.exact.seeds))
+    elif not conclusive:
         remarks.append("inconclusive")
     return FigureCell(quantities.percent(figures.exact.mean),
                       quantities.percent_interval(figures.exact), tuple(remarks),
                       verdict != findings.ABOVE or not conclusive)
 
 
+def _untested(seeds):
+    return f"{quantities.count(seeds, 'seed')}: not tested"
+
+
+def _noise_cell(group):
+    """Of one evaluation, and how many a validation loss is the mean of."""
+    if not group.evaluations:
+        return NONE
+    if group.noise is None:
+        return FigureCell(NONE, remarks=("the last one only",))
+    return FigureCell(quantities.loss_size(group.noise), remarks=(f"mean of {group.evaluations}",))
+
+
 def qualities(groups, styles, verdicts, references):
     """Validation loss, and recall per band at the reference length of each task."""
-    columns = [*_LEAD, Column("seeds"), Column("validation loss")]
-    for task, (_, length) in references.items():
-        columns.extend(Column(band, f"{task}, length {length}: exact match")
+    columns = [*_LEAD, Column("seeds"), Column("validation loss"),
+               Column("noise of one evaluation")]
+    for name, key in references.items():
+        columns.extend(Column(band, f"{name}, length {key.length}: exact match")
                        for band in recall.BANDS)
     rows = []
     for group in groups:
-        cells = [*_lead(group, styles), _seeds(group), loss_cell(group, group.validation_loss)]
+        cells = [*_lead(group, styles), _seeds(group), loss_cell(group, group.validation_loss),
+                 _noise_cell(group)]
         for key in references.values():
             figures, of_probe = group.probes.get(key), verdicts[group.name].get(key)
             cells.extend(
-                recall_cell(figures.bands[band], figures.chance, of_probe.bands[band],
-                            of_probe.conclusive(band)) if figures else NONE
+                recall_cell(figures.bands[band], of_probe.bands[band], of_probe.conclusive(band))
+                if figures else NONE
                 for band in recall.BANDS)
         rows.append(tuple(cells))
     return Table("What the groups learn", tuple(columns), tuple(rows),
-                 "Mean over finished seeds and its nominal 95 % interval in brackets; no interval where "
-                 "there is one seed and nothing else to resample. Grey: nothing can be concluded "
-                 "from it, or it is not clearly above chance.")
+                 "Mean over finished seeds and its 95 % interval in brackets; no interval of fewer than "
+                 "three seeds. Validation loss: the mean of the last evaluations, beside the standard "
+                 "deviation of one around it. In parentheses after a recall: the best strategy that "
+                 "reads no key, and its share. Grey: nothing can be concluded from it, or it is not "
+                 "above that. Intervals of two groups are no test of a difference.")
 
 
 def task(groups, styles, verdicts, key, bands):
@@ -110,15 +130,18 @@ def task(groups, styles, verdicts, key, bands):
         cells = [GroupCell(group.name, styles[group.name])]
         for band in recall.BANDS:
             of_band = figures.bands[band]
-            cells.append(recall_cell(of_band, chance, of_probe.bands[band],
-                                     of_probe.conclusive(band), with_count=True))
+            cells.append(recall_cell(of_band, of_probe.bands[band], of_probe.conclusive(band),
+                                     with_count=True))
             cells.append(_likelihood_cell(of_band))
         cells.append(_verdict(of_probe))
         rows.append(tuple(cells))
-    counted = "answer" if key[0] in recall.ANSWER_TASKS else "item"
-    return Table(f"{key[0]} at length {key[1]} (chance {quantities.chance(chance)})", columns,
+    counted = "answer" if key.task in recall.ANSWER_TASKS else "item"
+    left_out = max(group.probes[key].items_left_out for group in known)
+    unpaired = (f" Left out are items that not every seed of a group was asked, at most {left_out}."
+                if left_out else "")
+    return Table(f"{key.text} (chance {quantities.chance(chance)})", columns,
                  tuple(rows), f"An exact match is counted per {counted}; n: how many of all seeds. "
-                 "Nats per token: log-likelihood of the right answer tokens.")
+                 "Nats per token: log-likelihood of the right answer tokens." + unpaired)
 
 
 def _likelihood_cell(figures):
@@ -132,17 +155,16 @@ def _likelihood_cell(figures):
 
 
 def _verdict(of_probe):
-    words = []
-    if of_probe.leak:
-        words.append("LEAK")
+    words = ["LEAK"] if of_probe.leak else []
     if not of_probe.has_control:
         words.append("no control")
     if of_probe.control_failed:
-        words.append("control failed")
-    else:
-        above = [band for band in recall.BANDS if of_probe.bands[band] == findings.ABOVE]
-        words.append("above chance: " + (quantities.listed(above) if above else "none"))
-    return "; ".join(words)
+        return "; ".join([*words, "not learnt"])
+    if findings.NOT_TESTED in of_probe.bands.values():
+        return "; ".join([*words, "not tested: too few seeds"])
+    above = [band for band in recall.BANDS if of_probe.bands[band] == findings.ABOVE]
+    floor = "the floor" if of_probe.floors_known else "chance"
+    return "; ".join([*words, f"above {floor}: {quantities.listed(above) or 'none'}"])
 
 
 def losses(title, caption, groups, styles, columns):
@@ -159,16 +181,17 @@ def arms(a_study, styles):
                Column("validation loss"), Column("time"), Column("settings", numeric=False))
     rows = []
     for arm in a_study.arms:
-        last = next((point.loss for point in reversed(arm.validation_curve)), None)
+        loss = measures.validation_loss(arm)
         steps = quantities.whole(arm.step)
         if arm.steps is not None and arm.step != arm.steps:
             steps += f" of {quantities.whole(arm.steps)}"
         rows.append((arm.name, GroupCell(arm.group, styles[arm.group]), str(arm.seed),
                      StateCell(arm.state, arm.reason), steps, quantities.whole(arm.tokens),
-                     NONE if last is None else quantities.loss(last),
+                     NONE if loss is None else quantities.loss(loss),
                      quantities.seconds(arm.seconds), _settings(arm.settings)))
     return Table("", columns, tuple(rows),
-                 "Arms that failed or are unfinished are left out of every mean.")
+                 "Arms that failed or are unfinished are left out of every mean. Time: with whatever "
+                 "else the machine did.")
 
 
 def _settings(settings):

@@ -17,30 +17,39 @@ def band(distance):
     return "control" if distance <= WINDOW else "relay" if distance <= REACH else "beyond"
 
 
-def probe(random, rates, task="associative_recall", length=SEQUENCE_LENGTH, items=80, answers=6):
-    """Answers are right with the rate of their band; in tasks counted per item all of its
-    answers at once, so that the rate is that of items."""
+def probe(random, rates, task="associative_recall", length=SEQUENCE_LENGTH, items=80, answers=6,
+          floors=None, **difficulty):
+    """Answers are right with the rate of their band, easier items more often; in tasks counted per
+    item all of its answers at once, so that the rate is that of items. All arms get the same items.
+    `floors`: {strategy: its rates by band}, of what reads no key."""
     per_answer = task == "associative_recall"
+    asked = np.random.default_rng([*task.encode(), length])
     rows = {name: [] for name in ("item", "distance", "log_likelihood", "exact")}
+    blind = []
     for item in range(items):
-        of_item = math.exp(random.uniform(math.log(2), math.log(length - 8)))
-        right_item = random.random()
+        of_item = math.exp(asked.uniform(math.log(2), math.log(length - 8)))
+        ease, right_item = asked.uniform(-0.8, 0.8), random.random()
         for _ in range(answers):
-            distance = round(math.exp(random.uniform(math.log(2), math.log(length - 8)))
+            distance = round(math.exp(asked.uniform(math.log(2), math.log(length - 8)))
                              if per_answer else of_item)
             rate = rates[band(distance)]
-            right = (random.random() if per_answer else right_item) < rate
+            of_answer = rate + ease * min(rate, 1 - rate)
+            right = (random.random() if per_answer else right_item) < of_answer
             rows["item"].append(item)
             rows["distance"].append(distance)
             rows["exact"].append(int(right))
             rows["log_likelihood"].append(math.log(rate) + random.normal(0, 0.1))
-    return {"task": task, "length": length, "chance": CHANCE, **rows}
+            blind.append(sum((asked.random() < of_strategy[band(distance)]) << bit
+                             for bit, of_strategy in enumerate((floors or {}).values())))
+    known = {"strategies": list(floors), "blind": blind} if floors else {}
+    return {"task": task, "length": length, "chance": CHANCE, **rows, **known, **difficulty}
 
 
 def text(random, loss, gain, windows=20):
     positions = [2**k for k in range(9)]
     classes = {"control": -2.0, "relay": -1.5 - gain, "beyond": -1.0 - gain, "rest": 0.3}
     full = np.maximum(random.normal(loss, 1.0, 200), 0.01)
+    same = np.random.default_rng(7)  # the windows that all arms read
     return {
         "loss": loss, "tokens": 256 * windows,
         "by_position": [{"begin": begin - 1, "end": 2 * begin - 1,
@@ -49,7 +58,7 @@ def text(random, loss, gain, windows=20):
         "by_length": [{"length": length, "loss": loss + 20 / length +
                        0.4 * max(0, math.log2(length / SEQUENCE_LENGTH))}
                       for length in (64, 128, 256, 512, 1024)],
-        "bigrams": [{"class": name, "tokens": (tokens := random.integers(10, 40, windows)).tolist(),
+        "bigrams": [{"class": name, "tokens": (tokens := same.integers(10, 40, windows)).tolist(),
                      "nats": (tokens * random.normal(loss + shift, 0.1, windows)).tolist()}
                     for name, shift in classes.items()],
         "context": {"full": full.tolist(),
@@ -65,7 +74,7 @@ def curve(loss, flops, points=12):
 def arm(group, seed, layout, rates, loss=3.0, window=WINDOW, flops=1e12, probes=None, gain=0.1):
     """A finished arm; `rates` None: without recall. `probes`: options of each probe."""
     random = np.random.default_rng([*group.encode(), seed])
-    own = loss + 0.01 * (seed - 2)
+    own = loss + 0.01 * (seed - 2) + random.normal(0, 0.002)
     share = layout.count("G") / max(1, len(layout))
     recall = None if rates is None else {
         "text": text(random, own + 0.1, gain),

@@ -75,6 +75,15 @@ def wrong(change):
      "nats and tokens differ in length"),
     (lambda arms, results: arms[0]["recall"]["text"]["context"]["cut"].pop(),
      "full and cut differ in length"),
+    (lambda arms, results: arms[0]["recall"]["probes"][0].update(strategies=["newest"]),
+     "arms[0].recall.probes[0]: strategies and blind need each other"),
+    (lambda arms, results: arms[0]["recall"]["probes"][0].update(strategies=["newest"], blind=[0]),
+     "item and blind differ in length"),
+    (lambda arms, results: arms[0]["recall"]["probes"][0].update(
+        strategies=["newest"], blind=[2] * len(arms[0]["recall"]["probes"][0]["item"])),
+     "blind has bits of more than 1 strategies"),
+    (lambda arms, results: results.update(contrast="c"), "contrast: no arm is of a group 'c'"),
+    (lambda arms, results: arms[1].update(group="a"), "arms: 2 of group 'a' have seed 1"),
     (lambda arms, results: arms[0]["key_value_cache_bytes"].update(much=1),
      "a key is not a number of tokens"),
 ])

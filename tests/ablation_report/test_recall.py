@@ -19,7 +19,8 @@ def probe(task, rows, chance=0.1):
 
 
 def figures(probes, reach=None):
-    return recall.figures("x", probes, recall.bins_of(probes, BANDS), BANDS, reach)
+    key = study.ProbeKey(probes[0].task, probes[0].length)
+    return recall.figures(key, dict(enumerate(probes)), recall.bins_of(probes, BANDS), BANDS, reach)
 
 
 def test_borders_of_bands():
@@ -96,16 +97,19 @@ def test_a_leak_is_sought_beyond_the_own_reach_of_a_group(read):
     assert not verdict(read, "wide", "LLLLLL", synthetic.ALL, window=64).leak
 
 
-def test_a_handful_of_hits_is_not_above_chance(read):
-    """Its interval has no width, and so would lie above chance."""
-    results = synthetic.study([synthetic.arm("few", 1, "LLLLLL", synthetic.ALL)])
-    results["arms"][0]["recall"]["probes"] = [{
-        "task": "copying", "length": 256, "chance": 1 / 32, "item": [0], "distance": [200],
-        "log_likelihood": [-1.0], "exact": [1]}]
+@pytest.mark.parametrize("items", [1, 2])
+def test_a_handful_of_hits_is_not_above_chance(read, items):
+    """They have no variance, whose interval would lie above chance."""
+    results = synthetic.study([synthetic.arm("few", seed, "LLLLLL", synthetic.ALL)
+                               for seed in (1, 2, 3)])
+    for arm in results["arms"]:
+        arm["recall"]["probes"] = [{
+            "task": "copying", "length": 256, "chance": 1 / 32, "item": list(range(items)),
+            "distance": [200] * items, "log_likelihood": [-1.0] * items, "exact": [1] * items}]
     groups = measures.of_study(read(results))
     (result,) = findings.verdicts(groups)["few"].values()
     (measured,) = groups[0].probes.values()
-    assert measured.bands["beyond"].exact.low == 1.0
+    assert measured.bands["beyond"].exact.low == pytest.approx(0.025**(1 / items))
     assert result.bands["beyond"] == findings.NOT_ABOVE and not result.leak
     assert result.bands["control"] == findings.NOT_MEASURED
 

@@ -4,7 +4,9 @@ import csv
 import hashlib
 import html.parser
 import json
+import math
 import re
+import statistics
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -25,6 +27,11 @@ def share(arm, band):
     right = [exact for distance, exact in zip(probe["distance"], probe["exact"])
              if synthetic.band(distance) == band]
     return sum(right) / len(right)
+
+
+def validation_loss(arm):
+    """Of 12 evaluations, the last three count."""
+    return mean(point["loss"] for point in arm["validation_curve"][-3:])
 
 
 def mean(values):
@@ -64,7 +71,7 @@ def test_means_in_the_markdown(known, known_report):
         if not arms:
             assert group == "lost" and row["validation loss"] == "–"
             continue
-        loss = mean(arm["validation_curve"][-1]["loss"] for arm in arms)
+        loss = mean(validation_loss(arm) for arm in arms)
         assert numbers(row["validation loss"])[0] == pytest.approx(loss, abs=0.00051)
         for band in synthetic.ALL:
             expected = 100 * mean(share(arm, band) for arm in arms)
@@ -79,14 +86,25 @@ def test_intervals_of_known_truth(known_report):
     for group, rates in truth.items():
         for band, rate in rates.items():
             middle, low, high = numbers(rows[group][BAND_HEAD + band])
+            if group == "halting":  # two seeds
+                assert low is None and high is None
+                continue
             assert low <= middle <= high
             covered.append(low <= 100 * rate <= high)
-    assert len(covered) == 18 and sum(covered) >= 16
+    assert len(covered) == 15 and sum(covered) >= 13
 
 
-def test_interval_of_three_validation_losses_is_their_range(known_report):
+def test_interval_of_three_validation_losses(known, known_report):
     row = table(known_report, "What the groups learn")["full"]
-    assert numbers(row["validation loss"]) == [3.0, 2.99, 3.01]
+    losses = [validation_loss(arm) for arm in finished(known, "full")]
+    half = 4.3027 * statistics.stdev(losses) / math.sqrt(3)  # t of 2 degrees of freedom
+    middle = mean(losses)
+    assert numbers(row["validation loss"]) == pytest.approx([middle, middle - half, middle + half],
+                                                            abs=0.00051)
+    last = [[point["loss"] for point in arm["validation_curve"][-3:]]
+            for arm in finished(known, "full")]
+    noise = math.sqrt(mean(statistics.variance(losses) for losses in last))
+    assert row["noise of one evaluation"] == f"{noise:.4f} (mean of 3)"
 
 
 def test_losses_of_classes_and_contexts(known, known_report):
@@ -104,14 +122,15 @@ def test_losses_of_classes_and_contexts(known, known_report):
                         for text in texts)
         middle, low, high = numbers(contexts[group]["full minus cut"])
         assert middle == pytest.approx(expected, abs=0.00051)
-        assert low < middle < high
+        assert low is None if group == "halting" else low < middle < high
 
 
 def test_costs(known, known_report):
     row = table(known_report, "What the groups cost")["halting"]
     assert (row["layout"], row["window"], row["parameters"]) == ("GLLLLL", "16", "1.23 M")
     assert row["training FLOPs"] == "1.05 T"
-    assert row["tokens/s"] == "20,150"  # of the two finished seeds
+    # Arms that ran side by side measure how busy the machine was, not how fast a layout is.
+    assert not any("tokens/s" in name for name in row)
     arm = finished(known, "halting")[0]
     assert row["KV cache at, 4K"] == f"{arm['key_value_cache_bytes']['4096'] / 2**20:.2f} MiB"
     assert table(known_report, "What the groups cost")["full"]["window"] == "–"
@@ -128,7 +147,7 @@ def test_csv_has_a_row_per_arm(known, known_report):
         if arm["state"] != "finished":
             assert row["validation_loss"] == "" and row["associative_recall_256_chance"] == ""
             continue
-        assert float(row["validation_loss"]) == arm["validation_curve"][-1]["loss"]
+        assert float(row["validation_loss"]) == pytest.approx(validation_loss(arm))
         assert float(row["associative_recall_256_chance"]) == synthetic.CHANCE
         probe = arm["recall"]["probes"][0]
         for band in synthetic.ALL:
@@ -147,15 +166,15 @@ def test_summary(known_report):
     text = (known_report / "report.md").read_text()
     summary = text[text.index("## Summary"):text.index("## Groups")].replace("\\", "")
     assert re.findall(r"\*\*LEAK\.\*\* (\S+)", summary) == ["leaking"]
-    assert re.findall(r"\*\*Control\.\*\* (\S+), associative_recall at length 256: control failed: "
-                      "nothing can be concluded from its other bands", summary) == ["untrained"]
+    assert re.findall(r"\*\*Control\.\*\* (\S+), associative_recall at length 256: not learnt: "
+                      "nothing can be concluded from the other bands", summary) == ["untrained"]
     assert "halting: seed 3 failed (the loss is not finite). 2 of 3 seeds remain." in summary
     assert "lost: seed 1 is unfinished. No seed remains" in summary
     assert "17 of 19 arms finished, in 7 groups." in summary
-    assert "Lowest validation loss: full, 3.000" in summary
-    assert ("beyond (d > 96): full, ratio-3, leaking and halting. Not judged beyond the control: "
-            "untrained." in summary)
-    assert "relay (16 < d ≤ 96): full, ratio-3, local, leaking and halting;" in summary
+    assert "Lowest mean validation loss: full, 3.0" in summary
+    assert ("beyond (d > 96): full, ratio-3 and leaking. Not judged beyond the control: untrained. "
+            "Not tested: halting." in summary)
+    assert "relay (16 < d ≤ 96): full, ratio-3, local and leaking;" in summary
 
 
 def test_failed_arms_are_shown_with_their_reason(known_report):
@@ -176,8 +195,9 @@ def test_chance_stands_beside_every_figure_of_a_probe(known_report):
 
 def test_how_intervals_were_made_is_said(known_report):
     text = (known_report / "report.md").read_text()
-    assert "2,000 bootstrap resamples" in text and "95 % interval" in text
-    assert "No group has more than 3 finished seeds." in text and "75 % only" in text
+    assert "t intervals over seeds" in text and "seeds and items are crossed" in text
+    assert "Holm's adjustment is over the 8 tests of the report" in text
+    assert "bootstrap" not in text and "apart" not in text
 
 
 def fingerprints(folder):
