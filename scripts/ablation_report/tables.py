@@ -168,7 +168,7 @@ def _verdict(of_probe):
 
 
 def losses(title, caption, groups, styles, columns):
-    """`columns`: (heading, function of a group that gives a Figure or None, form)."""
+    """`columns`: (heading, function of a group that gives an Estimate or None, form)."""
     rows = tuple((GroupCell(group.name, styles[group.name]),
                   *(loss_cell(group, value(group), form) for _, value, form in columns))
                  for group in groups)

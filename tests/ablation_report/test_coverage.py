@@ -113,7 +113,7 @@ def made_tests(a_study):
 @pytest.mark.parametrize("groups, seeds", [(2, 3), (4, 3), (4, 5), (8, 5)])
 def test_whole_studies_of_equal_groups(read, groups, seeds):
     """Loss and recall in one family, from the results to the verdict."""
-    random, studies = np.random.default_rng([groups, seeds]), 150
+    random, studies = np.random.default_rng([groups, seeds]), 100
     wrong = 0
     for _ in range(studies):
         found = made_tests(read(small_study(random, groups, seeds)))
