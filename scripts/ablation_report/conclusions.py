@@ -30,18 +30,21 @@ def _differences(compared):
                  for verdict in (contrasts.LOWER, contrasts.HIGHER)
                  if (of_verdict := [test for test in tests if test.verdict == verdict])]
         if alike := [test for test in tests if test.verdict == contrasts.NO_DIFFERENCE]:
-            parts.append(f"shows no difference in {listed(test.group for test in alike)}, where one "
-                         f"of {_smallest(alike)} could have been seen")
+            parts.append(f"shows no difference in {listed(test.group for test in alike)}, "
+                         f"{_smallest(alike)}")
         if untested := [test.group for test in tests if test.verdict == contrasts.NOT_TESTED]:
             parts.append(f"is not tested in {listed(untested)}")
         yield f"Against {compared.reference}, {quantity} {'; '.join(parts)}."
 
 
 def _smallest(tests):
+    known = [test.smallest for test in tests if test.smallest is not None]
+    if not known:
+        return "where nothing varied, so that it is not known what could have been seen"
     form = quantities.loss_size if tests[0].key is None else quantities.points_size
-    low, high = (form(bound(test.smallest for test in tests)) for bound in (min, max))
+    low, high = form(min(known)), form(max(known))
     unit = "nats per token" if tests[0].key is None else "percentage points"
-    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+    return f"where one of {low if low == high else f'{low} to {high}'} {unit} could have been seen"
 
 
 def _lookup(groups, verdicts, key):

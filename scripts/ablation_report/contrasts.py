@@ -22,7 +22,7 @@ class Test:
     key: study.ProbeKey | None  # of a probe; None: validation loss
     difference: Estimate
     p: float | None  # as Holm adjusts it; None: too few common seeds
-    smallest: float | None  # difference that the study could have seen
+    smallest: float | None  # difference that the study could have seen, where that is known
 
     @property
     def verdict(self):

@@ -20,13 +20,14 @@ def holm(p_values):
 
 def smallest_difference(estimate, tests):
     """The true difference that one of so many tests finds in POWER of studies like this one, at the
-    level that the strictest of them has to pass (ERROR / tests)."""
+    level that the strictest of them has to pass (ERROR / tests); None where nothing varied, so
+    that nothing is known about what does."""
     multiples = []
     for part in estimate.parts:
         critical = -special.stdtrit(part.freedom, ERROR / tests / 2)
         multiples.append(special.nctdtrinc(part.freedom, 1 - POWER, critical))
     return math.sqrt(sum(multiple**2 * part.variance
-                         for multiple, part in zip(multiples, estimate.parts)))
+                         for multiple, part in zip(multiples, estimate.parts))) or None
 
 
 def binomial_tail(hits, trials, chance):

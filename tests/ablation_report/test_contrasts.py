@@ -69,6 +69,14 @@ def test_no_difference_comes_with_what_could_have_been_seen(read):
             "been seen") in report(a_study)
 
 
+def test_where_nothing_varied_nothing_is_known_of_what_could_have_been_seen(read):
+    arms = [*losses("full", "GG", {1: 2.0, 2: 2.0, 3: 2.0}), *losses("mix", "GL", {1: 2.0, 2: 2.0, 3: 2.0})]
+    a_study = read(synthetic.study(arms))
+    (test,) = compared(a_study).tests
+    assert test.smallest is None
+    assert "where nothing varied, so that it is not known what could have been seen" in report(a_study)
+
+
 def three(**others):
     return synthetic.study([*losses("local", "LL", SMALL), *losses("full", "GG", SMALL),
                             *losses("mix", "GL", LARGE)], **others)
