@@ -10,6 +10,7 @@
 #include <sstream>
 #include <thread>
 
+#include "ablation/probe_loss_share.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -142,6 +143,21 @@ void write_missing(const ProbeDatasetOptions& options) {
            options.output.string());
 }
 
+// Their weight in the loss follows from the targets in the datasets, so it is not known before.
+void weigh_probes(Sweep& sweep) {
+  Problems problems;
+  for (auto& arm : sweep.arms) {
+    try {
+      set_probe_loss_share(arm.config, *sweep.file.probes.training_loss_share);
+    } catch (const InputError& error) {
+      problems.add("arm " + arm.name + ": " + error.what());
+    }
+  }
+  problems.throw_if_any();
+  check_unchanged(sweep, problems);
+  problems.throw_if_any();
+}
+
 std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& paths, const Arm& arm,
                                         const std::filesystem::path& program) {
   const auto& probes = sweep.file.probes;
@@ -197,16 +213,17 @@ void check_fit(const std::vector<Arm>& arms, int jobs) {
   problems.throw_if_any();
 }
 
-std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& program) {
+std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program) {
   const auto datasets = probe_datasets(sweep);
   Problems problems;
   check_own_folder(sweep.file.dir, problems);
-  check_unchanged(sweep, problems);
   for (const auto& [path, options] : datasets) check_unchanged(options, problems);
+  if (!sweep.file.probes.training_loss_share) check_unchanged(sweep, problems);
   problems.throw_if_any();
 
   std::filesystem::create_directories(sweep.file.dir / "arms");
   for (const auto& [path, options] : datasets) write_missing(options);
+  if (sweep.file.probes.training_loss_share) weigh_probes(sweep);
   std::vector<QueuedArm> queue;
   for (const auto& arm : sweep.arms) {
     const ArmPaths paths(sweep.file.dir, arm.name);

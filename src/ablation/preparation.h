@@ -16,9 +16,10 @@ namespace zebra {
 void check_fit(const std::vector<Arm>& arms, int jobs);
 
 /// Makes what the arms need: DIR with their run files, and the training probes. `program` is the
-/// zebra command that will train and measure them. What a former start made stays; throws
+/// zebra command that will train and measure them. Where the sweep gives probes a share of the
+/// loss, their loss_weight comes into the run files here. What a former start made stays; throws
 /// InputError with every arm, and every dataset, that was begun with other settings.
-std::vector<QueuedArm> prepare(const Sweep& sweep, const std::filesystem::path& program);
+std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program);
 
 /// Writes a batch script for Slurm whose array has a job for each arm: sbatch SCRIPT. `file` is
 /// the sweep file and `program` the zebra command; both become absolute. Throws RunError when it

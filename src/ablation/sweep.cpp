@@ -319,7 +319,7 @@ void add_training_probes(DataSection& data, const std::filesystem::path& path, d
     total += *source.weight;
   }
   for (DataSource& source : sources) *source.weight *= (1.0 - share) / total;
-  sources.push_back({path, share});
+  sources.push_back({{path, share}});
 }
 
 }  // namespace zebra

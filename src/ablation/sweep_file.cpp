@@ -24,6 +24,9 @@ void describe(V& v, ProbeOptions& s) {
   constexpr double kMostProbes = 1e9;
   v.field("training_share", s.training_share, at_least(0).below(1),
           "Share of probes among the training samples.");
+  v.field("training_loss_share", s.training_loss_share,
+          above(0).below(1).defaults_to("what their targets are among all"),
+          "Share of probes in the training loss, by a `loss_weight` that their targets get.");
   v.field("training_sequences", s.training_sequences, between(2, kMostProbes),
           "Sequences in a dataset of training probes.");
   v.field("tasks", s.tasks, anything().defaults_to("all"), "What recall is measured by.");
@@ -96,6 +99,16 @@ void check_derived_keys(const SweepFile& file, Report& report) {
   }
 }
 
+void check_probe_shares(const ProbeOptions& probes, Report& report) {
+  if (!probes.training_loss_share || probes.training_share > 0.0 ||
+      !report.sound({"probes.training_share", "probes.training_loss_share"})) {
+    return;
+  }
+  report.problem("probes.training_loss_share",
+                 "probes are no part of the training: give probes.training_share, their share of "
+                 "the samples, as well");
+}
+
 }  // namespace
 
 SweepFile read_sweep_file(const std::string& yaml, const std::string& source, Problems& problems) {
@@ -110,6 +123,7 @@ SweepFile read_sweep_file(const std::string& yaml, const std::string& source, Pr
     fill_defaults(file.probes);
     file.grid = read_grid(root, report);
     check_derived_keys(file, report);
+    check_probe_shares(file.probes, report);
     report.throw_if_any();
   } catch (const InputError& error) {
     problems.add(error.what());

@@ -29,6 +29,8 @@ struct CompareOptions {
 
 struct ProbeOptions {
   double training_share = 0.0;  ///< of the training samples, in [0, 1)
+  /// Of the loss weights of the training targets, in (0, 1); nothing: each target counts the same.
+  std::optional<double> training_loss_share;
   std::int64_t training_sequences = 20000;
   std::vector<ProbeTask> tasks;           ///< in the file or all of them
   std::vector<ProbeTask> training_tasks;  ///< in the file or `tasks`

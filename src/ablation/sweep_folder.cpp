@@ -26,6 +26,24 @@ std::string text_at(const Json& json, const char* key) {
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
+std::optional<double> number_in(const Json& json, const char* key) {
+  const Json* value = member_of(json, key);
+  return value != nullptr && value->is_number() ? std::optional(value->get<double>())
+                                                : std::nullopt;
+}
+
+/// What each source gave to the row's step; empty where that is not there.
+std::vector<SourceMetrics> sources_in(const Json& row) {
+  std::vector<SourceMetrics> sources;
+  const Json* list = member_of(row, "sources");
+  if (list == nullptr || !list->is_array()) return sources;
+  for (const Json& source : *list) {
+    const auto number = [&](const char* key) { return number_in(source, key).value_or(0.0); };
+    sources.push_back({number("samples"), number("targets"), number("loss_share")});
+  }
+  return sources;
+}
+
 }  // namespace
 
 ArmPaths::ArmPaths(const std::filesystem::path& sweep, const std::string& arm)
@@ -64,11 +82,7 @@ ArmStatus read_arm_status(const ArmPaths& paths) {
 std::optional<MetricsRow> read_metrics_row(const std::string& line) {
   const auto json = parse_metrics_row(line);
   if (json.is_null()) return std::nullopt;
-  const auto number = [&](const char* key) {
-    const Json* value = member_of(json, key);
-    return value != nullptr && value->is_number() ? std::optional(value->get<double>())
-                                                  : std::nullopt;
-  };
+  const auto number = [&](const char* key) { return number_in(json, key); };
   MetricsRow row;
   row.step = json["step"].get<std::int64_t>();
   row.is_training = json.contains("loss");
@@ -77,6 +91,7 @@ std::optional<MetricsRow> read_metrics_row(const std::string& line) {
   row.tokens_per_second = number("tokens_per_second").value_or(0.0);
   row.seconds = number("seconds").value_or(0.0);
   row.memory_gib = number("memory_gib").value_or(0.0);
+  row.sources = sources_in(json);
   return row;
 }
 

@@ -89,12 +89,39 @@ Json cache_json(const ModelConfig& model) {
   return bytes;
 }
 
+/// The sums over rows of what each source gave.
+void add_sources(const std::vector<SourceMetrics>& sources, std::vector<SourceMetrics>& sums) {
+  sums.resize(std::max(sums.size(), sources.size()));
+  for (std::size_t s = 0; s < sources.size(); ++s) {
+    sums[s].samples += sources[s].samples;
+    sums[s].targets += sources[s].targets;
+    sums[s].loss_share += sources[s].loss_share;
+  }
+}
+
+std::vector<SourceShares> shares_of(const std::vector<SourceMetrics>& sums) {
+  SourceMetrics total;
+  for (const auto& [samples, targets, loss_share] : sums) {
+    total.samples += samples;
+    total.targets += targets;
+    total.loss_share += loss_share;
+  }
+  const auto share = [](double part, double whole) { return whole > 0.0 ? part / whole : 0.0; };
+  std::vector<SourceShares> shares;
+  for (const auto& [samples, targets, loss_share] : sums) {
+    shares.push_back({share(samples, total.samples), share(targets, total.targets),
+                      share(loss_share, total.loss_share)});
+  }
+  return shares;
+}
+
 /// The rows of metrics.jsonl. Its last line may be half-written; others that cannot be read are
 /// left out, and told of.
 void read_metrics(const std::filesystem::path& path, ArmResult& result) {
   if (!std::filesystem::exists(path)) return;
   std::istringstream lines(read_file(path));
   std::vector<double> speeds;
+  std::vector<SourceMetrics> sources;
   std::vector<std::string> unreadable;
   std::size_t number = 0;
   for (std::string line; std::getline(lines, line);) {
@@ -106,10 +133,12 @@ void read_metrics(const std::filesystem::path& path, ArmResult& result) {
     if (!row->is_training) continue;
     result.training.push_back({row->step, row->loss});
     speeds.push_back(row->tokens_per_second);
+    add_sources(row->sources, sources);
     result.seconds = row->seconds;
     if (row->memory_gib > result.peak_memory_gib.value_or(0.0))
       result.peak_memory_gib = row->memory_gib;
   }
+  result.sources = shares_of(sources);
   if (!unreadable.empty()) {
     unreadable.resize(std::min<std::size_t>(unreadable.size(), kMostLinesNamed));
     log_warning(path.string() +
@@ -156,6 +185,22 @@ Json curve_json(const std::vector<CurvePoint>& curve, const Arm& arm) {
   return json;
 }
 
+/// Empty as long as an arm of several sources has not told what they gave.
+Json sources_json(const Arm& arm, const ArmResult& result) {
+  const auto& sources = arm.config.data.train;
+  auto shares = result.sources;
+  if (sources.size() == 1) shares = {{1.0, 1.0, 1.0}};
+  Json json = Json::array();
+  for (std::size_t s = 0; s < sources.size() && shares.size() == sources.size(); ++s) {
+    json.push_back({{"name", sources[s].path.filename().string()},
+                    {"path", sources[s].path.string()},
+                    {"samples_share", shares[s].samples},
+                    {"targets_share", shares[s].targets},
+                    {"loss_share", shares[s].loss}});
+  }
+  return json;
+}
+
 Json result_json(const Arm& arm, const ArmResult& result) {
   const auto& model = arm.config.model;
   const bool has_window = model.window_size > 0 || model.has(LayerKind::local);
@@ -173,6 +218,7 @@ Json result_json(const Arm& arm, const ArmResult& result) {
           {"training_flops", arm.cost.flops},
           {"training_flops_per_token", arm.cost.flops_per_token},
           {"tokens", arm.cost.tokens},
+          {"sources", sources_json(arm, result)},
           {"key_value_cache_bytes", cache_json(model)},
           {"tokens_per_second", optional_json(result.tokens_per_second)},
           {"peak_memory_gib", optional_json(result.peak_memory_gib)},

@@ -112,8 +112,9 @@ nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fo
   auto training = checkpoint.training();
   if (std::ranges::find(fork.changes, "data.train", &ConfigDifference::key) != fork.changes.end()) {
     const Tokenizer tokenizer(checkpoint.tokenizer_path());
+    const auto& train = fork.config.data.train;
     training["dataset_fingerprints"] = fingerprints_of(
-        open_datasets(fork.config.data.train, tokenizer, fork.config.model.vocab_size));
+        open_datasets({train.begin(), train.end()}, tokenizer, fork.config.model.vocab_size));
   }
   training.erase("metrics_rows");  // they stay with the original run
   if (std::ranges::any_of(fork.changes, changes_validation)) training.erase("validation_loss");

@@ -59,8 +59,11 @@ std::vector<std::string> follow_moved_data(DataSection& data, const fs::path& ol
          {move.moved(data.tokenizer), now / Checkpoint::kTokenizerFile,
           newest.empty() ? newest : newest / Checkpoint::kTokenizerFile},
          notes);
-  for (auto* sources : {&data.train, &data.validation})
-    for (auto& source : *sources) follow(source.path, {move.moved(source.path)}, notes);
+  const auto follow_source = [&](DataSource& source) {
+    follow(source.path, {move.moved(source.path)}, notes);
+  };
+  std::ranges::for_each(data.train, follow_source);
+  std::ranges::for_each(data.validation, follow_source);
   return notes;
 }
 

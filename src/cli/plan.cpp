@@ -49,9 +49,10 @@ std::optional<TrainingData> data_of(const Config& config) {
   }
   try {
     const Tokenizer tokenizer(config.data.tokenizer);
-    return TrainingData(config,
-                        open_datasets(config.data.train, tokenizer, config.model.vocab_size),
-                        /*pinned=*/false);
+    const auto& train = config.data.train;
+    return TrainingData(
+        config, open_datasets({train.begin(), train.end()}, tokenizer, config.model.vocab_size),
+        /*pinned=*/false);
   } catch (const InputError& error) {
     log_warning(error.what());
     return std::nullopt;

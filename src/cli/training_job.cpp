@@ -21,6 +21,8 @@ namespace {
 // Scaling Data-Constrained Language Models, 2023).
 constexpr double kMostUsefulPasses = 4.0;
 
+std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }
+
 }  // namespace
 
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job) {
@@ -47,20 +49,28 @@ TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& 
 
 std::string data_table(const TrainingData& data) {
   std::vector<std::vector<std::string>> rows = {{"  source", "tokens", "share", "read"}};
+  const bool is_mixture = data.sources().size() > 1;
+  if (is_mixture) rows.front().insert(rows.front().end(), {"of targets", "of loss"});
+  const auto shares = data.shares();
   for (std::size_t s = 0; s < data.sources().size(); ++s) {
-    rows.push_back(
-        {"  " + data.sources()[s]->path().string(), with_commas(data.sources()[s]->tokens()),
-         fixed(100.0 * data.weights()[s], 1) + " %", fixed(data.passes(s), 2) + " times"});
+    rows.push_back({"  " + data.sources()[s]->path().string(),
+                    with_commas(data.sources()[s]->tokens()), percent(shares[s].samples),
+                    fixed(data.passes(s), 2) + " times"});
+    if (is_mixture)
+      rows.back().insert(rows.back().end(), {percent(shares[s].targets), percent(shares[s].loss)});
   }
   return "\nData\n" + text_table(rows, "lr");
 }
 
 nlohmann::ordered_json data_json(const TrainingData& data) {
   auto json = nlohmann::ordered_json::array();
+  const auto shares = data.shares();
   for (std::size_t s = 0; s < data.sources().size(); ++s) {
     json.push_back({{"path", data.sources()[s]->path().string()},
                     {"tokens", data.sources()[s]->tokens()},
-                    {"share", data.weights()[s]},
+                    {"share", shares[s].samples},
+                    {"targets_share", shares[s].targets},
+                    {"loss_share", shares[s].loss},
                     {"passes", data.passes(s)}});
   }
   return json;

@@ -24,7 +24,8 @@ struct TrainingInputs {
 /// Throws InputError.
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job);
 
-/// A table of data.train: tokens, share, and how often the run reads each source.
+/// A table of data.train: tokens, share of the samples, how often the run reads each source, and in
+/// a mixture its shares of the targets and of the loss.
 std::string data_table(const TrainingData& data);
 
 nlohmann::ordered_json data_json(const TrainingData& data);

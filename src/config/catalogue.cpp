@@ -13,7 +13,7 @@ std::optional<std::string> Rules::violation(double value, const std::string& tex
   const bool below_maximum =
       !maximum || value < *maximum || (value == *maximum && !maximum_excluded);
   if (above_minimum && below_maximum) return std::nullopt;
-  return "must be " + range_text() + ", not " + text;
+  return "must be " + range_text() + ", not " + text + (advice.empty() ? "" : "; " + advice);
 }
 
 std::string Rules::range_text() const {

@@ -26,6 +26,7 @@ struct Rules {
   // What takes the place of an absent key whose default is not a fixed value.
   std::string default_note = {};
   bool changeable_on_resume = false;
+  std::string advice = {};  // on what to do instead of a value out of bounds
 
   // The same rules with one more.
   Rules required(std::string hint = "") const {
@@ -36,6 +37,9 @@ struct Rules {
   }
   Rules may_change_on_resume() const {
     return with([](Rules& rules) { rules.changeable_on_resume = true; });
+  }
+  Rules with_advice(std::string text) const {
+    return with([&](Rules& rules) { rules.advice = text; });
   }
   Rules at_most(double value) const {
     return with([&](Rules& rules) { rules.maximum = value; });

@@ -74,9 +74,13 @@ struct DataSource {
   std::optional<double> weight;
 };
 
+struct TrainingSource : DataSource {
+  double loss_weight = 1.0;
+};
+
 struct DataSection {
   std::filesystem::path tokenizer;
-  std::vector<DataSource> train;
+  std::vector<TrainingSource> train;
   std::vector<DataSource> validation;
   std::int64_t sequence_length = 0;
   bool document_mask = true;

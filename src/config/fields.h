@@ -23,6 +23,8 @@ namespace zebra {
 /// Keeps every product of a batch size and a number of ranks far inside 64 bits.
 inline constexpr double kLargestBatch = 1 << 30;
 inline constexpr double kMostLayers = 1 << 16;
+/// Keeps the ratio of any two, and sums of them, far inside float32.
+inline constexpr double kLeastLossWeight = 1e-6, kMostLossWeight = 1e6;
 
 template <class V>
 void describe(V& v, RunSection& s) {
@@ -145,6 +147,16 @@ void describe(V& v, DataSource& s) {
   v.field("weight", s.weight, above(0).defaults_to("proportional to its tokens"),
           "Relative share of the samples, for validation of the loss; either every source of a "
           "list has one, or none.");
+}
+
+template <class V>
+void describe(V& v, TrainingSource& s) {
+  describe(v, static_cast<DataSource&>(s));
+  v.field("loss_weight", s.loss_weight,
+          between(kLeastLossWeight, kMostLossWeight)
+              .with_advice("leave a source that shall not count out of the list"),
+          "What each target of this source counts in the loss, relative to those of the other "
+          "sources; what it counts among the samples is `weight`.");
 }
 
 template <class V>

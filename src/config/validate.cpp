@@ -86,7 +86,8 @@ void check_training_data(const RunFile& config, Report& report) {
   }
 }
 
-void check_weights(const std::vector<DataSource>& sources, const std::string& key, Report& report) {
+template <class Source>
+void check_weights(const std::vector<Source>& sources, const std::string& key, Report& report) {
   if (!report.sound({key})) return;
   const auto has_weight = [](const DataSource& source) { return source.weight.has_value(); };
   if (std::ranges::all_of(sources, has_weight) || std::ranges::none_of(sources, has_weight)) return;

@@ -11,6 +11,27 @@
 namespace zebra {
 namespace {
 
+constexpr std::int64_t kSamplesLookedAt = 256;
+
+// Relative to the largest, which is 1 exactly: where all are alike none has an effect.
+std::vector<float> relative_loss_weights(const std::vector<TrainingSource>& sources) {
+  double largest = 0.0;
+  for (const auto& source : sources) largest = std::max(largest, source.loss_weight);
+  std::vector<float> weights;
+  for (const auto& source : sources)
+    weights.push_back(static_cast<float>(source.loss_weight / largest));
+  return weights;
+}
+
+// [B, T], the same for all targets of a sample; undefined where all are 1.
+torch::Tensor target_weights_of(std::span<const Sample> samples, std::int64_t length) {
+  std::vector<float> weights;
+  for (const auto& sample : samples) weights.push_back(sample.loss_weight);
+  if (std::ranges::all_of(weights, [](float weight) { return weight == 1.0F; })) return {};
+  const auto rows = static_cast<std::int64_t>(weights.size());
+  return torch::tensor(weights, torch::kFloat32).unsqueeze(-1).expand({rows, length}).contiguous();
+}
+
 // Sets counts[t] to whether target t counts. Returns where documents begin inside the sample, from
 // its own beginning, when they are to be kept apart.
 std::vector<std::int64_t> mark_targets(const Sample& sample, std::int64_t length,
@@ -36,8 +57,11 @@ std::int64_t count_targets(const Sample& sample, std::int64_t length, bool docum
 }
 
 Batch Batch::to(torch::Device device) const {
-  return {tokens.to(device, /*non_blocking=*/true), targets.to(device, /*non_blocking=*/true),
-          documents.to(device), counted_targets};
+  const auto there = [&](const torch::Tensor& x) {
+    return x.defined() ? x.to(device, /*non_blocking=*/true) : x;
+  };
+  return {there(tokens), there(targets), there(target_weights), documents.to(device),
+          counted_targets};
 }
 
 Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
@@ -68,9 +92,11 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
     targets += length;
   }
   if (any_start) batch.documents = PackedDocuments::from_starts(starts, length);
+  batch.target_weights = target_weights_of(samples, length);
   if (pinned) {
     batch.tokens = batch.tokens.pin_memory();
     batch.targets = batch.targets.pin_memory();
+    if (batch.target_weights.defined()) batch.target_weights = batch.target_weights.pin_memory();
     if (any_start) batch.documents.first_token = batch.documents.first_token.pin_memory();
   }
   return batch;
@@ -106,7 +132,7 @@ std::vector<std::string> fingerprints_of(const TokenDatasets& datasets) {
 
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
   const auto& train = config.data.train;
-  auto sources = train;
+  std::vector<DataSource> sources(train.begin(), train.end());
   sources.insert(sources.end(), config.data.validation.begin(), config.data.validation.end());
   RunDatasets datasets;
   datasets.train = open_datasets(sources, tokenizer, config.model.vocab_size);
@@ -128,12 +154,12 @@ TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pin
   weights_ = mixture_weights(source_tokens, given_weights);
   const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
   for (auto& weight : weights_) weight /= sum;
+  loss_weights_ = relative_loss_weights(config.data.train);
 
   Problems problems;
   std::vector<MixtureSource> mixture;
   for (std::size_t s = 0; s < sources_.size(); ++s) {
-    // A sample of S inputs needs the token behind them as its last target.
-    const auto samples = (sources_[s]->tokens() - 1) / config.data.sequence_length;
+    const auto samples = samples_of(s);
     if (samples < 1 && weights_[s] > 0.0) {
       problems.add(sources_[s]->path().string() + ": holds " +
                    std::to_string(sources_[s]->tokens()) +
@@ -153,25 +179,39 @@ StepBatch TrainingData::step(std::int64_t step) {
   const auto length = config_.data.sequence_length;
   const auto own = train.global_batch_size / share_.ranks;
   StepBatch result;
+  result.sources.resize(sources_.size());
   auto number = static_cast<std::uint64_t>((step - 1) * train.global_batch_size);
   std::vector<Sample> samples;
   for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++number) {
     const auto location = order_->at(number);
-    const Sample sample{sources_[static_cast<std::size_t>(location.source)].get(),
-                        location.sample * length};
-    if (i / own != share_.rank) {
-      result.counted_targets += count_targets(sample, length, config_.data.document_mask);
-      continue;
-    }
+    const auto source = static_cast<std::size_t>(location.source);
+    const Sample sample{sources_[source].get(), location.sample * length, loss_weights_[source]};
+    ++result.sources[source].samples;
+    result.sources[source].targets += count_targets(sample, length, config_.data.document_mask);
+    if (i / own != share_.rank) continue;
     samples.push_back(sample);
     if (static_cast<std::int64_t>(samples.size()) == train.micro_batch_size) {
       result.micro_batches.push_back(
           make_batch(samples, length, config_.data.document_mask, pinned_));
-      result.counted_targets += result.micro_batches.back().counted_targets;
       samples.clear();
     }
   }
+  weigh(result);
   return result;
+}
+
+// From whole numbers of all ranks, so that each of them gets the same sum.
+void TrainingData::weigh(StepBatch& batch) const {
+  const auto weight_of = [&](std::size_t s) {
+    return static_cast<double>(loss_weights_[s]) * static_cast<double>(batch.sources[s].targets);
+  };
+  for (std::size_t s = 0; s < sources_.size(); ++s) {
+    batch.counted_targets += batch.sources[s].targets;
+    batch.target_weight += weight_of(s);
+  }
+  if (batch.counted_targets == 0) return;
+  for (std::size_t s = 0; s < sources_.size(); ++s)
+    batch.sources[s].loss_share = weight_of(s) / batch.target_weight;
 }
 
 std::int64_t TrainingData::tokens() const {
@@ -180,8 +220,41 @@ std::int64_t TrainingData::tokens() const {
   return total;
 }
 
+std::int64_t TrainingData::samples_of(std::size_t source) const {
+  // A sample of S inputs needs the token behind them as its last target.
+  return (sources_[source]->tokens() - 1) / config_.data.sequence_length;
+}
+
+double TrainingData::targets_per_sample(std::size_t source) const {
+  const auto length = config_.data.sequence_length;
+  const auto samples = samples_of(source), looked_at = std::min(samples, kSamplesLookedAt);
+  std::int64_t targets = 0;
+  for (std::int64_t i = 0; i < looked_at; ++i) {
+    const Sample sample{sources_[source].get(), i * samples / looked_at * length};
+    targets += count_targets(sample, length, config_.data.document_mask);
+  }
+  return static_cast<double>(targets) / static_cast<double>(looked_at);
+}
+
+std::vector<SourceShare> TrainingData::shares() const {
+  std::vector<SourceShare> shares;
+  SourceShare sum;
+  for (std::size_t s = 0; s < sources_.size(); ++s) {
+    const double targets = weights_[s] * targets_per_sample(s);
+    shares.push_back({weights_[s], targets, targets * static_cast<double>(loss_weights_[s])});
+    sum.targets += shares.back().targets;
+    sum.loss += shares.back().loss;
+  }
+  if (sum.targets == 0.0) return shares;
+  for (auto& share : shares) {
+    share.targets /= sum.targets;
+    share.loss /= sum.loss;
+  }
+  return shares;
+}
+
 double TrainingData::passes(std::size_t source) const {
-  const auto samples = (sources_[source]->tokens() - 1) / config_.data.sequence_length;
+  const auto samples = samples_of(source);
   const auto drawn = static_cast<double>(config_.train.max_steps) *
                      static_cast<double>(config_.train.global_batch_size) * weights_[source];
   return samples > 0 ? drawn / static_cast<double>(samples) : 0.0;

@@ -23,12 +23,14 @@ namespace zebra {
 struct Sample {
   const TokenDataset* dataset;
   std::int64_t begin;
+  float loss_weight = 1.0F;  ///< of each of its targets
 };
 
 /// What the model reads and what it shall predict, for B samples of T tokens.
 struct Batch {
-  torch::Tensor tokens;   ///< [B, T] int64
-  torch::Tensor targets;  ///< [B, T] int64, kIgnoredTarget where a target does not count
+  torch::Tensor tokens;          ///< [B, T] int64
+  torch::Tensor targets;         ///< [B, T] int64, kIgnoredTarget where a target does not count
+  torch::Tensor target_weights;  ///< [B, T] float32; undefined where all are 1
   PackedDocuments
       documents;  ///< packed when document_mask is on and a document begins inside a sample
   std::int64_t counted_targets = 0;
@@ -45,10 +47,27 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
 /// How many targets of the sample count: make_batch's counted_targets without reading tokens.
 std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask);
 
-/// One rank's micro-batches of an optimizer step.
+/// What a source gives to an optimizer step, on all ranks together.
+struct SourcePart {
+  std::int64_t samples = 0, targets = 0;
+  double loss_share = 0.0;  ///< of target_weight
+};
+
+/// One rank's micro-batches of an optimizer step, and what all ranks together have.
 struct StepBatch {
   std::vector<Batch> micro_batches;
-  std::int64_t counted_targets = 0;  ///< of all ranks together
+  std::vector<SourcePart> sources;  ///< in the order of data.train
+  std::int64_t counted_targets = 0;
+  /// Sum of the counted targets' loss weights, by which the summed loss is divided:
+  /// counted_targets where all are 1. The same double for any ranks and micro-batches.
+  double target_weight = 0.0;
+};
+
+/// What a source gives to a run: shares of what all sources give, so that they add up to 1.
+struct SourceShare {
+  double samples = 0.0;
+  double targets = 0.0;  ///< of those that count
+  double loss = 0.0;     ///< of their loss weights
 };
 
 /// Which of the step's samples are this rank's: equal shares, in the order of the ranks.
@@ -88,13 +107,21 @@ class TrainingData {
   const std::vector<double>& weights() const { return weights_; }
   /// How often the whole run reads each sample of a source, on average.
   double passes(std::size_t source) const;
+  /// What the sources give on average. Targets are counted in 256 samples of each source, evenly
+  /// spread, or in all where it has fewer.
+  std::vector<SourceShare> shares() const;
 
  private:
+  std::int64_t samples_of(std::size_t source) const;
+  double targets_per_sample(std::size_t source) const;
+  void weigh(StepBatch& batch) const;
+
   Config config_;
   bool pinned_;
   DataShare share_;
   TokenDatasets sources_;
   std::vector<double> weights_;
+  std::vector<float> loss_weights_;  // only their ratios matter: the largest is 1
   std::unique_ptr<MixtureOrder> order_;
 };
 

@@ -95,11 +95,14 @@ torch::Tensor ZebraModelImpl::logits(const torch::Tensor& hidden) {
 }
 
 CrossEntropySum ZebraModelImpl::loss(const torch::Tensor& tokens, const torch::Tensor& targets,
-                                     const PackedDocuments& documents, double z_loss) {
+                                     const PackedDocuments& documents, double z_loss,
+                                     const torch::Tensor& target_weights) {
   CrossEntropySum sums;
   sums.objective = in_head(trunk(tokens, documents), [&](const Tensor& x) {
     const auto hidden = final_norm->forward(x).flatten(0, 1);
-    const auto both = linear_cross_entropy(hidden, head_weight(), targets.flatten(), z_loss);
+    const auto weights = target_weights.defined() ? target_weights.flatten() : target_weights;
+    const auto both =
+        linear_cross_entropy(hidden, head_weight(), targets.flatten(), z_loss, weights);
     sums.cross_entropy = both.cross_entropy;
     return both.objective;
   });

@@ -41,10 +41,11 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// hidden [..., hidden_size] -> logits [..., vocab_size] in the weights' type.
   torch::Tensor logits(const torch::Tensor& hidden);
 
-  /// Summed cross-entropy of `targets` [B, T] (kIgnoredTarget where none), see
-  /// linear_cross_entropy.
+  /// Summed cross-entropy of `targets` [B, T] (kIgnoredTarget where none), each multiplied by its
+  /// weight where `target_weights` [B, T] is defined, see linear_cross_entropy.
   CrossEntropySum loss(const torch::Tensor& tokens, const torch::Tensor& targets,
-                       const PackedDocuments& documents = {}, double z_loss = 0.0);
+                       const PackedDocuments& documents = {}, double z_loss = 0.0,
+                       const torch::Tensor& target_weights = {});
 
   /// Cross-entropy of each target, [B, T] float32, 0 where ignored. No gradient.
   torch::Tensor token_losses(const torch::Tensor& tokens, const torch::Tensor& targets,

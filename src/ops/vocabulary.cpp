@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "ops/accumulated_gradient.h"
 #include "ops/fused_kernels.h"
@@ -110,13 +111,16 @@ torch::Tensor plain_chunk(const Chunk& chunk) {
 }
 
 /// The losses of all tokens, a chunk at a time; logits and their gradient never exist as a whole.
+/// Losses and hidden_gradient are without `target_weights`, weight_gradient is with them.
 class ChunkedLoss {
  public:
   ChunkedLoss(const torch::Tensor& hidden, const torch::Tensor& weight,
-              const torch::Tensor& targets, double z_loss, bool wants_gradient)
+              const torch::Tensor& targets, const torch::Tensor& target_weights, double z_loss,
+              bool wants_gradient)
       : hidden_(hidden.contiguous().to(product_type(hidden))),
         weight_(weight.to(product_type(hidden))),
         targets_(targets.contiguous()),
+        target_weights_(target_weights),
         z_loss_(z_loss),
         tokens_(chunk_tokens(weight.size(0))) {
     const auto floats = hidden.options().dtype(torch::kFloat32);
@@ -152,11 +156,17 @@ class ChunkedLoss {
     } else {
       d_rows.copy_(matrix_product(gradient, weight_));
     }
-    add_matrix_product(weight_gradient, gradient.t(), rows);
+    // A weight scales a row of the narrower factor (the gradient of the logits is V wide), which in
+    // bfloat16 products is one rounding more.
+    const auto weighted_rows =
+        target_weights_.defined()
+            ? (rows * part(target_weights_).unsqueeze(-1)).to(rows.scalar_type())
+            : rows;
+    add_matrix_product(weight_gradient, gradient.t(), weighted_rows);
   }
 
   torch::Tensor hidden_, weight_;  // in product_type
-  torch::Tensor targets_;
+  torch::Tensor targets_, target_weights_;
   double z_loss_;
   std::int64_t tokens_;  // of a chunk
 };
@@ -165,15 +175,21 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
  public:
   static variable_list forward(AutogradContext* context, const torch::Tensor& hidden,
                                const torch::Tensor& weight, const torch::Tensor& targets,
+                               const std::optional<torch::Tensor>& weights_of_targets,
                                double z_loss, bool wants_gradient) {
-    const ChunkedLoss loss(hidden, weight, targets, z_loss, wants_gradient);
-    const auto cross_entropy = loss.cross_entropy.sum();
+    const auto target_weights = weights_of_targets.value_or(torch::Tensor());
+    const ChunkedLoss loss(hidden, weight, targets, target_weights, z_loss, wants_gradient);
+    const auto sum = [&](const torch::Tensor& terms) {
+      return target_weights.defined() ? (terms * target_weights).sum() : terms.sum();
+    };
+    const auto cross_entropy = sum(loss.cross_entropy);
     auto objective = cross_entropy.clone();
     if (z_loss != 0.0) {
-      objective.add_((loss.log_sum_exp.square() * (targets != kIgnoredTarget)).sum(), z_loss);
+      objective.add_(sum(loss.log_sum_exp.square() * (targets != kIgnoredTarget)), z_loss);
     }
     if (wants_gradient) {
-      context->save_for_backward({loss.hidden_gradient, loss.weight_gradient, weight});
+      context->save_for_backward(
+          {loss.hidden_gradient, loss.weight_gradient, weight, target_weights});
     }
     context->mark_non_differentiable({cross_entropy});
     return {objective, cross_entropy};
@@ -181,13 +197,14 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto& scale = gradients[0];
-    const auto hidden_gradient = (saved[0] * scale).to(saved[0].scalar_type());
+    const auto &scale = gradients[0], &target_weights = saved[3];
+    const auto row_scale = target_weights.defined() ? target_weights.unsqueeze(-1) * scale : scale;
+    const auto hidden_gradient = (saved[0] * row_scale).to(saved[0].scalar_type());
     if (auto sum = accumulated_gradient(saved[2]); sum.defined()) {
       sum.addcmul_(saved[1], scale);
-      return {hidden_gradient, {}, {}, {}, {}};
+      return {hidden_gradient, {}, {}, {}, {}, {}};
     }
-    return {hidden_gradient, saved[1] * scale, {}, {}, {}};
+    return {hidden_gradient, saved[1] * scale, {}, {}, {}, {}};
   }
 };
 
@@ -198,18 +215,21 @@ torch::Tensor token_embedding(const torch::Tensor& tokens, const torch::Tensor& 
 }
 
 CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
-                                     const torch::Tensor& targets, double z_loss) {
+                                     const torch::Tensor& targets, double z_loss,
+                                     const torch::Tensor& target_weights) {
   const bool wants_gradient =
       torch::GradMode::is_enabled() && (hidden.requires_grad() || weight.requires_grad());
+  const auto weights = target_weights.defined() ? std::optional(target_weights) : std::nullopt;
   const auto sums =
-      LinearCrossEntropyFunction::apply(hidden, weight, targets, z_loss, wants_gradient);
+      LinearCrossEntropyFunction::apply(hidden, weight, targets, weights, z_loss, wants_gradient);
   return {sums[0], sums[1]};
 }
 
 torch::Tensor token_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
                                   const torch::Tensor& targets) {
   const torch::NoGradGuard no_grad;
-  return ChunkedLoss(hidden, weight, targets, /*z_loss=*/0.0, /*wants_gradient=*/false)
+  return ChunkedLoss(hidden, weight, targets, /*target_weights=*/{}, /*z_loss=*/0.0,
+                     /*wants_gradient=*/false)
       .cross_entropy;
 }
 

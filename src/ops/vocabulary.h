@@ -16,19 +16,21 @@ inline constexpr std::int64_t kIgnoredTarget = -100;
 
 /// Sum over the counted targets of the next-token cross-entropy, plus `z_loss` times the sum of
 /// squared log-sum-exps (PaLM, arXiv 2204.02311): a float32 scalar, in nats, not divided by the
-/// number of targets.
+/// number of targets. With weights each target's terms are multiplied by its own.
 struct CrossEntropySum {
   torch::Tensor objective;      ///< cross-entropy + z-loss; what backward() starts from
   torch::Tensor cross_entropy;  ///< cross-entropy alone, no gradient
 };
 
-/// hidden [N, d], weight [V, d], targets [N] (int64, kIgnoredTarget where none). Logits are hidden
-/// x weight^T in the inputs' type (in float32 where bfloat16 products are widened:
-/// ops/linear.h); softmax and loss are in float32. They exist for one
-/// chunk of tokens at a time only: the gradients of hidden and weight are formed in the forward
-/// pass and scaled in the backward pass. Differentiable in hidden and weight.
+/// hidden [N, d], weight [V, d], targets [N] (int64, kIgnoredTarget where none), target_weights [N]
+/// float32 (undefined: all 1; without a gradient of their own). Logits are hidden x weight^T in the
+/// inputs' type (in float32 where bfloat16 products are widened: ops/linear.h); softmax and loss
+/// are in float32. They exist for one chunk of tokens at a time only: the gradients of hidden and
+/// weight are formed in the forward pass and scaled in the backward pass. Differentiable in hidden
+/// and weight.
 CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
-                                     const torch::Tensor& targets, double z_loss = 0.0);
+                                     const torch::Tensor& targets, double z_loss = 0.0,
+                                     const torch::Tensor& target_weights = {});
 
 /// Cross-entropy of each target, [N] float32, 0 where ignored. No gradient; chunked in the same
 /// way.

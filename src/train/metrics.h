@@ -6,6 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "data/training_data.h"
+
 namespace zebra {
 
 /// Numbers that a device is still to compute. The host asks for the copy when it has queued the
@@ -26,13 +28,14 @@ class DeferredValues {
 /// What one optimizer step gave.
 struct StepMetrics {
   std::int64_t step;  ///< from 1
-  double loss;        ///< nats per counted target, before the update
-  double grad_norm;   ///< before clipping
+  double loss;       ///< nats per counted target, weighted by their loss weights, before the update
+  double grad_norm;  ///< before clipping
   double lr;
   bool skipped;
   std::int64_t tokens;  ///< read by the model so far, in the whole run
   double tokens_per_second, seconds;
   double checkpoint_seconds_lost = 0.0;  ///< for which training stood still since the row before
+  std::vector<SourcePart> sources = {};  ///< in the order of data.train
 };
 
 }  // namespace zebra

@@ -17,6 +17,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json sources_json(const std::vector<SourcePart>& sources) {
+  auto json = Json::array();
+  for (const auto& [samples, targets, loss_share] : sources)
+    json.push_back({{"samples", samples}, {"targets", targets}, {"loss_share", loss_share}});
+  return json;
+}
+
 constexpr std::size_t kMostTold = 5;  // lines that a message names one by one
 
 struct ReadRows {
@@ -93,6 +100,7 @@ void MetricsLog::add(const StepMetrics& metrics) {
               {"grad_norm", metrics.grad_norm},
               {"lr", metrics.lr}};
   if (metrics.skipped) row["skipped"] = true;
+  if (metrics.sources.size() > 1) row["sources"] = sources_json(metrics.sources);
   row["tokens"] = metrics.tokens;
   row["tokens_per_second"] = metrics.tokens_per_second;
   row["seconds"] = metrics.seconds;

@@ -72,7 +72,8 @@ std::vector<std::string> faults_of(const std::filesystem::path& checkpoint, Job&
 }
 
 // The datasets are the same: where they lie may differ.
-void take_paths(std::vector<DataSource>& saved, const std::vector<DataSource>& now) {
+template <class Source>
+void take_paths(std::vector<Source>& saved, const std::vector<Source>& now) {
   for (std::size_t i = 0; i < std::min(saved.size(), now.size()); ++i) saved[i].path = now[i].path;
 }
 

@@ -122,7 +122,7 @@ TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) 
     if (in_flight_) {
       if (const auto outcome = finish_step(last_step, on_step)) return *outcome;
     }
-    start_update(step, batch.counted_targets, sums);
+    start_update(step, batch, sums);
     if (is_eventful(step, last_step)) {
       if (const auto outcome = finish_step(last_step, on_step)) return *outcome;
     }
@@ -194,26 +194,25 @@ StepBatch Trainer::next_batch(Prefetch& prefetch) {
 
 // Of the step whose gradients are complete. The device decides itself whether the update is done:
 // nothing here waits for it.
-void Trainer::start_update(std::int64_t step, std::int64_t counted_targets,
-                           const torch::Tensor& sums) {
+void Trainer::start_update(std::int64_t step, const StepBatch& batch, const torch::Tensor& sums) {
   ZEBRA_PART("optimizer");
   const auto norm = parallel_.gradient_norm();
   const double lr = learning_rate(config_, step);
   // A step without a single target says nothing about the model's health.
-  if (counted_targets > 0) {
+  if (batch.counted_targets > 0) {
     optimizer_.step(
         lr, update_decision(sums[0], norm, skip_rule_.largest_norm(), config_.train.grad_clip));
     parallel_.publish_weights();
   }
-  in_flight_.emplace(StepInFlight{step, counted_targets, lr,
-                                  DeferredValues(torch::cat({sums, norm.unsqueeze(0)}))});
+  in_flight_.emplace(StepInFlight{step, batch.counted_targets, batch.target_weight, batch.sources,
+                                  lr, DeferredValues(torch::cat({sums, norm.unsqueeze(0)}))});
 }
 
 // Waits for the step in flight and takes it into the state.
 StepMetrics Trainer::take_results() {
-  const auto in_flight = std::exchange(in_flight_, std::nullopt).value();
+  auto in_flight = std::exchange(in_flight_, std::nullopt).value();
   const auto values = in_flight.values.get();
-  const double loss = values.front() / static_cast<double>(in_flight.counted_targets);
+  const double loss = values.front() / in_flight.target_weight;
   const double norm = values.back();
   const bool skipped = in_flight.counted_targets == 0 || skip_rule_.skips(loss, norm);
   if (!skipped) optimizer_.set_steps_taken(optimizer_.steps_taken() + 1);
@@ -228,27 +227,34 @@ StepMetrics Trainer::take_results() {
   state_.seconds = monotonic_seconds() - started_;
   state_.skip = skip_rule_.state();
   state_.validation_loss.reset();
-  return {state_.step, loss, norm, in_flight.lr, skipped, state_.tokens, 0.0, state_.seconds};
+  return {.step = state_.step,
+          .loss = loss,
+          .grad_norm = norm,
+          .lr = in_flight.lr,
+          .skipped = skipped,
+          .tokens = state_.tokens,
+          .tokens_per_second = 0.0,
+          .seconds = state_.seconds,
+          .sources = std::move(in_flight.sources)};
 }
 
-// The gradient of the mean over all counted targets of the step, whatever the ranks and
-// micro-batches. Returns, float64 on the device, the sum of their losses and the number of ranks
-// that each of kStopSignals has come to: ranks get theirs at different moments, and must stop after
-// the same step.
+// The gradient of the mean over all counted targets of the step, weighted by their loss weights,
+// whatever the ranks and micro-batches. Returns, float64 on the device, the weighted sum of their
+// losses and the number of ranks that each of kStopSignals has come to: ranks get theirs at
+// different moments, and must stop after the same step.
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
   model_->set_window(window_at(config_.schedule, config_.model.window_size, step));
   parallel_.begin_step();
   auto loss_sum = torch::zeros({1}, torch::TensorOptions(device_).dtype(torch::kFloat32));
-  const auto scale =
-      torch::full({}, 1.0 / static_cast<double>(std::max<std::int64_t>(batch.counted_targets, 1)),
-                  loss_sum.options());
+  const double divisor = batch.counted_targets > 0 ? batch.target_weight : 1.0;
+  const auto scale = torch::full({}, 1.0 / divisor, loss_sum.options());
   for (const auto& on_host : batch.micro_batches) {
     job_.begin("computing");
     parallel_.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
     const auto micro_batch = on_host.to(device_);
     const auto sums = model_->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
-                                   config_.train.z_loss);
+                                   config_.train.z_loss, micro_batch.target_weights);
     sums.objective.backward(scale);
     parallel_.finish_micro_batch();
     loss_sum.add_(sums.cross_entropy);
@@ -270,6 +276,14 @@ void Trainer::log_start(std::int64_t last_step) const {
            " parameters in " + name_of(config_.train.precision) + " on " +
            ranks_text(job_.ranks(), device_) + ", " +
            with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
+  if (data_.sources().size() < 2) return;
+  const auto shares = data_.shares();
+  const auto percent = [](double share) { return fixed(100.0 * share, 1) + " %"; };
+  for (std::size_t s = 0; s < shares.size(); ++s) {
+    log_info("  " + data_.sources()[s]->path().string() + ": " + percent(shares[s].samples) +
+             " of the samples, " + percent(shares[s].targets) + " of the targets, " +
+             percent(shares[s].loss) + " of the loss");
+  }
 }
 
 void Trainer::log_step(const StepMetrics& metrics) {

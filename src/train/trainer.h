@@ -60,7 +60,7 @@ class Trainer {
   // A step, from its batch to what it gave.
   StepBatch next_batch(Prefetch& prefetch);
   torch::Tensor compute_gradients(std::int64_t step, const StepBatch& batch);
-  void start_update(std::int64_t step, std::int64_t counted_targets, const torch::Tensor& sums);
+  void start_update(std::int64_t step, const StepBatch& batch, const torch::Tensor& sums);
   StepMetrics take_results();
 
   // What follows a step.
@@ -83,6 +83,8 @@ class Trainer {
   /// A step whose update is queued on the device, or done; the state does not know of it yet.
   struct StepInFlight {
     std::int64_t step, counted_targets;
+    double target_weight;
+    std::vector<SourcePart> sources;
     double lr;
     DeferredValues values;  ///< compute_gradients' sums, and the gradient norm
   };

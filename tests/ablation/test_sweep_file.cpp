@@ -40,6 +40,7 @@ TEST_CASE("A sweep file of four lines has defaults for everything else") {
   CHECK_FALSE(sweep.equal_parameters);
   CHECK_FALSE(sweep.compare.window.has_value());
   CHECK(sweep.probes.training_share == 0.0);
+  CHECK_FALSE(sweep.probes.training_loss_share.has_value());
   CHECK(sweep.probes.training_sequences == 20000);
   CHECK(sweep.probes.tasks.size() == 4);
   CHECK(sweep.probes.training_tasks == sweep.probes.tasks);
@@ -62,8 +63,9 @@ TEST_CASE("Every key of a sweep file is read") {
       "equal_parameters: true\n"
       "compare: {window: 16, layers: 6}\n"
       "contrast: full\n"
-      "probes: {training_share: 0.75, training_sequences: 100, tasks: [passkey, copying], "
-      "training_tasks: [copying], items: 9, lengths: [512, 256], keys: 10, values: 9, "
+      "probes: {training_share: 0.75, training_loss_share: 0.25, training_sequences: 100, "
+      "tasks: [passkey, copying], training_tasks: [copying], items: 9, lengths: [512, 256], keys: "
+      "10, values: 9, "
       "pairs: [4, 8], hops: [1], seed: 5}\n"
       "cost_lengths: [128, 64]\n");
   REQUIRE(refusal == "accepted");
@@ -75,6 +77,7 @@ TEST_CASE("Every key of a sweep file is read") {
   CHECK(sweep.compare.window == 16);
   CHECK(sweep.compare.layers == 6);
   CHECK(sweep.probes.training_share == 0.75);
+  CHECK(sweep.probes.training_loss_share == 0.25);
   CHECK(sweep.probes.training_sequences == 100);
   CHECK(sweep.probes.tasks == std::vector<ProbeTask>{ProbeTask::passkey, ProbeTask::copying});
   CHECK(sweep.probes.training_tasks == std::vector<ProbeTask>{ProbeTask::copying});
@@ -93,6 +96,15 @@ TEST_CASE("Probes are trained on as they are asked unless other tasks are named"
   const auto [sweep, refusal] = read(kSmallSweep + "probes: {tasks: [copying]}\n");
   REQUIRE(refusal == "accepted");
   CHECK(sweep.probes.training_tasks == std::vector<ProbeTask>{ProbeTask::copying});
+}
+
+TEST_CASE("A share of the loss is for probes that are trained on") {
+  CHECK(refusal_with("probes: {training_share: 0.1, training_loss_share: 0.5}\n") == "accepted");
+  CHECK(refusal_with("probes: {training_loss_share: 0.5}\n") ==
+        "s.yaml:5: probes.training_loss_share: probes are no part of the training: give "
+        "probes.training_share, their share of the samples, as well");
+  CHECK(refusal_with("probes: {training_share: 0.1, training_loss_share: 1}\n") ==
+        "s.yaml:5: probes.training_loss_share: must be greater than 0, below 1, not 1");
 }
 
 TEST_CASE("All problems of a sweep file are told at once, with their lines") {

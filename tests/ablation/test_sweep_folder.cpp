@@ -82,6 +82,18 @@ TEST_CASE("lines of metrics that are no rows are nothing, such as those with num
   REQUIRE(row->is_training);
   REQUIRE_FALSE(row->loss.has_value());
   REQUIRE(row->seconds == 2.0);
+  REQUIRE(row->sources.empty());
+}
+
+TEST_CASE("what sources gave is read as far as it is there") {
+  const auto row = read_metrics_row(
+      R"({"step": 7, "loss": 1, "sources": [{"samples": 3, "targets": 90, "loss_share": 0.75}, 5]})");
+  REQUIRE(row->sources.size() == 2);
+  REQUIRE(row->sources[0].samples == 3.0);
+  REQUIRE(row->sources[0].targets == 90.0);
+  REQUIRE(row->sources[0].loss_share == 0.75);
+  REQUIRE(row->sources[1].targets == 0.0);
+  REQUIRE(read_metrics_row(R"({"step": 7, "loss": 1, "sources": 2})")->sources.empty());
 }
 
 }  // namespace

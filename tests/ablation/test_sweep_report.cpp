@@ -43,6 +43,8 @@ TEST_CASE("arms without files are unfinished and have what the closed forms give
   REQUIRE(arm["tokens"] == 20 * 768);
   // Two bytes for key and value of 48 each: two layers of 4,096 tokens, two of a window and itself.
   REQUIRE(arm["key_value_cache_bytes"]["4096"] == 2 * 2 * 48 * (2 * 4096 + 2 * 8));
+  REQUIRE(arm["sources"].size() == 1);
+  REQUIRE(arm["sources"][0]["loss_share"] == 1.0);
   REQUIRE(arm["curve"].empty());
   REQUIRE(arm["tokens_per_second"].is_null());
   REQUIRE(arm["recall"].is_null());
@@ -86,6 +88,32 @@ TEST_CASE("a finished arm has its curves, its measurements and its recall") {
   REQUIRE(arm["seconds"] == 8);
   REQUIRE(arm["recall"]["probes"].empty());
   REQUIRE(results["arms"][1]["state"] == "unfinished");
+}
+
+TEST_CASE("an arm of several sources tells their shares, from the rows of its steps") {
+  const BaseRunFolder folder;
+  const auto sweep = folder.sweep(
+      "axes: {run.seed: [1, 2]}\nprobes: {training_share: 0.25, training_loss_share: 0.5}\n");
+  const ArmPaths first(folder / "out", sweep.arms[0].name);
+  std::filesystem::create_directories(first.run);
+  write_text(
+      first.metrics(),
+      R"({"step": 1, "loss": 2, "sources": [{"samples": 8, "targets": 500, "loss_share": 0.6},)"
+      R"({"samples": 4, "targets": 20, "loss_share": 0.4}]})"
+      "\n"
+      R"({"step": 2, "loss": 2, "sources": [{"samples": 10, "targets": 460, "loss_share": 0.4},)"
+      R"({"samples": 2, "targets": 20, "loss_share": 0.6}]})"
+      "\n");
+  const auto results = results_json(sweep, collect_results(sweep));
+  const auto& sources = results["arms"][0]["sources"];
+  REQUIRE(sources.size() == 2);
+  REQUIRE(sources[0]["name"] == "a");
+  REQUIRE(sources[1]["name"] == "probes-64");
+  REQUIRE(sources[1]["path"] == (folder / "out/data/probes-64").string());
+  REQUIRE(sources[1]["samples_share"].get<double>() == Approx(6.0 / 24));
+  REQUIRE(sources[1]["targets_share"].get<double>() == Approx(40.0 / 1000));
+  REQUIRE(sources[1]["loss_share"].get<double>() == Approx(0.5));
+  REQUIRE(results["arms"][1]["sources"].empty());  // it has not begun
 }
 
 TEST_CASE("a failed arm says why and keeps its curve; broken cost is named") {

@@ -137,6 +137,24 @@ TEST_CASE("Lists of sources are read, and refused element by element") {
         "data.train[0].weight: \"inf\" is not a finite number");
 }
 
+TEST_CASE("A source of training has a loss weight, one of validation has none") {
+  const RunFile config = config_with({"data.train=[{path: a}, {path: b, loss_weight: 40}]"});
+  CHECK(config.data.train.at(0).loss_weight == 1.0);
+  CHECK(config.data.train.at(1).loss_weight == 40.0);
+  CHECK(complaint("data.train=[{path: a, loss_weight: 0}]") ==
+        "data.train[0].loss_weight: must be from 1e-06 to 1e+06, not 0; leave a source that "
+        "shall not count out of the list");
+  CHECK_THAT(complaint("data.train=[{path: a}, {path: b, loss_weight: -2}]"),
+             Contains("data.train[1].loss_weight: must be from") && Contains("not -2"));
+  CHECK(complaint("data.train=[{path: a, loss_weight: nan}]") ==
+        "data.train[0].loss_weight: \"nan\" is not a finite number");
+  const auto both =
+      refusal_with({"data.train=[{path: a, loss_weight: 0}, {path: b, loss_weight: much}]"});
+  CHECK_THAT(both, Contains("data.train[0].loss_weight") && Contains("data.train[1].loss_weight"));
+  CHECK_THAT(refusal_with({"data.validation=[{path: v, loss_weight: 2}]"}),
+             Contains("data.validation[0].loss_weight: unknown key"));
+}
+
 TEST_CASE("An empty value unsets what has no fixed default, and is refused elsewhere") {
   CHECK(config_with({"model.head_dim=4", "model.head_dim="}).model.head_dim == 8);
   CHECK(config_with({"model.vocab_size=null"}).model.vocab_size == std::nullopt);

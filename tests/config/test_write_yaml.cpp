@@ -8,51 +8,52 @@ namespace {
 
 /// A configuration in which every key has a value of its own, far from its default.
 RunFile unusual() {
-  return config_with({"run.name='a: \"b\" ${ZEBRA_TEST_WORD}'",
-                      "run.dir=/tmp/with space/[x]",
-                      "run.seed=123456789012345678",
-                      "run.device=cpu",
-                      "model.num_key_value_heads=3",
-                      "model.vocab_size=301",
-                      "model.rms_norm_eps=1e-5",
-                      "model.max_position_embeddings=64",
-                      "model.rope_theta=1e6",
-                      "model.global_rope_theta=0",
-                      "model.local_rope_theta=0.1",
-                      "model.rope_scaling={type: yarn, factor: 1.1, "
-                      "original_max_position_embeddings: 11, beta_fast: 31.5, "
-                      "beta_slow: 0.3, layers: global}",
-                      "model.qk_norm=true",
-                      "model.attention_sink=true",
-                      "model.initializer_range=0.07",
-                      "schedule.window_warmup_steps=2",
-                      "model.tie_word_embeddings=true",
-                      "model.attention_pattern=LGL",
-                      "data.train=[{path: 'a, b', weight: 0.1}, {path: c, weight: 1e-5}]",
-                      "data.validation=[{path: v}]",
-                      "data.document_mask=false",
-                      "optimizer.lr=1e-5",
-                      "optimizer.betas=[0.3333333333333333, 0.7]",
-                      "optimizer.eps=1e-20",
-                      "optimizer.weight_decay=0",
-                      "schedule.type=wsd",
-                      "schedule.decay_steps=5",
-                      "schedule.min_lr_ratio=0.30000000000000004",
-                      "train.precision=bf16",
-                      "train.grad_clip=0.7",
-                      "train.skip_above=10",
-                      "train.z_loss=1e-4",
-                      "train.deterministic=false",
-                      "checkpoint.every_steps=7",
-                      "checkpoint.keep_last=2",
-                      "checkpoint.keep_every=50",
-                      "checkpoint.keep_best=4",
-                      "checkpoint.asynchronous=false",
-                      "checkpoint.when_busy=skip",
-                      "model.init_from=/origin@best",
-                      "eval.every_steps=4",
-                      "eval.max_tokens=66",
-                      "logging.every_steps=3"});
+  return config_with(
+      {"run.name='a: \"b\" ${ZEBRA_TEST_WORD}'",
+       "run.dir=/tmp/with space/[x]",
+       "run.seed=123456789012345678",
+       "run.device=cpu",
+       "model.num_key_value_heads=3",
+       "model.vocab_size=301",
+       "model.rms_norm_eps=1e-5",
+       "model.max_position_embeddings=64",
+       "model.rope_theta=1e6",
+       "model.global_rope_theta=0",
+       "model.local_rope_theta=0.1",
+       "model.rope_scaling={type: yarn, factor: 1.1, "
+       "original_max_position_embeddings: 11, beta_fast: 31.5, "
+       "beta_slow: 0.3, layers: global}",
+       "model.qk_norm=true",
+       "model.attention_sink=true",
+       "model.initializer_range=0.07",
+       "schedule.window_warmup_steps=2",
+       "model.tie_word_embeddings=true",
+       "model.attention_pattern=LGL",
+       "data.train=[{path: 'a, b', weight: 0.1}, {path: c, weight: 1e-5, loss_weight: 0.3}]",
+       "data.validation=[{path: v}]",
+       "data.document_mask=false",
+       "optimizer.lr=1e-5",
+       "optimizer.betas=[0.3333333333333333, 0.7]",
+       "optimizer.eps=1e-20",
+       "optimizer.weight_decay=0",
+       "schedule.type=wsd",
+       "schedule.decay_steps=5",
+       "schedule.min_lr_ratio=0.30000000000000004",
+       "train.precision=bf16",
+       "train.grad_clip=0.7",
+       "train.skip_above=10",
+       "train.z_loss=1e-4",
+       "train.deterministic=false",
+       "checkpoint.every_steps=7",
+       "checkpoint.keep_last=2",
+       "checkpoint.keep_every=50",
+       "checkpoint.keep_best=4",
+       "checkpoint.asynchronous=false",
+       "checkpoint.when_busy=skip",
+       "model.init_from=/origin@best",
+       "eval.every_steps=4",
+       "eval.max_tokens=66",
+       "logging.every_steps=3"});
 }
 
 std::string difference_text(const std::vector<ConfigDifference>& found) {
@@ -80,7 +81,8 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "  rope_scaling:\n    type: none\n    factor: 1.0\n    beta_fast: 32.0\n    beta_slow: 1.0\n "
       "   layers: all\n"
       "  window_size: 7\n  attention_pattern: GLLLG\n"
-      "data:\n  tokenizer: /t\n  train:\n    - {path: /a}\n    - {path: /b}\n"
+      "data:\n  tokenizer: /t\n  train:\n    - {path: /a, loss_weight: 1.0}\n    - {path: /b, "
+      "loss_weight: 1.0}\n"
       "  validation:\n    - {path: /v, weight: 2.0}\n  sequence_length: 33\n  document_mask: true\n"
       "optimizer:\n  lr: 0.002\n  weight_decay: 0.1\n  betas: [0.9, 0.95]\n  eps: 1.0e-08\n"
       "schedule:\n  type: cosine\n  warmup_steps: 3\n  min_lr_ratio: 0.1\n  window_warmup_steps: "
@@ -119,7 +121,9 @@ TEST_CASE("The resolved file reads back to the same values") {
   CHECK(again.schedule.min_lr_ratio == 0.30000000000000004);
   CHECK(again.schedule.decay_steps == 5);
   CHECK(again.data.train.at(0).path.filename() == "a, b");
+  CHECK(again.data.train.at(0).loss_weight == 1.0);
   CHECK(again.data.train.at(1).weight == 1e-5);
+  CHECK(again.data.train.at(1).loss_weight == 0.3);
   CHECK(again.train.deterministic == false);
 }
 
@@ -128,7 +132,7 @@ TEST_CASE("Absent optional keys, short forms and the preset are not written") {
       to_yaml(config_with({"model.preset=zebra-tiny", "model.layer_group_size=2"}));
   for (const std::string key :
        {"preset", "self_attn_type", "layer_group_size", "global_layer", "always_global",
-        "vocab_size", "global_rope_theta", "decay_steps", "weight:", "original_max"}) {
+        "vocab_size", "global_rope_theta", "decay_steps", " weight:", "original_max"}) {
     INFO(key);
     CHECK(yaml.find(key) == std::string::npos);
   }
@@ -146,7 +150,8 @@ TEST_CASE("Differences name keys with both values") {
   CHECK(difference_text(differences(before, after)) ==
         "model.vocab_size: 300 -> 290\n"
         "model.rope_scaling.type: none -> linear\n"
-        "data.train: [{path: /a}] -> [{path: /a, weight: 1.0}, {path: /b, weight: 3.0}]\n"
+        "data.train: [{path: /a, loss_weight: 1.0}] -> [{path: /a, weight: 1.0, loss_weight: 1.0}, "
+        "{path: /b, weight: 3.0, loss_weight: 1.0}]\n"
         "optimizer.lr: 0.002 -> 0.5\n"
         "model.global_rope_theta: (absent) -> 2.0\n");
   CHECK(differences(before, before).empty());

@@ -26,7 +26,7 @@ axes:
     mixed: {{model.layer_group_size: 2}}
     local: {{model.self_attn_type: local}}
   run.seed: [1, 2]
-probes: {{training_share: 0.5, training_sequences: 300, items: 6, lengths: [128], values: 16}}
+probes: {{training_share: 0.5, training_loss_share: 0.25, training_sequences: 300, items: 6, lengths: [128], values: 16}}
 cost_lengths: [32, 64]
 """
 TIMED = {"tokens_per_second", "peak_memory_gib", "seconds"}
@@ -86,6 +86,12 @@ def test_arms_are_runs_and_the_report_tells_of_all(whole):
         distances = [d for probe in arm["recall"]["probes"] for d in probe["distance"]]
         assert min(distances) <= 8 and max(distances) > 16
         assert all(value < 0 for probe in arm["recall"]["probes"] for value in probe["log_likelihood"])
+    for arm in arms:
+        text, probes = arm["sources"]
+        assert (text["name"], probes["name"]) == ("train", "probes-128")
+        assert text["loss_share"] + probes["loss_share"] == pytest.approx(1)
+        assert probes["samples_share"] == pytest.approx(0.5, abs=0.15)
+        assert probes["loss_share"] == pytest.approx(0.25, abs=0.12) and probes["targets_share"] < probes["loss_share"]
     questions = [[(p["item"], p["distance"]) for p in arm["recall"]["probes"]] for arm in arms]
     assert all(asked == questions[0] for asked in questions), "all arms are asked the same"
     assert content["cost_cells"] == [(p, n) for p in ("GG", "GL", "LL") for n in (32, 64)]

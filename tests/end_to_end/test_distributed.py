@@ -81,6 +81,18 @@ def test_any_ranks_and_mode_agree_with_one_rank(tmp_path, distributed_run_file, 
     assert_close(metrics(tmp_path / "run"), one_rank[row["tied"]])
 
 
+def test_weights_of_the_loss_are_divided_by_their_sum_over_all_ranks(tmp_path, data, distributed_run_file):
+    sources = f"[{{path: {data / 'train'}, weight: 1}}, {{path: {data / 'valid'}, weight: 1, loss_weight: 8}}]"
+    zebra("train", distributed_run_file, *settings([f"run.dir={tmp_path / 'one'}", f"data.train={sources}",
+                                                    "train.micro_batch_size=1"]))
+    launch("mpirun", 2, distributed_run_file, f"run.dir={tmp_path / 'two'}", f"data.train={sources}",
+           "parallel.sharding=full", "train.micro_batch_size=3")
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    assert_close(two, one)
+    assert [row.get("sources") for row in two] == [row.get("sources") for row in one]
+    assert all(len(row["sources"]) == 2 for row in two if "loss" in row)
+
+
 @pytest.mark.parametrize("sharding", ["none", "full"])
 def test_torchrun_gives_the_same_bits_as_mpirun_and_so_does_a_second_time(tmp_path, distributed_run_file, one_rank, sharding):
     runs = {}

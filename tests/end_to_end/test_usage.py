@@ -134,6 +134,12 @@ def test_a_source_that_is_read_many_times_is_shown_and_warned_of(run_file, data,
     assert " times" in plan and str(tmp_path / "small") in plan and warning in warned
     rows = json.loads(zebra("plan", run_file, *mixture, "--json")[0])["data"]
     assert rows[1]["passes"] > 4 > rows[0]["passes"]
+    assert rows[1]["share"] == pytest.approx(0.9) and rows[1]["loss_share"] == rows[1]["targets_share"]
+    weighted = ["--set", mixture[1].replace("weight: 9", "weight: 9, loss_weight: 0.25")]
+    share = json.loads(zebra("plan", run_file, *weighted, "--json")[0])["data"][1]
+    expected = rows[1]["targets_share"] / (rows[1]["targets_share"] + 4 * rows[0]["targets_share"])
+    assert share["loss_share"] == pytest.approx(expected) and share["targets_share"] == rows[1]["targets_share"]
+    assert f"{100 * expected:.1f} %" in zebra("plan", run_file, *weighted)[0]
     dry_run, _ = zebra("train", run_file, *mixture, "--dry-run")
     assert " times" in dry_run and warning in dry_run
     _, error = zebra("train", run_file, *mixture, "--stop-after", 1)

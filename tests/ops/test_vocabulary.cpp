@@ -16,14 +16,16 @@ struct Result {
 
 // The definition, in the inputs' own precision.
 torch::Tensor dense_objective(const torch::Tensor& hidden, const torch::Tensor& weight,
-                              const torch::Tensor& targets, double z) {
+                              const torch::Tensor& targets, double z,
+                              const torch::Tensor& target_weights = torch::ones({})) {
   const auto logits = torch::matmul(hidden, weight.t());
   const auto options = torch::nn::functional::CrossEntropyFuncOptions()
                            .ignore_index(kIgnoredTarget)
-                           .reduction(torch::kSum);
+                           .reduction(torch::kNone);
   const auto log_sum_exp = torch::logsumexp(logits, -1).masked_fill(targets == kIgnoredTarget, 0.0);
-  return torch::nn::functional::cross_entropy(logits, targets, options) +
-         z * log_sum_exp.square().sum();
+  const auto terms =
+      torch::nn::functional::cross_entropy(logits, targets, options) + z * log_sum_exp.square();
+  return (target_weights * terms).sum();
 }
 
 template <class Objective>
@@ -61,6 +63,51 @@ TEST_CASE("linear cross-entropy equals the float64 definition") {
   check(1, 4, 7, z_loss);
   check(50, 16, 33, z_loss);
   check(301, 8, 70001, z_loss);  // several chunks, the last one partial
+}
+
+void check_weighted(std::int64_t tokens, std::int64_t vocabulary, torch::ScalarType type,
+                    double z_loss) {
+  torch::manual_seed(tokens);
+  const auto hidden = torch::randn({tokens, 16}).to(type),
+             weight = (torch::randn({vocabulary, 16}) * 0.3).to(type);
+  auto targets = torch::randint(vocabulary, {tokens}, torch::kInt64);
+  targets.slice(0, 1, tokens, 3).fill_(kIgnoredTarget);
+  const auto weights = torch::rand({tokens}) * 30.0 + 0.01;
+  const auto ours = run(hidden, weight, 0.37, [&](const auto& h, const auto& w) {
+    return linear_cross_entropy(h, w, targets, z_loss, weights).objective;
+  });
+  const auto dense = [&](const auto& h, const auto& w) {
+    return dense_objective(h, w, targets, z_loss, weights);
+  };
+  const auto naive = run(hidden, weight, 0.37, dense);
+  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 0.37, dense);
+  require_as_exact_as_naive(ours.objective, naive.objective, exact.objective);
+  require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
+  require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);
+}
+
+TEST_CASE("weighted targets equal the float64 definition") {
+  const double z_loss = GENERATE(0.0, 1e-3);
+  check_weighted(1, 7, torch::kFloat32, z_loss);
+  check_weighted(53, 33, torch::kFloat32, z_loss);
+  check_weighted(301, 70001, torch::kFloat32, z_loss);  // several chunks, the last one partial
+  check_weighted(53, 33, torch::kBFloat16, z_loss);
+  check_weighted(301, 70001, torch::kBFloat16, z_loss);
+}
+
+TEST_CASE("weights of 1 change no bit") {
+  torch::manual_seed(6);
+  const auto hidden = torch::randn({37, 8}), weight = torch::randn({45, 8}),
+             targets = torch::randint(45, {37}, torch::kInt64);
+  const auto with = [&](const torch::Tensor& weights) {
+    return run(hidden, weight, 0.21, [&](const auto& h, const auto& w) {
+      return linear_cross_entropy(h, w, targets, 1e-3, weights).objective;
+    });
+  };
+  const auto plain = with({}), ones = with(torch::ones({37}));
+  REQUIRE(same_bits(ones.objective, plain.objective));
+  REQUIRE(same_bits(ones.hidden, plain.hidden));
+  REQUIRE(same_bits(ones.weight, plain.weight));
 }
 
 TEST_CASE("all targets ignored: zero loss and zero gradients") {

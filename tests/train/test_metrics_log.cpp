@@ -48,6 +48,21 @@ TEST_CASE("rows hold the step's figures, non-finite ones as null") {
   REQUIRE(written[0]["memory_gib"] > 0.0);
   REQUIRE(written[1]["loss"].is_null());
   REQUIRE(written[1]["skipped"] == true);
+  REQUIRE_FALSE(written[0].contains("sources"));
+}
+
+TEST_CASE("rows of a mixture say what each source gave, those of one source do not") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0);
+    log.add({1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{3, 90, 0.75}, {1, 6, 0.25}}});
+    log.add({2, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{4, 120, 1.0}}});
+  }
+  const auto written = rows(folder / "metrics.jsonl");
+  REQUIRE(written[0]["sources"] ==
+          nlohmann::json::parse(R"([{"samples": 3, "targets": 90, "loss_share": 0.75},
+                                    {"samples": 1, "targets": 6, "loss_share": 0.25}])"));
+  REQUIRE_FALSE(written[1].contains("sources"));
 }
 
 TEST_CASE("resuming keeps the rows up to its step, byte for byte, and drops a torn line") {

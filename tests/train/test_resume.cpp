@@ -117,8 +117,14 @@ TEST_CASE_METHOD(Run, "where a run and its data lie does not count, what the dat
   config.data.train[0].path = "/elsewhere/t";
   REQUIRE(check_resumable(checkpoint, config, {{"a"}, {}}).size() == 2);  // dir and name are told
   REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"b"}, {}}), Contains("data.train"));
+  const auto same = config;
   config.data.train[0].weight = 2.0;
   REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"a"}, {}}), Contains("data.train"));
+  config = same;
+  config.data.train[0].loss_weight = 2.0;
+  REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"a"}, {}}),
+                      Contains("data.train: ") && Contains("loss_weight: 1.0}] -> ") &&
+                          Contains("loss_weight: 2.0"));
 }
 
 TEST_CASE_METHOD(Run, "a refusal has the command that forks a run with the changes") {
