@@ -125,8 +125,9 @@ TEST_CASE("Bad usage of zebra data is told", "[cli][data]") {
 
 TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]") {
   const TempFolder folder;
-  run_probes(arguments_for(folder / "cli", {"--tasks", "passkey,variable_tracking", "--seed", "7",
-                                            "--keys", "17", "--values", "5"}));
+  run_probes(arguments_for(folder / "cli",
+                           {"--tasks", "passkey,variable_tracking", "--seed", "7", "--keys", "17",
+                            "--values", "9", "--pairs", "3,5", "--hops", "1"}));
   const auto report =
       write_probe_dataset({.tokenizer = test_tokenizer(),
                            .output = folder / "library",
@@ -135,7 +136,9 @@ TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]"
                            .sequences = 1001,
                            .tasks = {ProbeTask::passkey, ProbeTask::variable_tracking},
                            .seed = 7,
-                           .vocabulary = {.keys = 17, .values = 5}});
+                           .vocabulary = {.keys = 17, .values = 9},
+                           .pairs = {3, 5},
+                           .hops = {1}});
   CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
 }
 
@@ -154,11 +157,11 @@ TEST_CASE("zebra data probes takes all tasks by default and says what it wrote",
   CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
   CHECK(line.ends_with('\n'));
   CHECK(std::ranges::count(line, '\n') == 1);
-  // 251 sequences of 130 / 8 questions, 250 of 4 answers, of 8 and of 1.
+  // 251 sequences of 130 / 8 questions, 250 of 1 answer, of 4 and of 1.
   const auto path = (folder / "cli").string() + ": ";
   for (const std::string& part : {path, report.fingerprint}) CHECK(contains(line, part));
   for (const std::string part :
-       {"1,001 sequences", "130,130 tokens", "7,266 answers count as targets", "% control",
+       {"1,001 sequences", "130,130 tokens", "5,516 answers count as targets", "% control",
         "% relay", "% beyond"}) {
     CAPTURE(part, line);
     CHECK(contains(line, part));
