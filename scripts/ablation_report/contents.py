@@ -11,6 +11,22 @@ def _plot(name, title, caption, draw, *arguments):
     return (Plot(name, svg, title, caption),) if svg else ()
 
 
+def _sources(a_study):
+    """(name, shares) of the sources of training data, as the mean over the arms that mix several."""
+    found = {}
+    for arm in a_study.arms:
+        if len(arm.sources) > 1:
+            for source in arm.sources:
+                found.setdefault(source.name, []).append(source)
+    for name, sources in found.items():
+        shares = [(of, [share for source in sources if (share := getattr(source, field)) is not None])
+                  for of, field in (("samples", "samples_share"), ("targets", "targets_share"),
+                                    ("loss", "loss_share"))]
+        yield f"{name} in training", ", ".join(
+            f"{quantities.percent(sum(values) / len(values))} of the {of}"
+            for of, values in shares if values)
+
+
 def _facts(a_study):
     return Facts(tuple((name, value) for name, value in (
         ("machine", a_study.machine), ("zebra", a_study.zebra),
@@ -18,7 +34,8 @@ def _facts(a_study):
         ("budget", f"equal {a_study.budget}" if a_study.budget else ""),
         ("control", quantities.band_range(a_study.bands, "control")),
         ("relay", quantities.band_range(a_study.bands, "relay")),
-        ("beyond", quantities.band_range(a_study.bands, "beyond"))) if value))
+        ("beyond", quantities.band_range(a_study.bands, "beyond")),
+        *_sources(a_study)) if value))
 
 
 def _filled(groups):

@@ -121,6 +121,15 @@ class Recall:
 
 
 @dataclasses.dataclass(frozen=True)
+class Source:
+    """What a source of the training data gave: shares of all that the sources gave."""
+    name: str
+    samples_share: float | None = None
+    targets_share: float | None = None
+    loss_share: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Arm:
     """One training run."""
     name: str
@@ -144,6 +153,7 @@ class Arm:
     curve: tuple[CurvePoint, ...] = ()
     validation_curve: tuple[CurvePoint, ...] = ()
     recall: Recall | None = None
+    sources: tuple[Source, ...] = ()
 
     @property
     def finished(self):
@@ -274,6 +284,9 @@ _ARM = shapes.record(
     training_flops_per_token=shapes.number, tokens=_WHOLE, key_value_cache_bytes=_NUMBERS,
     tokens_per_second=shapes.number, peak_memory_gib=shapes.number, seconds=shapes.number,
     curve=_CURVE, validation_curve=_CURVE,
+    sources=shapes.sequence(shapes.record(
+        Source, name=shapes.text, samples_share=shapes.number, targets_share=shapes.number,
+        loss_share=shapes.number)),
     recall=shapes.record(Recall, text=_TEXT, probes=shapes.sequence(_PROBE)))
 _COST = shapes.record(
     Cost, device=shapes.text, machine=shapes.text, threads=_WHOLE, precision=shapes.text,

@@ -13,6 +13,8 @@ import pytest
 import synthetic
 from conftest import run
 
+from ablation_report import contents, markdown
+
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 NUMBER = r"[+\N{MINUS SIGN}-]?\d[\d,.]*"
 
@@ -306,3 +308,13 @@ def test_a_group_has_one_color_everywhere(known_report):
 def test_tables_hold_no_nan(known_report):
     for name in ("index.html", "report.md", "results.csv"):
         assert not re.search(r"\b(nan|inf|None)\b", (known_report / name).read_text())
+
+
+def test_the_shares_of_each_source_of_training_data_are_told(read):
+    results = synthetic.known_study()
+    for share, arm in zip((0.5, 0.6), results["arms"]):
+        arm["sources"] = [
+            {"name": "text", "samples_share": 0.25, "targets_share": 0.9, "loss_share": 1 - share},
+            {"name": "probes-64", "samples_share": 0.75, "targets_share": 0.1, "loss_share": share}]
+    text = markdown.text(contents.report(read(results)))
+    assert "probes-64 in training: 75.0 % of the samples, 10.0 % of the targets, 55.0 % of the loss" in text
