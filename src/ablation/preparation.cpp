@@ -178,7 +178,7 @@ std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& path
   if (!probes.pairs.empty()) command.insert(command.end(), {"--pairs", list_text(probes.pairs)});
   if (!probes.hops.empty()) command.insert(command.end(), {"--hops", list_text(probes.hops)});
   for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
-  command.emplace_back("--earlier");
+  if (arm.config.checkpoint.keep_every > 0) command.emplace_back("--earlier");
   return command;
 }
 

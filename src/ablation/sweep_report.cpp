@@ -193,7 +193,6 @@ Json sources_json(const Arm& arm, const ArmResult& result) {
   Json json = Json::array();
   for (std::size_t s = 0; s < sources.size() && shares.size() == sources.size(); ++s) {
     json.push_back({{"name", sources[s].path.filename().string()},
-                    {"path", sources[s].path.string()},
                     {"samples_share", shares[s].samples},
                     {"targets_share", shares[s].targets},
                     {"loss_share", shares[s].loss}});

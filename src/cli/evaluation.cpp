@@ -102,12 +102,20 @@ struct RecallCommand {
   std::string json;
 };
 
-// Of the checkpoints before `step` that the run still has.
+// Of the checkpoints before `step` that the run keeps whatever happens to it: those that it saved
+// when it was stopped, and what they pushed out, must not change a study's figures.
 std::vector<EarlierRecall> evaluate_earlier(const std::string& run, std::int64_t step,
+                                            const CheckpointSection& kept,
                                             const RecallOptions& options) {
+  if (kept.keep_every == 0) {
+    throw InputError(run +
+                     ": --earlier asks at the checkpoints that checkpoint.keep_every keeps, and "
+                     "the run does not set it");
+  }
   std::vector<EarlierRecall> recalls;
   for (const auto& place : list_checkpoints(run)) {
-    if (place.step >= step) continue;
+    const bool stays = place.step % kept.keep_every == 0 && place.step % kept.every_steps == 0;
+    if (place.step >= step || !stays) continue;
     auto loaded = load_model(place.folder.string());
     recalls.push_back({place.step, evaluate_probes(loaded.model, loaded.tokenizer, options)});
   }
@@ -159,7 +167,8 @@ void run_recall(RecallCommand options) {
                               data.sequence_length, data.document_mask},
                              recall);
     if (options.earlier)
-      result.earlier = evaluate_earlier(options.run_or_checkpoint, loaded.step, recall);
+      result.earlier = evaluate_earlier(options.run_or_checkpoint, loaded.step,
+                                        loaded.config.checkpoint, recall);
   }
   std::cout << recall_text(result) << std::flush;
   if (!options.json.empty()) {
@@ -203,9 +212,10 @@ void add_recall_command(CLI::App& app) {
   command->add_option("--seed", recall.seed, "The same seed asks the same")->capture_default_str();
   add_number(*command, "--max-tokens", &recall.max_tokens, at_least(1),
              "Tokens of validation text at most; default: all");
-  command->add_flag("--earlier", options->earlier,
-                    "Ask the probes at the run's earlier checkpoints too, into --json: how soon "
-                    "recall is learnt");
+  command->add_flag(
+      "--earlier", options->earlier,
+      "Ask the probes at the earlier checkpoints that checkpoint.keep_every keeps too, "
+      "into --json: how soon recall is learnt");
   command->add_option("--json", options->json, "Write every single answer to this file")
       ->type_name("FILE");
   command->footer("Example: zebra recall runs/tiny --window 16 --layers 6 --json recall.json");

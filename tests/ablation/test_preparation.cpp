@@ -35,7 +35,7 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
                Contains("recall " + arm.paths.run.string() +
                         " --window 7 --layers 4 --lengths 64 --tasks "
                         "associative_recall,passkey,copying,variable_tracking --items 256"));
-  REQUIRE_THAT(recall, Contains("--json " + arm.paths.recall().string() + " --earlier"));
+  REQUIRE_THAT(recall, Contains("--json " + arm.paths.recall().string()));
   REQUIRE_FALSE(std::filesystem::exists(folder / "out/data"));  // no probes to train on
 }
 

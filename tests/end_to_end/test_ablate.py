@@ -37,7 +37,7 @@ def write_sweep(folder, data, name, text=SWEEP):
     base, path = folder / "base.yaml", folder / f"{name}.yaml"
     run_file = RUN_FILE.format(dir=folder / "unused", data=data).replace("num_hidden_layers: 4", "num_hidden_layers: 2")
     base.write_text(run_file.replace("window_size: 16", "window_size: 8").replace("max_steps: 50", "max_steps: 12")
-                    .replace("every_steps: 10,", "every_steps: 3,").replace("every_steps: 25", "every_steps: 6"))
+                    .replace("every_steps: 10,", "every_steps: 3, keep_every: 6,").replace("every_steps: 25", "every_steps: 6"))
     path.write_text(text.format(dir=folder / name, base=base))
     return path
 
@@ -86,6 +86,9 @@ def test_arms_are_runs_and_the_report_tells_of_all(whole):
         distances = [d for probe in arm["recall"]["probes"] for d in probe["distance"]]
         assert min(distances) <= 8 and max(distances) > 16
         assert all(value < 0 for probe in arm["recall"]["probes"] for value in probe["log_likelihood"])
+        for probe in arm["recall"]["probes"]:
+            assert [(earlier["step"], len(earlier["exact"])) for earlier in probe["earlier"]] == [(6, len(probe["exact"]))]
+            assert len(probe["blind"]) == len(probe["exact"])
     for arm in arms:
         text, probes = arm["sources"]
         assert (text["name"], probes["name"]) == ("train", "probes-128")
