@@ -74,7 +74,7 @@ struct TokenDatasetWriterOptions {
   std::filesystem::path output;
   std::string tokenizer_hash;
   std::int64_t vocab_size = 0;
-  bool overwrite = false;                           // replace a token dataset that is there already
+  bool overwrite = false;  // replace a token dataset that is there already
   std::uint64_t chunk_bytes = kDatasetChunkBytes;
   std::optional<std::int32_t> label_stand_in = {};  // see TokenDatasetDescription
 };
