@@ -11,33 +11,31 @@
 namespace zebra {
 namespace {
 
-using Json = nlohmann::json;
-
 // A row is a few hundred bytes; a validation row may be longer.
 constexpr std::streamoff kTailBytes = 1 << 16;
 
-Json parse_file(const std::filesystem::path& path) {
+nlohmann::json parse_file(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return {};
-  return Json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
+  return nlohmann::json::parse(read_file(path), nullptr, /*allow_exceptions=*/false);
 }
 
-std::string text_at(const Json& json, const char* key) {
-  const Json* value = member_of(json, key);
+std::string text_at(const nlohmann::json& json, const char* key) {
+  const nlohmann::json* value = member_of(json, key);
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
-std::optional<double> number_in(const Json& json, const char* key) {
-  const Json* value = member_of(json, key);
+std::optional<double> number_in(const nlohmann::json& json, const char* key) {
+  const nlohmann::json* value = member_of(json, key);
   return value != nullptr && value->is_number() ? std::optional(value->get<double>())
                                                 : std::nullopt;
 }
 
 /// What each source gave to the row's step; empty where that is not there.
-std::vector<SourceMetrics> sources_in(const Json& row) {
+std::vector<SourceMetrics> sources_in(const nlohmann::json& row) {
   std::vector<SourceMetrics> sources;
-  const Json* list = member_of(row, "sources");
+  const nlohmann::json* list = member_of(row, "sources");
   if (list == nullptr || !list->is_array()) return sources;
-  for (const Json& source : *list) {
+  for (const nlohmann::json& source : *list) {
     const auto number = [&](const char* key) { return number_in(source, key).value_or(0.0); };
     sources.push_back({number("samples"), number("targets"), number("loss_share")});
   }

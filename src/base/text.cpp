@@ -54,6 +54,8 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
 
 std::string fixed(double value, int decimals) { return formatted("%.*f", decimals, value); }
 
+std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }
+
 std::string with_commas(std::int64_t value) {
   std::string digits = std::to_string(value);
   const std::size_t first = value < 0 ? 1 : 0;

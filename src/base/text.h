@@ -21,6 +21,9 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
 /// Fixed decimals: `fixed(3.14159, 2)` is "3.14".
 std::string fixed(double value, int decimals);
 
+/// A share of 1 in percent, with one decimal: 12.3 %.
+std::string percent(double share);
+
 /// With thousands separators: 1,234,567.
 std::string with_commas(std::int64_t value);
 
@@ -29,6 +32,8 @@ std::string with_suffix(double value);
 
 /// Scientific, three significant digits: 1.82e+18.
 std::string scientific(double value);
+
+inline constexpr double kBytesPerGiB = 1024.0 * 1024.0 * 1024.0;
 
 /// Binary units: 1.50 GiB.
 std::string with_byte_unit(double bytes);

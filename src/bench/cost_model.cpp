@@ -29,7 +29,7 @@ double beyond(double whole, double parts) { return std::max(0.0, whole - parts);
 
 // Of the matrices that each generated token reads: the embedding is a table of which it reads a
 // row.
-double weight_bytes(const ModelConfig& model, std::int64_t bytes_per_value) {
+double generation_weight_bytes(const ModelConfig& model, std::int64_t bytes_per_value) {
   const auto count = count_parameters(model);
   return static_cast<double>(
       (count.attention + count.feed_forward + model.vocab_size * model.hidden_size) *
@@ -72,7 +72,8 @@ Rates rates_of(const ReferenceWork& work, const ReferenceSeconds& seconds) {
       beyond(seconds.block.backward, seconds.layer_products.backward + attention.backward) / tokens,
       beyond(seconds.block_prefill, inner_forward) / tokens};
   rates.optimizer = seconds.optimizer_update / static_cast<double>(kOptimizerReference);
-  rates.weights_read = weight_bytes(shape, work.bytes_per_value) / seconds.token_reads.front();
+  rates.weights_read =
+      generation_weight_bytes(shape, work.bytes_per_value) / seconds.token_reads.front();
   rates.layer_call = beyond(seconds.layer_token, seconds.layer_token_reads);
   rates.token_call = beyond(seconds.ends_token, seconds.ends_token_head);
   rates.cached_keys = work.cached_keys;

@@ -19,8 +19,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Cells = std::vector<std::string>;
 
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-
 // Three significant digits.
 std::string figure(double value) {
   const double digits = value > 0 ? std::floor(std::log10(value)) : 0.0;
@@ -28,7 +26,7 @@ std::string figure(double value) {
 }
 
 std::string gib(const std::optional<PeakBytes>& peak, std::int64_t PeakBytes::*part) {
-  return peak ? fixed(static_cast<double>(*peak.*part) / kGiB, 2) : "-";
+  return peak ? fixed(static_cast<double>(*peak.*part) / kBytesPerGiB, 2) : "-";
 }
 
 // `seconds_of` this row in shares of the row's at the same length whose layers are all global.
@@ -147,7 +145,7 @@ Json seconds_json(const CellSeconds& seconds) {
 
 Json row_json(const CostRow& row) {
   const auto gib_of = [&](std::int64_t PeakBytes::*part) {
-    return row.peak ? Json(static_cast<double>(*row.peak.*part) / kGiB) : Json(nullptr);
+    return row.peak ? Json(static_cast<double>(*row.peak.*part) / kBytesPerGiB) : Json(nullptr);
   };
   return {{"layout", row.label},
           {"pattern", row.pattern},

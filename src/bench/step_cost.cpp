@@ -145,14 +145,11 @@ void take_parts(const PartTimes& times, std::int64_t steps, double total,
   measurement.part_seconds["other"] = (total - in_parts) / static_cast<double>(steps);
 }
 
-constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-
 std::string row(const std::string& name, const std::string& value, const std::string& note = "") {
   return figure_line(28, name, value, note);
 }
 
 std::string milliseconds(double seconds) { return fixed(1e3 * seconds, 1) + " ms"; }
-std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }
 
 // The longest first.
 std::vector<std::pair<std::string, double>> sorted_parts(const StepMeasurement& m) {
@@ -221,8 +218,9 @@ std::string to_text(const StepMeasurement& m) {
               "large matrix products on this machine, now");
   text += row("of the ceiling (MFU)", percent(m.mfu()),
               "by the FLOPs of the model, every sequence one document");
-  text += row("peak memory",
-              m.peak_bytes ? fixed(static_cast<double>(*m.peak_bytes) / kGiB, 2) + " GiB" : "-");
+  text += row(
+      "peak memory",
+      m.peak_bytes ? fixed(static_cast<double>(*m.peak_bytes) / kBytesPerGiB, 2) + " GiB" : "-");
   text += "\nWhere the time goes";
   text += m.device == "cuda" ? ", each part alone on the device\n" : "\n";
   double total = 0.0;

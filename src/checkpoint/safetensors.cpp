@@ -21,13 +21,13 @@ struct TypePair {
 };
 // Those that are written come first. BOOL is left out: in a bool of C++ a byte other than 0 and 1
 // is undefined.
-constexpr TypePair kTypes[] = {
+constexpr TypePair kStoredTypes[] = {
     {torch::kFloat32, "F32"}, {torch::kBFloat16, "BF16"}, {torch::kHalf, "F16"},
     {torch::kInt64, "I64"},   {torch::kInt32, "I32"},     {torch::kFloat64, "F64"},
     {torch::kInt16, "I16"},   {torch::kInt8, "I8"},       {torch::kUInt8, "U8"}};
 
 std::string_view stored_type(torch::ScalarType type) {
-  for (const auto& pair : kTypes) {
+  for (const auto& pair : kStoredTypes) {
     if (pair.torch == type) return pair.stored;
   }
   throw std::invalid_argument("a safetensors file of this type of tensor is never written");
@@ -35,7 +35,7 @@ std::string_view stored_type(torch::ScalarType type) {
 
 torch::ScalarType torch_type(std::string_view type, const std::string& tensor,
                              const std::filesystem::path& path) {
-  for (const auto& pair : kTypes) {
+  for (const auto& pair : kStoredTypes) {
     if (pair.stored == type) return pair.torch;
   }
   throw InputError(path.string() + ": tensor " + quoted_text(tensor) + " is of type " +

@@ -13,8 +13,6 @@
 namespace zebra {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the limit of the reference implementation
 constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
@@ -40,13 +38,14 @@ struct HeaderFault {
   throw HeaderFault{"tensor " + quoted_text(tensor) + " " + what};
 }
 
-const Json& member(const Json& entry, const std::string& tensor, const char* name) {
+const nlohmann::json& member(const nlohmann::json& entry, const std::string& tensor,
+                             const char* name) {
   const auto* found = member_of(entry, name);
   if (found == nullptr) refuse(tensor, std::string("has no ") + name);
   return *found;
 }
 
-const TypeDescription& type_of(const Json& entry, const std::string& tensor) {
+const TypeDescription& type_of(const nlohmann::json& entry, const std::string& tensor) {
   const auto& name = member(entry, tensor, "dtype");
   if (!name.is_string()) refuse(tensor, "has a dtype that is not a string");
   for (const auto& known : kTypes) {
@@ -55,7 +54,7 @@ const TypeDescription& type_of(const Json& entry, const std::string& tensor) {
   refuse(tensor, "has the unknown type " + quoted_text(name.get_ref<const std::string&>()));
 }
 
-std::vector<std::uint64_t> numbers_of(const Json& entry, const std::string& tensor,
+std::vector<std::uint64_t> numbers_of(const nlohmann::json& entry, const std::string& tensor,
                                       const char* name) {
   auto counts = counts_of<std::uint64_t>(member(entry, tensor, name));
   if (!counts)
@@ -70,7 +69,7 @@ std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, s
   return *elements * bits / 8;
 }
 
-SafetensorsEntry entry_of(const Json& json, const std::string& tensor) {
+SafetensorsEntry entry_of(const nlohmann::json& json, const std::string& tensor) {
   if (!json.is_object()) refuse(tensor, "is not described by an object");
   const auto& type = type_of(json, tensor);
   const auto shape = numbers_of(json, tensor, "shape");
@@ -82,8 +81,8 @@ SafetensorsEntry entry_of(const Json& json, const std::string& tensor) {
   return {type.name, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
 }
 
-void check_metadata(const Json& metadata) {
-  const auto is_string = [](const Json& value) { return value.is_string(); };
+void check_metadata(const nlohmann::json& metadata) {
+  const auto is_string = [](const nlohmann::json& value) { return value.is_string(); };
   if (!metadata.is_object() || !std::all_of(metadata.begin(), metadata.end(), is_string))
     throw HeaderFault{"its __metadata__ is not a map of strings"};
 }
@@ -112,7 +111,7 @@ SafetensorsEntries parse(std::string_view json, std::uint64_t data_bytes) {
     throw HeaderFault{"its header is longer than " + std::to_string(kLongestHeader) + " bytes"};
   if (const auto fault = json_object_fault(json); !fault.empty())
     throw HeaderFault{"in its header: " + fault};
-  const auto header = Json::parse(json);
+  const auto header = nlohmann::json::parse(json);
   SafetensorsEntries entries;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__")

@@ -11,7 +11,7 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "base/message.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "model/placement.h"
 #include "train/stop_signal.h"

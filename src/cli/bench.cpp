@@ -12,7 +12,7 @@
 #include "base/system.h"
 #include "bench/cost_by_length.h"
 #include "bench/step_cost.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"

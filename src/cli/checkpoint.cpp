@@ -11,7 +11,7 @@
 #include "checkpoint/fork.h"
 #include "checkpoint/inventory.h"
 #include "checkpoint/verification.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "config/load.h"
 #include "train/run_folder.h"

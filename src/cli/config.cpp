@@ -2,7 +2,7 @@
 #include <iostream>
 #include <memory>
 
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "config/load.h"
 

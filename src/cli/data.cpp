@@ -9,7 +9,7 @@
 
 #include "base/json_reader.h"
 #include "base/text.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "data/pack.h"
 #include "data/probe_dataset.h"

@@ -15,7 +15,6 @@
 #include "config/names.h"
 #include "data/training_data.h"
 #include "eval/generate.h"
-#include "eval/generated_text.h"
 #include "eval/perplexity.h"
 #include "eval/recall.h"
 

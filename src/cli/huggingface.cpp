@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "config/load.h"
 #include "config/model_config.h"

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"

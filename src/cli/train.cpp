@@ -8,7 +8,7 @@
 #include "base/message.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/folder.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"

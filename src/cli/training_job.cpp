@@ -21,8 +21,6 @@ namespace {
 // Scaling Data-Constrained Language Models, 2023).
 constexpr double kMostUsefulPasses = 4.0;
 
-std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }
-
 }  // namespace
 
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job) {

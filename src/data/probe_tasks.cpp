@@ -1,4 +1,4 @@
-#include "data/probe_tasks.h"
+#include "data/probe_draft.h"
 
 #include <algorithm>
 #include <array>

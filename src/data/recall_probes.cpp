@@ -5,7 +5,6 @@
 
 #include "base/random.h"
 #include "data/probe_draft.h"
-#include "data/probe_tasks.h"
 
 namespace zebra {
 

@@ -1,10 +1,19 @@
 #include "eval/generate.h"
 
+#include <span>
+#include <utility>
+
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/perplexity.h"
 
 namespace zebra {
+namespace {
+
+// Tokens that are decoded with a new one, at least: how it is written may depend on them.
+constexpr std::size_t kContextTokens = 32;
+
+}  // namespace
 
 std::int32_t sample_token(const torch::Tensor& logits, double temperature, double top_p,
                           double uniform) {
@@ -52,6 +61,33 @@ std::vector<std::int32_t> generate(ZebraModel& model, const std::vector<std::int
     input = torch::full({1, 1}, token, torch::TensorOptions(device).dtype(torch::kInt64));
   }
   return tokens;
+}
+
+GeneratedText::GeneratedText(const Tokenizer& tokenizer, std::vector<std::int32_t> prompt)
+    : tokenizer_(tokenizer), tokens_(std::move(prompt)) {
+  take(recent_text());
+}
+
+std::string GeneratedText::recent_text() const {
+  return tokenizer_.decode(std::span(tokens_).subspan(begin_));
+}
+
+std::string GeneratedText::add(std::int32_t token) {
+  tokens_.push_back(token);
+  const std::string text = recent_text();
+  return text.ends_with("\xEF\xBF\xBD") ? "" : take(text);  // U+FFFD: an unfinished character
+}
+
+std::string GeneratedText::finish() { return take(recent_text()); }
+
+std::string GeneratedText::take(const std::string& text) {
+  const std::string added = text.substr(std::min(taken_, text.size()));
+  taken_ = text.size();
+  if (tokens_.size() - begin_ > 2 * kContextTokens) {
+    begin_ = tokens_.size() - kContextTokens;
+    taken_ = recent_text().size();
+  }
+  return added;
 }
 
 }  // namespace zebra

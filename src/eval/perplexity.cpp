@@ -64,10 +64,11 @@ struct DatasetSums {
   }
 };
 
-class Evaluation {
+class PerplexityEvaluation {
  public:
-  Evaluation(ZebraModel& model, const Tokenizer& tokenizer,
-             const std::vector<DatasetSamples>& datasets, const EvaluationOptions& options)
+  PerplexityEvaluation(ZebraModel& model, const Tokenizer& tokenizer,
+                       const std::vector<DatasetSamples>& datasets,
+                       const EvaluationOptions& options)
       : model_(model),
         datasets_(datasets),
         options_(options),
@@ -198,7 +199,7 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
   for (const auto& of_dataset : samples) total += of_dataset.tokens(options.length);
 
   const auto batches = batches_of(samples, options.length);
-  Evaluation evaluation(model, tokenizer, samples, options);
+  PerplexityEvaluation evaluation(model, tokenizer, samples, options);
   const auto report = [&] {
     if (options.progress) options.progress(done, total);
   };

@@ -55,10 +55,10 @@ class ContextTargets {
   std::priority_queue<ContextTarget> chosen_;
 };
 
-class Evaluation {
+class TextRecallEvaluation {
  public:
-  Evaluation(ZebraModel& model, const TokenDatasets& train, const TokenDatasets& validation,
-             const TextRecallOptions& options)
+  TextRecallEvaluation(ZebraModel& model, const TokenDatasets& train,
+                       const TokenDatasets& validation, const TextRecallOptions& options)
       : model_(model),
         options_(options),
         training_pairs_(train),
@@ -210,7 +210,7 @@ std::vector<std::int64_t> source_distances(const Sample& sample, std::int64_t le
 
 TextRecall evaluate_text_recall(ZebraModel& model, const TokenDatasets& train,
                                 const TokenDatasets& validation, const TextRecallOptions& options) {
-  return Evaluation(model, train, validation, options).run();
+  return TextRecallEvaluation(model, train, validation, options).run();
 }
 
 }  // namespace zebra

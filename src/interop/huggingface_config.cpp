@@ -12,11 +12,8 @@
 namespace zebra {
 namespace {
 
-using Json = nlohmann::json;
-
 // Beyond any model, and small enough that no product of sizes overflows.
 constexpr std::int64_t kLargestSize = 1 << 24;
-constexpr std::int64_t kLongest = std::int64_t{1} << 40;
 constexpr std::int64_t kMostLayers = 1 << 16;
 
 constexpr const char* kFull = "full_attention";
@@ -86,9 +83,10 @@ bool is_pattern_of(const std::string& pattern, std::int64_t layers) {
 // One letter per layer from layer_types; nothing where the key is absent, null or wrong.
 std::optional<std::string> pattern_of_types(JsonFields& fields, std::int64_t layers) {
   if (!fields.given("layer_types")) return std::nullopt;
-  const Json& types = *fields.find("layer_types");
+  const nlohmann::json& types = *fields.find("layer_types");
   std::string pattern;
-  for (const Json& type : types) pattern += type == kFull ? 'G' : type == kSliding ? 'L' : '?';
+  for (const nlohmann::json& type : types)
+    pattern += type == kFull ? 'G' : type == kSliding ? 'L' : '?';
   if (types.is_array() && is_pattern_of(pattern, layers)) return pattern;
   if (fields.sound({"num_hidden_layers"})) {
     fields.problem("layer_types", "must list " + std::string(kFull) + " or " + kSliding +
@@ -210,13 +208,13 @@ void read_model(JsonFields& fields, const Architecture& architecture, ModelSecti
 void read_tokens(JsonFields& fields, HuggingFaceConfig& config) {
   config.bos_token_id = fields.integer("bos_token_id", 0, kLongest);
   if (!fields.given("eos_token_id")) return;
-  const Json& ids = *fields.find("eos_token_id");
+  const nlohmann::json& ids = *fields.find("eos_token_id");
   if (!ids.is_array()) {
     if (const auto id = fields.integer("eos_token_id", 0, kLongest))
       config.eos_token_ids.push_back(*id);
     return;
   }
-  for (const Json& id : ids) {
+  for (const nlohmann::json& id : ids) {
     if (id.is_number_integer()) config.eos_token_ids.push_back(id.get<std::int64_t>());
   }
   if (config.eos_token_ids.empty() || config.eos_token_ids.size() != ids.size())
@@ -224,8 +222,8 @@ void read_tokens(JsonFields& fields, HuggingFaceConfig& config) {
 }
 
 void refuse_other_mathematics(JsonFields& fields) {
-  const auto refuse = [&](std::initializer_list<const char*> keys, const std::vector<Json>& neutral,
-                          const char* why) {
+  const auto refuse = [&](std::initializer_list<const char*> keys,
+                          const std::vector<nlohmann::json>& neutral, const char* why) {
     for (const char* key : keys) fields.require_neutral(key, neutral, why);
   };
   refuse({"hidden_act"}, {"silu", "swish"}, "Zebra's feed-forward layers use SiLU");
@@ -242,7 +240,8 @@ void refuse_other_mathematics(JsonFields& fields) {
   refuse({"attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"}, {},
          "Zebra does not bound logits or projections");
   refuse({"use_qk_norm"}, {false}, "the checkpoints of this architecture have none");
-  refuse({"per_layer_config", "pruned_heads"}, {Json::object()}, "Zebra's layers are alike");
+  refuse({"per_layer_config", "pruned_heads"}, {nlohmann::json::object()},
+         "Zebra's layers are alike");
   refuse({"parallel_attn", "use_parallel_residual"}, {false},
          "in Zebra the feed-forward layer follows attention");
   refuse({"alibi"}, {false}, "Zebra has rotary positions");
@@ -323,10 +322,10 @@ std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text
     problems.add(origin + ": is not a JSON object: " + fault);
     return std::nullopt;
   }
-  const auto json = Json::parse(text);
+  const auto json = nlohmann::json::parse(text);
   JsonFields fields(json, origin, "", problems);
   HuggingFaceConfig config;
-  if (const Json* name = fields.find("model_type"); name != nullptr && name->is_string())
+  if (const nlohmann::json* name = fields.find("model_type"); name != nullptr && name->is_string())
     config.model_type = name->get<std::string>();
   const Architecture* architecture = find_architecture(config.model_type);
   if (architecture == nullptr) {

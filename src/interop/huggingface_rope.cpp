@@ -14,7 +14,6 @@ namespace zebra {
 namespace {
 
 constexpr const char* kOriginal = "original_max_position_embeddings";
-constexpr std::int64_t kLongest = std::int64_t{1} << 40;
 constexpr double kAmplitudeTolerance = 1e-6;
 
 struct Reading {

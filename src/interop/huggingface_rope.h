@@ -8,6 +8,9 @@
 
 namespace zebra {
 
+/// Beyond the length in tokens of any model, and small enough that no product of sizes overflows.
+inline constexpr std::int64_t kLongest = std::int64_t{1} << 40;
+
 /// What an architecture of transformers supposes about its rotary embedding.
 struct RopeConventions {
   std::optional<double> default_theta = {};  ///< where none is given; nothing: it must be given

@@ -54,7 +54,7 @@ class LinearFunction : public torch::autograd::Function<LinearFunction> {
   }
 };
 
-kernels::SwigluShape shape_of(const torch::Tensor& gate_up) {
+kernels::SwigluShape swiglu_shape(const torch::Tensor& gate_up) {
   const auto width = gate_up.size(-1) / 2;
   return {gate_up.numel() / (2 * width), width, element_type(gate_up)};
 }
@@ -64,7 +64,7 @@ class SwigluLinearFunction : public torch::autograd::Function<SwigluLinearFuncti
   // gate_up [N, 2 f]
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& gate_up,
                                const torch::Tensor& down_weight) {
-    const auto shape = shape_of(gate_up);
+    const auto shape = swiglu_shape(gate_up);
     const auto product = torch::empty({shape.rows, shape.width}, gate_up.options());
     launch(
         kernels::SwigluForward{
@@ -81,7 +81,7 @@ class SwigluLinearFunction : public torch::autograd::Function<SwigluLinearFuncti
     // The gradient of the product gives way to the product itself.
     const auto product = matrix_product(d_out, down_weight);
     const auto d_gate_up = torch::empty_like(gate_up);
-    launch(kernels::SwigluBackward{.shape = shape_of(gate_up),
+    launch(kernels::SwigluBackward{.shape = swiglu_shape(gate_up),
                                    .gate_up = gate_up.const_data_ptr(),
                                    .d_out = product.const_data_ptr(),
                                    .d_gate_up = d_gate_up.mutable_data_ptr(),

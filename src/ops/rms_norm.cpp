@@ -13,7 +13,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-kernels::RmsNormShape shape_of(const torch::Tensor& x) {
+kernels::RmsNormShape norm_shape(const torch::Tensor& x) {
   return {x.numel() / x.size(-1), x.size(-1), element_type(x)};
 }
 
@@ -27,7 +27,7 @@ class ResidualRmsNormFunction : public torch::autograd::Function<ResidualRmsNorm
     const auto added = adds ? added_of_any_strides->contiguous() : torch::Tensor();
     const auto sum = adds ? torch::empty_like(x) : x;
     const auto normed = torch::empty_like(x);
-    const auto shape = shape_of(x);
+    const auto shape = norm_shape(x);
     const auto inverse_rms = torch::empty({shape.rows}, x.options().dtype(torch::kFloat32));
     launch(kernels::RmsNormForward{.shape = shape,
                                    .x = x.const_data_ptr(),
@@ -53,7 +53,7 @@ class ResidualRmsNormFunction : public torch::autograd::Function<ResidualRmsNorm
     const auto from_elsewhere = d_sum.defined() ? d_sum.contiguous() : torch::Tensor();
     const auto d_x = torch::empty_like(saved[0]);
     const auto d_weight = torch::empty(saved[1].sizes(), saved[2].options());
-    launch(kernels::RmsNormBackward{.shape = shape_of(saved[0]),
+    launch(kernels::RmsNormBackward{.shape = norm_shape(saved[0]),
                                     .sum = saved[0].const_data_ptr(),
                                     .weight = saved[1].const_data_ptr(),
                                     .inverse_rms = saved[2].const_data_ptr<float>(),

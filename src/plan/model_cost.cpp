@@ -8,7 +8,7 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kValueBytes = 2, kFloatBytes = 4;
+constexpr std::int64_t kValueBytes = 2;
 constexpr std::int64_t kNorms = 2;
 
 struct Widths {

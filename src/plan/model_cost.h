@@ -17,6 +17,9 @@ struct ParameterCount {
   std::int64_t total() const { return embedding + attention + feed_forward + norms + head; }
 };
 
+/// Bytes of a float32: of master weights, gradients, moments, logits and norms.
+inline constexpr std::int64_t kFloatBytes = 4;
+
 /// Training costs as much as so many forward passes: the backward pass counts twice.
 inline constexpr double kTrainingPasses = 3.0;
 

@@ -7,7 +7,7 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kFloatBytes = 4, kCacheValueBytes = 2;
+constexpr std::int64_t kCacheValueBytes = 2;
 
 std::vector<PlannedCache> caches_of(const Config& config) {
   std::vector<PlannedCache> caches;

@@ -118,8 +118,6 @@ std::string rate_text(double bytes_per_second) {
   return fixed(bytes_per_second / 1e9, 1) + " GB/s";
 }
 
-std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }
-
 // Parts that a run does not have are left out.
 template <class Value>
 std::string byte_rows(const Parts<Value>& parts) {

@@ -6,11 +6,12 @@
 
 #include "base/error.h"
 #include "model/unit_spec.h"
+#include "plan/model_cost.h"
 
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kFloatBytes = 4, kBf16Bytes = 2;
+constexpr std::int64_t kBf16Bytes = 2;
 
 std::int64_t bytes_of(Precision precision) {
   return precision == Precision::bf16 ? kBf16Bytes : kFloatBytes;

@@ -33,7 +33,7 @@ struct ReadRows {
   std::vector<std::string> faults;  // what is wrong with each
 };
 
-void say(const std::string& problem) {
+void warn_of(const std::string& problem) {
   if (!problem.empty()) log_warning(problem);
 }
 
@@ -92,7 +92,7 @@ MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
   file_.emplace(std::move(path));
 }
 
-MetricsLog::~MetricsLog() { say(file_->finish()); }
+MetricsLog::~MetricsLog() { warn_of(file_->finish()); }
 
 void MetricsLog::add(const StepMetrics& metrics) {
   Json row = {{"step", metrics.step},
@@ -121,11 +121,11 @@ void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation)
 
 void MetricsLog::write(const Json& row) {
   // The name of a dataset need not be UTF-8, which JSON is.
-  say(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  warn_of(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace)));
 }
 
 std::int64_t MetricsLog::rows() {
-  say(file_->retry());
+  warn_of(file_->retry());
   return rows_kept_ + file_->lines_written();
 }
 
@@ -141,7 +141,7 @@ std::optional<double> resident_memory_gib() {
   std::ifstream statm("/proc/self/statm");
   double total_pages = 0, resident_pages = 0;
   if (!(statm >> total_pages >> resident_pages)) return std::nullopt;
-  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / (1024.0 * 1024.0 * 1024.0);
+  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / kBytesPerGiB;
 }
 
 }  // namespace zebra

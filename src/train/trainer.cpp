@@ -278,7 +278,6 @@ void Trainer::log_start(std::int64_t last_step) const {
            with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
   if (data_.sources().size() < 2) return;
   const auto shares = data_.shares();
-  const auto percent = [](double share) { return fixed(100.0 * share, 1) + " %"; };
   for (std::size_t s = 0; s < shares.size(); ++s) {
     log_info("  " + data_.sources()[s]->path().string() + ": " + percent(shares[s].samples) +
              " of the samples, " + percent(shares[s].targets) + " of the targets, " +

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/commands.h"
+#include "cli/command_line.h"
 #include "support/catch.h"
 #include "support/command_line.h"
 

@@ -1,4 +1,4 @@
-#include "eval/generated_text.h"
+#include "eval/generate.h"
 
 #include <string>
 #include <vector>
