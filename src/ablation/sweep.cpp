@@ -78,6 +78,7 @@ std::string what_it_trains(Config config) {
     model.window_size = 0;
     model.local_rope_theta = model.rope_theta;
     model.attention_sink = false;
+    model.window_schedule.clear();
     config.schedule.window_warmup_steps = 0;
   }
   if (!model.has(LayerKind::global)) model.global_rope_theta = model.rope_theta;
@@ -188,8 +189,23 @@ std::int64_t parameters_with(ModelConfig model, std::int64_t intermediate_size) 
   return count_parameters(model).total();
 }
 
+/// Stages that end at steps; one that no step is left for goes. Fractions move along by themselves.
+void stretch_windows(std::vector<WindowStage>& stages, double ratio, std::int64_t steps) {
+  std::int64_t before = 0;
+  std::erase_if(stages, [&](WindowStage& stage) {
+    if (stage.until.is_fraction()) return false;
+    auto& last_step = stage.until.step;
+    last_step =
+        std::min<std::int64_t>(std::llround(static_cast<double>(last_step) * ratio), steps - 1);
+    if (last_step <= before) return true;
+    before = last_step;
+    return false;
+  });
+}
+
 /// Keeps what a run file must satisfy: the warm-up, and the decay after it, fit into the steps.
-void stretch_schedule(ScheduleSection& schedule, std::int64_t old_steps, std::int64_t steps) {
+void stretch_schedules(Config& config, std::int64_t old_steps, std::int64_t steps) {
+  auto& schedule = config.schedule;
   const double ratio = static_cast<double>(steps) / static_cast<double>(old_steps);
   const auto stretched = [&](std::int64_t part) {
     return static_cast<std::int64_t>(std::llround(static_cast<double>(part) * ratio));
@@ -201,6 +217,7 @@ void stretch_schedule(ScheduleSection& schedule, std::int64_t old_steps, std::in
   const std::int64_t longest = has_decay ? steps - decay_steps(schedule, steps) : steps;
   schedule.warmup_steps = std::min(stretched(schedule.warmup_steps), longest);
   schedule.window_warmup_steps = stretched(schedule.window_warmup_steps);
+  stretch_windows(config.model.window_schedule, ratio, steps);
 }
 
 /// Sets what follows from the budget and equal parameters.
@@ -272,8 +289,7 @@ ArmCost arm_cost(const Config& config) {
   cost.parameters = count_parameters(config.model).total();
   cost.steps = config.train.max_steps;
   cost.tokens = cost.steps * config.train.global_batch_size * config.data.sequence_length;
-  cost.flops_per_token =
-      kTrainingPasses * forward_flops_per_token(config.model, config.data.sequence_length).total();
+  cost.flops_per_token = kTrainingPasses * mean_forward_flops_per_token(config).total();
   cost.flops = cost.flops_per_token * static_cast<double>(cost.tokens);
   return cost;
 }
@@ -302,7 +318,7 @@ void match_budget(Config& config, Budget budget, const ArmCost& base) {
                            ? base.flops / (own.flops_per_token * tokens_per_step)
                            : static_cast<double>(base.tokens) / tokens_per_step;
   const std::int64_t steps = std::max<std::int64_t>(1, std::llround(exact));
-  stretch_schedule(config.schedule, own.steps, steps);
+  stretch_schedules(config, own.steps, steps);
   config.train.max_steps = steps;
 }
 

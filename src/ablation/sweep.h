@@ -26,7 +26,7 @@ struct ArmCost {
   std::int64_t parameters = 0;
   std::int64_t steps = 0;
   std::int64_t tokens = 0;     ///< of all steps together
-  double flops_per_token = 0;  ///< of training: three times the forward pass
+  double flops_per_token = 0;  ///< of training, on average: three times the forward pass
   double flops = 0;            ///< of all tokens together
 };
 
@@ -71,7 +71,8 @@ ArmCost arm_cost(const Config& config);
 void match_parameters(Config& config, std::int64_t parameters);
 
 /// Sets train.max_steps so that the run reads as many tokens, or spends as many training FLOPs, as
-/// `base` does (to the nearest step, at least one), with its warm-ups and its decay in proportion.
+/// `base` does (to the nearest step, at least one), with its warm-ups, its decay and the stages of
+/// its window in proportion (whose rounding may cost FLOPs of another step).
 /// Leaves the run as it is for Budget::steps.
 void match_budget(Config& config, Budget budget, const ArmCost& base);
 

@@ -177,10 +177,12 @@ Json curve_json(const std::vector<CurvePoint>& curve, const Arm& arm) {
   Json json = Json::array();
   for (const auto& point : curve) {
     const double tokens = static_cast<double>(point.step) * tokens_per_step;
-    json.push_back({{"step", point.step},
-                    {"tokens", tokens},
-                    {"training_flops", tokens * arm.cost.flops_per_token},
-                    {"loss", optional_json(point.loss)}});
+    json.push_back(
+        {{"step", point.step},
+         {"tokens", tokens},
+         {"training_flops",
+          tokens * kTrainingPasses * mean_forward_flops_per_token(config, point.step).total()},
+         {"loss", optional_json(point.loss)}});
   }
   return json;
 }

@@ -59,6 +59,8 @@ class TemporaryRunFolder {
 Config measured_config(Config config, std::int64_t steps) {
   config.run.dir = config.run.dir.string() + ".bench";
   config.train.max_steps = std::max(config.train.max_steps, steps + 1);  // never its last one
+  config.model.window_schedule.clear();  // the window that the FLOPs are counted with
+  config.schedule.window_warmup_steps = 0;
   config.eval.every_steps = 0;
   config.checkpoint.every_steps = 0;
   config.logging.every_steps = 1;

@@ -52,7 +52,10 @@ constexpr const char* kDefaultModel =
 RunFileOptions run_files_of(const BenchOptions& options) {
   auto run_files = options.run_files;
   const auto set = [&](const std::string& text) { run_files.overrides.push_back(text); };
-  if (options.window) set("model.window_size=" + std::to_string(*options.window));
+  if (options.window) {
+    set("model.window_size=" + std::to_string(*options.window));
+    set("model.window_schedule=");  // whose windows may be wider
+  }
   if (!options.device.empty()) set("run.device=" + options.device);
   if (!options.precision.empty()) set("train.precision=" + options.precision);
   return run_files;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/names.h"
+#include "config/training_point.h"
 #include "config/yaml.h"
 
 namespace zebra {
@@ -26,7 +27,8 @@ struct Rules {
   // What takes the place of an absent key whose default is not a fixed value.
   std::string default_note = {};
   bool changeable_on_resume = false;
-  std::string advice = {};  // on what to do instead of a value out of bounds
+  std::string advice = {};   // on what to do instead of a value out of bounds
+  std::string example = {};  // of a list's elements
 
   // The same rules with one more.
   Rules required(std::string hint = "") const {
@@ -40,6 +42,9 @@ struct Rules {
   }
   Rules with_advice(std::string text) const {
     return with([&](Rules& rules) { rules.advice = text; });
+  }
+  Rules such_as(std::string element) const {
+    return with([&](Rules& rules) { rules.example = element; });
   }
   Rules at_most(double value) const {
     return with([&](Rules& rules) { rules.maximum = value; });
@@ -132,7 +137,7 @@ class CatalogueBuilder {
   template <class Element>
   void list(const char* name, const std::vector<Element>&, const Rules& rules, const char* help) {
     KeyInfo& info = add(name, KeyType::list, rules, help);
-    if (!rules.is_required) info.default_text = "[]";
+    if (!rules.is_required && rules.default_note.empty()) info.default_text = "[]";
     CatalogueBuilder inner(info);
     Element element;
     describe(inner, element);
@@ -156,7 +161,8 @@ class CatalogueBuilder {
   static constexpr KeyType type_of() {
     if constexpr (NamedEnum<T>) return KeyType::choice;
     if constexpr (std::is_same_v<T, std::int64_t>) return KeyType::integer;
-    if constexpr (std::is_same_v<T, double>) return KeyType::number;
+    if constexpr (std::is_same_v<T, double> || std::is_same_v<T, TrainingPoint>)
+      return KeyType::number;
     if constexpr (std::is_same_v<T, bool>) return KeyType::boolean;
     if constexpr (std::is_same_v<T, std::string>) return KeyType::text;
     if constexpr (std::is_same_v<T, std::filesystem::path>) return KeyType::path;

@@ -61,6 +61,7 @@ struct ModelSection {
   std::optional<GlobalLayer> global_layer;
   std::optional<AlwaysGlobal> always_global;
   std::optional<std::int64_t> window_size;
+  std::vector<WindowStage> window_schedule;
   std::optional<std::string> attention_pattern;
 };
 

@@ -112,6 +112,16 @@ void describe_positions(V& v, ModelSection& s) {
 }
 
 template <class V>
+void describe(V& v, WindowStage& s) {
+  v.field("until", s.until, above(0).required(),
+          "The stage's last step: a fraction of `train.max_steps` between 0 and 1 (rounded to the "
+          "nearest step), or a whole number of steps below it. It ascends, and all stages give it "
+          "in the same way.");
+  v.field("window", s.window, at_least(1).required(),
+          "How many previous tokens a token sees meanwhile; at most `window_size`.");
+}
+
+template <class V>
 void describe_layout(V& v, ModelSection& s) {
   v.field("self_attn_type", s.self_attn_type, anything().defaults_to("`mix`"),
           "Short form: `mix` has one global layer in each group, `full` only global and `local` "
@@ -128,6 +138,12 @@ void describe_layout(V& v, ModelSection& s) {
           at_least(0).defaults_to("none; required when a layer is local"),
           "How many previous tokens a token sees in a local layer, besides itself (HuggingFace's "
           "`sliding_window` is one more).");
+  v.list("window_schedule", s.window_schedule,
+         anything()
+             .defaults_to("none; `window_size` from the start")
+             .such_as("{until: 0.5, window: 128}"),
+         "Stages of training in which local layers have another window; after the last one they "
+         "have `window_size`, which is also what a finished model has.");
   v.field("attention_pattern", s.attention_pattern, anything().defaults_to("from the short forms"),
           "One letter per layer, G for global and L for local; a shorter pattern such as `GLLL` "
           "repeats. Overrides the short forms.");
@@ -163,8 +179,9 @@ template <class V>
 void describe(V& v, DataSection& s) {
   v.field("tokenizer", s.tokenizer, anything().required(),
           "SentencePiece model file; the one with which the datasets were packed.");
-  v.list("train", s.train, anything(), "Token datasets to train on; required where steps are.");
-  v.list("validation", s.validation, anything(), "Token datasets to validate on.");
+  const Rules datasets = anything().such_as("{path: FOLDER}");
+  v.list("train", s.train, datasets, "Token datasets to train on; required where steps are.");
+  v.list("validation", s.validation, datasets, "Token datasets to validate on.");
   v.field("sequence_length", s.sequence_length, at_least(1).required(),
           "Tokens per training sequence.");
   v.field("document_mask", s.document_mask, anything(),
@@ -195,7 +212,8 @@ void describe(V& v, ScheduleSection& s) {
           "`wsd` only: the last steps, in which the rate falls.");
   v.field("window_warmup_steps", s.window_warmup_steps, at_least(0),
           "Steps over which the window of local layers grows linearly from 1 to "
-          "`model.window_size`; 0: it has its full width from the start.");
+          "`model.window_size`; 0: it has its full width from the start. Stages are "
+          "`model.window_schedule`.");
 }
 
 template <class V>

@@ -64,6 +64,7 @@ std::string unreadable(const std::string& path) {
 // What of the origin's model section the new run takes over.
 Value inherited(Value base, const Value& given) {
   remove(base, "init_from");
+  remove(base, "window_schedule");  // a part of that training, not of the model
   for (const auto* key :
        {"attention_pattern", "self_attn_type", "layer_group_size", "global_layer"})
     if (is_given(given, key)) remove(base, "attention_pattern");

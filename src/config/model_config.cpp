@@ -22,6 +22,7 @@ void copy_common_members(const From& from, To& to) {
   to.tie_word_embeddings = from.tie_word_embeddings;
   to.qk_norm = from.qk_norm;
   to.attention_sink = from.attention_sink;
+  to.window_schedule = from.window_schedule;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/names.h"
+#include "config/training_point.h"
 
 // The model as the program works with it: nothing is left open. `resolve` (config/load.h) makes it
 // from what a run file says.
@@ -23,6 +24,14 @@ struct RopeScalingConfig {
   ScaledLayers layers = ScaledLayers::all;
 
   bool operator==(const RopeScalingConfig&) const = default;
+};
+
+/// Up to and including a point of the training, local layers see so many previous tokens.
+struct WindowStage {
+  TrainingPoint until;
+  std::int64_t window = 0;
+
+  bool operator==(const WindowStage&) const = default;
 };
 
 /// Names are HuggingFace's where it has one.
@@ -44,7 +53,8 @@ struct ModelConfig {
   bool qk_norm = false;
   bool attention_sink = false;
   std::vector<LayerKind> layers;
-  std::int64_t window_size = 0;     ///< previous tokens that a local layer sees
+  std::int64_t window_size = 0;              ///< previous tokens that a local layer sees
+  std::vector<WindowStage> window_schedule;  ///< in training, before window_size; by `until`
   std::filesystem::path init_from;  ///< a run or checkpoint, whose weights training starts from
 
   std::int64_t num_hidden_layers() const { return static_cast<std::int64_t>(layers.size()); }

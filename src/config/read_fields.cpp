@@ -78,6 +78,24 @@ bool ValueReader::read(const Value& value, std::array<double, 2>& out) const {
   return read(value.items[0], out[0]) && read(value.items[1], out[1]);
 }
 
+bool ValueReader::read(const Value& value, TrainingPoint& out) const {
+  const std::string expected =
+      "a fraction of train.max_steps between 0 and 1, or a whole number of steps";
+  const auto text = scalar(value, expected);
+  if (!text) return false;
+  const double number = number_from(*text).value_or(0.0);
+  // "1.0" is as likely meant to be all of the training as to be one step.
+  const bool is_all = number == 1.0 && text->find('.') != std::string::npos;
+  if (const auto step = integer_from(*text); step && *step >= 1 && !is_all) {
+    out = {0.0, *step};
+  } else if (number > 0.0 && number < 1.0) {
+    out = {number, 0};
+  } else {
+    return refuse("must be " + expected + ", not " + *text);
+  }
+  return true;
+}
+
 bool ValueReader::refuse(const std::string& what) const {
   report_.problem(key_, what);
   return false;
@@ -132,9 +150,10 @@ const std::vector<Value>* FieldReader::items_of(const char* name, const Rules& r
   const Entry* entry = find(name, rules);
   if (entry == nullptr) return nullptr;
   const std::string key = prefix_ + name;
+  if (entry->value.kind == Value::Kind::null && !rules.default_note.empty()) return nullptr;
   if (entry->value.kind != Value::Kind::list) {
-    report_.problem(
-        key, "must be a list of maps, such as [{path: FOLDER}], not " + entry->value.described());
+    report_.problem(key, "must be a list of maps, such as [" + rules.example + "], not " +
+                             entry->value.described());
     return nullptr;
   }
   if (rules.violation(static_cast<double>(entry->value.items.size()), "")) {
@@ -143,9 +162,10 @@ const std::vector<Value>* FieldReader::items_of(const char* name, const Rules& r
   return &entry->value.items;
 }
 
-bool FieldReader::is_element(const Value& item, const std::string& key, const std::string& list) {
+bool FieldReader::is_element(const Value& item, const std::string& key, const std::string& list,
+                             const Rules& rules) {
   if (item.kind == Value::Kind::map) return true;
-  report_.problem(key, "must be a map, such as {path: FOLDER}, not " + item.described());
+  report_.problem(key, "must be a map, such as " + rules.example + ", not " + item.described());
   report_.mark_unsound(list);
   return false;
 }

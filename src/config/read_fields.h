@@ -34,6 +34,7 @@ class ValueReader {
   bool read(const Value& value, std::string& out) const;
   bool read(const Value& value, std::filesystem::path& out) const;
   bool read(const Value& value, std::array<double, 2>& out) const;
+  bool read(const Value& value, TrainingPoint& out) const;
   template <NamedEnum E>
   bool read(const Value& value, E& out) const;
   template <class T>
@@ -88,7 +89,7 @@ class FieldReader {
     const std::vector<Value>* items = items_of(name, rules);
     for (std::size_t i = 0; items != nullptr && i < items->size(); ++i) {
       const std::string key = prefix_ + name + "[" + std::to_string(i) + "]";
-      if (!is_element(items->at(i), key, prefix_ + name)) continue;
+      if (!is_element(items->at(i), key, prefix_ + name, rules)) continue;
       FieldReader inner(items->at(i), key + ".", report_);
       describe(inner, member.emplace_back());
     }
@@ -103,7 +104,8 @@ class FieldReader {
   bool is_left_to_default(const Entry& entry, const Rules& rules);
   /// The elements of a list of maps; null where there is none, or something else.
   const std::vector<Value>* items_of(const char* name, const Rules& rules);
-  bool is_element(const Value& item, const std::string& key, const std::string& list);
+  bool is_element(const Value& item, const std::string& key, const std::string& list,
+                  const Rules& rules);
 
   const Value& map_;
   std::string prefix_;

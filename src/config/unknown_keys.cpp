@@ -36,6 +36,8 @@ constexpr AliasRow kAliasRows[] = {
      "sliding_window counts the token itself: window_size = sliding_window - 1"},
     {"window local_window attention_window", "model.window_size",
      "the number of previous tokens, without the token itself"},
+    {"window_sizes window_stages window_growth ws_schedule sliding_window_schedule",
+     "model.window_schedule", "a list: [{until: 0.5, window: 128}]; then window_size holds"},
     {"sliding_window_pattern layer_types layer_pattern", "model.attention_pattern",
      "letters: G for a global layer, L for a local one"},
     {"learning_rate max_lr peak_lr base_lr", "optimizer.lr"},

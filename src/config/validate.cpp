@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/text.h"
+#include "config/yaml.h"
 
 namespace zebra {
 namespace {
@@ -38,6 +39,53 @@ void check_window(const ModelSection& model, Report& report) {
                  "missing, but " + text(local) + " of " + text(model.num_hidden_layers) +
                      " layers are local: give the number of previous tokens they see, or "
                      "self_attn_type: full");
+}
+
+// Of stage i, against the one before it and the length of the training.
+void check_end_of_stage(const std::vector<WindowStage>& stages, std::size_t i,
+                        std::int64_t max_steps, Report& report) {
+  const auto key_of = [](std::size_t stage) {
+    return "model.window_schedule[" + text(static_cast<std::int64_t>(stage)) + "].until";
+  };
+  if (!report.sound({key_of(i)})) return;
+  const TrainingPoint& until = stages[i].until;
+  if (!until.is_fraction() && max_steps > 0 && until.step >= max_steps) {
+    report.problem(key_of(i), text(until.step) + " must be below train.max_steps (" +
+                                  text(max_steps) +
+                                  "), or nothing would be trained with model.window_size; lower "
+                                  "it");
+  }
+  if (i == 0 || !report.sound({key_of(i - 1)})) return;
+  const TrainingPoint& before = stages[i - 1].until;
+  if (until.is_fraction() != before.is_fraction()) {
+    report.problem(key_of(i), yaml_text(until) + " after " + yaml_text(before) +
+                                  ": some stages give a fraction of train.max_steps and some a "
+                                  "step; give all in the same way");
+  } else if (until.is_fraction() ? until.fraction <= before.fraction : until.step <= before.step) {
+    report.problem(key_of(i), yaml_text(until) +
+                                  " must be greater than that of the stage before (" +
+                                  yaml_text(before) + ")");
+  }
+}
+
+void check_window_schedule(const RunFile& config, Report& report) {
+  const auto& stages = config.model.window_schedule;
+  if (stages.empty() || !report.sound({"model.window_schedule"})) return;
+  if (report.sound({"schedule.window_warmup_steps"}) && config.schedule.window_warmup_steps > 0) {
+    report.problem("model.window_schedule",
+                   "and schedule.window_warmup_steps both say how the window grows; remove one of "
+                   "them");
+  }
+  const bool knows_steps = report.sound({"train.max_steps"});
+  const auto& size = config.model.window_size;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    check_end_of_stage(stages, i, knows_steps ? config.train.max_steps : 0, report);
+    const auto key = "model.window_schedule[" + text(static_cast<std::int64_t>(i)) + "].window";
+    if (!size || !report.sound({"model.window_size", key}) || stages[i].window <= *size) continue;
+    report.problem(key, text(stages[i].window) + " is more than model.window_size (" + text(*size) +
+                            "), the widest that a layer is trained with; lower it, "
+                            "or raise that");
+  }
 }
 
 void check_positions(const RunFile& config, Report& report) {
@@ -235,6 +283,7 @@ void check_validation(const RunFile& config, Report& report) {
 void validate(const RunFile& config, int ranks, Report& report) {
   check_heads(config.model, report);
   check_window(config.model, report);
+  check_window_schedule(config, report);
   check_positions(config, report);
   check_training_data(config, report);
   check_weights(config.data.train, "data.train", report);

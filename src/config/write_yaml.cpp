@@ -42,7 +42,9 @@ class LineWriter {
   }
 
   template <class Element>
-  void list(const char* name, std::vector<Element>& member, const Rules&, const char*) {
+  void list(const char* name, std::vector<Element>& member, const Rules& rules, const char*) {
+    const bool is_optional = !rules.default_note.empty();
+    if (member.empty() && is_optional) return;
     add(name, "[]");
     std::vector<std::string> elements;
     for (Element& element : member) {

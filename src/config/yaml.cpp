@@ -340,6 +340,10 @@ std::string yaml_text(const std::array<double, 2>& value) {
   return "[" + yaml_text(value[0]) + ", " + yaml_text(value[1]) + "]";
 }
 
+std::string yaml_text(const TrainingPoint& value) {
+  return value.is_fraction() ? yaml_text(value.fraction) : yaml_text(value.step);
+}
+
 std::string one_line_yaml(const Value& value) {
   std::vector<std::string> parts;
   switch (value.kind) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "config/names.h"
+#include "config/training_point.h"
 #include "config/value.h"
 
 // Values as YAML that reads back to the same value, also with parsers that follow YAML 1.1
@@ -30,6 +31,7 @@ std::string yaml_text(bool value);
 std::string yaml_text(const std::string& value);
 std::string yaml_text(const std::filesystem::path& value);
 std::string yaml_text(const std::array<double, 2>& value);
+std::string yaml_text(const TrainingPoint& value);
 
 template <NamedEnum E>
 std::string yaml_text(E value) {

@@ -43,14 +43,6 @@ double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
   return 1.0;
 }
 
-std::int64_t window_at(const ScheduleSection& schedule, std::int64_t window, std::int64_t step) {
-  const auto steps = schedule.window_warmup_steps;
-  if (step >= steps) return window;
-  // In two parts, so that no product of window and step can overflow.
-  const auto grown = window / steps * step + window % steps * step / steps;
-  return std::max(std::min<std::int64_t>(window, 1), grown);
-}
-
 double SkipRule::largest_norm() const {
   const bool has_limit = skip_above_ > 0.0 && state_.recent_norms.size() >= kFewestNorms;
   return has_limit ? skip_above_ * median(state_.recent_norms)

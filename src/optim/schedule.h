@@ -8,7 +8,7 @@
 #include "config/config.h"
 
 // What follows for a step from its number and from the steps before it, without LibTorch: the
-// learning rate, the window of local layers, and whether the step does an update.
+// learning rate, and whether the step does an update.
 
 namespace zebra {
 
@@ -22,10 +22,6 @@ namespace zebra {
 /// - constant: 1.
 double learning_rate_factor(const ScheduleSection& schedule, std::int64_t step,
                             std::int64_t max_steps);
-
-/// Previous tokens that local layers see at `step` (from 1): with window_warmup_steps = N, `window`
-/// x step / N rounded down, at least 1 (0 where `window` is); all of `window` from step N on.
-std::int64_t window_at(const ScheduleSection& schedule, std::int64_t window, std::int64_t step);
 
 /// Decides which steps do no update: those whose loss or gradient norm is not finite, and those
 /// whose norm exceeds `skip_above` times the median of the last finite norms. Its state is part

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/model_config.h"
+#include "config/window_schedule.h"
 #include "model/unit_spec.h"
 
 namespace zebra {
@@ -36,6 +37,24 @@ std::int64_t whole_block(const Widths& w, LayerKind kind) {
 std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {
   const bool keeps_attention = mode == ActivationCheckpointing::selective;
   return kValueBytes * w.d + (keeps_attention ? result_of_attention(w, kind) : 0);
+}
+
+/// With so many keys that a token sees in a local layer, on average.
+ForwardFlops flops_with(const ModelConfig& model, std::int64_t length, double local_keys) {
+  ForwardFlops flops;
+  for (const auto kind : model.layers) {
+    for (const auto& parameter : block_parameters(model, kind)) {
+      if (parameter.shape().size() != 2) continue;  // no matrix product
+      auto& products =
+          parameter.role == ParameterRole::attention ? flops.projections : flops.feed_forward;
+      products += 2.0 * static_cast<double>(parameter.numel());
+    }
+    auto& attention = kind == LayerKind::global ? flops.global_attention : flops.local_attention;
+    const double keys = kind == LayerKind::global ? mean_visible_keys(kind, 0, length) : local_keys;
+    attention += 4.0 * static_cast<double>(model.query_width()) * keys;
+  }
+  flops.head = 2.0 * static_cast<double>(model.hidden_size) * static_cast<double>(model.vocab_size);
+  return flops;
 }
 
 }  // namespace
@@ -74,20 +93,25 @@ double mean_visible_keys(LayerKind kind, std::int64_t window, std::int64_t lengt
 }
 
 ForwardFlops forward_flops_per_token(const ModelConfig& model, std::int64_t length) {
-  ForwardFlops flops;
-  for (const auto kind : model.layers) {
-    for (const auto& parameter : block_parameters(model, kind)) {
-      if (parameter.shape().size() != 2) continue;  // no matrix product
-      auto& products =
-          parameter.role == ParameterRole::attention ? flops.projections : flops.feed_forward;
-      products += 2.0 * static_cast<double>(parameter.numel());
-    }
-    auto& attention = kind == LayerKind::global ? flops.global_attention : flops.local_attention;
-    attention += 4.0 * static_cast<double>(model.query_width()) *
-                 mean_visible_keys(kind, model.window_size, length);
+  return flops_with(model, length, mean_visible_keys(LayerKind::local, model.window_size, length));
+}
+
+ForwardFlops mean_forward_flops_per_token(const Config& config, std::int64_t steps) {
+  const auto length = config.data.sequence_length;
+  if (!window_moves(config) || steps == 0) return forward_flops_per_token(config.model, length);
+  double local_keys = 0;
+  for (std::int64_t done = 0; done < steps;) {
+    const auto span = window_span_at(config, done + 1);
+    const auto last = std::min(span.last_step, steps);
+    local_keys += mean_visible_keys(LayerKind::local, span.window, length) *
+                  (static_cast<double>(last - done) / static_cast<double>(steps));
+    done = last;
   }
-  flops.head = 2.0 * static_cast<double>(model.hidden_size) * static_cast<double>(model.vocab_size);
-  return flops;
+  return flops_with(config.model, length, local_keys);
+}
+
+ForwardFlops mean_forward_flops_per_token(const Config& config) {
+  return mean_forward_flops_per_token(config, config.train.max_steps);
 }
 
 std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length,

@@ -42,7 +42,14 @@ struct ForwardFlops {
   }
 };
 
+/// With window_size in local layers, as a finished model has it.
 ForwardFlops forward_flops_per_token(const ModelConfig& model, std::int64_t length);
+
+/// Of a training, averaged over its first `steps` steps (of none: of a finished model), each with
+/// its own window in local layers.
+ForwardFlops mean_forward_flops_per_token(const Config& config, std::int64_t steps);
+/// Over all of them.
+ForwardFlops mean_forward_flops_per_token(const Config& config);
 
 /// Bytes of the key-value cache after N tokens: 2 kv bytes_per_value (n_global N + n_local min(N, W
 /// + 1)).

@@ -27,7 +27,7 @@ Plan make_plan(const Config& config, std::int64_t ranks, const std::optional<Har
   Plan plan;
   plan.config = config;
   plan.parameters = count_parameters(config.model);
-  plan.forward_flops = forward_flops_per_token(config.model, length);
+  plan.forward_flops = mean_forward_flops_per_token(config);
   plan.recomputed_flops = recomputed_flops_per_token(config);
   plan.cost_relative_to_full_attention =
       plan.forward_flops.total() /

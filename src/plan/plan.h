@@ -29,7 +29,7 @@ struct PlannedTime {
 struct Plan {
   Config config;
   ParameterCount parameters;
-  ForwardFlops forward_flops;                    ///< per token
+  ForwardFlops forward_flops;                    ///< per token, averaged over the training
   double recomputed_flops = 0;                   ///< per token, by activation checkpointing
   double cost_relative_to_full_attention = 1.0;  ///< of the forward pass
 

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "config/model_config.h"
+#include "config/window_schedule.h"
 #include "plan/plan.h"
 
 namespace zebra {
@@ -128,7 +129,20 @@ std::string byte_rows(const Parts<Value>& parts) {
   return text;
 }
 
-std::string layer_table(const ModelConfig& model) {
+// "128 to step 500, 256 to step 1,000, then 512".
+std::string window_schedule_in_words(const Config& config) {
+  if (const auto steps = config.schedule.window_warmup_steps; steps > 0)
+    return "growing linearly over " + with_commas(steps) + " steps";
+  std::string text;
+  for (const auto& stage : config.model.window_schedule) {
+    text += std::to_string(stage.window) + " to step " +
+            with_commas(stage.until.step_of(config.train.max_steps)) + ", ";
+  }
+  return text + "then " + std::to_string(config.model.window_size);
+}
+
+std::string layer_table(const Config& config) {
+  const auto& model = config.model;
   const auto globals = model.layers_of(LayerKind::global);
   std::string text = "Layers\n  " + pattern_of(model.layers) + "\n";
   text += row("global", std::to_string(globals), "every earlier token");
@@ -136,6 +150,7 @@ std::string layer_table(const ModelConfig& model) {
     text += row("local", std::to_string(model.num_hidden_layers() - globals),
                 window_in_words(model.window_size));
   }
+  if (window_moves(config)) text += row("in training", "", window_schedule_in_words(config));
   const auto heads = std::to_string(model.num_attention_heads) + " heads of " +
                      std::to_string(model.head_dim) + ", " +
                      std::to_string(model.num_key_value_heads) + " for keys and values";
@@ -150,10 +165,18 @@ std::string parameter_table(const ParameterCount& parameters) {
 }
 
 std::string flops_table(const Plan& plan) {
-  std::string text = "\nForward FLOPs per token at length " +
-                     std::to_string(plan.config.data.sequence_length) + "\n";
+  const auto& config = plan.config;
+  const auto length = config.data.sequence_length;
+  const bool is_mean = window_moves(config);
+  std::string text = "\nForward FLOPs per token at length " + std::to_string(length) +
+                     (is_mean ? ", averaged over the windows of the training\n" : "\n");
   for (const auto& [name, flops] : parts_of(plan.forward_flops)) {
     text += row(name, with_suffix(flops), percent(flops / plan.forward_flops.total()));
+  }
+  if (is_mean) {
+    text +=
+        row("at window_size", with_suffix(forward_flops_per_token(config.model, length).total()),
+            "total of the finished model");
   }
   if (plan.recomputed_flops > 0) {
     text += row("computed again", with_suffix(plan.recomputed_flops),
@@ -259,7 +282,8 @@ std::string time_table(const Plan& plan) {
   text += row("block forward", seconds_text(time.forward.compute), overlap_note(time.forward));
   text += row("block backward", seconds_text(time.backward.compute), overlap_note(time.backward));
   text += row("not hidden", seconds_text(time.exposed()), exposed_note(time));
-  text += row("step", seconds_text(time.step()));
+  text += row("step", seconds_text(time.step()),
+              window_moves(plan.config) ? "of the averaged FLOPs" : "");
   text += row("tokens per second", with_suffix(speed),
               "model FLOPs at " + percent(used) + " of the peak");
   return text + memory_row(plan, gpu);
@@ -273,6 +297,10 @@ nlohmann::ordered_json to_json(const Plan& plan) {
   for (const auto kind : plan.config.model.layers) json["layers"].push_back(kind_name(kind));
   json["parameters"] = object(parts_of(plan.parameters));
   json["forward_flops_per_token"] = object(parts_of(plan.forward_flops));
+  if (const auto& config = plan.config; window_moves(config)) {
+    json["forward_flops_per_token_at_window_size"] =
+        forward_flops_per_token(config.model, config.data.sequence_length).total();
+  }
   json["training_flops_per_token"] = plan.training_flops_per_token();
   json["recomputed_flops_per_token"] = plan.recomputed_flops;
   json["cost_relative_to_full_attention"] = plan.cost_relative_to_full_attention;
@@ -304,7 +332,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
 }
 
 std::string to_text(const Plan& plan) {
-  std::string text = layer_table(plan.config.model) + parameter_table(plan.parameters) +
+  std::string text = layer_table(plan.config) + parameter_table(plan.parameters) +
                      flops_table(plan) + memory_table(plan) + cache_table(plan.caches) +
                      run_table(plan);
   if (plan.sharding.ranks() > 1) text += traffic_table(plan);

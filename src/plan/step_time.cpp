@@ -55,9 +55,9 @@ struct StageFlops {
 };
 
 StageFlops block_flops(const Config& config, LayerKind kind, bool is_recomputed) {
-  ModelConfig one_block = config.model;
-  one_block.layers = {kind};
-  const auto flops = forward_flops_per_token(one_block, config.data.sequence_length);
+  Config one_block = config;
+  one_block.model.layers = {kind};
+  const auto flops = mean_forward_flops_per_token(one_block);
   const double forward = flops.total() - flops.head;
   const bool keeps_attention =
       config.train.activation_checkpointing == ActivationCheckpointing::selective;

@@ -99,6 +99,7 @@ void MetricsLog::add(const StepMetrics& metrics) {
               {"loss", metrics.loss},
               {"grad_norm", metrics.grad_norm},
               {"lr", metrics.lr}};
+  if (metrics.window) row["window"] = *metrics.window;
   if (metrics.skipped) row["skipped"] = true;
   if (metrics.sources.size() > 1) row["sources"] = sources_json(metrics.sources);
   row["tokens"] = metrics.tokens;

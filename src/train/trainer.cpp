@@ -10,6 +10,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
 #include "config/names.h"
+#include "config/window_schedule.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/placement.h"
@@ -32,6 +33,23 @@ std::string ranks_text(int ranks, torch::Device device) {
 
 double learning_rate(const Config& config, std::int64_t step) {
   return config.optimizer.lr * learning_rate_factor(config.schedule, step, config.train.max_steps);
+}
+
+// What moves with train.max_steps may have been further at the last step of the shorter run.
+void warn_of_schedules_that_go_back(const Config& saved, const Config& config, std::int64_t step) {
+  if (saved.train.max_steps == config.train.max_steps) return;
+  const auto warn = [&](const std::string& what, const std::string& before,
+                        const std::string& next) {
+    log_warning("the schedule now runs over " + std::to_string(config.train.max_steps) +
+                " steps, not " + std::to_string(saved.train.max_steps) + ": the " + what +
+                " again, from " + before + " at step " + std::to_string(step) + " to " + next);
+  };
+  const double rate = learning_rate(saved, step), next_rate = learning_rate(config, step + 1);
+  if (next_rate > rate) warn("learning rate rises", scientific(rate), scientific(next_rate));
+  const auto window = window_at(saved, step), next_window = window_at(config, step + 1);
+  if (window_moves(config) && next_window < window) {
+    warn("window of local layers shrinks", std::to_string(window), std::to_string(next_window));
+  }
 }
 
 ShardingOptions sharding_options(const Config& config) {
@@ -83,14 +101,7 @@ void Trainer::resume(Checkpoint& checkpoint) {
     state.metrics_rows.reset();
   state_ = std::move(state);
   checkpoints_.set_newest(checkpoint.folder());
-  const auto saved = checkpoint.config();
-  const double before = learning_rate(saved, state_.step),
-               next = learning_rate(config_, state_.step + 1);
-  if (saved.train.max_steps == config_.train.max_steps || next <= before) return;
-  log_warning("the schedule now runs over " + std::to_string(config_.train.max_steps) +
-              " steps, not " + std::to_string(saved.train.max_steps) +
-              ": the learning rate rises again, from " + scientific(before) + " at step " +
-              std::to_string(state_.step) + " to " + scientific(next));
+  warn_of_schedules_that_go_back(checkpoint.config(), config_, state_.step);
 }
 
 void Trainer::start_from(Checkpoint& checkpoint) {
@@ -227,6 +238,8 @@ StepMetrics Trainer::take_results() {
   state_.seconds = monotonic_seconds() - started_;
   state_.skip = skip_rule_.state();
   state_.validation_loss.reset();
+  std::optional<std::int64_t> window;
+  if (window_moves(config_)) window = window_at(config_, state_.step);
   return {.step = state_.step,
           .loss = loss,
           .grad_norm = norm,
@@ -235,7 +248,8 @@ StepMetrics Trainer::take_results() {
           .tokens = state_.tokens,
           .tokens_per_second = 0.0,
           .seconds = state_.seconds,
-          .sources = std::move(in_flight.sources)};
+          .sources = std::move(in_flight.sources),
+          .window = window};
 }
 
 // The gradient of the mean over all counted targets of the step, weighted by their loss weights,
@@ -244,7 +258,7 @@ StepMetrics Trainer::take_results() {
 // different moments, and must stop after the same step.
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
-  model_->set_window(window_at(config_.schedule, config_.model.window_size, step));
+  model_->set_window(window_at(config_, step));
   parallel_.begin_step();
   auto loss_sum = torch::zeros({1}, torch::TensorOptions(device_).dtype(torch::kFloat32));
   const double divisor = batch.counted_targets > 0 ? batch.target_weight : 1.0;

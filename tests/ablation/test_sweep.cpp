@@ -371,6 +371,96 @@ TEST_CASE("Warm-ups and decay stay in proportion to the steps") {
   CHECK_FALSE(config.schedule.decay_steps.has_value());
 }
 
+TEST_CASE("FLOPs are those of the windows that each step has") {
+  const Config growing =
+      config_with({"model.window_schedule=[{until: 0.5, window: 1}, {until: 0.75, window: 3}]"});
+  const auto flops_of = [](const std::string& window) {
+    return arm_cost(config_with({"model.window_size=" + window})).flops;
+  };
+  const double expected = (10 * flops_of("1") + 5 * flops_of("3") + 5 * flops_of("7")) / 20;
+  CHECK(arm_cost(growing).flops == Approx(expected).epsilon(1e-12));
+  CHECK(expected < flops_of("7"));
+}
+
+TEST_CASE("Equal FLOPs give a growing window more steps, with its stages in proportion") {
+  Config fractions =
+      config_with({"train.max_steps=200", "data.sequence_length=1024", "model.window_size=700",
+                   "model.window_schedule=[{until: 0.5, window: 3}]"});
+  Config steps =
+      config_with({"train.max_steps=200", "data.sequence_length=1024", "model.window_size=700",
+                   "model.window_schedule=[{until: 100, window: 3}]"});
+  const auto base = arm_cost(
+      config_with({"train.max_steps=200", "data.sequence_length=1024", "model.window_size=700"}));
+  for (Config* config : {&fractions, &steps}) {
+    match_budget(*config, Budget::flops, base);
+    CHECK(config->train.max_steps > 210);
+    CHECK(arm_cost(*config).flops ==
+          Approx(base.flops).epsilon(1.0 / static_cast<double>(config->train.max_steps)));
+  }
+  CHECK(fractions.train.max_steps == steps.train.max_steps);
+  CHECK(fractions.model.window_schedule[0].until.fraction == 0.5);
+  CHECK(std::abs(2 * steps.model.window_schedule[0].until.step - steps.train.max_steps) <= 1);
+}
+
+TEST_CASE("Stretched stages are valid ones, and go where no step is left for them") {
+  const Config original = config_with(
+      {"model.window_schedule=[{until: 2, window: 1}, {until: 3, window: 2}, {until: 19, window: "
+       "5}]"});
+  const auto stages_after = [&](int steps) {
+    Config config = original;
+    ArmCost base;
+    base.tokens = steps * 12 * 64;
+    match_budget(config, Budget::tokens, base);
+    REQUIRE(config.train.max_steps == steps);
+    REQUIRE_NOTHROW(parse_run_file(to_yaml(config), "stretched"));
+    std::vector<std::pair<std::int64_t, std::int64_t>> stages;
+    for (const auto& stage : config.model.window_schedule)
+      stages.emplace_back(stage.until.step, stage.window);
+    return stages;
+  };
+  using Stages = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  CHECK(stages_after(40) == Stages{{4, 1}, {6, 2}, {38, 5}});
+  CHECK(stages_after(10) == Stages{{1, 1}, {2, 2}, {9, 5}});
+  CHECK(stages_after(5) == Stages{{1, 1}, {4, 5}});
+  CHECK(stages_after(2) == Stages{{1, 5}});
+  CHECK(stages_after(1) == Stages{});
+}
+
+TEST_CASE("An axis of schedules, as named settings or as values of the key") {
+  const BaseRunFolder folder;
+  const auto named = folder.arms(
+      "axes:\n"
+      "  growth:\n"
+      "    at-once: {}\n"
+      "    two-stages: {model.window_schedule: [{until: 0.25, window: 2}, {until: 0.5, window: "
+      "4}]}\n"
+      "    linear: {schedule.window_warmup_steps: 9}\n"
+      "budget: flops\n");
+  CHECK(names_of_arms(named) == Names{"at-once_seed-4", "two-stages_seed-4", "linear_seed-4"});
+  CHECK(named.at(0).config.train.max_steps == 20);
+  REQUIRE(named.at(1).config.model.window_schedule.size() == 2);
+  CHECK(named.at(1).config.model.window_schedule[1].window == 4);
+  CHECK(named.at(1).cost.flops_per_token < named.at(0).cost.flops_per_token);
+  CHECK(named.at(2).cost.flops_per_token < named.at(0).cost.flops_per_token);
+
+  const auto values =
+      folder.arms("axes: {model.window_schedule: [null, [{until: 5, window: 2}]]}\n");
+  CHECK(names_of_arms(values) ==
+        Names{"window_schedule-default_seed-4", "window_schedule-5-2_seed-4"});
+  CHECK(folder.refusal("axes:\n"
+                       "  growth:\n"
+                       "    wide: {model.window_schedule: [{until: 0.25, window: 9}]}\n"
+                       "    late: {model.window_schedule: [{until: 20, window: 3}]}\n") ==
+        "arm wide_seed-4: sweep.yaml:6: model.window_schedule[0].window: 9 is more than "
+        "model.window_size (7), the widest that a layer is trained with; lower it, or raise that\n"
+        "arm late_seed-4: sweep.yaml:7: model.window_schedule[0].until: 20 must be below "
+        "train.max_steps (20), or nothing would be trained with model.window_size; lower it");
+  CHECK_THAT(folder.refusal("axes: {model.self_attn_type: [full]}\n"
+                            "arms: {grows: {model.window_schedule: [{until: 5, window: 2}]}, does "
+                            "not: {}}\n"),
+             Contains("are the same run"));
+}
+
 TEST_CASE("A stretched schedule is a valid one, whatever is rounded") {
   for (const std::string decay : {"", "1", "3", "8"}) {
     for (int old_steps = 1; old_steps <= 14; ++old_steps) {

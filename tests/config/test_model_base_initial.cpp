@@ -82,6 +82,14 @@ TEST_CASE("Shape, layout and positions are the origin's, and nothing else is") {
   CHECK(config.run.dir == std::filesystem::absolute("runs/adapted"));
 }
 
+TEST_CASE("The stages of the origin's window were part of its training alone") {
+  const OriginRun origin({"model.window_schedule=[{until: 0.5, window: 3}]"});
+  CHECK(started_from(origin).model.window_schedule.empty());
+  const auto own = started_from(origin, {"model.window_schedule=[{until: 0.2, window: 2}]"});
+  REQUIRE(own.model.window_schedule.size() == 1);
+  CHECK(own.model.window_schedule[0].window == 2);
+}
+
 TEST_CASE("Keys beside init_from win, wherever each is written") {
   const OriginRun origin;
   CHECK(started_from(origin, {"model.rms_norm_eps=1e-6"}).model.rms_norm_eps == 1e-6);

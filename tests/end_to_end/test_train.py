@@ -80,6 +80,16 @@ def test_a_longer_run_says_that_the_learning_rate_rises_again(run_file):
     assert "over 24 steps, not 12: the learning rate rises again, from 1.00e-04 at step 12 to" in log
 
 
+def test_a_longer_run_says_that_the_window_shrinks_again(run_file, tmp_path):
+    stages = ("--set", "model.window_schedule=[{until: 0.75, window: 2}]")
+    zebra("train", run_file, "--set", "train.max_steps=12", *stages)
+    _, log = zebra("train", run_file, "--set", "train.max_steps=24", *stages)
+    assert "over 24 steps, not 12: the window of local layers shrinks again, from " in log
+    windows = [row["window"] for row in metrics(tmp_path / "run") if "loss" in row]
+    assert windows[:9] == [2] * 9 and windows[12:18] == [2] * 6
+    assert len(set(windows[9:12] + windows[18:])) == 1 and windows[9] > 2
+
+
 def test_the_resolved_config_trains_to_the_same_bits(trained, tmp_path):
     zebra("train", trained / "config.yaml", "--set", f"run.dir={tmp_path / 'again'}")
     assert metrics(tmp_path / "again") == metrics(trained)

@@ -25,20 +25,6 @@ TEST_CASE("warm-up is linear and reaches the peak") {
   REQUIRE(learning_rate_factor(section, 10, 100) == Approx(1.0));
 }
 
-TEST_CASE("the window grows linearly from 1 to its full width") {
-  ScheduleSection section;
-  REQUIRE(window_at(section, 512, 1) == 512);
-  section.window_warmup_steps = 10;
-  REQUIRE(window_at(section, 512, 1) == 51);
-  REQUIRE(window_at(section, 512, 9) == 460);
-  REQUIRE(window_at(section, 512, 10) == 512);
-  REQUIRE(window_at(section, 512, 1000) == 512);
-  REQUIRE(window_at(section, 3, 1) == 1);
-  REQUIRE(window_at(section, 3, 4) == 1);
-  REQUIRE(window_at(section, 3, 7) == 2);
-  REQUIRE(window_at(section, 0, 1) == 0);
-}
-
 TEST_CASE("cosine: half way down in the middle, the least at the end and beyond") {
   const auto section = schedule(ScheduleType::cosine, 20, 0.1);
   REQUIRE(learning_rate_factor(section, 60, 100) == Approx(0.55));

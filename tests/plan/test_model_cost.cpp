@@ -1,5 +1,6 @@
 #include "plan/model_cost.h"
 
+#include "config/window_schedule.h"
 #include "model/zebra_model.h"
 #include "support/counting_allocator.h"
 #include "support/models.h"
@@ -47,6 +48,33 @@ TEST_CASE("the mean number of visible keys is the average over the tokens") {
               Approx(global / static_cast<double>(length)));
     }
   }
+}
+
+TEST_CASE("FLOPs of a training are the mean over its steps") {
+  Config config;
+  config.model = small_model("GLLG");
+  config.model.window_size = 30;
+  config.data.sequence_length = 50;
+  config.train.max_steps = 90;
+  SECTION("at once") {}
+  SECTION("stages by fractions") {
+    config.model.window_schedule = {{{0.1, 0}, 2}, {{0.55, 0}, 11}};
+  }
+  SECTION("stages by steps") { config.model.window_schedule = {{{0.0, 1}, 2}, {{0.0, 60}, 11}}; }
+  SECTION("warm-up") { config.schedule.window_warmup_steps = GENERATE(1, 40, 200); }
+  double sum = 0;
+  for (std::int64_t step = 1; step <= 90; ++step) {
+    auto model = config.model;
+    model.window_size = window_at(config, step);
+    sum += forward_flops_per_token(model, 50).total();
+    const auto mean = mean_forward_flops_per_token(config, step);
+    REQUIRE(mean.total() == Approx(sum / static_cast<double>(step)).epsilon(1e-12));
+    REQUIRE(mean.head == forward_flops_per_token(model, 50).head);
+  }
+  REQUIRE(mean_forward_flops_per_token(config).total() == Approx(sum / 90).epsilon(1e-12));
+  config.train.max_steps = 0;
+  REQUIRE(mean_forward_flops_per_token(config).total() ==
+          forward_flops_per_token(config.model, 50).total());
 }
 
 TEST_CASE("counted parameters are the model's") {

@@ -84,6 +84,31 @@ TEST_CASE("the table says the window in words and adds up") {
   REQUIRE_THAT(text, !Contains("Sent by each rank") && !Contains("A step on"));
 }
 
+TEST_CASE("a window that grows is priced by its steps, and said in words") {
+  const TemporaryFolder folder;
+  const auto with = [&](const std::string& override) {
+    return make_plan(tiny_run(folder, {"train.precision=bf16", override}), 1, eight_h100());
+  };
+  const auto flops = [](const Plan& plan) {
+    return to_json(plan)["training_flops_per_token"].get<double>();
+  };
+  const auto narrow = with("model.window_size=2"), wide = with("model.window_size=7"),
+             stages = with("model.window_schedule=[{until: 0.25, window: 2}]"),
+             linear = with("schedule.window_warmup_steps=3");
+  REQUIRE(flops(stages) == Approx((3 * flops(narrow) + 9 * flops(wide)) / 12));
+  REQUIRE(to_json(stages)["forward_flops_per_token_at_window_size"].get<double>() ==
+          Approx(flops(wide) / 3));
+  REQUIRE_FALSE(to_json(wide).contains("forward_flops_per_token_at_window_size"));
+  REQUIRE(flops(linear) < flops(wide));
+  // Alone, a rank does nothing but compute.
+  REQUIRE(stages.time->step.step() ==
+          Approx((3 * narrow.time->step.step() + 9 * wide.time->step.step()) / 12));
+  REQUIRE_THAT(to_text(stages), Contains("in training") && Contains("2 to step 3, then 7") &&
+                                    Contains("averaged over the windows of the training"));
+  REQUIRE_THAT(to_text(linear), Contains("growing linearly over 3 steps"));
+  REQUIRE_THAT(to_text(wide), !Contains("in training") && !Contains("averaged"));
+}
+
 TEST_CASE("the table says in words what ranks share, what hides, and what fits") {
   const TemporaryFolder folder;
   const auto config = tiny_run(folder, {"parallel.sharding=full", "parallel.replicas=2",

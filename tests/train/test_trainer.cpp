@@ -85,6 +85,55 @@ TEST_CASE("stopping and resuming anywhere gives the same bits") {
   REQUIRE(list_checkpoints(broken.run.dir).size() == 2);  // keep_last
 }
 
+TEST_CASE("stopping and resuming around the end of a stage gives the same bits") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto run = [&](const std::string& name, const std::string& schedule) {
+    return tiny_run(folder, {"run.dir=" + folder.path().string() + "/" + name, schedule});
+  };
+  const std::string stages =
+      "model.window_schedule=[{until: 0.5, window: 1}, {until: 0.75, window: 4}]";
+  const auto straight = run("straight", stages), broken = run("broken", stages),
+             by_steps = run("steps",
+                            "model.window_schedule=[{until: 6, window: 1}, {until: 9, window: 4}]"),
+             at_once = run("at-once", "model.window_schedule=");
+  std::vector<std::int64_t> windows;
+  REQUIRE(start(straight, 0, [&](const StepMetrics& step) {
+            windows.push_back(step.window.value());
+          }) == TrainOutcome::finished);
+  REQUIRE(windows == std::vector<std::int64_t>{1, 1, 1, 1, 1, 1, 4, 4, 4, 7, 7, 7});
+  for (const std::int64_t stop : {5, 6, 7, 9})
+    REQUIRE(start(broken, stop) == TrainOutcome::finished);
+  REQUIRE(start(broken) == TrainOutcome::finished);
+  REQUIRE(start(by_steps) == TrainOutcome::finished);
+  REQUIRE(start(at_once) == TrainOutcome::finished);
+  const auto rows = timeless_rows(straight);
+  REQUIRE(timeless_rows(broken) == rows);
+  REQUIRE(timeless_rows(by_steps) == rows);
+  REQUIRE(weights_hash(broken, 12) == weights_hash(straight, 12));
+  REQUIRE(weights_hash(by_steps, 12) == weights_hash(straight, 12));
+  REQUIRE(nlohmann::json::parse(rows.front())["window"] == 1);
+  REQUIRE_FALSE(nlohmann::json::parse(timeless_rows(at_once).front()).contains("window"));
+  REQUIRE(weights_hash(at_once, 12) != weights_hash(straight, 12));
+  REQUIRE_THROWS_WITH(start(run("straight", "model.window_schedule=[{until: 0.5, window: 2}]")),
+                      Catch::Matchers::Contains(
+                          "changed since the checkpoint and must not: model.window_schedule"));
+}
+
+TEST_CASE("stages whose windows are all window_size change nothing") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  std::vector<std::string> hashes;
+  for (const std::string stages : {"", "[{until: 0.5, window: 7}]"}) {
+    const auto config = tiny_run(
+        folder, {"run.dir=" + folder.path().string() + "/r" + std::to_string(hashes.size()),
+                 "model.window_schedule=" + stages, "eval.every_steps=0"});
+    REQUIRE(start(config) == TrainOutcome::finished);
+    hashes.push_back(weights_hash(config, 12));
+  }
+  REQUIRE(hashes[0] == hashes[1]);
+}
+
 TEST_CASE("micro-batches change nothing but rounding") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
