@@ -98,13 +98,22 @@ class _Report:
             *_plot("loss_by_flops", f"{kind} loss against training FLOPs",
                    f"Mean over seeds. {_filled(groups)}{of_kind}",
                    loss_plots.by_flops, groups, styles),
-            *_plot("loss_by_position", "Loss on natural text by position in the sequence",
-                   f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_position')}",
-                   loss_plots.by_position, groups, styles, self._compared),
+            *self._loss_by_place(),
             *_plot("loss_by_length", "Loss on natural text by length of the sequence",
                    f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_length')} Hatched: "
                    f"lengths beyond the training length of {length} tokens.",
                    loss_plots.by_length, groups, styles, self._compared, length)), new_page=True)
+
+    def _loss_by_place(self):
+        """By what is visible, where the results tell it, else by position."""
+        arguments = (self._groups, self._styles, self._compared)
+        field, title, draw = (
+            ("by_visible", "what is visible: tokens of the same document in the context",
+             loss_plots.by_visible) if loss_plots.has_visible(self._groups) else
+            ("by_position", "position in the sequence", loss_plots.by_position))
+        return _plot(f"loss_{field}", f"Loss on natural text by {title}",
+                     f"Mean over seeds. {_filled(self._groups)}{_against(self._compared, field)}",
+                     draw, *arguments)
 
     def _recall(self):
         parts = []
@@ -113,16 +122,19 @@ class _Report:
                       if key.length > self._study.sequence_length else "")
             parts.extend(_plot(
                 f"recall_{key.file}", f"{key.text}: recall by distance",
-                "Each point is the mean over a bin of distances within one band; lines are band "
-                f"borders. {_filled(self._groups)} "
+                f"Each point is the mean over a bin of distances{self._borders()}. {_filled(self._groups)} "
                 f"{recall_plots.floor_words(self._groups, key)}{longer}",
                 recall_plots.by_distance, self._groups, self._styles, key, self._study.bands))
             parts.append(tables.task(self._groups, self._styles, self._verdicts, key,
                                      self._study.bands))
         return Section("Recall in probes", tuple(parts), new_page=True)
 
+    def _borders(self):
+        return "" if self._study.bands.own else " within one band; lines are band borders"
+
     def _natural_text(self):
-        groups, styles, bands = self._groups, self._styles, self._study.bands
+        groups, styles = self._groups, self._styles
+        bands = self._study.bands_of(None, None)  # by which the text was measured, for all groups
         parts = [*_plot(
             "bigram_loss", "Loss on tokens that complete a bigram from the context",
             "By the distance to the bigram's last occurrence, and of all other tokens. Lower is "

@@ -42,6 +42,7 @@ class Contrast:
     validation_loss: Estimate | None
     text_loss: Estimate | None
     by_position: dict  # (begin, end): Estimate
+    by_visible: dict  # the same
     by_length: dict  # length: Estimate
     classes: dict  # of tokens: Estimate
     recall: dict  # (study.ProbeKey, band): Estimate, at the reference length of each task
@@ -94,7 +95,8 @@ def _contrast(group, base, probe_keys):
         group.group, seeds, arms.keys() == others.keys(),
         _paired([tuple(map(measures.validation_loss, pair)) for pair in pairs]),
         _paired([(text.loss, other.loss) for text, other in texts]),
-        _paired_points([tuple(map(measures.positions, pair)) for pair in texts]),
+        *(_paired_points([tuple(measures.positions(text, field) for text in pair)
+                          for pair in texts]) for field in ("by_position", "by_visible")),
         _paired_points([tuple(map(measures.lengths, pair)) for pair in texts]),
         _classes(texts), _recall(group, base, probe_keys))
 
@@ -131,10 +133,13 @@ def _classes(texts):
 
 
 def _recall(group, base, probe_keys):
+    """In the bands of the group, whatever those of the reference: both answer the same items."""
     result = {}
     for key in probe_keys:
         if key in group.probes and key in base.probes:
-            own, others = group.probes[key].matches, base.probes[key].matches
+            own, others = ({seed: recall.matches(probe, group.probes[key].limits)
+                            for seed, probe in figures.probes[key].probes.items()}
+                           for figures in (group, base))
             for column, band in enumerate(recall.BANDS):
                 pairs = [tuple((numbers, hits[:, column], units[:, column])
                                for numbers, hits, units in (own[seed], others[seed]))

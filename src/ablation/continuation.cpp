@@ -1,0 +1,151 @@
+#include "ablation/continuation.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "ablation/arm_problems.h"
+#include "ablation/probe_loss_share.h"
+#include "ablation/recall_request.h"
+#include "ablation/sweep_folder.h"
+#include "ablation/training_probes.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "checkpoint/folder.h"
+#include "config/load.h"
+
+namespace zebra {
+namespace {
+
+constexpr const char* kUndo = "; undo the change, or set another dir for the new sweep";
+
+// Results of something else must not be written over, nor be taken for those of the sweep.
+void check_own_folder(const std::filesystem::path& dir, Problems& problems) {
+  if (std::filesystem::exists(dir / "arms")) return;
+  for (const auto& path : {dir / "report", cost_file(dir)}) {
+    if (!std::filesystem::exists(path)) continue;
+    problems.add(path.string() + ": is there, but no sweep has begun in dir, " + dir.string() +
+                 "; set dir to a new folder");
+  }
+}
+
+// The training probes of both lists of sources, where both have them.
+std::optional<std::pair<DataSource, DataSource>> probes_of(const Sweep& sweep, const Config& before,
+                                                           const Config& after) {
+  const auto path = probe_dataset_path(sweep.file.dir, after.data.sequence_length);
+  const auto& old_sources = before.data.train;
+  const auto& sources = after.data.train;
+  if (old_sources.empty() || old_sources.back().path != path || sources.back().path != path)
+    return std::nullopt;
+  return std::pair<DataSource, DataSource>(old_sources.back(), sources.back());
+}
+
+std::string difference_text(const Sweep& sweep, const Config& begun, const Config& config,
+                            const ConfigDifference& difference) {
+  if (difference.key == "data.train") {
+    const auto probes = probes_of(sweep, begun, config);
+    if (probes && probes->first.weight != probes->second.weight) {
+      return "probes.training_share: " + round_trip(probes->first.weight.value_or(0.0)) + " -> " +
+             round_trip(probes->second.weight.value_or(0.0));
+    }
+  }
+  return difference.key + ": " + difference.before + " -> " + difference.after;
+}
+
+// With the loss_weight of the probes, as far as those are there to tell it.
+Config config_of_start(const Sweep& sweep, const Arm& arm) {
+  auto config = arm.config;
+  const auto& share = sweep.file.probes.training_loss_share;
+  if (!share || !std::filesystem::exists(config.data.train.back().path)) return config;
+  set_probe_loss_share(config, *share);
+  return config;
+}
+
+void check_settings(const Sweep& sweep, const Arm& arm, const ArmPaths& paths,
+                    ArmProblems& problems) {
+  const auto begun = resolve(load_run_file({paths.run_file}, {}));
+  const auto config = config_of_start(sweep, arm);
+  for (const auto& difference : differences(begun, config)) {
+    if (may_change_on_resume(difference.key)) continue;
+    problems.add(arm.name, "was begun with other settings: " +
+                               difference_text(sweep, begun, config, difference) + kUndo);
+  }
+}
+
+// What is left to do for a trained arm takes its last checkpoint.
+void check_progress(const Sweep& sweep, const Arm& arm, const ArmPaths& paths,
+                    ArmProblems& problems) {
+  const auto steps = arm.config.train.max_steps;
+  const auto trained = steps_of_finished_run(paths.run);
+  if (!trained) return;
+  if (*trained > steps) {
+    problems.add(arm.name, "has trained " + with_commas(*trained) + " steps, more than the " +
+                               with_commas(steps) + " that it has now" + kUndo);
+    return;
+  }
+  if (task_of(sweep, arm) == ArmTask::nothing) return;
+  const auto checkpoints = list_checkpoints(paths.run);
+  if (!checkpoints.empty() && checkpoints.back().step == *trained) return;
+  const auto why = *trained < steps ? "is to go on to step " + with_commas(steps)
+                                    : "has to be asked anew: " +
+                                          read_arm_status(paths, goal_of(sweep, arm)).reason;
+  problems.add(arm.name, why + "; but its checkpoint of step " + with_commas(*trained) +
+                             " is gone: undo the change, or remove " + paths.run.string() +
+                             ", and it is trained again");
+}
+
+void check_arm(const Sweep& sweep, const Arm& arm, ArmProblems& problems) {
+  const ArmPaths paths(sweep.file.dir, arm.name);
+  if (!std::filesystem::exists(paths.run)) return;
+  try {
+    check_settings(sweep, arm, paths, problems);
+    check_progress(sweep, arm, paths, problems);
+  } catch (const InputError& error) {
+    problems.add(arm.name, error.what());
+  }
+}
+
+}  // namespace
+
+ArmTask task_of(const Sweep& sweep, const Arm& arm) {
+  const auto status = read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm));
+  if (status.state == ArmState::finished || status.is_final) return ArmTask::nothing;
+  return status.is_trained ? ArmTask::recall : ArmTask::training;
+}
+
+std::string tasks_text(const Sweep& sweep) {
+  std::map<ArmTask, std::size_t> arms;
+  std::vector<std::string> reasons;
+  for (const auto& arm : sweep.arms) {
+    const auto task = task_of(sweep, arm);
+    ++arms[task];
+    const auto reason =
+        read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm)).reason;
+    if (task == ArmTask::recall && !reason.empty() && std::ranges::count(reasons, reason) == 0)
+      reasons.push_back(reason);
+  }
+  const auto count = [](std::size_t number) {
+    return std::to_string(number) + (number == 1 ? " arm" : " arms");
+  };
+  std::vector<std::string> parts;
+  if (const auto number = arms[ArmTask::training]) parts.push_back("train " + count(number));
+  if (const auto number = arms[ArmTask::recall]) {
+    parts.push_back("measure the recall of " + count(number) +
+                    (reasons.empty() ? "" : " (" + join(reasons, "; ") + ")"));
+  }
+  if (parts.empty()) parts.emplace_back("nothing");
+  const auto over = arms[ArmTask::nothing];
+  return "to do: " + join(parts, ", ") +
+         (over == 0 ? "" : "; " + count(over) + (over == 1 ? " is over" : " are over"));
+}
+
+void check_continuation(const Sweep& sweep, Problems& problems) {
+  check_own_folder(sweep.file.dir, problems);
+  for (const auto& [path, options] : training_probes(sweep))
+    check_training_probes(options, problems);
+  ArmProblems of_arms;
+  for (const auto& arm : sweep.arms) check_arm(sweep, arm, of_arms);
+  of_arms.add_to(problems);
+}
+
+}  // namespace zebra
