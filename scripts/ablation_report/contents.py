@@ -1,7 +1,7 @@
 """The report of a study as a document."""
 
 from . import (conclusions, contrast_tables, contrasts, cost_plots, drawing, findings, headline,
-               loss_plots, measures, quantities, reading, recall_plots, tables)
+               key_tokens, loss_plots, measures, quantities, reading, recall_plots, tables)
 from .document import Document, Facts, Plot, Section
 
 
@@ -160,7 +160,22 @@ class _Report:
                    "difference": "full minus cut"}[name],
                   lambda group, name=name: group.text.context.get(name), form)
                  for name, form in forms.items()]))
-        return Section("Recall in natural text", tuple(parts), new_page=True)
+        return Section("Recall in natural text", (*parts, *self._key_tokens()), new_page=True)
+
+    def _key_tokens(self):
+        reference = contrasts.reference(self._study)
+        chosen = key_tokens.chosen_by(reference) if reference else {}
+        known = [group for group in self._groups if key_tokens.figure(group.group, chosen)]
+        if not known:
+            return ()
+        kept = known[0].group.finished[0].text.long_context.kept
+        return (tables.losses(
+            "Loss on tokens that a long context helps",
+            f"Nats per token, with the whole context, on {quantities.percent(key_tokens.share(chosen))} of "
+            f"the tokens asked for: those that {reference.name} (its runs of other seeds) predicts better "
+            f"by {key_tokens.LEAST_GAIN:g} nat or more with it than with the last {kept} tokens.", known,
+            self._styles, [("loss", lambda group: key_tokens.figure(group.group, chosen),
+                            quantities.loss)]),)
 
     def _frontier(self):
         return Section("Quality against cost", _plot(

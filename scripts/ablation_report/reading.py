@@ -125,6 +125,9 @@ def _limits(a_study):
         "beginning, and a model was not trained on cut contexts.",
         "Documents of a text do not see each other where the runs mask them: what a token may use is "
         "the part of its document before it, and its position in the sequence says little.",
+        "Tokens that a long context helps are those that help the reference (after LongPPL, arXiv "
+        "2410.23771): of what others would find in a long context and the reference does not, nothing is "
+        "said.",
         "Measured speed and memory are those of this machine and of these kernels; FLOPs and KV "
         "cache are computed.",
         "Many figures stand side by side. Where a difference matters, repeat it with more seeds.",

@@ -67,9 +67,11 @@ class ClassLoss:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ContextLoss:
-    """Losses of the same tokens with their full context and with the last W tokens of it."""
+    """Losses of the same tokens with their full context and with the last `kept` tokens of it (W of
+    the study's bands where it is not told)."""
     full: np.ndarray
     cut: np.ndarray
+    kept: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +83,7 @@ class TextRecall:
     by_length: tuple[LengthLoss, ...] = ()
     bigrams: tuple[ClassLoss, ...] = ()
     context: ContextLoss | None = None
+    long_context: ContextLoss | None = None  # cut to a short one, whatever the layout
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -297,7 +300,9 @@ _TEXT = shapes.record(
     bigrams=shapes.sequence(shapes.record(
         ClassLoss, kind=shapes.choice(*CLASSES), nats=shapes.numbers,
         tokens=shapes.whole_numbers(0))),
-    context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers))
+    context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers),
+    long_context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers,
+                               kept=_POSITIVE))
 _ARM = shapes.record(
     Arm, name=shapes.text, group=shapes.text, seed=_WHOLE, state=shapes.choice(*STATES),
     reason=shapes.text, settings=shapes.mapping(shapes.anything), step=_WHOLE, steps=_WHOLE,
@@ -356,8 +361,10 @@ def _problems_of_text(text, place):
     kinds = [loss.kind for loss in text.bigrams]
     if len(set(kinds)) < len(kinds):
         yield f"{place}.bigrams has a class twice"
-    if text.context and len(text.context.full) != len(text.context.cut):
-        yield f"{place}.context: full and cut differ in length"
+    for name in ("context", "long_context"):
+        context = getattr(text, name)
+        if context and len(context.full) != len(context.cut):
+            yield f"{place}.{name}: full and cut differ in length"
 
 
 def _problems_of(study):

@@ -207,7 +207,8 @@ void require_finite(const RecallResult& result) {
     const auto& recall = result.text->recall;
     const bool is_sound =
         all_finite(recall.rest.nats) && all_finite(recall.context.full) &&
-        all_finite(recall.context.cut) &&
+        all_finite(recall.context.cut) && all_finite(recall.long_context.full) &&
+        all_finite(recall.long_context.cut) &&
         std::ranges::all_of(recall.recall, [&](const auto& band) { return all_finite(band.nats); });
     if (!is_sound) found.push_back("the loss of repeated pairs");
   }

@@ -42,6 +42,9 @@ Json text_json(const TextRecallResult& text) {
   json["bigrams"] = bigrams_json(text.recall);
   json["context"]["full"] = text.recall.context.full;
   json["context"]["cut"] = text.recall.context.cut;
+  json["long_context"]["kept"] = short_context(text.perplexity.length);
+  json["long_context"]["full"] = text.recall.long_context.full;
+  json["long_context"]["cut"] = text.recall.long_context.cut;
   return json;
 }
 
