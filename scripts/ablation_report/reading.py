@@ -9,7 +9,8 @@ def _own_bands(a_study):
     drawn = a_study.bands_of(None, None)
     named = "; ".join(
         f"{group.name} {of_group.window} and {of_group.reach}" for group in a_study.groups
-        if (of_group := a_study.bands_of(*group.bands_key)) != drawn)
+        if "L" in (group.common("layout") or "") and
+        (of_group := a_study.bands_of(*group.bands_key)))
     return [
         "d: how many tokens back the fact stands. Bands are those of each group: W is its window, and "
         f"n how many of its layers are local. W and n W: {named or 'none'}. Groups without local "
