@@ -17,6 +17,15 @@
 namespace zebra {
 namespace {
 
+ArmStatus status_of(const Sweep& sweep, const Arm& arm) {
+  return read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm));
+}
+
+ArmTask task_after(const ArmStatus& status) {
+  if (status.state == ArmState::finished || status.is_final) return ArmTask::nothing;
+  return status.is_trained ? ArmTask::recall : ArmTask::training;
+}
+
 constexpr const char* kUndo = "; undo the change, or set another dir for the new sweep";
 
 // Results of something else must not be written over, nor be taken for those of the sweep.
@@ -52,19 +61,26 @@ std::string difference_text(const Sweep& sweep, const Config& begun, const Confi
   return difference.key + ": " + difference.before + " -> " + difference.after;
 }
 
-// With the loss_weight of the probes, as far as those are there to tell it.
-Config config_of_start(const Sweep& sweep, const Arm& arm) {
+// With the loss_weight of the probes, as far as those are there to tell it; nothing where data
+// cannot be used, which check_data tells.
+std::optional<Config> config_of_start(const Sweep& sweep, const Arm& arm) {
   auto config = arm.config;
   const auto& share = sweep.file.probes.training_loss_share;
   if (!share || !std::filesystem::exists(config.data.train.back().path)) return config;
-  set_probe_loss_share(config, *share);
+  try {
+    set_probe_loss_share(config, *share);
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
   return config;
 }
 
 void check_settings(const Sweep& sweep, const Arm& arm, const ArmPaths& paths,
                     ArmProblems& problems) {
   const auto begun = resolve(load_run_file({paths.run_file}, {}));
-  const auto config = config_of_start(sweep, arm);
+  const auto start = config_of_start(sweep, arm);
+  if (!start) return;
+  const auto& config = *start;
   for (const auto& difference : differences(begun, config)) {
     if (may_change_on_resume(difference.key)) continue;
     problems.add(arm.name, "was begun with other settings: " +
@@ -83,12 +99,14 @@ void check_progress(const Sweep& sweep, const Arm& arm, const ArmPaths& paths,
                                with_commas(steps) + " that it has now" + kUndo);
     return;
   }
-  if (task_of(sweep, arm) == ArmTask::nothing) return;
+  const auto status = status_of(sweep, arm);
+  if (task_after(status) == ArmTask::nothing) return;
   const auto checkpoints = list_checkpoints(paths.run);
   if (!checkpoints.empty() && checkpoints.back().step == *trained) return;
-  const auto why = *trained < steps ? "is to go on to step " + with_commas(steps)
-                                    : "has to be asked anew: " +
-                                          read_arm_status(paths, goal_of(sweep, arm)).reason;
+  const auto why = *trained < steps
+                       ? "is to go on to step " + with_commas(steps)
+                       : "has to be asked anew: " +
+                             (status.reason.empty() ? "it was not measured" : status.reason);
   problems.add(arm.name, why + "; but its checkpoint of step " + with_commas(*trained) +
                              " is gone: undo the change, or remove " + paths.run.string() +
                              ", and it is trained again");
@@ -107,22 +125,18 @@ void check_arm(const Sweep& sweep, const Arm& arm, ArmProblems& problems) {
 
 }  // namespace
 
-ArmTask task_of(const Sweep& sweep, const Arm& arm) {
-  const auto status = read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm));
-  if (status.state == ArmState::finished || status.is_final) return ArmTask::nothing;
-  return status.is_trained ? ArmTask::recall : ArmTask::training;
-}
+ArmTask task_of(const Sweep& sweep, const Arm& arm) { return task_after(status_of(sweep, arm)); }
 
 std::string tasks_text(const Sweep& sweep) {
   std::map<ArmTask, std::size_t> arms;
   std::vector<std::string> reasons;
   for (const auto& arm : sweep.arms) {
-    const auto task = task_of(sweep, arm);
+    const auto status = status_of(sweep, arm);
+    const auto task = task_after(status);
     ++arms[task];
-    const auto reason =
-        read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm)).reason;
-    if (task == ArmTask::recall && !reason.empty() && std::ranges::count(reasons, reason) == 0)
-      reasons.push_back(reason);
+    const bool is_told = std::ranges::count(reasons, status.reason) > 0;
+    if (task == ArmTask::recall && !status.reason.empty() && !is_told)
+      reasons.push_back(status.reason);
   }
   const auto count = [](std::size_t number) {
     return std::to_string(number) + (number == 1 ? " arm" : " arms");
