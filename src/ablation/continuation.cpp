@@ -38,35 +38,39 @@ void check_own_folder(const std::filesystem::path& dir, Problems& problems) {
   }
 }
 
-// The training probes of both lists of sources, where both have them.
-std::optional<std::pair<DataSource, DataSource>> probes_of(const Sweep& sweep, const Config& before,
-                                                           const Config& after) {
-  const auto path = probe_dataset_path(sweep.file.dir, after.data.sequence_length);
-  const auto& old_sources = before.data.train;
-  const auto& sources = after.data.train;
-  if (old_sources.empty() || old_sources.back().path != path || sources.back().path != path)
-    return std::nullopt;
-  return std::pair<DataSource, DataSource>(old_sources.back(), sources.back());
-}
-
+// A change of data.train in the words of the sweep file, where it is one of the probes' shares.
 std::string difference_text(const Sweep& sweep, const Config& begun, const Config& config,
                             const ConfigDifference& difference) {
-  if (difference.key == "data.train") {
-    const auto probes = probes_of(sweep, begun, config);
-    if (probes && probes->first.weight != probes->second.weight) {
-      return "probes.training_share: " + round_trip(probes->first.weight.value_or(0.0)) + " -> " +
-             round_trip(probes->second.weight.value_or(0.0));
+  const auto path = probe_dataset_path(sweep.file.dir, config.data.sequence_length);
+  const auto &before = begun.data.train, &after = config.data.train;
+  if (difference.key == "data.train" && before.size() == after.size() &&
+      before.back().path == path && after.back().path == path) {
+    const auto change = [](const std::string& key, double old_value, double value) {
+      return key + ": " + round_trip(old_value) + " -> " + round_trip(value);
+    };
+    const double old_share = before.back().weight.value_or(0.0);
+    const double share = after.back().weight.value_or(0.0);
+    if (old_share != share) return change("probes.training_share", old_share, share);
+    const double old_weight = before.back().loss_weight, weight = after.back().loss_weight;
+    if (old_weight != weight) {
+      return change("probes.training_loss_share, from which follows the loss_weight of the probes",
+                    old_weight, weight);
     }
   }
   return difference.key + ": " + difference.before + " -> " + difference.after;
 }
 
-// With the loss_weight of the probes, as far as those are there to tell it; nothing where data
-// cannot be used, which check_data tells.
-std::optional<Config> config_of_start(const Sweep& sweep, const Arm& arm) {
+// With the loss_weight of the probes: that of `begun` where they are gone, since the same will be
+// written. Nothing where data cannot be used, which check_data tells.
+std::optional<Config> config_of_start(const Sweep& sweep, const Arm& arm, const Config& begun) {
   auto config = arm.config;
   const auto& share = sweep.file.probes.training_loss_share;
-  if (!share || !std::filesystem::exists(config.data.train.back().path)) return config;
+  if (!share) return config;
+  auto& probes = config.data.train.back();
+  if (!std::filesystem::exists(probes.path)) {
+    if (!begun.data.train.empty()) probes.loss_weight = begun.data.train.back().loss_weight;
+    return config;
+  }
   try {
     set_probe_loss_share(config, *share);
   } catch (const InputError&) {
@@ -78,7 +82,7 @@ std::optional<Config> config_of_start(const Sweep& sweep, const Arm& arm) {
 void check_settings(const Sweep& sweep, const Arm& arm, const ArmPaths& paths,
                     ArmProblems& problems) {
   const auto begun = resolve(load_run_file({paths.run_file}, {}));
-  const auto start = config_of_start(sweep, arm);
+  const auto start = config_of_start(sweep, arm, begun);
   if (!start) return;
   const auto& config = *start;
   for (const auto& difference : differences(begun, config)) {
