@@ -56,7 +56,7 @@ def _row(a_study, arm):
     if arm.text:
         _text(arm.text, row)
     for probe in arm.probes:
-        _probe(a_study.key(probe), probe, a_study.bands, row)
+        _probe(a_study.key(probe), probe, a_study.bands_of(arm.layout, arm.window_size), row)
     return row
 
 

@@ -56,8 +56,8 @@ def _lookup(groups, verdicts, key):
     if tested:
         able = [name for name in tested if of_probe[name].conclusive("beyond") and
                 of_probe[name].bands["beyond"] == findings.ABOVE]
-        figures = next(group.probes[key] for group in groups if group.name == tested[0])
-        floor = figures.bands["beyond"].floor
+        floor = max((group.probes[key].bands["beyond"].floor for group in groups
+                     if group.name in tested), key=lambda each: each.share)
         yield (f"{key.text}: keys are looked up beyond the reach of windows, above what "
                f"{floor.name} gets without reading one ({quantities.percent(floor.share)}), by "
                f"{listed(able) or 'no group'}.")

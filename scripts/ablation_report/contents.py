@@ -1,7 +1,7 @@
 """The report of a study as a document."""
 
 from . import (conclusions, contrast_tables, contrasts, cost_plots, drawing, findings, headline,
-               loss_plots, measures, quantities, reading, recall_plots, tables)
+               key_tokens, loss_plots, measures, quantities, reading, recall_plots, tables)
 from .document import Document, Facts, Plot, Section
 
 
@@ -98,13 +98,22 @@ class _Report:
             *_plot("loss_by_flops", f"{kind} loss against training FLOPs",
                    f"Mean over seeds. {_filled(groups)}{of_kind}",
                    loss_plots.by_flops, groups, styles),
-            *_plot("loss_by_position", "Loss on natural text by position in the sequence",
-                   f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_position')}",
-                   loss_plots.by_position, groups, styles, self._compared),
+            *self._loss_by_place(),
             *_plot("loss_by_length", "Loss on natural text by length of the sequence",
                    f"Mean over seeds. {_filled(groups)}{_against(self._compared, 'by_length')} Hatched: "
                    f"lengths beyond the training length of {length} tokens.",
                    loss_plots.by_length, groups, styles, self._compared, length)), new_page=True)
+
+    def _loss_by_place(self):
+        """By what is visible, where the results tell it, else by position."""
+        arguments = (self._groups, self._styles, self._compared)
+        field, title, draw = (
+            ("by_visible", "what is visible: tokens of the same document in the context",
+             loss_plots.by_visible) if loss_plots.has_visible(self._groups) else
+            ("by_position", "position in the sequence", loss_plots.by_position))
+        return _plot(f"loss_{field}", f"Loss on natural text by {title}",
+                     f"Mean over seeds. {_filled(self._groups)}{_against(self._compared, field)}",
+                     draw, *arguments)
 
     def _recall(self):
         parts = []
@@ -113,16 +122,19 @@ class _Report:
                       if key.length > self._study.sequence_length else "")
             parts.extend(_plot(
                 f"recall_{key.file}", f"{key.text}: recall by distance",
-                "Each point is the mean over a bin of distances within one band; lines are band "
-                f"borders. {_filled(self._groups)} "
+                f"Each point is the mean over a bin of distances{self._borders()}. {_filled(self._groups)} "
                 f"{recall_plots.floor_words(self._groups, key)}{longer}",
                 recall_plots.by_distance, self._groups, self._styles, key, self._study.bands))
             parts.append(tables.task(self._groups, self._styles, self._verdicts, key,
                                      self._study.bands))
         return Section("Recall in probes", tuple(parts), new_page=True)
 
+    def _borders(self):
+        return "" if self._study.bands.own else " within one band; lines are band borders"
+
     def _natural_text(self):
-        groups, styles, bands = self._groups, self._styles, self._study.bands
+        groups, styles = self._groups, self._styles
+        bands = self._study.bands_of(None, None)  # by which the text was measured, for all groups
         parts = [*_plot(
             "bigram_loss", "Loss on tokens that complete a bigram from the context",
             "By the distance to the bigram's last occurrence, and of all other tokens. Lower is "
@@ -148,7 +160,22 @@ class _Report:
                    "difference": "full minus cut"}[name],
                   lambda group, name=name: group.text.context.get(name), form)
                  for name, form in forms.items()]))
-        return Section("Recall in natural text", tuple(parts), new_page=True)
+        return Section("Recall in natural text", (*parts, *self._key_tokens()), new_page=True)
+
+    def _key_tokens(self):
+        reference = contrasts.reference(self._study)
+        chosen = key_tokens.chosen_by(reference) if reference else {}
+        known = [group for group in self._groups if key_tokens.figure(group.group, chosen)]
+        if not known:
+            return ()
+        kept = known[0].group.finished[0].text.long_context.kept
+        return (tables.losses(
+            "Loss on tokens that a long context helps",
+            f"Nats per token, with the whole context, on {quantities.percent(key_tokens.share(chosen))} of "
+            f"the tokens asked for: those that {reference.name} (its runs of other seeds) predicts better "
+            f"by {key_tokens.LEAST_GAIN:g} nat or more with it than with the last {kept} tokens.", known,
+            self._styles, [("loss", lambda group: key_tokens.figure(group.group, chosen),
+                            quantities.loss)]),)
 
     def _frontier(self):
         return Section("Quality against cost", _plot(

@@ -82,6 +82,8 @@ def _described_columns(compared):
         (Column(kind, "loss by class of token"), lambda contrast, kind=kind:
          contrast.classes.get(kind), quantities.loss_difference)
         for kind in dict.fromkeys(kind for contrast in found for kind in contrast.classes))
+    columns.append((Column("key tokens"), lambda contrast: contrast.key_tokens,
+                    quantities.loss_difference))
     keys = dict.fromkeys(key for contrast in found for key, _ in contrast.recall)
     columns.extend(
         (Column(band, f"{key.text}: points"), lambda contrast, entry=(key, band):

@@ -7,7 +7,7 @@ mean. Groups are compared on the seeds that both finished.
 
 import dataclasses
 
-from . import intervals, items, measures, recall, significance, study
+from . import intervals, items, key_tokens, measures, recall, significance, study
 from .intervals import Estimate
 
 LOWER, HIGHER, NO_DIFFERENCE = "lower", "higher", "no difference shown"
@@ -42,8 +42,10 @@ class Contrast:
     validation_loss: Estimate | None
     text_loss: Estimate | None
     by_position: dict  # (begin, end): Estimate
+    by_visible: dict  # the same
     by_length: dict  # length: Estimate
     classes: dict  # of tokens: Estimate
+    key_tokens: Estimate | None  # those of the reference
     recall: dict  # (study.ProbeKey, band): Estimate, at the reference length of each task
 
 
@@ -77,7 +79,8 @@ def of_study(a_study, groups, probe_keys):
     if not others:
         return Contrasts(None, {}, ())
     base = next(group for group in groups if group.name == compared.name)
-    of_groups = {group.name: _contrast(group, base, probe_keys) for group in others}
+    chosen = key_tokens.chosen_by(compared)
+    of_groups = {group.name: _contrast(group, base, probe_keys, chosen) for group in others}
     return Contrasts(compared.name, of_groups, _tests(of_groups))
 
 
@@ -85,7 +88,7 @@ def _by_seed(group):
     return {arm.seed: arm for arm in group.group.finished}
 
 
-def _contrast(group, base, probe_keys):
+def _contrast(group, base, probe_keys, chosen):
     arms, others = _by_seed(group), _by_seed(base)
     seeds = tuple(sorted(arms.keys() & others.keys()))
     pairs = [(arms[seed], others[seed]) for seed in seeds]
@@ -94,9 +97,10 @@ def _contrast(group, base, probe_keys):
         group.group, seeds, arms.keys() == others.keys(),
         _paired([tuple(map(measures.validation_loss, pair)) for pair in pairs]),
         _paired([(text.loss, other.loss) for text, other in texts]),
-        _paired_points([tuple(map(measures.positions, pair)) for pair in texts]),
+        *(_paired_points([tuple(measures.positions(text, field) for text in pair)
+                          for pair in texts]) for field in ("by_position", "by_visible")),
         _paired_points([tuple(map(measures.lengths, pair)) for pair in texts]),
-        _classes(texts), _recall(group, base, probe_keys))
+        _classes(texts), _key_tokens(group, base, chosen), _recall(group, base, probe_keys))
 
 
 def _paired(pairs):
@@ -130,11 +134,19 @@ def _classes(texts):
     return result
 
 
+def _key_tokens(group, base, chosen):
+    own, others = (key_tokens.losses(figures.group, chosen) for figures in (group, base))
+    return _over_items([(own[seed], others[seed]) for seed in sorted(own.keys() & others.keys())])
+
+
 def _recall(group, base, probe_keys):
+    """In the bands of the group, whatever those of the reference: both answer the same items."""
     result = {}
     for key in probe_keys:
         if key in group.probes and key in base.probes:
-            own, others = group.probes[key].matches, base.probes[key].matches
+            own, others = ({seed: recall.matches(probe, group.probes[key].limits)
+                            for seed, probe in figures.probes[key].probes.items()}
+                           for figures in (group, base))
             for column, band in enumerate(recall.BANDS):
                 pairs = [tuple((numbers, hits[:, column], units[:, column])
                                for numbers, hits, units in (own[seed], others[seed]))

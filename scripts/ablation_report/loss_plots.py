@@ -42,14 +42,25 @@ def by_flops(groups, styles):
     return figure
 
 
-def by_position(groups, styles, compared):
-    # Counted from one, so that the first has a place on a logarithmic axis.
-    def middle(borders):
-        begin, end = borders
-        return math.sqrt((begin + 1) * end)
+def _middle(borders):
+    """Counted from one, so that the first has a place on a logarithmic axis."""
+    begin, end = borders
+    return math.sqrt((begin + 1) * end)
 
-    return _against_length(groups, styles, compared, "by_position", middle,
+
+def by_position(groups, styles, compared):
+    return _against_length(groups, styles, compared, "by_position", _middle,
                            "position in the sequence, from 1", None)
+
+
+def by_visible(groups, styles, compared):
+    return _against_length(groups, styles, compared, "by_visible", _middle,
+                           "tokens of the document in the context, from 1", None)
+
+
+def has_visible(groups):
+    """Whether the results tell of what is visible: where documents are masked, a position is not."""
+    return any(group.text.by_visible for group in groups)
 
 
 def by_length(groups, styles, compared, sequence_length):

@@ -22,6 +22,7 @@ class Curve:
 class TextFigures:
     loss: Estimate | None
     by_position: tuple  # ((begin, end), Estimate)
+    by_visible: tuple  # the same
     by_length: tuple  # (length, Estimate)
     classes: dict  # of bigrams: Estimate
     context: dict  # "full", "cut", "difference" (full minus cut): Estimate
@@ -148,8 +149,8 @@ def _context(texts):
             for column, name in enumerate(("full", "cut", "difference"))}
 
 
-def positions(text):
-    return {(row.begin, row.end): row.loss for row in text.by_position}
+def positions(text, field="by_position"):
+    return {(row.begin, row.end): row.loss for row in getattr(text, field)}
 
 
 def lengths(text):
@@ -160,7 +161,8 @@ def _text(group):
     texts = [arm.text for arm in group.finished if arm.text]
     return TextFigures(
         intervals.over_seeds([text.loss for text in texts]),
-        _common_points([positions(text) for text in texts if text.by_position]),
+        *(_common_points([positions(text, field) for text in texts if getattr(text, field)])
+          for field in ("by_position", "by_visible")),
         _common_points([lengths(text) for text in texts if text.by_length]),
         _classes(texts), _context(texts))
 
@@ -171,7 +173,8 @@ def _probes(a_study, group, bins):
         probes = {arm.seed: probe for arm in group.finished for probe in arm.probes
                   if a_study.key(probe) == key}
         if probes:
-            result[key] = recall.figures(key, probes, bins[key], a_study.bands, group.reach)
+            result[key] = recall.figures(key, probes, bins[key],
+                                         a_study.bands_of(*group.bands_key), group.reach)
     return result
 
 

@@ -124,6 +124,9 @@ def percent_interval(figure):
 
 
 def band_range(bands, band):
+    """Of each group's own bands in symbols: n local layers of window W."""
+    if bands.own:
+        return {"control": "d ≤ W", "relay": "W < d ≤ n W", "beyond": "d > n W"}[band]
     relay = f"{bands.window} < d ≤ {bands.reach}" if bands.layers > 1 else "no distance"
     return {"control": f"d ≤ {bands.window}", "relay": relay, "beyond": f"d > {bands.reach}"}[band]
 

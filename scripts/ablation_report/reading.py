@@ -4,7 +4,30 @@ from . import findings, intervals, quantities, recall, significance
 from .document import Bullets, Section, Subheading
 
 
+def _own_bands(a_study):
+    """Where answers are sorted by each group's own bands."""
+    drawn = a_study.bands_of(None, None)
+    named = "; ".join(
+        f"{group.name} {of_group.window} and {of_group.reach}" for group in a_study.groups
+        if "L" in (group.common("layout") or "") and
+        (of_group := a_study.bands_of(*group.bands_key)))
+    return [
+        "d: how many tokens back the fact stands. Bands are those of each group: W is its window, and "
+        f"n how many of its layers are local. W and n W: {named or 'none'}. Groups without local "
+        f"layers have {drawn.window} and {drawn.reach}, by which questions are drawn.",
+        "Control, d ≤ W: any layer of the group sees it. A group that fails here has not learnt the "
+        "task, and its failure elsewhere says nothing about its layout.",
+        "Relay, W < d ≤ n W: farther than one window, but its local layers can hand it on.",
+        "Beyond, d > n W: only its global layers can carry it. A group of local layers must not be "
+        "above the floor; if it is, it is marked LEAK.",
+        "All groups answer the same questions. A difference from the reference is taken in the bands "
+        "of the group, on the same items of both; the figures of two groups in a band are of other "
+        "distances, and do not compare."]
+
+
 def _bands(a_study):
+    if a_study.bands.own:
+        return _own_bands(a_study)
     bands = a_study.bands
     own = [f"{group.name} ({group.common('window_size')})" for group in a_study.groups
            if "L" in (group.common("layout") or "") and
@@ -30,7 +53,7 @@ def _statistics(groups, compared):
     level = quantities.whole_percent(intervals.LEVEL)
     texts = [
         f"A figure is the mean over the finished seeds of a group, with its {level} interval. "
-        "Validation loss, loss on text, by position and by length are known as one number per seed: "
+        "Validation loss, loss on text, by position, by what is visible and by length are known as one number per seed: "
         "t intervals over seeds, with one degree of freedom less than there are seeds; the text "
         "itself counts as given.",
         "Recall, losses by class of token and by context are means over items (a sequence of a "
@@ -101,6 +124,11 @@ def _limits(a_study):
         "within a band, not bands.",
         "Full context minus the last W tokens: cutting the context also removes the text's "
         "beginning, and a model was not trained on cut contexts.",
+        "Documents of a text do not see each other where the runs mask them: what a token may use is "
+        "the part of its document before it, and its position in the sequence says little.",
+        "Tokens that a long context helps are those that help the reference (after LongPPL, arXiv "
+        "2410.23771): of what others would find in a long context and the reference does not, nothing is "
+        "said.",
         "Measured speed and memory are those of this machine and of these kernels; FLOPs and KV "
         "cache are computed.",
         "Many figures stand side by side. Where a difference matters, repeat it with more seeds.",

@@ -42,13 +42,14 @@ class Bin:
 class ProbeFigures:
     """Of a group in one probe."""
     key: study.ProbeKey
+    limits: study.Bands  # by which `bands` are sorted
     chance: float
     tokens_per_unit: int | None  # None where it varies
     bands: dict  # name: RangeFigures
     bins: tuple  # (Bin, RangeFigures)
     beyond_own_reach: RangeFigures | None  # of a group of local layers only
     items_left_out: int  # that not every seed was asked
-    matches: dict  # of each seed: numbers of the items, hits and units [items, bands]
+    probes: dict  # of each seed
 
 
 def limits(bands):
@@ -127,6 +128,14 @@ def totals(probe, first, last):
     return tuple(float(np.sum(values)) for values in counts)
 
 
+def matches(probe, bands):
+    """Of one run: numbers of the items, hits and units [items, bands]."""
+    counter = _Counter(probe)
+    columns = [counter.matches(probe.exact, within(probe, *limit))
+               for limit in limits(bands).values()]
+    return (counter.items, *(np.stack(quantity, axis=1).astype(float) for quantity in zip(*columns)))
+
+
 def floor(probe, first, last):
     """floors.Floor of one run's answers in a range of distances; None where there are none."""
     _, _, units, *_, blind = _Counter(probe).arrays([(first, last)], len(probe.strategies))
@@ -141,8 +150,8 @@ def _tokens_per_unit(probe):
 
 
 def figures(key, probes, bins, bands, reach):
-    """ProbeFigures of one group. `probes`: {seed: probe}; `bins`: as bins_of() gives them; `reach`:
-    of a group of local layers only, else None."""
+    """ProbeFigures of one group. `probes`: {seed: probe}; `bins`: as bins_of() gives them; `bands`:
+    by which its answers are sorted; `reach`: of a group of local layers only, else None."""
     ranges = [*limits(bands).values(), *((a_bin.first, a_bin.last) for a_bin in bins)]
     if reach is not None:
         ranges.append((reach + 1, math.inf))
@@ -154,12 +163,9 @@ def figures(key, probes, bins, bands, reach):
     results = [_of_range(first.chance, strategies, *(array[:, :, column] for array in arrays))
                for column in range(len(ranges))]
     beyond_own_reach = results.pop() if reach is not None else None
-    of_bands = len(BANDS)
-    matches = {seed: (numbers, hits[:, :of_bands], units[:, :of_bands])
-               for seed, (numbers, hits, units, *_) in runs.items()}
-    return ProbeFigures(key, first.chance, _tokens_per_unit(first),
-                        dict(zip(BANDS, results)), tuple(zip(bins, results[of_bands:])),
-                        beyond_own_reach, left_out, matches)
+    return ProbeFigures(key, bands, first.chance, _tokens_per_unit(first),
+                        dict(zip(BANDS, results)), tuple(zip(bins, results[len(BANDS):])),
+                        beyond_own_reach, left_out, probes)
 
 
 def _of_range(chance, strategies, hits, units, likelihood, finite, not_finite, blind):

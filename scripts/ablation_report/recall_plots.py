@@ -33,7 +33,7 @@ def by_distance(groups, styles, key, bands):
         for axes, field in ((exact, "exact"), (likelihood, "log_likelihood")):
             drawing.line(axes, styles[group.name], x,
                          [getattr(of_bin, field) for _, of_bin in figures.bins], filled)
-    _draw_floor(exact, first)
+    _draw_floor(exact, [figures for _, figures in drawn])
     guess = _log_likelihood_of_guess(first)
     if guess is not None:
         likelihood.axhline(guess, **(_CHANCE if _floor_differs(first) else _FLOOR))
@@ -44,7 +44,8 @@ def by_distance(groups, styles, key, bands):
     for axes in (exact, likelihood):
         axes.set_xlabel("distance d to the fact (tokens)")
         drawing.octaves(axes, [max(bins[0].first, 1), bins[-1].last])
-        _mark_bands(axes, bands)
+        if not bands.own:
+            _mark_bands(axes, bands)
     return figure
 
 
@@ -60,18 +61,21 @@ def floor_words(groups, key):
         return "Dashed: chance."
     names = dict.fromkeys(of_bin.floor.name for _, of_bin in figures.bins if of_bin.floor)
     return (f"Dashed: floor of each bin, the best of what reads no key (here "
-            f"{quantities.listed(names)}); dotted: chance.")
+            f"{quantities.listed(names)}), of the group where it is highest; dotted: chance.")
 
 
-def _draw_floor(axes, figures):
-    """A step for each bin; chance as a faint second line where it is another."""
-    if not _floor_differs(figures):
-        axes.axhline(figures.chance, **_FLOOR)
+def _draw_floor(axes, of_groups):
+    """A step for each bin, the highest of the groups; chance as a faint second line where it is
+    another."""
+    first = of_groups[0]
+    if not _floor_differs(first):
+        axes.axhline(first.chance, **_FLOOR)
         return
-    axes.axhline(figures.chance, **_CHANCE)
-    for a_bin, of_bin in figures.bins:
-        if of_bin.floor:
-            axes.hlines(of_bin.floor.share, max(a_bin.first, 1) - 0.5, a_bin.last + 0.5, **_FLOOR)
+    axes.axhline(first.chance, **_CHANCE)
+    for column, (a_bin, _) in enumerate(first.bins):
+        floors = [figures.bins[column][1].floor for figures in of_groups]
+        if shares := [floor.share for floor in floors if floor]:
+            axes.hlines(max(shares), max(a_bin.first, 1) - 0.5, a_bin.last + 0.5, **_FLOOR)
 
 
 def _log_likelihood_of_guess(figures):
@@ -109,7 +113,8 @@ def frontier(groups, styles, references, bands):
         if points:
             where = f"length {key.length}, {quantities.band_range(bands, 'beyond')}"
             panels.append((f"{drawing.wrapped(name)}\n{where}", points,
-                           points[0][0].probes[key].bands["beyond"].floor))
+                           max((group.probes[key].bands["beyond"].floor for group, _ in points),
+                               key=lambda floor: floor.share)))
     panels = [(title, [(group.mean("training_flops"), group, figure) for group, figure in points
                        if group.mean("training_flops") is not None], floor)
               for title, points, floor in panels]

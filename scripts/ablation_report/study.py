@@ -20,9 +20,15 @@ _TASK = re.compile(r"[A-Za-z0-9_-]+")
 @dataclasses.dataclass(frozen=True)
 class Bands:
     """A window of `window` tokens carries a fact that far in one layer, and through `layers` local
-    layers `window * layers` far."""
+    layers `window * layers` far. Of a study: what questions are drawn by; `of` "own" says that each
+    group's answers are sorted by its own (see Study.bands_of)."""
     window: int
     layers: int
+    of: str = "common"
+
+    @property
+    def own(self):
+        return self.of == "own"
 
     @property
     def reach(self):
@@ -61,9 +67,11 @@ class ClassLoss:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ContextLoss:
-    """Losses of the same tokens with their full context and with the last W tokens of it."""
+    """Losses of the same tokens with their full context and with the last `kept` tokens of it (W of
+    the study's bands where it is not told)."""
     full: np.ndarray
     cut: np.ndarray
+    kept: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +79,11 @@ class TextRecall:
     loss: float | None = None
     tokens: int | None = None
     by_position: tuple[PositionLoss, ...] = ()
+    by_visible: tuple[PositionLoss, ...] = ()  # by earlier tokens of the document, not by position
     by_length: tuple[LengthLoss, ...] = ()
     bigrams: tuple[ClassLoss, ...] = ()
     context: ContextLoss | None = None
+    long_context: ContextLoss | None = None  # cut to a short one, whatever the layout
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -188,6 +198,11 @@ class Group:
         return set(self.common("layout") or "") == {"L"}
 
     @property
+    def bands_key(self):
+        """What Study.bands_of takes."""
+        return self.common("layout"), self.common("window_size")
+
+    @property
     def reach(self):
         """How far a layout without global layers can carry a fact; None for others."""
         window = self.common("window_size")
@@ -234,6 +249,13 @@ class Study:
             found.setdefault(arm.group, []).append(arm)
         return tuple(Group(name, tuple(arms)) for name, arms in found.items())
 
+    def bands_of(self, layout, window):
+        """Those by which the answers of a layout with that window are sorted."""
+        local = (layout or "").count("L")
+        if not self.bands.own or not local or not window:
+            return dataclasses.replace(self.bands, of="common")
+        return Bands(window, local)
+
     @functools.cached_property
     def _difficulties(self):
         """{task: the fields in which its probes differ}"""
@@ -272,11 +294,15 @@ _TEXT = shapes.record(
     TextRecall, loss=shapes.number, tokens=_WHOLE,
     by_position=shapes.sequence(shapes.record(PositionLoss, begin=_WHOLE, end=_POSITIVE,
                                               loss=shapes.number)),
+    by_visible=shapes.sequence(shapes.record(PositionLoss, begin=_WHOLE, end=_POSITIVE,
+                                             loss=shapes.number)),
     by_length=shapes.sequence(shapes.record(LengthLoss, length=_POSITIVE, loss=shapes.number)),
     bigrams=shapes.sequence(shapes.record(
         ClassLoss, kind=shapes.choice(*CLASSES), nats=shapes.numbers,
         tokens=shapes.whole_numbers(0))),
-    context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers))
+    context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers),
+    long_context=shapes.record(ContextLoss, full=shapes.numbers, cut=shapes.numbers,
+                               kept=_POSITIVE))
 _ARM = shapes.record(
     Arm, name=shapes.text, group=shapes.text, seed=_WHOLE, state=shapes.choice(*STATES),
     reason=shapes.text, settings=shapes.mapping(shapes.anything), step=_WHOLE, steps=_WHOLE,
@@ -296,7 +322,8 @@ _COST = shapes.record(
         peak_memory_gib=shapes.number)))
 _STUDY = shapes.record(
     Study, name=shapes.text, zebra=shapes.text, machine=shapes.text, sequence_length=_POSITIVE,
-    budget=shapes.text, contrast=shapes.text, bands=shapes.record(Bands, window=_POSITIVE, layers=_POSITIVE),
+    budget=shapes.text, contrast=shapes.text, bands=shapes.record(
+        Bands, window=_POSITIVE, layers=_POSITIVE, of=shapes.choice("common", "own")),
     arms=shapes.sequence(_ARM), cost=_COST)
 
 
@@ -334,8 +361,10 @@ def _problems_of_text(text, place):
     kinds = [loss.kind for loss in text.bigrams]
     if len(set(kinds)) < len(kinds):
         yield f"{place}.bigrams has a class twice"
-    if text.context and len(text.context.full) != len(text.context.cut):
-        yield f"{place}.context: full and cut differ in length"
+    for name in ("context", "long_context"):
+        context = getattr(text, name)
+        if context and len(context.full) != len(context.cut):
+            yield f"{place}.{name}: full and cut differ in length"
 
 
 def _problems_of(study):

@@ -90,7 +90,7 @@ class ArmQueue {
       : slots_(slots), is_free_(slots.size(), true), arms_(arms.size()) {
     std::uint64_t total = 0;
     for (const auto& arm : arms) {
-      const auto status = read_arm_status(arm.paths);
+      const auto status = read_arm_status(arm.paths, arm.goal);
       if (status.state == ArmState::finished) {
         ++over_;
       } else if (status.is_final) {
@@ -100,7 +100,7 @@ class ArmQueue {
         waiting_.push_back(&arm);
         const auto before = read_arm_progress(arm.paths.metrics()).step;
         steps_before_ += before;
-        total += static_cast<std::uint64_t>(std::max<std::int64_t>(0, arm.steps - before));
+        total += static_cast<std::uint64_t>(std::max<std::int64_t>(0, arm.goal.steps - before));
       }
     }
     if (total > 0) bar_ = std::make_unique<ProgressBar>("arms", total, "steps");
@@ -132,7 +132,8 @@ class ArmQueue {
       waiting_.erase(waiting_.begin());
       auto commands = arm->commands;
       commands.variables.insert(commands.variables.end(), slots_[slot].begin(), slots_[slot].end());
-      running_.push_back({arm, slot, std::make_unique<ArmRun>(arm->paths, std::move(commands))});
+      running_.push_back(
+          {arm, slot, std::make_unique<ArmRun>(arm->paths, arm->goal, std::move(commands))});
       is_free_[slot] = false;
     }
   }
@@ -142,7 +143,7 @@ class ArmQueue {
       if (!running.run->poll()) return false;
       is_free_[running.slot] = true;
       steps_of_ended_ += read_arm_progress(running.arm->paths.metrics()).step;
-      const auto status = read_arm_status(running.arm->paths);
+      const auto status = read_arm_status(running.arm->paths, running.arm->goal);
       if (status.state == ArmState::finished) {
         log_info(running.arm->name + " is done");
         ++over_;
@@ -181,7 +182,7 @@ class ArmQueue {
       case ArmRun::Phase::training: {
         const auto progress = read_arm_progress(running.arm->paths.metrics());
         return name + " step " + std::to_string(progress.step) + "/" +
-               std::to_string(running.arm->steps) +
+               std::to_string(running.arm->goal.steps) +
                (progress.loss ? " loss " + fixed(*progress.loss, 3) : "");
       }
       case ArmRun::Phase::measuring:
@@ -254,8 +255,11 @@ void ChildProcess::send(int signal) {
 
 std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
 
-ArmRun::ArmRun(const ArmPaths& paths, ArmCommands commands)
-    : paths_(paths), commands_(std::move(commands)), lock_(std::in_place, paths.lock) {}
+ArmRun::ArmRun(const ArmPaths& paths, const ArmGoal& goal, ArmCommands commands)
+    : paths_(paths),
+      goal_(goal),
+      commands_(std::move(commands)),
+      lock_(std::in_place, paths.lock) {}
 
 bool ArmRun::poll() {
   if (phase_ != Phase::over) advance();
@@ -268,8 +272,7 @@ void ArmRun::advance() {
     if (is_stopping_) {
       phase_ = Phase::over;
     } else if (lock_->try_to_take()) {
-      std::filesystem::remove(paths_.failure);
-      start(Phase::training, commands_.train);
+      begin();
     }
     return;
   }
@@ -280,6 +283,18 @@ void ArmRun::advance() {
   const bool is_stopped = phase_ == Phase::training && report.status == kExitStopped;
   if (!report.is_done() && !is_stopped && !is_stopping_) fail(report);
   phase_ = Phase::over;
+}
+
+void ArmRun::begin() {
+  std::filesystem::remove(paths_.failure);
+  const auto status = read_arm_status(paths_, goal_);
+  if (status.state == ArmState::finished) {
+    phase_ = Phase::over;
+  } else if (status.is_trained) {
+    start(Phase::measuring, commands_.recall);
+  } else {
+    start(Phase::training, commands_.train);
+  }
 }
 
 void ArmRun::stop(int signal) {
@@ -321,7 +336,7 @@ void run_arms(const std::vector<QueuedArm>& arms, const JobSlots& slots) {
 
 std::int64_t count_failed(const std::vector<QueuedArm>& arms) {
   return std::count_if(arms.begin(), arms.end(), [](const QueuedArm& arm) {
-    return read_arm_status(arm.paths).state == ArmState::failed;
+    return read_arm_status(arm.paths, arm.goal).state == ArmState::failed;
   });
 }
 

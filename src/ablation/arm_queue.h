@@ -67,12 +67,13 @@ struct ArmCommands {
   ChildProcess::Variables variables;
 };
 
-/// An arm on its way: waits until no other process works on it, trains it, measures its recall.
+/// An arm on its way: waits until no other process works on it, trains it, measures its recall, as
+/// far as another has not done that yet.
 class ArmRun {
  public:
   enum class Phase { waiting, training, measuring, over };
 
-  ArmRun(const ArmPaths& paths, ArmCommands commands);
+  ArmRun(const ArmPaths& paths, const ArmGoal& goal, ArmCommands commands);
 
   /// Goes on as far as possible without waiting; true once it is over.
   bool poll();
@@ -84,10 +85,12 @@ class ArmRun {
 
  private:
   void advance();
+  void begin();
   void start(Phase phase, const std::vector<std::string>& command);
   void fail(const ExitReport& report);
 
   ArmPaths paths_;
+  ArmGoal goal_;
   ArmCommands commands_;
   std::optional<FileLock> lock_;  // until it is over: one process at a time works on an arm
   Phase phase_ = Phase::waiting;
@@ -98,8 +101,8 @@ class ArmRun {
 struct QueuedArm {
   std::string name;
   ArmPaths paths;
+  ArmGoal goal;
   ArmCommands commands;
-  std::int64_t steps;
 };
 
 /// One for each arm that may be on its way at the same time: what its processes get in their

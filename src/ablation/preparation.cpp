@@ -3,23 +3,23 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
 #include <sstream>
 #include <thread>
 
+#include "ablation/arm_problems.h"
 #include "ablation/probe_loss_share.h"
+#include "ablation/recall_request.h"
+#include "ablation/training_probes.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json_reader.h"
 #include "base/log.h"
 #include "base/message.h"
 #include "base/text.h"
 #include "config/load.h"
-#include "config/names.h"
-#include "data/probe_dataset.h"
-#include "data/tokenizer.h"
 #include "model/placement.h"
 #include "plan/plan.h"
 #include "train/stop_signal.h"
@@ -33,196 +33,85 @@ constexpr const char* kLess =
     "; make the model, train.micro_batch_size or data.sequence_length smaller, or set "
     "train.activation_checkpointing";
 
-std::string text_of(std::int64_t number) { return std::to_string(number); }
-std::string text_of(ProbeTask task) { return name_of(task); }
-
-template <class T>
-std::string list_text(const std::vector<T>& values) {
-  std::vector<std::string> texts;
-  for (const auto value : values) texts.push_back(text_of(value));
-  return join(texts, ",");
-}
-
-// Results of something else must not be written over, nor be taken for those of the sweep.
-void check_own_folder(const std::filesystem::path& dir, Problems& problems) {
-  if (std::filesystem::exists(dir / "arms")) return;
-  for (const auto& path : {dir / "report", cost_file(dir)}) {
-    if (!std::filesystem::exists(path)) continue;
-    problems.add(path.string() + ": is there, but no sweep has begun in dir, " + dir.string() +
-                 "; set dir to a new folder");
-  }
-}
-
-// What was written for a former start must be what this one would write.
-void check_unchanged(const Sweep& sweep, Problems& problems) {
-  for (const auto& arm : sweep.arms) {
-    const ArmPaths paths(sweep.file.dir, arm.name);
-    if (!std::filesystem::exists(paths.run)) continue;
-    const auto begun = resolve(load_run_file({paths.run_file}, {}));
-    for (const auto& [key, before, after] : differences(begun, arm.config)) {
-      if (may_change_on_resume(key)) continue;
-      problems.add("arm " + arm.name + ": was begun with other settings: " + key + ": " + before +
-                   " -> " + after + "; undo the change, or set another dir for the new sweep");
-    }
-  }
-}
-
-ProbeDatasetOptions probe_dataset_options(const Sweep& sweep, const Config& config) {
-  const auto& probes = sweep.file.probes;
-  const auto length = config.data.sequence_length;
-  return {.tokenizer = config.data.tokenizer,
-          .output = probe_dataset_path(sweep.file.dir, length),
-          .length = length,
-          .bands = sweep.bands,
-          .sequences = probes.training_sequences,
-          .tasks = probes.training_tasks,
-          .seed = static_cast<std::uint64_t>(probes.seed),
-          .vocabulary = probes.vocabulary,
-          .questions = probes.questions,
-          .pairs = probes.pairs,
-          .hops = probes.hops};
-}
-
-// The options that decide what is in the dataset.
-std::string description(const ProbeDatasetOptions& options) {
-  const nlohmann::ordered_json json = {{"version", kProbeVersion},
-                                       {"tokenizer", Tokenizer(options.tokenizer).hash()},
-                                       {"length", options.length},
-                                       {"window", options.bands.window},
-                                       {"layers", options.bands.layers},
-                                       {"sequences", options.sequences},
-                                       {"tasks", list_text(options.tasks)},
-                                       {"seed", options.seed},
-                                       {"keys", options.vocabulary.keys},
-                                       {"values", options.vocabulary.values},
-                                       {"fillers", options.vocabulary.fillers},
-                                       {"questions", options.questions},
-                                       {"pairs", options.pairs},
-                                       {"hops", options.hops}};
-  return json.dump(2) + "\n";
-}
-
-std::filesystem::path description_file(const ProbeDatasetOptions& options) {
-  return options.output.string() + ".json";
-}
-
-// One for each sequence length, by where it lies.
-std::map<std::filesystem::path, ProbeDatasetOptions> probe_datasets(const Sweep& sweep) {
-  std::map<std::filesystem::path, ProbeDatasetOptions> datasets;
-  if (sweep.file.probes.training_share == 0.0) return datasets;
-  for (const auto& arm : sweep.arms) {
-    const auto options = probe_dataset_options(sweep, arm.config);
-    datasets.emplace(options.output, options);
-  }
-  return datasets;
-}
-
-void check_unchanged(const ProbeDatasetOptions& options, Problems& problems) {
-  const auto file = description_file(options);
-  if (!std::filesystem::exists(file)) return;
-  const auto written = read_file(file);
-  if (written.find("\"version\": " + std::to_string(kProbeVersion) + ",") == std::string::npos) {
-    problems.add(options.output.string() +
-                 ": holds training probes of another version of zebra than this one, whose probes "
-                 "are others (see CHANGELOG.md), so that results would not compare; set another "
-                 "dir for the new sweep, or finish this one with the version that began it");
-  } else if (written != description(options)) {
-    problems.add(options.output.string() +
-                 ": holds training probes of other settings (the sweep's probes, compare or "
-                 "tokenizer); undo the change, or set another dir for the new sweep");
-  }
-}
-
-void write_missing(const ProbeDatasetOptions& options) {
-  if (std::filesystem::exists(options.output)) return;
-  std::filesystem::create_directories(options.output.parent_path());
-  // First, so that a dataset is never without its description.
-  write_file_atomically(description_file(options), description(options));
-  const auto report = write_probe_dataset(options);
-  log_info("wrote " + std::to_string(report.sequences) + " training probes to " +
-           options.output.string());
-}
-
 // Their weight in the loss follows from the targets in the datasets, so it is not known before.
 void weigh_probes(Sweep& sweep) {
   Problems problems;
+  ArmProblems of_arms;
   for (auto& arm : sweep.arms) {
     try {
       set_probe_loss_share(arm.config, *sweep.file.probes.training_loss_share);
     } catch (const InputError& error) {
-      problems.add("arm " + arm.name + ": " + error.what());
+      of_arms.add(arm.name, error.what());
     }
   }
-  problems.throw_if_any();
-  check_unchanged(sweep, problems);
+  of_arms.add_to(problems);
   problems.throw_if_any();
 }
 
-std::vector<std::string> recall_command(const Sweep& sweep, const ArmPaths& paths, const Arm& arm,
-                                        const std::filesystem::path& program) {
-  const auto& probes = sweep.file.probes;
-  const std::vector<std::pair<std::string, std::string>> options = {
-      {"--window", std::to_string(sweep.bands.window)},
-      {"--layers", std::to_string(sweep.bands.layers)},
-      {"--lengths", list_text(probes.lengths)},
-      {"--tasks", list_text(probes.tasks)},
-      {"--items", std::to_string(probes.items)},
-      {"--keys", std::to_string(probes.vocabulary.keys)},
-      {"--values", std::to_string(probes.vocabulary.values)},
-      {"--fillers", std::to_string(probes.vocabulary.fillers)},
-      {"--questions", std::to_string(probes.questions)},
-      {"--seed", std::to_string(probes.seed)},
-      {"--max-tokens", std::to_string(arm.config.eval.max_tokens)},
-      {"--json", paths.recall()}};
-  std::vector<std::string> command = {program, "recall", paths.run};
-  if (!probes.pairs.empty()) command.insert(command.end(), {"--pairs", list_text(probes.pairs)});
-  if (!probes.hops.empty()) command.insert(command.end(), {"--hops", list_text(probes.hops)});
-  for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
-  if (arm.config.checkpoint.keep_every > 0) command.emplace_back("--earlier");
-  return command;
+std::string lengths_text(const std::vector<std::int64_t>& lengths) {
+  std::vector<std::string> texts;
+  for (const auto length : lengths) texts.push_back(std::to_string(length));
+  return join(texts, ",");
+}
+
+/// Whether measured cost has a row for each of the patterns at each length.
+bool has_cost(const std::filesystem::path& file, const std::set<std::string>& patterns,
+              const std::vector<std::int64_t>& lengths) {
+  if (!std::filesystem::exists(file)) return false;
+  const auto cost = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
+  const auto* rows = member_of(cost, "rows");
+  std::set<std::pair<std::string, std::int64_t>> measured;
+  if (rows != nullptr && rows->is_array()) {
+    for (const auto& row : *rows)
+      measured.emplace(row.value("pattern", ""), row.value("length", std::int64_t{0}));
+  }
+  return std::ranges::all_of(patterns, [&](const std::string& pattern) {
+    return std::ranges::all_of(lengths, [&](std::int64_t length) {
+      return measured.contains({pattern, length});
+    });
+  });
 }
 
 }  // namespace
 
-void check_fit(const std::vector<Arm>& arms, int jobs) {
-  Problems problems;
+void check_fit(const std::vector<Arm>& arms, int jobs, Problems& problems) {
+  Problems unfit;
+  ArmProblems of_devices;
   std::vector<std::int64_t> on_cpu;
   std::int64_t memory_of_cpu = 0;
   for (const auto& arm : arms) {
-    const auto device = resolve_device(arm.config.run.device);
-    const auto plan = make_plan(arm.config);
-    auto needed = plan.training_bytes_per_rank();
-    if (device.is_cpu()) needed += plan.host_copy_bytes;
-    const auto there = device_memory_bytes(device);
-    if (needed > there) {
-      problems.add("arm " + arm.name + ": training takes some " + bytes_text(needed) + ", but " +
-                   device.str() + " has " + bytes_text(there) + kLess);
-    } else if (device.is_cpu()) {
-      on_cpu.push_back(needed);
-      memory_of_cpu = there;
+    try {
+      const auto device = resolve_device(arm.config.run.device);
+      const auto plan = make_plan(arm.config);
+      auto needed = plan.training_bytes_per_rank();
+      if (device.is_cpu()) needed += plan.host_copy_bytes;
+      const auto there = device_memory_bytes(device);
+      if (needed > there) {
+        unfit.add("arm " + arm.name + ": training takes some " + bytes_text(needed) + ", but " +
+                  device.str() + " has " + bytes_text(there) + kLess);
+      } else if (device.is_cpu()) {
+        on_cpu.push_back(needed);
+        memory_of_cpu = there;
+      }
+    } catch (const InputError& error) {
+      of_devices.add(arm.name, error.what());
     }
   }
+  of_devices.add_to(unfit);
   std::sort(on_cpu.rbegin(), on_cpu.rend());
   on_cpu.resize(std::min(on_cpu.size(), static_cast<std::size_t>(jobs)));
   const auto together = std::accumulate(on_cpu.begin(), on_cpu.end(), std::int64_t{0});
-  if (problems.empty() && together > memory_of_cpu) {
-    problems.add("--jobs " + std::to_string(jobs) + ": the largest arms take some " +
-                 bytes_text(together) + " together, but the machine has " +
-                 bytes_text(memory_of_cpu) + "; give fewer jobs");
+  if (unfit.empty() && together > memory_of_cpu) {
+    unfit.add("--jobs " + std::to_string(jobs) + ": the largest arms take some " +
+              bytes_text(together) + " together, but the machine has " + bytes_text(memory_of_cpu) +
+              "; give fewer jobs");
   }
-  problems.throw_if_any();
+  for (const auto& problem : unfit.all()) problems.add(problem);
 }
 
 std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program) {
-  const auto datasets = probe_datasets(sweep);
-  Problems problems;
-  check_own_folder(sweep.file.dir, problems);
-  for (const auto& [path, options] : datasets) check_unchanged(options, problems);
-  if (!sweep.file.probes.training_loss_share) check_unchanged(sweep, problems);
-  problems.throw_if_any();
-
   std::filesystem::create_directories(sweep.file.dir / "arms");
-  for (const auto& [path, options] : datasets) write_missing(options);
+  for (const auto& [path, options] : training_probes(sweep)) write_training_probes(options);
   if (sweep.file.probes.training_loss_share) weigh_probes(sweep);
   std::vector<QueuedArm> queue;
   for (const auto& arm : sweep.arms) {
@@ -231,8 +120,8 @@ std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program
     queue.push_back(
         {arm.name,
          paths,
-         {{program, "train", paths.run_file}, recall_command(sweep, paths, arm, program), {}},
-         arm.config.train.max_steps});
+         goal_of(sweep, arm),
+         {{program, "train", paths.run_file}, recall_command(sweep, arm, program), {}}});
   }
   return queue;
 }
@@ -264,13 +153,14 @@ void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
 
 void measure_cost(const Sweep& sweep, const std::filesystem::path& program) {
   const auto& dir = sweep.file.dir;
-  if (sweep.file.cost_lengths.empty() || std::filesystem::exists(cost_file(dir))) return;
+  const auto& lengths = sweep.file.cost_lengths;
   std::set<std::string> patterns;
   for (const auto& arm : sweep.arms) patterns.insert(pattern_of(arm.config.model.layers));
+  if (lengths.empty() || has_cost(cost_file(dir), patterns, lengths)) return;
   const auto log = dir / "cost.log";
   log_info("measuring cost by length (" + log.string() + ")");
   ChildProcess bench({program, "bench", ArmPaths(dir, sweep.arms.front().name).run_file,
-                      "--lengths", list_text(sweep.file.cost_lengths), "--layouts",
+                      "--lengths", lengths_text(lengths), "--layouts",
                       join({patterns.begin(), patterns.end()}, ","), "--json", cost_file(dir)},
                      {}, log);
   while (!bench.has_ended()) {

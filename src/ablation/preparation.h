@@ -10,15 +10,14 @@
 
 namespace zebra {
 
-/// Throws one InputError for all arms whose training cannot fit in the memory of the device that
-/// they would use here, and for `jobs` arms at a time that cannot fit together. Arms on GPUs have
-/// one each.
-void check_fit(const std::vector<Arm>& arms, int jobs);
+/// Adds to `problems` the arms whose training cannot fit in the memory of the device that they
+/// would use here, and `jobs` arms at a time that cannot fit together. Arms on GPUs have one each.
+void check_fit(const std::vector<Arm>& arms, int jobs, Problems& problems);
 
 /// Makes what the arms need: DIR with their run files, and the training probes. `program` is the
 /// zebra command that will train and measure them. Where the sweep gives probes a share of the
-/// loss, their loss_weight comes into the run files here. What a former start made stays; throws
-/// InputError with every arm, and every dataset, that was begun with other settings.
+/// loss, their loss_weight comes into the run files here. What a former start made stays, whatever
+/// it is: see check_continuation.
 std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program);
 
 /// Writes a batch script for Slurm whose array has a job for each arm: sbatch SCRIPT. `file` is
@@ -27,8 +26,8 @@ std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program
 void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
                        const std::filesystem::path& program, const std::filesystem::path& script);
 
-/// Measures cost by length of the arms' layouts, where the sweep asks for it and it is not there
-/// yet. A failure is a warning: the report goes without.
+/// Measures cost by length of the arms' layouts, where the sweep asks for it and one of them is not
+/// there yet. A failure is a warning: the report goes without.
 void measure_cost(const Sweep& sweep, const std::filesystem::path& program);
 
 }  // namespace zebra

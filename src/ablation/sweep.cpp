@@ -5,8 +5,8 @@
 #include <cmath>
 #include <map>
 #include <set>
-#include <sstream>
 
+#include "ablation/arm_problems.h"
 #include "ablation/combinations.h"
 #include "ablation/sweep_folder.h"
 #include "base/file.h"
@@ -18,40 +18,6 @@
 
 namespace zebra {
 namespace {
-
-/// What is wrong with the arms of a sweep: a problem that several arms have is said once.
-class ArmProblems {
- public:
-  /// `message` is that of an InputError: one problem per line.
-  void add(const std::string& arm, const std::string& message) {
-    std::istringstream lines(message);
-    for (std::string line; std::getline(lines, line);) {
-      const auto known = std::find_if(found_.begin(), found_.end(),
-                                      [&](const Found& found) { return found.problem == line; });
-      if (known != found_.end()) ++known->arms;
-      if (known == found_.end()) found_.push_back({line, arm, 1});
-    }
-  }
-
-  bool empty() const { return found_.empty(); }
-
-  /// "arm NAME: PROBLEM (and 5 more arms)", in the order of their first appearance.
-  void add_to(Problems& problems) const {
-    for (const auto& [problem, first_arm, arms] : found_) {
-      const std::string others =
-          arms == 1 ? ""
-                    : " (and " + std::to_string(arms - 1) + " more arm" + (arms > 2 ? "s)" : ")");
-      problems.add("arm " + first_arm + ": " + problem + others);
-    }
-  }
-
- private:
-  struct Found {
-    std::string problem, first_arm;
-    std::size_t arms = 0;
-  };
-  std::vector<Found> found_;
-};
 
 std::vector<Arm> load_arms(const SweepFile& file, const std::vector<Combination>& combinations,
                            const VocabularySize& vocabulary_of, ArmProblems& problems) {

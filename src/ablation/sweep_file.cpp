@@ -17,6 +17,8 @@ void describe(V& v, CompareOptions& s) {
           "Window W of the bands of distance.");
   v.field("layers", s.layers, at_least(1).defaults_to(largest),
           "Layers n of the bands of distance.");
+  v.field("bands", s.bands, anything(),
+          "Whose bands the report sorts answers by: the sweep's, or each group's own.");
 }
 
 template <class V>

@@ -22,9 +22,21 @@ struct EnumNames<Budget> {
       {{Budget::steps, "steps"}, {Budget::tokens, "tokens"}, {Budget::flops, "flops"}}};
 };
 
-/// Bands of distance of the recall measurements, as far as the sweep file gives them.
+/// By which bands of distance the report sorts answers: the sweep's, for all groups; or those of a
+/// group's own window and local layers (of the sweep where it has none).
+enum class BandChoice { common, own };
+
+template <>
+struct EnumNames<BandChoice> {
+  static constexpr NameTable<BandChoice, 2> kTable{
+      {{BandChoice::common, "common"}, {BandChoice::own, "own"}}};
+};
+
+/// Bands of distance of the recall measurements, as far as the sweep file gives them: those that
+/// questions are drawn in, the same for all arms.
 struct CompareOptions {
   std::optional<std::int64_t> window, layers;
+  BandChoice bands = BandChoice::common;
 };
 
 struct ProbeOptions {

@@ -42,6 +42,22 @@ std::vector<SourceMetrics> sources_in(const nlohmann::json& row) {
   return sources;
 }
 
+/// Why results of recall are not those of the goal; empty where they are.
+std::string difference_from(const Json& recall, const ArmGoal& goal) {
+  if (!recall.is_object()) return "it was not measured";
+  const Json* asked = member_of(recall, "asked");
+  if (asked == nullptr) return "what its recall was asked is not known";
+  const auto step = recall.value("step", Json());
+  if (step != goal.steps) return "its recall is that of step " + step.dump();
+  const auto wanted = Json::parse(goal.asked);
+  std::vector<std::string> differences;
+  for (const auto& [key, value] : wanted.items()) {
+    const auto before = asked->value(key, Json());
+    if (before != value) differences.push_back(key + ": " + before.dump() + " -> " + value.dump());
+  }
+  return differences.empty() ? "" : "its recall was asked otherwise: " + join(differences, ", ");
+}
+
 }  // namespace
 
 ArmPaths::ArmPaths(const std::filesystem::path& sweep, const std::string& arm)
@@ -63,16 +79,27 @@ std::string recorded_failure(const std::filesystem::path& run) {
   return text_at(status, "state") == "failed" ? text_at(status, "reason") : "";
 }
 
-ArmStatus read_arm_status(const ArmPaths& paths) {
+std::optional<std::int64_t> steps_of_finished_run(const std::filesystem::path& run) {
+  const auto status = parse_file(run / "status.json");
+  const Json* step = member_of(status, "step");
+  if (text_at(status, "state") != "finished" || step == nullptr || !step->is_number_integer())
+    return std::nullopt;
+  return step->get<std::int64_t>();
+}
+
+ArmStatus read_arm_status(const ArmPaths& paths, const ArmGoal& goal) {
   ArmStatus status;
+  status.is_trained = steps_of_finished_run(paths.run) == goal.steps;
   if (std::filesystem::exists(paths.failure)) {
     status.state = ArmState::failed;
     status.reason = read_file(paths.failure);
     while (status.reason.ends_with('\n')) status.reason.pop_back();
     status.is_final = recorded_failure(paths.run).starts_with("diverged");
-  } else if (text_at(parse_file(paths.run / "status.json"), "state") == "finished" &&
-             parse_file(paths.recall()).is_object()) {
-    status.state = ArmState::finished;
+  } else if (status.is_trained) {
+    const bool is_measured = std::filesystem::exists(paths.recall());
+    const auto difference = difference_from(parse_file(paths.recall()), goal);
+    if (difference.empty()) status.state = ArmState::finished;
+    if (is_measured) status.reason = difference;
   }
   return status;
 }

@@ -40,15 +40,25 @@ struct EnumNames<ArmState> {
                                                   {ArmState::failed, "failed"}}};
 };
 
-struct ArmStatus {
-  ArmState state = ArmState::unfinished;
-  std::string reason;     ///< of a failure
-  bool is_final = false;  ///< whether another attempt would end alike to the bit
+/// What an arm's files have to hold before it is finished.
+struct ArmGoal {
+  std::int64_t steps = 0;
+  std::string asked;  ///< JSON: what its recall is asked (see asked_json)
 };
 
-/// What became of an arm so far, from its files. One that trained to its end but was not measured
-/// is unfinished.
-ArmStatus read_arm_status(const ArmPaths& paths);
+struct ArmStatus {
+  ArmState state = ArmState::unfinished;
+  std::string reason;       ///< of a failure, or why recall that was measured does not count
+  bool is_final = false;    ///< whether another attempt would end alike to the bit
+  bool is_trained = false;  ///< all steps of the goal are done
+};
+
+/// What became of an arm so far, from its files. One that trained to its end but was not measured,
+/// or asked something else than the goal has, is unfinished.
+ArmStatus read_arm_status(const ArmPaths& paths, const ArmGoal& goal);
+
+/// The steps of a run that has come to its end; nothing where it has not.
+std::optional<std::int64_t> steps_of_finished_run(const std::filesystem::path& run);
 
 /// Why the run in that folder says that it failed; empty where it says something else.
 std::string recorded_failure(const std::filesystem::path& run);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "ablation/recall_request.h"
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -12,7 +13,6 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "config/names.h"
-#include "data/recall_probes.h"
 #include "plan/model_cost.h"
 
 namespace zebra {
@@ -158,15 +158,6 @@ std::string read_json(const std::filesystem::path& path) {
   throw InputError(path.string() + ": " + fault + "; remove it, and it is measured again");
 }
 
-/// Probes of different versions ask different questions.
-std::string read_recall(const std::filesystem::path& path) {
-  const std::string text = read_json(path);
-  if (text.empty() || Json::parse(text).value("probe_version", 0) == kProbeVersion) return text;
-  throw InputError(path.string() +
-                   ": was measured with the probes of another version of zebra, which do not "
-                   "compare with those of this one; remove it, and it is measured again");
-}
-
 Json optional_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 Json parsed(const std::string& text) { return text.empty() ? Json() : Json::parse(text); }
 
@@ -269,10 +260,10 @@ SweepResults collect_results(const Sweep& sweep) {
   for (const auto& arm : sweep.arms) {
     const ArmPaths paths(sweep.file.dir, arm.name);
     ArmResult& result = results.arms.emplace_back();
-    result.status = read_arm_status(paths);
+    result.status = read_arm_status(paths, goal_of(sweep, arm));
     result.step = read_arm_progress(paths.metrics()).step;
     read_metrics(paths.metrics(), result);
-    if (result.status.state == ArmState::finished) result.recall = read_recall(paths.recall());
+    if (result.status.state == ArmState::finished) result.recall = read_json(paths.recall());
   }
   results.cost = read_json(cost_file(sweep.file.dir));
   return results;
@@ -285,7 +276,10 @@ nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& resu
                {"sequence_length", sweep.arms.front().config.data.sequence_length},
                {"budget", name_of(sweep.file.budget)},
                {"contrast", sweep.file.contrast},
-               {"bands", {{"window", sweep.bands.window}, {"layers", sweep.bands.layers}}},
+               {"bands",
+                {{"window", sweep.bands.window},
+                 {"layers", sweep.bands.layers},
+                 {"of", name_of(sweep.file.compare.bands)}}},
                {"arms", Json::array()}};
   for (std::size_t i = 0; i < sweep.arms.size(); ++i)
     json["arms"].push_back(result_json(sweep.arms[i], results.arms[i]));

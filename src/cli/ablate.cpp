@@ -5,6 +5,8 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "ablation/arm_data.h"
+#include "ablation/continuation.h"
 #include "ablation/preparation.h"
 #include "ablation/sweep_report.h"
 #include "base/error.h"
@@ -51,8 +53,25 @@ bool is_chosen(const Options& options, const std::string& arm) {
 
 void report(const Sweep& sweep) { log_info("the report is " + write_report(sweep).string()); }
 
+// All that keeps a start from working, whether or not this is one.
+void check_start(const Sweep& sweep, int jobs) {
+  Problems problems;
+  check_fit(sweep.arms, jobs, problems);
+  check_data(sweep, problems);
+  check_continuation(sweep, problems);
+  problems.throw_if_any();
+}
+
+// The arms, what they cost, and what is left to do for each.
+nlohmann::ordered_json dry_run_json(const Sweep& sweep) {
+  auto json = arms_json(sweep.arms);
+  for (std::size_t i = 0; i < sweep.arms.size(); ++i)
+    json["arms"][i]["to_do"] = name_of(task_of(sweep, sweep.arms[i]));
+  return json;
+}
+
 int run_sweep(const Sweep& sweep, const Options& options) {
-  check_fit(sweep.arms, options.jobs);
+  log_info(tasks_text(sweep));
   auto arms = prepare(sweep, own_program());
   std::erase_if(arms, [&](const QueuedArm& arm) { return !is_chosen(options, arm.name); });
   watch_stop_signals("\nthe arms stop after their steps, saving; again: at once, without saving\n");
@@ -73,13 +92,11 @@ int run_sweep(const Sweep& sweep, const Options& options) {
 int run_ablate(const Options& options) {
   const auto sweep = load_sweep(options.sweep, vocabulary_of);
   check_arm_names(options, sweep.arms);
-  if (options.dry_run) {
-    check_fit(sweep.arms, options.jobs);
-    std::cout << (options.json ? json_text(arms_json(sweep.arms), 2)
-                               : arms_table(sweep.arms) + "\nDry run: nothing was written.\n");
+  if (options.report) {
+    report(sweep);
     return kExitDone;
   }
-  if (!options.slurm.empty()) {
+  if (!options.slurm.empty() && !options.dry_run) {
     Problems problems;
     check_output_path(options.slurm, "# The arms of ", problems);
     problems.throw_if_any();
@@ -88,8 +105,11 @@ int run_ablate(const Options& options) {
               << " jobs; look at it, then: sbatch " << shell_word(options.slurm) << "\n";
     return kExitDone;
   }
-  if (options.report) {
-    report(sweep);
+  check_start(sweep, options.jobs);
+  if (options.dry_run) {
+    std::cout << (options.json ? json_text(dry_run_json(sweep), 2)
+                               : arms_table(sweep.arms) + "\n" + tasks_text(sweep) +
+                                     "\nDry run: nothing was written.\n");
     return kExitDone;
   }
   return run_sweep(sweep, options);

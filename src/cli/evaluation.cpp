@@ -173,6 +173,7 @@ void run_recall(RecallCommand options) {
   if (!options.json.empty()) {
     auto json = recall_json(result);
     json["step"] = loaded.step;
+    json["asked"] = asked_json(recall, options.earlier);
     write_json(options.json, json);
   }
   require_finite(result);

@@ -43,10 +43,12 @@ Guess guess_of(const Run& run) { return {run.values.begin(), run.values.end()}; 
 class Guesses {
  public:
   Guesses(const ProbeSpec& spec, const ProbeVocabulary& vocabulary, const ProbeSequence& sequence,
-          std::int64_t question, RandomStream random)
+          std::int64_t question, std::int64_t own_reach, RandomStream random)
       : vocabulary_(vocabulary),
         runs_(runs_of_values(vocabulary, sequence, question)),
-        first_in_reach_(question - 1 - spec.bands.reach()),
+        question_(question),
+        reach_(spec.bands.reach()),
+        own_reach_(own_reach),
         random_(random) {}
 
   std::vector<Guess> all() const {
@@ -56,10 +58,11 @@ class Guesses {
     for (std::size_t i = 0; i < kOldest; ++i)
       guesses.push_back(i < runs_.size() ? guess_of(runs_[i]) : Guess());
     guesses.push_back(any());
-    guesses.push_back(out_of_reach());
+    guesses.push_back(out_of(reach_));
     guesses.push_back(by_count(true, [](auto a, auto b) { return a < b; }));
     guesses.push_back(by_count(false, [](auto a, auto b) { return a > b; }));
     guesses.push_back(by_count(true, [](auto a, auto b) { return a % 2 < b % 2; }));
+    guesses.push_back(out_of(own_reach_));
     return guesses;
   }
 
@@ -73,11 +76,12 @@ class Guesses {
 
   /// Where values do not come twice, those within reach tell what is out of it: one by one, as a
   /// whole string of them is not told.
-  Guess out_of_reach() const {
+  Guess out_of(std::int64_t reach) const {
+    const auto first_in_reach = question_ - 1 - reach;  // position
     std::vector<std::int32_t> unseen(vocabulary_.values().begin(), vocabulary_.values().end());
     for (const auto& run : runs_) {
       for (std::size_t i = 0; i < run.values.size(); ++i) {
-        if (run.begin + static_cast<std::int64_t>(i) >= first_in_reach_)
+        if (run.begin + static_cast<std::int64_t>(i) >= first_in_reach)
           std::erase(unseen, run.values[i]);
       }
     }
@@ -108,7 +112,8 @@ class Guesses {
 
   const ProbeVocabulary& vocabulary_;
   std::vector<Run> runs_;
-  std::int64_t first_in_reach_;  // position
+  std::int64_t question_;  // position of the blank
+  std::int64_t reach_, own_reach_;
   RandomStream random_;
 };
 
@@ -121,7 +126,8 @@ const std::vector<std::string>& key_blind_strategies() {
     std::vector<std::string> made;
     for (std::size_t i = 0; i < kNewest; ++i) made.push_back(std::string(ordinals[i]) + "newest");
     for (std::size_t i = 0; i < kOldest; ++i) made.push_back(std::string(ordinals[i]) + "oldest");
-    for (const char* name : {"any", "out of reach", "most frequent", "least frequent", "odd count"})
+    for (const char* name : {"any", "out of reach", "most frequent", "least frequent", "odd count",
+                             "out of own reach"})
       made.emplace_back(name);
     return made;
   }();
@@ -129,7 +135,8 @@ const std::vector<std::string>& key_blind_strategies() {
 }
 
 std::vector<std::uint32_t> key_blind_hits(const ProbeSpec& spec, const ProbeVocabulary& vocabulary,
-                                          const ProbeSequence& sequence, std::uint64_t number) {
+                                          const ProbeSequence& sequence, std::uint64_t number,
+                                          std::int64_t own_reach) {
   std::vector<std::uint32_t> hits;
   std::vector<Guess> guesses;
   std::size_t place = 0;  // of the answer behind its question
@@ -139,7 +146,7 @@ std::vector<std::uint32_t> key_blind_hits(const ProbeSpec& spec, const ProbeVoca
       ++place;
     } else {
       place = 0;
-      guesses = Guesses(spec, vocabulary, sequence, answer.position,
+      guesses = Guesses(spec, vocabulary, sequence, answer.position, own_reach,
                         RandomStream::named(number, "key-blind guesses",
                                             static_cast<std::uint64_t>(answer.position)))
                     .all();

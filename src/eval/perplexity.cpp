@@ -1,6 +1,7 @@
 #include "eval/perplexity.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -30,6 +31,11 @@ std::vector<PositionBucket> empty_buckets(std::int64_t length) {
   return buckets;
 }
 
+/// That of the place; there is one.
+PositionBucket& bucket_of(std::vector<PositionBucket>& buckets, std::int64_t place) {
+  return buckets[static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(place)))];
+}
+
 struct DatasetBatch {
   std::size_t dataset;  // in cut_into_samples
   SampleBatch samples;
@@ -51,7 +57,7 @@ std::vector<DatasetBatch> batches_of(const std::vector<DatasetSamples>& datasets
 // Sums over the counted targets of one dataset.
 struct DatasetSums {
   double text_bytes = 0.0;
-  std::vector<PositionBucket> by_position;
+  std::vector<PositionBucket> by_position, by_visible;
 
   double nats() const { return sum(&PositionBucket::nats); }
   double targets() const { return sum(&PositionBucket::targets); }
@@ -72,7 +78,7 @@ class PerplexityEvaluation {
       : model_(model),
         datasets_(datasets),
         options_(options),
-        sums_(datasets.size(), {0.0, empty_buckets(options.length)}),
+        sums_(datasets.size(), {0.0, empty_buckets(options.length), empty_buckets(options.length)}),
         bos_(tokenizer.bos()) {
     for (std::int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
       text_bytes_.push_back(static_cast<double>(tokenizer.text_bytes(id)));
@@ -89,13 +95,18 @@ class PerplexityEvaluation {
     const float* loss = losses.const_data_ptr<float>();
     const auto* token = batch.tokens.const_data_ptr<std::int64_t>();
     const auto* target = batch.targets.const_data_ptr<std::int64_t>();
+    const auto* first_token = batch.documents.is_packed()
+                                  ? batch.documents.first_token.const_data_ptr<std::int64_t>()
+                                  : nullptr;
     for (std::size_t row = 0; row < samples.samples.size(); ++row) {
-      auto bucket = sums.by_position.begin();
       for (std::int64_t t = 0; t < samples.length; ++t, ++loss, ++token, ++target) {
-        if (t == bucket->end) ++bucket;
+        const auto first = first_token != nullptr ? *first_token++ : 0;
         if (*target == kIgnoredTarget) continue;
-        bucket->nats += *loss;
-        bucket->targets += 1.0;
+        for (auto* bucket :
+             {&bucket_of(sums.by_position, t), &bucket_of(sums.by_visible, t - first)}) {
+          bucket->nats += *loss;
+          bucket->targets += 1.0;
+        }
         const auto& text_bytes = *token == bos_ ? text_bytes_at_start_ : text_bytes_;
         sums.text_bytes += text_bytes[static_cast<std::size_t>(*target)];
       }
@@ -107,8 +118,9 @@ class PerplexityEvaluation {
     std::vector<double> values;
     for (auto& sums : sums_) {
       values.push_back(sums.text_bytes);
-      for (const auto& bucket : sums.by_position)
-        values.insert(values.end(), {bucket.nats, bucket.targets});
+      for (const auto* buckets : {&sums.by_position, &sums.by_visible})
+        for (const auto& bucket : *buckets)
+          values.insert(values.end(), {bucket.nats, bucket.targets});
     }
     const auto total = torch::tensor(values, torch::kFloat64).to(model_->embedding_weight.device());
     ranks.all_reduce(total, "the validation loss").wait();
@@ -116,9 +128,11 @@ class PerplexityEvaluation {
     const double* value = on_host.const_data_ptr<double>();
     for (auto& sums : sums_) {
       sums.text_bytes = *value++;
-      for (auto& bucket : sums.by_position) {
-        bucket.nats = *value++;
-        bucket.targets = *value++;
+      for (auto* buckets : {&sums.by_position, &sums.by_visible}) {
+        for (auto& bucket : *buckets) {
+          bucket.nats = *value++;
+          bucket.targets = *value++;
+        }
       }
     }
   }
@@ -127,7 +141,7 @@ class PerplexityEvaluation {
     check_targets();
     Perplexity result;
     result.length = options_.length;
-    result.by_position = empty_buckets(options_.length);
+    result.by_position = result.by_visible = empty_buckets(options_.length);
     const auto weights = target_weights();
     for (std::size_t i = 0; i < sums_.size(); ++i) {
       const auto& sums = sums_[i];
@@ -135,21 +149,27 @@ class PerplexityEvaluation {
       result.tokens += targets;
       result.by_dataset.push_back({datasets_[i].name, sums.nats() / sums.targets(), targets});
       result.text_bytes += weights[i] * sums.text_bytes;
-      for (std::size_t b = 0; b < sums.by_position.size(); ++b) {
-        result.by_position[b].nats += weights[i] * sums.by_position[b].nats;
-        result.by_position[b].targets += weights[i] * sums.by_position[b].targets;
-      }
+      add_weighted(sums.by_position, weights[i], result.by_position);
+      add_weighted(sums.by_visible, weights[i], result.by_visible);
     }
     for (const auto& bucket : result.by_position) {
       result.nats += bucket.nats;
       result.targets += bucket.targets;
     }
-    std::erase_if(result.by_position,
-                  [](const PositionBucket& bucket) { return bucket.targets == 0.0; });
+    for (auto* buckets : {&result.by_position, &result.by_visible})
+      std::erase_if(*buckets, [](const PositionBucket& bucket) { return bucket.targets == 0.0; });
     return result;
   }
 
  private:
+  static void add_weighted(const std::vector<PositionBucket>& buckets, double weight,
+                           std::vector<PositionBucket>& sums) {
+    for (std::size_t b = 0; b < buckets.size(); ++b) {
+      sums[b].nats += weight * buckets[b].nats;
+      sums[b].targets += weight * buckets[b].targets;
+    }
+  }
+
   void check_targets() const {
     Problems problems;
     for (std::size_t i = 0; i < sums_.size(); ++i) {
@@ -228,15 +248,46 @@ void require_finite(const std::vector<Perplexity>& results) {
   throw RunError("the loss at length " + join(lengths, ", ") + kNotFinite);
 }
 
-nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
+namespace {
+
+nlohmann::ordered_json buckets_json(const std::vector<PositionBucket>& buckets) {
   auto rows = nlohmann::ordered_json::array();
-  for (const auto& bucket : perplexity.by_position) {
+  for (const auto& bucket : buckets) {
     auto& row = rows.emplace_back();
     row["begin"] = bucket.begin;
     row["end"] = bucket.end;
     row["loss"] = bucket.loss();
   }
   return rows;
+}
+
+std::string range_of(const PositionBucket& bucket) {
+  return "[" + std::to_string(bucket.begin) + ", " + std::to_string(bucket.end) + ")";
+}
+
+// Both kinds of places have the same ranges; one of them may hold no target.
+std::string places_table(const Perplexity& perplexity) {
+  std::vector<std::vector<std::string>> rows = {
+      {"place at length " + std::to_string(perplexity.length), "position", "visible"}};
+  for (const auto& range : empty_buckets(perplexity.length)) {
+    const auto loss_in = [&](const std::vector<PositionBucket>& buckets) {
+      const auto found = std::ranges::find(buckets, range.begin, &PositionBucket::begin);
+      return found == buckets.end() ? "-" : fixed(found->loss(), 4);
+    };
+    rows.push_back(
+        {range_of(range), loss_in(perplexity.by_position), loss_in(perplexity.by_visible)});
+  }
+  return text_table(rows, "lr");
+}
+
+}  // namespace
+
+nlohmann::ordered_json by_position_json(const Perplexity& perplexity) {
+  return buckets_json(perplexity.by_position);
+}
+
+nlohmann::ordered_json by_visible_json(const Perplexity& perplexity) {
+  return buckets_json(perplexity.by_visible);
 }
 
 nlohmann::ordered_json by_dataset_json(const Perplexity& perplexity) {
@@ -267,15 +318,7 @@ std::string perplexity_text(const std::vector<Perplexity>& results) {
       rows.push_back({dataset.name, fixed(dataset.loss, 4), with_commas(dataset.tokens)});
     text += "\n" + text_table(rows, "lr");
   }
-  text += "\nposition at length " + std::to_string(longest.length) + "      loss\n";
-  for (const auto& bucket : longest.by_position) {
-    char range[64];
-    std::snprintf(range, sizeof range, "[%lld, %lld)", static_cast<long long>(bucket.begin),
-                  static_cast<long long>(bucket.end));
-    std::snprintf(line, sizeof line, "%-24s  %8.4f\n", range, bucket.loss());
-    text += line;
-  }
-  return text;
+  return text + "\n" + places_table(longest);
 }
 
 nlohmann::ordered_json perplexity_json(const std::vector<Perplexity>& results) {
@@ -292,6 +335,7 @@ nlohmann::ordered_json perplexity_json(const std::vector<Perplexity>& results) {
     row["loss"] = result.loss();
   }
   json["by_position"] = by_position_json(longest);
+  json["by_visible"] = by_visible_json(longest);
   if (longest.by_dataset.size() > 1) json["by_dataset"] = by_dataset_json(longest);
   return json;
 }

@@ -27,7 +27,8 @@ struct BatchLosses {
 };
 BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask);
 
-/// Loss of the predictions made at positions [begin, end) of their sample.
+/// Loss of the predictions made at places [begin, end) of what is counted: positions of their
+/// sample, or tokens that they may see.
 struct PositionBucket {
   std::int64_t begin, end;
   double nats = 0.0;
@@ -53,7 +54,10 @@ struct Perplexity {
   double targets = 0.0;
   double text_bytes = 0.0;                  ///< of the text predicted; BOS and EOS count none
   std::vector<PositionBucket> by_position;  ///< [0, 1), [1, 2), [2, 4), [4, 8), … up to the length
-  std::vector<DatasetLoss> by_dataset;      ///< in the order of cut_into_samples
+  /// The same ranges of the tokens before the predicting one that full attention sees: those of
+  /// its sample and, with a document mask, of its document.
+  std::vector<PositionBucket> by_visible;
+  std::vector<DatasetLoss> by_dataset;  ///< in the order of cut_into_samples
 
   double loss() const { return nats / targets; }  ///< nats per token
   double perplexity() const;
@@ -81,8 +85,9 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
 /// Throws RunError that names the lengths at which the loss is no finite number.
 void require_finite(const std::vector<Perplexity>& results);
 
-/// by_position as every JSON output spells it: [{"begin", "end", "loss"}].
+/// by_position, and by_visible, as every JSON output spells them: [{"begin", "end", "loss"}].
 nlohmann::ordered_json by_position_json(const Perplexity& perplexity);
+nlohmann::ordered_json by_visible_json(const Perplexity& perplexity);
 
 /// by_dataset as every JSON output spells it: [{"name", "loss", "tokens"}].
 nlohmann::ordered_json by_dataset_json(const Perplexity& perplexity);

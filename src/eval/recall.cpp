@@ -37,10 +37,17 @@ torch::Tensor answer_tokens(const std::vector<ProbeSequence>& probes) {
   return torch::tensor(tokens, torch::kInt64).unsqueeze(1);
 }
 
+// How far its local layers relay what they see; no distance where there are none.
+std::int64_t own_reach_of(const ModelConfig& model) {
+  const auto layers = std::ranges::count(model.layers, LayerKind::local);
+  return layers == 0 ? 0 : DistanceBands{model.window_size, layers}.reach();
+}
+
 void score_batch(ZebraModel& model, const ProbeVocabulary& vocabulary, const ProbeSpec& spec,
                  const std::vector<ProbeSequence>& probes, std::int64_t first_item,
                  std::vector<AnswerScore>& scores) {
   const auto device = model->embedding_weight.device();
+  const auto own_reach = own_reach_of(model->config());
   const auto tokens = token_tensor(probes);
   const auto positions = predicting_positions(probes);
   const auto answers = answer_tokens(probes);
@@ -56,7 +63,7 @@ void score_batch(ZebraModel& model, const ProbeVocabulary& vocabulary, const Pro
   for (std::size_t row = 0; row < probes.size(); ++row) {
     const auto item = first_item + static_cast<std::int64_t>(row);
     const auto hits =
-        key_blind_hits(spec, vocabulary, probes[row], static_cast<std::uint64_t>(item));
+        key_blind_hits(spec, vocabulary, probes[row], static_cast<std::uint64_t>(item), own_reach);
     for (std::size_t i = 0; i < hits.size(); ++i) {
       const auto distance = probes[row].answers[i].distance;
       scores.push_back({item, distance, hits[i], *likelihood++, *exact++});
@@ -200,7 +207,8 @@ void require_finite(const RecallResult& result) {
     const auto& recall = result.text->recall;
     const bool is_sound =
         all_finite(recall.rest.nats) && all_finite(recall.context.full) &&
-        all_finite(recall.context.cut) &&
+        all_finite(recall.context.cut) && all_finite(recall.long_context.full) &&
+        all_finite(recall.long_context.cut) &&
         std::ranges::all_of(recall.recall, [&](const auto& band) { return all_finite(band.nats); });
     if (!is_sound) found.push_back("the loss of repeated pairs");
   }

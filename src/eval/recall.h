@@ -108,6 +108,10 @@ std::vector<ProbeResult> evaluate_probes(ZebraModel& model, const Tokenizer& tok
 /// Throws RunError that names what is no finite number.
 void require_finite(const RecallResult& result);
 
+/// What decides the questions, and the text, that figures are of, besides the run: equal documents
+/// stand for figures of the same. `earlier`: whether earlier checkpoints are asked as well.
+nlohmann::ordered_json asked_json(const RecallOptions& options, bool earlier);
+
 /// All of it, in one document.
 nlohmann::ordered_json recall_json(const RecallResult& result);
 

@@ -31,6 +31,7 @@ Json text_json(const TextRecallResult& text) {
   json["loss"] = text.perplexity.loss();
   json["tokens"] = text.perplexity.tokens;
   json["by_position"] = by_position_json(text.perplexity);
+  json["by_visible"] = by_visible_json(text.perplexity);
   json["by_length"] = Json::array();
   for (const auto& [length, loss] : text.by_length) {
     Json& row = json["by_length"].emplace_back();
@@ -41,6 +42,9 @@ Json text_json(const TextRecallResult& text) {
   json["bigrams"] = bigrams_json(text.recall);
   json["context"]["full"] = text.recall.context.full;
   json["context"]["cut"] = text.recall.context.cut;
+  json["long_context"]["kept"] = short_context(text.perplexity.length);
+  json["long_context"]["full"] = text.recall.long_context.full;
+  json["long_context"]["cut"] = text.recall.long_context.cut;
   return json;
 }
 
@@ -149,6 +153,27 @@ std::string probe_lines(const ProbeResult& probe, const DistanceBands& bands) {
 }
 
 }  // namespace
+
+Json asked_json(const RecallOptions& options, bool earlier) {
+  Json json;
+  json["probe_version"] = kProbeVersion;
+  json["window"] = options.bands.window;
+  json["layers"] = options.bands.layers;
+  json["lengths"] = options.lengths;
+  json["tasks"] = Json::array();
+  for (const auto task : options.tasks) json["tasks"].push_back(name_of(task));
+  json["items"] = options.items;
+  json["keys"] = options.vocabulary.keys;
+  json["values"] = options.vocabulary.values;
+  json["fillers"] = options.vocabulary.fillers;
+  json["questions"] = options.questions;
+  json["pairs"] = options.pairs;
+  json["hops"] = options.hops;
+  json["seed"] = options.seed;
+  json["max_tokens"] = options.max_tokens;
+  json["earlier"] = earlier;
+  return json;
+}
 
 Json recall_json(const RecallResult& result) {
   Json json;

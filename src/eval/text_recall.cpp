@@ -25,14 +25,24 @@ struct ContextTarget {
   }
 };
 
-/// The `size` targets of lowest random rank, which depends on the seed and the target's place only.
+/// Of the targets whose context can be cut to `kept` tokens before the predicting one, the `size`
+/// of lowest random rank, which depends on the seed and the target's place only.
 class ContextTargets {
  public:
-  ContextTargets(std::int64_t size, std::uint64_t seed)
+  ContextTargets(std::int64_t size, std::int64_t kept, std::uint64_t seed)
       : size_(static_cast<std::size_t>(size)),
+        kept_(kept),
         stream_(RandomStream::named(seed, "text recall context")) {}
 
-  void offer(std::size_t sample, std::int64_t position, std::int64_t length, double loss) {
+  /// Tokens of a cut sample.
+  std::int64_t cut_length() const { return kept_ + 1; }
+  /// That cutting all of them takes the model to read.
+  std::int64_t most_tokens() const { return static_cast<std::int64_t>(size_) * cut_length(); }
+
+  /// `context`: tokens before the predicting one that it may see.
+  void offer(std::size_t sample, std::int64_t position, std::int64_t length, std::int64_t context,
+             double loss) {
+    if (context <= kept_) return;
     const auto place =
         sample * static_cast<std::uint64_t>(length) + static_cast<std::uint64_t>(position);
     chosen_.push({stream_.bits(place), sample, position, loss});
@@ -51,6 +61,7 @@ class ContextTargets {
 
  private:
   std::size_t size_;
+  std::int64_t kept_;
   RandomStream stream_;
   std::priority_queue<ContextTarget> chosen_;
 };
@@ -62,13 +73,15 @@ class TextRecallEvaluation {
       : model_(model),
         options_(options),
         training_pairs_(train),
-        context_targets_(options.context_targets, options.seed) {
+        context_targets_(options.context_targets, options.bands.window, options.seed),
+        long_context_targets_(options.long_context_targets, short_context(options.length),
+                              options.seed) {
     for (const auto& dataset : cut_into_samples(validation, options.length, options.max_tokens))
       samples_.insert(samples_.end(), dataset.whole.begin(), dataset.whole.end());
     for (auto& losses : result_.recall) resize(losses);
     resize(result_.rest);
     total_ = static_cast<std::int64_t>(samples_.size()) * options.length +
-             options.context_targets * cut_length();
+             context_targets_.most_tokens() + long_context_targets_.most_tokens();
   }
 
   TextRecall run() {
@@ -84,13 +97,12 @@ class TextRecallEvaluation {
                        std::to_string(options_.length) +
                        " tokens; use more data, a shorter length or a larger max_tokens");
     }
-    cut_context();
+    cut_context(context_targets_, result_.context);
+    cut_context(long_context_targets_, result_.long_context);
     return std::move(result_);
   }
 
  private:
-  std::int64_t cut_length() const { return options_.bands.window + 1; }
-
   void resize(SampleLosses& losses) const {
     losses.nats.resize(samples_.size());
     losses.tokens.resize(samples_.size());
@@ -130,8 +142,8 @@ class TextRecallEvaluation {
       losses.nats[sample] += row.losses[t];
       ++losses.tokens[sample];
       const auto context = t - (row.first_token != nullptr ? row.first_token[t] : 0);
-      if (context > options_.bands.window)
-        context_targets_.offer(sample, t, options_.length, row.losses[t]);
+      for (auto* targets : {&context_targets_, &long_context_targets_})
+        targets->offer(sample, t, options_.length, context, row.losses[t]);
     }
   }
 
@@ -144,20 +156,20 @@ class TextRecallEvaluation {
   }
 
   // Fills in the losses of the chosen targets.
-  void cut_context() {
-    const auto targets = context_targets_.in_order();
+  void cut_context(const ContextTargets& chosen, ContextLosses& context) {
+    const auto cut_length = chosen.cut_length();
     std::vector<Sample> samples;
-    for (const auto& target : targets) {
+    for (const auto& target : chosen.in_order()) {
       const auto& whole = samples_[target.sample];
-      samples.push_back({whole.dataset, whole.begin + target.position - options_.bands.window});
-      result_.context.full.push_back(target.loss);
+      samples.push_back({whole.dataset, whole.begin + target.position - (cut_length - 1)});
+      context.full.push_back(target.loss);
     }
-    total_ = done_ + static_cast<std::int64_t>(samples.size()) * cut_length();
-    for (const auto& batch : batches_of(samples, cut_length())) {
+    total_ -= chosen.most_tokens() - static_cast<std::int64_t>(samples.size()) * cut_length;
+    for (const auto& batch : batches_of(samples, cut_length)) {
       const auto losses = losses_of(model_, batch, options_.document_mask).losses;
       const auto last = losses.select(1, -1).to(torch::kFloat64).contiguous();
       const double* loss = last.const_data_ptr<double>();
-      result_.context.cut.insert(result_.context.cut.end(), loss, loss + last.numel());
+      context.cut.insert(context.cut.end(), loss, loss + last.numel());
       report(batch);
     }
   }
@@ -173,7 +185,7 @@ class TextRecallEvaluation {
   ZebraModel& model_;
   const TextRecallOptions& options_;
   BigramCounts training_pairs_;
-  ContextTargets context_targets_;
+  ContextTargets context_targets_, long_context_targets_;
   std::vector<Sample> samples_;
   TextRecall result_;
   std::int64_t counted_ = 0, done_ = 0, total_ = 0;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -16,8 +17,9 @@ struct TextRecallOptions {
   std::int64_t max_tokens;  ///< predicted tokens at most, in whole samples; 0: all whole samples
   DistanceBands bands;
   bool document_mask;
-  std::int64_t context_targets = 512;  ///< at most; see ContextLosses
-  std::uint64_t seed = 0;              ///< of the choice of those
+  std::int64_t context_targets = 512;        ///< at most; see ContextLosses
+  std::int64_t long_context_targets = 2048;  ///< at most; see TextRecall
+  std::uint64_t seed = 0;                    ///< of the choice of those
   std::function<void(std::int64_t done, std::int64_t total)> progress =
       {};  ///< in tokens that the model reads; `total` may fall once the targets are chosen; may be
            ///< empty
@@ -30,10 +32,10 @@ struct SampleLosses {
 };
 
 /// What context is worth: the losses of the same targets, in nats and in their order in the text,
-/// with all of the context and with the predicting token and the W before it only, which is what
-/// one local layer sees. Chosen at random among the counted targets for which that cuts at least
-/// one token off: those predicted more than W tokens behind the beginning of their sample and, with
-/// a document mask, of their document. Fewer than asked for, or none, where the text has no more.
+/// with all of the context and with the predicting token and so many before it only. Chosen at
+/// random among the counted targets for which that cuts at least one token off, because they are
+/// predicted farther behind the beginning of their sample and, with a document mask, of their
+/// document. Fewer than asked for, or none, where the text has no more.
 struct ContextLosses {
   std::vector<double> full, cut;
 };
@@ -44,12 +46,18 @@ struct ContextLosses {
 struct TextRecall {
   std::array<SampleLosses, kDistanceBands> recall;  ///< by DistanceBand of the source
   SampleLosses rest;
-  ContextLosses context;
+  ContextLosses context;       ///< cut to W tokens, which is what one local layer sees
+  ContextLosses long_context;  ///< cut to short_context(T) tokens, whatever the layout
 
   const SampleLosses& recall_in(DistanceBand band) const {
     return recall[static_cast<std::size_t>(band)];
   }
 };
+
+/// Tokens before the predicting one that are a short context beside one of `length`: an eighth.
+inline std::int64_t short_context(std::int64_t length) {
+  return std::max<std::int64_t>(1, length / 8);
+}
 
 inline constexpr std::int64_t kNoSource = -1;
 

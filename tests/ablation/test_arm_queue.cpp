@@ -106,17 +106,23 @@ void wait_until_exists(ArmRun& run, const std::filesystem::path& path) {
   }
 }
 
+const ArmGoal kGoal = {3, R"({"items": 6})"};
+constexpr const char* kFinished = R"({"state": "finished", "step": 3})";
+
 struct OneArm {
   OneArm() : paths((std::filesystem::create_directories(folder / "arms/a"), folder.path()), "a") {}
 
   // Shell scripts in place of the trainer and of the measurement.
   ArmRun run(const std::string& train, const std::string& recall) const {
-    return {paths, {{"/bin/sh", "-c", train}, {"/bin/sh", "-c", recall}, {{"ARM", "a"}}}};
+    return {paths, kGoal, {{"/bin/sh", "-c", train}, {"/bin/sh", "-c", recall}, {{"ARM", "a"}}}};
   }
   std::string finish_training() const {
-    return "echo '{\"state\": \"finished\"}' > " + (paths.run / "status.json").string();
+    return std::string("echo '") + kFinished + "' > " + (paths.run / "status.json").string();
   }
-  std::string measure() const { return "echo '{}' > " + paths.recall().string(); }
+  std::string measure(const std::string& asked = R"({"items": 6})") const {
+    return "echo '{\"step\": 3, \"asked\": " + asked + "}' > " + paths.recall().string();
+  }
+  ArmStatus status() const { return read_arm_status(paths, kGoal); }
 
   TemporaryFolder folder;
   ArmPaths paths;
@@ -127,17 +133,15 @@ struct ManyArms {
   QueuedArm arm(const std::string& name, const std::string& train) const {
     const ArmPaths paths(folder.path(), name);
     std::filesystem::create_directories(paths.run);
-    const std::string finish =
-        "; echo '{\"state\": \"finished\"}' > " + (paths.run / "status.json").string();
-    return {name,
-            paths,
-            {{"/bin/sh", "-c", train + finish},
-             {"/bin/sh", "-c", "echo '{}' > " + paths.recall().string()},
-             {}},
-            /*steps=*/3};
+    const auto finish =
+        std::string("; echo '") + kFinished + "' > " + (paths.run / "status.json").string();
+    const auto measure =
+        R"(echo '{"step": 3, "asked": {"items": 6}}' > )" + paths.recall().string();
+    return {
+        name, paths, kGoal, {{"/bin/sh", "-c", train + finish}, {"/bin/sh", "-c", measure}, {}}};
   }
   ArmState state(const std::string& name) const {
-    return read_arm_status(ArmPaths(folder.path(), name)).state;
+    return read_arm_status(ArmPaths(folder.path(), name), kGoal).state;
   }
   std::string order() const { return read_file(folder / "order"); }
   std::string say(const std::string& word) const {
@@ -199,31 +203,43 @@ TEST_CASE("an arm is trained, then measured") {
                          "echo measuring $ARM; " + fixture.measure());
   REQUIRE(run.phase() == ArmRun::Phase::waiting);
   wait_for(run);
-  REQUIRE(read_arm_status(fixture.paths).state == ArmState::finished);
+  REQUIRE(fixture.status().state == ArmState::finished);
   REQUIRE(read_file(fixture.paths.log) == "training a\nmeasuring a\n");
+}
+
+TEST_CASE("a trained arm that is asked something else is measured without training again") {
+  const OneArm fixture;
+  auto first = fixture.run("echo training; " + fixture.finish_training(),
+                           "echo measuring; " + fixture.measure(R"({"items": 5})"));
+  wait_for(first);
+  REQUIRE(fixture.status().state == ArmState::unfinished);
+  REQUIRE(fixture.status().is_trained);
+  auto second = fixture.run("echo again", "echo anew; " + fixture.measure());
+  wait_for(second);
+  REQUIRE(fixture.status().state == ArmState::finished);
+  auto third = fixture.run("echo again", "echo again");  // it is finished when its turn comes
+  wait_for(third);
+  REQUIRE(read_file(fixture.paths.log) == "training\nmeasuring\nanew\n");
 }
 
 TEST_CASE("a failure is recorded with its reason, and forgotten by the next attempt") {
   const OneArm fixture;
   auto failing = fixture.run("echo 'the disk is full'; exit 1", "echo never");
   wait_for(failing);
-  REQUIRE(read_arm_status(fixture.paths).reason ==
-          "training ended with exit status 1: the disk is full");
+  REQUIRE(fixture.status().reason == "training ended with exit status 1: the disk is full");
   auto diverging =
       fixture.run("echo '{\"state\": \"failed\", \"reason\": \"diverged: badly\"}' > " +
                       (fixture.paths.run / "status.json").string() + "; exit 1",
                   "echo never");
   wait_for(diverging);
-  REQUIRE(read_arm_status(fixture.paths).reason ==
-          "training ended with exit status 1: diverged: badly");
-  REQUIRE(read_arm_status(fixture.paths).is_final);
+  REQUIRE(fixture.status().reason == "training ended with exit status 1: diverged: badly");
+  REQUIRE(fixture.status().is_final);
   auto unmeasured = fixture.run(fixture.finish_training(), "echo 'no data' >&2; exit 2");
   wait_for(unmeasured);
-  REQUIRE(read_arm_status(fixture.paths).reason ==
-          "measuring recall ended with exit status 2: no data");
+  REQUIRE(fixture.status().reason == "measuring recall ended with exit status 2: no data");
   auto good = fixture.run(fixture.finish_training(), fixture.measure());
   wait_for(good);
-  REQUIRE(read_arm_status(fixture.paths).state == ArmState::finished);
+  REQUIRE(fixture.status().state == ArmState::finished);
 }
 
 TEST_CASE("a stopped arm is neither finished nor failed") {
@@ -236,7 +252,7 @@ TEST_CASE("a stopped arm is neither finished nor failed") {
   REQUIRE(run.phase() == ArmRun::Phase::training);
   run.stop(SIGTERM);
   wait_for(run);
-  REQUIRE(read_arm_status(fixture.paths).state == ArmState::unfinished);
+  REQUIRE(fixture.status().state == ArmState::unfinished);
   REQUIRE_FALSE(std::filesystem::exists(fixture.paths.recall()));
 }
 

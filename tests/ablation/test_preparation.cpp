@@ -24,7 +24,7 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   REQUIRE(queue.size() == 2);
   const auto& arm = queue[0];
   REQUIRE(arm.name == "window_size-5_seed-1");
-  REQUIRE(arm.steps == 20);
+  REQUIRE(arm.goal.steps == 20);
   REQUIRE(
       differences(resolve(load_run_file({arm.paths.run_file}, {})), sweep.arms[0].config).empty());
   REQUIRE(arm.commands.train ==
@@ -39,39 +39,10 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   REQUIRE_FALSE(std::filesystem::exists(folder / "out/data"));  // no probes to train on
 }
 
-TEST_CASE("an arm that was begun with other settings is refused, and its file stays") {
-  const BaseRunFolder folder;
-  const auto before = prepare(folder.sweep(kSweep), "zebra");
-  std::filesystem::create_directories(before[0].paths.run);
-  const auto text = read_file(before[0].paths.run_file);
-  const auto changed = folder / "base.yaml";
-  std::string base = kBaseRun;
-  base.replace(base.find("lr: 2.0e-3"), 10, "lr: 3.0e-3");
-  write_text(changed, base);
-  try {
-    prepare(folder.sweep(kSweep), "zebra");
-    FAIL("nothing was refused");
-  } catch (const InputError& error) {
-    // Only the one that has a run folder: the other may still change.
-    REQUIRE_THAT(error.what(), Contains("arm window_size-5_seed-1: was begun with other settings: "
-                                        "optimizer.lr: 0.002 -> 0.003"));
-    REQUIRE_THAT(error.what(), !Contains("window_size-7"));
-  }
-  REQUIRE(read_file(before[0].paths.run_file) == text);
-
-  base.replace(base.find("lr: 3.0e-3"), 10, "lr: 2.0e-3");
-  base.replace(base.find("max_steps: 20"), 13, "max_steps: 30");
-  write_text(changed, base);
-  REQUIRE(prepare(folder.sweep(kSweep), "zebra")[0].steps == 30);  // that may change
-}
-
 std::string refusal(const std::vector<Arm>& arms, int jobs) {
-  try {
-    check_fit(arms, jobs);
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "accepted";
+  Problems problems;
+  check_fit(arms, jobs, problems);
+  return problems.empty() ? "accepted" : join(problems.all(), "\n");
 }
 
 // Arms on the CPU whose weights, gradients and moments alone take this share of its memory: 16

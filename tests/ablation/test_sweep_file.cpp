@@ -39,6 +39,7 @@ TEST_CASE("A sweep file of four lines has defaults for everything else") {
   CHECK(sweep.budget == Budget::steps);
   CHECK_FALSE(sweep.equal_parameters);
   CHECK_FALSE(sweep.compare.window.has_value());
+  CHECK(sweep.compare.bands == BandChoice::common);
   CHECK(sweep.probes.training_share == 0.0);
   CHECK_FALSE(sweep.probes.training_loss_share.has_value());
   CHECK(sweep.probes.training_sequences == 20000);
@@ -61,7 +62,7 @@ TEST_CASE("Every key of a sweep file is read") {
       "axes: {model.window_size: *values}\n"
       "budget: flops\n"
       "equal_parameters: true\n"
-      "compare: {window: 16, layers: 6}\n"
+      "compare: {window: 16, layers: 6, bands: own}\n"
       "contrast: full\n"
       "probes: {training_share: 0.75, training_loss_share: 0.25, training_sequences: 100, "
       "tasks: [passkey, copying], training_tasks: [copying], items: 9, lengths: [512, 256], keys: "
@@ -76,6 +77,7 @@ TEST_CASE("Every key of a sweep file is read") {
   CHECK(sweep.equal_parameters);
   CHECK(sweep.compare.window == 16);
   CHECK(sweep.compare.layers == 6);
+  CHECK(sweep.compare.bands == BandChoice::own);
   CHECK(sweep.probes.training_share == 0.75);
   CHECK(sweep.probes.training_loss_share == 0.25);
   CHECK(sweep.probes.training_sequences == 100);

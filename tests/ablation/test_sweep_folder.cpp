@@ -15,8 +15,9 @@ struct ArmFolder {
   }
   void write_status(const std::string& state, const std::string& reason) const {
     write_text(paths.run / "status.json",
-               R"({"state": ")" + state + R"(", "reason": ")" + reason + R"("})");
+               R"({"state": ")" + state + R"(", "step": 20, "reason": ")" + reason + R"("})");
   }
+  ArmStatus status() const { return read_arm_status(paths, {20, R"({"items": 6, "seed": 1})"}); }
 
   TemporaryFolder folder;
   ArmPaths paths;
@@ -28,29 +29,50 @@ TEST_CASE("training probes lie in the sweep's folder, by the length of their seq
 
 TEST_CASE("an arm is finished when it is trained and measured") {
   const ArmFolder arm;
-  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  REQUIRE(arm.status().state == ArmState::unfinished);
   arm.write_status("running", "");
-  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  REQUIRE(arm.status().state == ArmState::unfinished);
   arm.write_status("finished", "all steps done");
-  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
+  REQUIRE(arm.status().state == ArmState::unfinished);
   write_text(arm.paths.recall(), "{\"probes\": ");
-  REQUIRE(read_arm_status(arm.paths).state == ArmState::unfinished);
-  write_text(arm.paths.recall(), "{\"probes\": []}");
-  REQUIRE(read_arm_status(arm.paths).state == ArmState::finished);
+  REQUIRE(arm.status().state == ArmState::unfinished);
+  write_text(arm.paths.recall(), R"({"step": 20, "asked": {"seed": 1, "items": 6}})");
+  REQUIRE(arm.status().state == ArmState::finished);
+  REQUIRE(arm.status().reason.empty());
+}
+
+TEST_CASE("an arm that was asked something else, or at another step, is trained but not finished") {
+  const ArmFolder arm;
+  arm.write_status("finished", "all steps done");
+  const auto reason_of = [&](const std::string& recall) {
+    write_text(arm.paths.recall(), recall);
+    REQUIRE(arm.status().state == ArmState::unfinished);
+    REQUIRE(arm.status().is_trained);
+    return arm.status().reason;
+  };
+  REQUIRE(reason_of(R"({"step": 20, "asked": {"items": 5}})") ==
+          "its recall was asked otherwise: items: 5 -> 6, seed: null -> 1");
+  REQUIRE(reason_of(R"({"step": 10, "asked": {"items": 6, "seed": 1}})") ==
+          "its recall is that of step 10");
+  REQUIRE(reason_of(R"({"step": 20})") == "what its recall was asked is not known");
+  REQUIRE_FALSE(read_arm_status(arm.paths, {30, "{}"}).is_trained);
+  REQUIRE(steps_of_finished_run(arm.paths.run) == 20);
+  arm.write_status("stopped", "");
+  REQUIRE_FALSE(steps_of_finished_run(arm.paths.run).has_value());
 }
 
 TEST_CASE("a failed arm says why, and a diverged one for good") {
   const ArmFolder arm;
   arm.write_status("running", "");
   write_text(arm.paths.failure, "training ended with signal 9 (Killed)\n");
-  const auto killed = read_arm_status(arm.paths);
+  const auto killed = arm.status();
   REQUIRE(killed.state == ArmState::failed);
   REQUIRE(killed.reason == "training ended with signal 9 (Killed)");
   REQUIRE_FALSE(killed.is_final);
   arm.write_status("failed", "diverged: the loss was not finite");
-  REQUIRE(read_arm_status(arm.paths).is_final);
+  REQUIRE(arm.status().is_final);
   arm.write_status("failed", "no space left on device");
-  REQUIRE_FALSE(read_arm_status(arm.paths).is_final);
+  REQUIRE_FALSE(arm.status().is_final);
 }
 
 TEST_CASE("progress is the newest row of a step, whatever stands behind it") {

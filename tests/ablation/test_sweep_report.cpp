@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ablation/base_run_folder.h"
+#include "ablation/recall_request.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "support/catch.h"
@@ -32,6 +33,7 @@ TEST_CASE("arms without files are unfinished and have what the closed forms give
   REQUIRE(results["name"] == "odd");
   REQUIRE(results["sequence_length"] == 64);
   REQUIRE(results["bands"]["window"] == 7);
+  REQUIRE(results["bands"]["of"] == "common");
   REQUIRE(results["cost"].is_null());
   REQUIRE(results["arms"].size() == 2);
   const auto& arm = results["arms"][1];
@@ -50,14 +52,15 @@ TEST_CASE("arms without files are unfinished and have what the closed forms give
   REQUIRE(arm["recall"].is_null());
 }
 
-TEST_CASE("recall that was measured with other probes is refused, with the way out") {
+TEST_CASE("recall that was asked otherwise is left out, with the reason") {
   const Study study;
   const auto paths = study.first();
-  write_text(paths.run / "status.json", R"({"state": "finished", "reason": ""})");
-  write_text(paths.recall(), R"({"text": null, "probes": []})");
-  REQUIRE_THROWS_WITH(study.results(), Contains(paths.recall().string()) &&
-                                           Contains("probes of another version") &&
-                                           Contains("remove it, and it is measured again"));
+  write_text(paths.run / "status.json", R"({"state": "finished", "step": 20, "reason": ""})");
+  write_text(paths.recall(), R"({"step": 20, "asked": {}, "text": null, "probes": []})");
+  const auto arm = study.results()["arms"][0];
+  REQUIRE(arm["state"] == "unfinished");
+  REQUIRE_THAT(arm["reason"].get<std::string>(), Contains("asked otherwise: probe_version: null"));
+  REQUIRE(arm["recall"].is_null());
 }
 
 TEST_CASE("a finished arm has its curves, its measurements and its recall") {
@@ -70,8 +73,10 @@ TEST_CASE("a finished arm has its curves, its measurements and its recall") {
       "{\"step\":3,\"loss\":null,\"tokens_per_second\":30,\"memory_gib\":0.75,\"seconds\":6}"
       "\n{\"step\":4,\"loss\":4.0,\"tokens_per_second\":20,\"memory_gib\":0.25,\"seconds\":8}"
       "\n{\"step\":5,\"lo");
-  write_text(paths.run / "status.json", R"({"state": "finished", "reason": ""})");
-  write_text(paths.recall(), R"({"text": null, "probe_version": 2, "probes": []})");
+  write_text(paths.run / "status.json", R"({"state": "finished", "step": 20, "reason": ""})");
+  const auto asked = goal_of(study.sweep, study.sweep.arms[0]).asked;
+  write_text(paths.recall(),
+             R"({"step": 20, "asked": )" + asked + R"(, "text": null, "probes": []})");
   const auto results = study.results();
   const auto& arm = results["arms"][0];
   REQUIRE(arm["state"] == "finished");

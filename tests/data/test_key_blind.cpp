@@ -20,9 +20,11 @@ const ProbeVocabulary& vocabulary() {
   return made;
 }
 
+constexpr std::int64_t kOwnReach = 5;
+
 std::vector<std::string> right_strategies(const ProbeSpec& spec, const ProbeSequence& sequence,
                                           std::size_t answer) {
-  const auto hits = key_blind_hits(spec, vocabulary(), sequence, 0)[answer];
+  const auto hits = key_blind_hits(spec, vocabulary(), sequence, 0, kOwnReach)[answer];
   std::vector<std::string> names;
   for (std::size_t k = 0; k < key_blind_strategies().size(); ++k)
     if ((hits >> k & 1U) != 0) names.push_back(key_blind_strategies()[k]);
@@ -43,7 +45,7 @@ struct Counts {
     const bool per_answer = spec.task == ProbeTask::associative_recall;
     for (std::uint64_t item = 0; item < items; ++item) {
       const auto sequence = make_probe(spec, vocabulary(), {split, 3, item});
-      const auto blind = key_blind_hits(spec, vocabulary(), sequence, item);
+      const auto blind = key_blind_hits(spec, vocabulary(), sequence, item, spec.bands.reach());
       for (std::size_t i = 0; i < blind.size(); i += per_answer ? 1 : blind.size()) {
         auto bits = blind[i];
         if (!per_answer)
@@ -102,11 +104,34 @@ TEST_CASE("Strategies guess by recency, age and number", "[data][probes]") {
   CHECK(has(right(2), "any") + has(right(4), "any") + has(right(7), "any") == 1);
 }
 
+TEST_CASE("What a reader's own layers show is told by its own reach", "[data][probes]") {
+  const ProbeSpec spec = {ProbeTask::associative_recall, {4, 4}, 128};
+  const auto share = [&](std::int64_t own_reach) {
+    const auto bit = key_blind_strategies().size() - 1;
+    REQUIRE(key_blind_strategies()[bit] == "out of own reach");
+    double hits = 0, far = 0;
+    for (std::uint64_t item = 0; item < 300; ++item) {
+      const auto sequence = make_probe(spec, vocabulary(), {ProbeSplit::evaluation, 1, item});
+      const auto blind = key_blind_hits(spec, vocabulary(), sequence, item, own_reach);
+      for (std::size_t i = 0; i < blind.size(); ++i) {
+        const bool is_far = sequence.answers[i].distance > own_reach;
+        if (!is_far) REQUIRE((blind[i] >> bit & 1U) == 0);
+        far += is_far ? 1 : 0;
+        hits += blind[i] >> bit & 1U;
+      }
+    }
+    return hits / far;
+  };
+  // The farther it sees, the fewer values are left to guess among.
+  REQUIRE(share(96) > 1.5 * share(16));
+  REQUIRE(share(16) > 0.0);
+}
+
 TEST_CASE("A strategy answers a string as a whole", "[data][probes]") {
   const ProbeSpec spec = {ProbeTask::copying, {4, 4}, 64};
   for (std::uint64_t item = 0; item < 50; ++item) {
     const auto sequence = make_probe(spec, vocabulary(), {ProbeSplit::evaluation, 1, item});
-    const auto hits = key_blind_hits(spec, vocabulary(), sequence, item);
+    const auto hits = key_blind_hits(spec, vocabulary(), sequence, item, kOwnReach);
     REQUIRE(hits.size() == 4);
     for (std::size_t k = 0; k < 12; ++k)  // by recency and age
       for (const auto bits : hits) REQUIRE((bits >> k & 1U) == (hits[0] >> k & 1U));

@@ -204,6 +204,30 @@ def test_a_changed_sweep_does_not_go_on_in_the_same_folder(sweep_file):
     assert "arm full_seed-1: was begun with other settings: optimizer.lr: 0.001 -> 0.5" in errors
 
 
+def test_a_sweep_grows_and_keeps_what_is_finished(whole, sweep_file):
+    full = "    full: {{model.self_attn_type: full}}\n"
+    assert full in SWEEP
+    path = sweep_file("grown", SWEEP.replace(full, "").replace("[1, 2]", "[1]").replace("items: 6", "items: 4"))
+    zebra("ablate", path)
+    folder = path.with_suffix("")
+    trained = {metrics: metrics.read_bytes() for metrics in folder.glob("arms/*/metrics.jsonl")}
+    assert len(trained) == 2
+    sweep_file("grown")
+    out, _ = zebra("ablate", path, "--dry-run")
+    assert ("to do: train 4 arms, measure the recall of 2 arms (its recall was asked otherwise: items: 4 -> 6)\n") in out
+    zebra("ablate", path)
+    assert all(metrics.read_bytes() == content for metrics, content in trained.items())
+    assert results(folder) == results(whole) and table(folder) == table(whole)
+    assert "to do: nothing; 6 arms are over" in zebra("ablate", path, "--dry-run")[0]
+
+    wide = SWEEP.replace(full, full + "    wide: {{model.self_attn_type: local, model.window_size: 12}}\n")
+    sweep_file("grown", wide)
+    refusals = [zebra("ablate", path, *arguments, status=2)[1] for arguments in ([], ["--dry-run"])]
+    assert refusals[0] == refusals[1] and "write `compare: {window: 8, layers: 2}` in the sweep file" in refusals[0]
+    sweep_file("grown", wide + "compare: {{window: 8, layers: 2}}\n")
+    assert "to do: train 2 arms; 6 arms are over" in zebra("ablate", path, "--dry-run")[0]
+
+
 def test_a_sweep_with_probes_of_another_version_does_not_go_on(sweep_file):
     path = sweep_file("older")
     zebra("ablate", path, "--arm", "full_seed-1")

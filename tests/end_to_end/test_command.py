@@ -107,7 +107,7 @@ def test_eval(trained, tmp_path):
     output, _ = zebra("eval", trained, "--lengths", "32,128", "--json", tmp_path / "eval.json")
     assert "perplexity" in output
     result = json.loads((tmp_path / "eval.json").read_text())
-    assert set(result) == {"loss", "perplexity", "bits_per_byte", "tokens", "by_length", "by_position"}
+    assert set(result) == {"loss", "perplexity", "bits_per_byte", "tokens", "by_length", "by_position", "by_visible"}
     assert [row["length"] for row in result["by_length"]] == [32, 128]
     assert result["by_length"][1]["loss"] == result["loss"]
     assert [bucket["begin"] for bucket in result["by_position"]] == [0, 1, 2, 4, 8, 16, 32, 64]

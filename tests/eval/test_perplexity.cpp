@@ -1,6 +1,7 @@
 #include "eval/perplexity.h"
 
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -114,13 +115,46 @@ TEST_CASE("ranks share the work and all get the figures of one") {
     REQUIRE(result.text_bytes == expected.text_bytes);
     REQUIRE(result.nats == Approx(expected.nats).epsilon(1e-6));
     REQUIRE(result.nats == results.front().nats);
-    REQUIRE(result.by_position.size() == expected.by_position.size());
-    for (std::size_t i = 0; i < expected.by_position.size(); ++i) {
-      REQUIRE(result.by_position[i].begin == expected.by_position[i].begin);
-      REQUIRE(result.by_position[i].targets == Approx(expected.by_position[i].targets));
-      REQUIRE(result.by_position[i].nats == Approx(expected.by_position[i].nats).epsilon(1e-6));
+    for (const auto buckets : {&Perplexity::by_position, &Perplexity::by_visible}) {
+      const auto &own = result.*buckets, &of_one = expected.*buckets;
+      REQUIRE(own.size() == of_one.size());
+      for (std::size_t i = 0; i < of_one.size(); ++i) {
+        REQUIRE(own[i].begin == of_one[i].begin);
+        REQUIRE(own[i].targets == Approx(of_one[i].targets));
+        REQUIRE(own[i].nats == Approx(of_one[i].nats).epsilon(1e-6));
+      }
     }
   }
+}
+
+TEST_CASE("what is visible is counted from the beginning of the document") {
+  Fixture fixture;
+  const bool document_mask = GENERATE(true, false);
+  constexpr std::int64_t kLength = 50;
+  const auto result = evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets,
+                                          {kLength, 500, document_mask});
+  std::vector<std::int32_t> tokens(501);
+  fixture.datasets[0]->copy_tokens(0, tokens);
+  std::map<std::int64_t, double> expected;  // targets by the begin of the bucket
+  std::int64_t visible = 0;
+  for (std::size_t t = 0; t < 500; ++t, ++visible) {
+    const bool begins = document_mask && tokens[t] == fixture.tokenizer->bos();
+    if (begins || t % kLength == 0) visible = 0;
+    if (document_mask && tokens[t + 1] == fixture.tokenizer->bos()) continue;
+    std::int64_t begin = 0;
+    for (std::int64_t next = 1; next <= visible; next *= 2) begin = next;
+    expected[begin] += 1;
+  }
+  REQUIRE(result.by_visible.size() == expected.size());
+  double nats = 0;
+  for (const auto& bucket : result.by_visible) {
+    INFO(bucket.begin);
+    REQUIRE(bucket.targets == expected[bucket.begin]);
+    nats += bucket.nats;
+  }
+  REQUIRE(nats == Approx(result.nats));
+  if (!document_mask) REQUIRE(by_visible_json(result) == by_position_json(result));
+  REQUIRE(perplexity_json({result})["by_visible"].size() == expected.size());
 }
 
 TEST_CASE("buckets of positions double and add up to the whole") {

@@ -55,7 +55,8 @@ TEST_CASE("an answer's score is that of its token after its own beginning alone"
       REQUIRE(score.item == item);
       REQUIRE(score.distance == answer.distance);
       const auto blind =
-          key_blind_hits(spec, *probed.vocabulary, probe, static_cast<std::uint64_t>(item));
+          key_blind_hits(spec, *probed.vocabulary, probe, static_cast<std::uint64_t>(item),
+                         /*own_reach=*/2 * 3);  // two local layers of three tokens each
       REQUIRE(score.key_blind_hits ==
               blind[static_cast<std::size_t>(&answer - probe.answers.data())]);
       if (item % 40 != 0) continue;  // one forward pass each: a few are enough

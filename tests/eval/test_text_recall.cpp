@@ -336,6 +336,24 @@ TEST_CASE("targets are chosen by the seed among all that can be, in the order of
                                 std::multiset<double>(chosen.full.begin(), chosen.full.end())));
 }
 
+TEST_CASE("a short context is an eighth of the whole, whatever the window") {
+  REQUIRE(short_context(4096) == 512);
+  REQUIRE(short_context(3) == 1);
+  Fixture fixture;
+  auto model = make_model("GL", 4);
+  const auto evaluate = [&](std::int64_t window) {
+    TextRecallOptions options = {61, 0, {window, 3}, true, 100};
+    options.long_context_targets = 100;
+    return evaluate_text_recall(model, fixture.train, fixture.validation, options);
+  };
+  const auto result = evaluate(7), other = evaluate(12);
+  REQUIRE(result.long_context.full.size() == 100);
+  REQUIRE(result.long_context.full == result.context.full);  // 61 / 8 tokens stay in both
+  REQUIRE(result.long_context.cut == result.context.cut);
+  REQUIRE(other.long_context.cut == result.long_context.cut);
+  REQUIRE(other.context.cut != result.context.cut);
+}
+
 TEST_CASE("samples shorter than the cut leave no context to cut, and progress ends at its total") {
   Fixture fixture;
   auto model = make_model("GL", 4);
@@ -345,6 +363,7 @@ TEST_CASE("samples shorter than the cut leave no context to cut, and progress en
   const auto samples = (fixture.validation[0]->tokens() - 1) / 20;
   for (const std::int64_t expected : {0, 10}) {
     options.context_targets = 10;
+    options.long_context_targets = 0;
     options.bands.window = expected == 0 ? 20 : 6;
     calls.clear();
     const auto result = evaluate_text_recall(model, fixture.train, fixture.validation, options);

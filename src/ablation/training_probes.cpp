@@ -1,0 +1,164 @@
+#include "ablation/training_probes.h"
+
+#include <nlohmann/json.hpp>
+
+#include "ablation/sweep_folder.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json_reader.h"
+#include "base/log.h"
+#include "config/names.h"
+#include "data/tokenizer.h"
+
+namespace zebra {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string text_of(std::int64_t number) { return std::to_string(number); }
+std::string text_of(ProbeTask task) { return name_of(task); }
+
+template <class T>
+std::string list_text(const std::vector<T>& values) {
+  std::vector<std::string> texts;
+  for (const auto value : values) texts.push_back(text_of(value));
+  return join(texts, ",");
+}
+
+ProbeDatasetOptions options_of(const Sweep& sweep, const Config& config) {
+  const auto& probes = sweep.file.probes;
+  const auto length = config.data.sequence_length;
+  return {.tokenizer = config.data.tokenizer,
+          .output = probe_dataset_path(sweep.file.dir, length),
+          .length = length,
+          .bands = sweep.bands,
+          .sequences = probes.training_sequences,
+          .tasks = probes.training_tasks,
+          .seed = static_cast<std::uint64_t>(probes.seed),
+          .vocabulary = probes.vocabulary,
+          .questions = probes.questions,
+          .pairs = probes.pairs,
+          .hops = probes.hops};
+}
+
+// The options that decide what is in the dataset.
+Json description(const ProbeDatasetOptions& options) {
+  return {{"version", kProbeVersion},
+          {"tokenizer", Tokenizer(options.tokenizer).hash()},
+          {"length", options.length},
+          {"window", options.bands.window},
+          {"layers", options.bands.layers},
+          {"sequences", options.sequences},
+          {"tasks", list_text(options.tasks)},
+          {"seed", options.seed},
+          {"keys", options.vocabulary.keys},
+          {"values", options.vocabulary.values},
+          {"fillers", options.vocabulary.fillers},
+          {"questions", options.questions},
+          {"pairs", list_text(options.pairs)},
+          {"hops", list_text(options.hops)}};
+}
+
+std::filesystem::path description_file(const ProbeDatasetOptions& options) {
+  return options.output.string() + ".json";
+}
+
+// A key of a description as a sweep file spells it, and its value.
+struct SweepSetting {
+  std::string section, key, value;
+};
+
+SweepSetting as_setting(const std::string& key, const Json& value) {
+  const auto text = value.is_string() ? "[" + value.get<std::string>() + "]" : value.dump();
+  if (key == "window" || key == "layers") return {"compare", key, text};
+  const bool is_of_training = key == "sequences" || key == "tasks";
+  return {"probes", (is_of_training ? "training_" : "") + key, text};
+}
+
+// What to write to have what was described: "`compare: {window: 8, layers: 2}`".
+std::string as_yaml(const std::vector<SweepSetting>& settings) {
+  std::vector<std::string> sections;
+  for (const std::string section : {"compare", "probes"}) {
+    std::vector<std::string> keys;
+    for (const auto& setting : settings)
+      if (setting.section == section) keys.push_back(setting.key + ": " + setting.value);
+    if (!keys.empty()) sections.push_back("`" + section + ": {" + join(keys, ", ") + "}`");
+  }
+  return join(sections, " and ");
+}
+
+void add_difference(const ProbeDatasetOptions& options, const Json& written, const Json& wanted,
+                    Problems& problems) {
+  std::vector<std::string> changes;
+  std::vector<SweepSetting> former;
+  bool is_of_bands = false;
+  for (const auto& [key, value] : wanted.items()) {
+    const auto before = written.value(key, Json());
+    if (before == value) continue;
+    if (key == "tokenizer") {
+      changes.emplace_back("another tokenizer");
+      continue;
+    }
+    former.push_back(as_setting(key, before));
+    changes.push_back(former.back().section + "." + former.back().key + ": " + former.back().value +
+                      " -> " + as_setting(key, value).value);
+    is_of_bands = is_of_bands || former.back().section == "compare";
+  }
+  // Half of the bands alone would leave the other half to the arms.
+  if (is_of_bands) {
+    std::erase_if(former, [](const SweepSetting& each) { return each.section == "compare"; });
+    for (const std::string key : {"layers", "window"})
+      former.insert(former.begin(), as_setting(key, written.value(key, Json())));
+  }
+  const auto way_out = former.empty() ? "undo the change"
+                                      : "write " + as_yaml(former) +
+                                            " in the sweep file to keep those, and the arms that "
+                                            "have learnt from them";
+  problems.add(options.output.string() + ": holds training probes of other settings (" +
+               join(changes, "; ") +
+               "), and arms that learn from different probes do not compare; " + way_out +
+               ", or set another dir for the new sweep");
+}
+
+}  // namespace
+
+std::map<std::filesystem::path, ProbeDatasetOptions> training_probes(const Sweep& sweep) {
+  std::map<std::filesystem::path, ProbeDatasetOptions> datasets;
+  if (sweep.file.probes.training_share == 0.0) return datasets;
+  for (const auto& arm : sweep.arms) {
+    const auto options = options_of(sweep, arm.config);
+    datasets.emplace(options.output, options);
+  }
+  return datasets;
+}
+
+void check_training_probes(const ProbeDatasetOptions& options, Problems& problems) {
+  const auto file = description_file(options);
+  if (!std::filesystem::exists(file)) return;
+  const auto text = read_file(file);
+  if (const auto fault = json_object_fault(text); !fault.empty()) {
+    problems.add(file.string() + ": " + fault + "; set another dir for the new sweep");
+    return;
+  }
+  const auto written = Json::parse(text), wanted = description(options);
+  if (written.value("version", 0) != kProbeVersion) {
+    problems.add(options.output.string() +
+                 ": holds training probes of another version of zebra than this one, whose probes "
+                 "are others (see CHANGELOG.md), so that results would not compare; set another "
+                 "dir for the new sweep, or finish this one with the version that began it");
+  } else if (written != wanted) {
+    add_difference(options, written, wanted, problems);
+  }
+}
+
+void write_training_probes(const ProbeDatasetOptions& options) {
+  if (std::filesystem::exists(options.output)) return;
+  std::filesystem::create_directories(options.output.parent_path());
+  // First, so that a dataset is never without its description.
+  write_file_atomically(description_file(options), description(options).dump(2) + "\n");
+  const auto report = write_probe_dataset(options);
+  log_info("wrote " + std::to_string(report.sequences) + " training probes to " +
+           options.output.string());
+}
+
+}  // namespace zebra
