@@ -264,22 +264,23 @@ void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
 
 void measure_cost(const Sweep& sweep, const std::filesystem::path& program) {
   const auto& dir = sweep.file.dir;
-  if (sweep.file.cost_lengths.empty() || std::filesystem::exists(cost_file(dir))) return;
-  std::set<std::string> patterns;
-  for (const auto& arm : sweep.arms) patterns.insert(pattern_of(arm.config.model.layers));
+  if (sweep.file.cost_lengths.empty()) return;
   const auto log = dir / "cost.log";
-  log_info("measuring cost by length (" + log.string() + ")");
-  ChildProcess bench({program, "bench", ArmPaths(dir, sweep.arms.front().name).run_file,
-                      "--lengths", list_text(sweep.file.cost_lengths), "--layouts",
-                      join({patterns.begin(), patterns.end()}, ","), "--json", cost_file(dir)},
-                     {}, log);
-  while (!bench.has_ended()) {
-    if (stop_signal() != 0) bench.send(SIGTERM);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  if (!bench.report().is_done() && stop_signal() == 0) {
-    log_warning("cost by length could not be measured (" + bench.report().text() + "): see " +
-                log.string());
+  for (const auto& run : cost_runs(sweep)) {
+    if (std::filesystem::exists(run.output) || stop_signal() != 0) continue;
+    log_info("measuring cost by length (" + log.string() + ")");
+    ChildProcess bench({program, "bench", ArmPaths(dir, run.arm).run_file, "--lengths",
+                        list_text(sweep.file.cost_lengths), "--layouts", join(run.patterns, ","),
+                        "--json", run.output},
+                       {}, log);
+    while (!bench.has_ended()) {
+      if (stop_signal() != 0) bench.send(SIGTERM);
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    if (!bench.report().is_done() && stop_signal() == 0) {
+      log_warning("cost by length could not be measured (" + bench.report().text() + "): see " +
+                  log.string());
+    }
   }
 }
 
