@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a bare machine to the report of a study that fits on two CPU cores: installs what is missing, builds, makes the data,
 # runs `zebra ablate`. Everything goes into runs/ablations; running it again goes on where it stopped.
-# usage: bash scripts/ablation_study.sh [ratio|window|placement|positions] [options of zebra ablate]
+# usage: bash scripts/ablation_study.sh [ratio|window|placement|positions|ladder] [options of zebra ablate]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 study=${1:-ratio}

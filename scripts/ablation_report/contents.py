@@ -1,7 +1,8 @@
 """The report of a study as a document."""
 
 from . import (conclusions, contrast_tables, contrasts, cost_plots, drawing, findings, headline,
-               key_tokens, loss_plots, measures, quantities, reading, recall_plots, tables)
+               key_tokens, ladder_points, ladder_section, loss_plots, measures, quantities, reading,
+               recall_plots, tables)
 from .document import Document, Facts, Plot, Section
 
 
@@ -55,18 +56,20 @@ class _Report:
     """The sections, and what they share."""
 
     def __init__(self, a_study):
-        self._study = a_study
+        self._ladder_study = ladder_points.by_layout(a_study)
+        self._study = a_study = ladder_points.largest_rung(a_study)
         self._groups = measures.of_study(a_study)
         self._verdicts = findings.verdicts(self._groups)
         self._references = findings.reference_probes(a_study)
         self._compared = contrasts.of_study(a_study, self._groups, self._references.values())
-        names = [group.name for group in self._groups]
+        names = [group.name for group in (*self._groups, *self._ladder_study.groups)]
         self._layouts = cost_plots.names(a_study.cost, a_study.groups) if a_study.cost else {}
         # Layouts of the cost that no group has come last: groups keep their colours.
         self._styles = drawing.styles(dict.fromkeys([*names, *self._layouts.values()]))
 
     def document(self):
-        sections = (self._conclusions(), self._summary(), self._overview(), self._losses(), self._recall(),
+        sections = (self._conclusions(), self._summary(),
+                    ladder_section.section(self._ladder_study, self._styles), self._overview(), self._losses(), self._recall(),
                     self._natural_text(), self._frontier(), self._costs(), self._arms(),
                     reading.section(self._study, self._groups, self._compared))
         return Document(f"Ablation {self._study.name}", "Local and global attention: what layouts "
@@ -199,7 +202,7 @@ class _Report:
                    self._styles)), new_page=True)
 
     def _arms(self):
-        return Section("Arms", (tables.arms(self._study, self._styles),), new_page=True)
+        return Section("Arms", (tables.arms(self._ladder_study, self._styles),), new_page=True)
 
 
 def report(a_study):

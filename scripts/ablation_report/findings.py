@@ -39,7 +39,7 @@ def _ranges(figures):
     return {**figures.bands, **own}
 
 
-def _p_above_floor(figures):
+def p_above_floor(figures):
     """Of being so far above the floor without looking anything up. Seeds may all guess alike, so the
     hits of one seed alone must be more than guessing explains, too: a handful of items that happen
     to be right have no variance. None where nothing can be tested."""
@@ -56,7 +56,7 @@ def _adjusted(groups):
     found = {(group.name, key, name): p for group in groups
              for key, figures in group.probes.items()
              for name, of_range in _ranges(figures).items()
-             if (p := _p_above_floor(of_range)) is not None}
+             if (p := p_above_floor(of_range)) is not None}
     return dict(zip(found, significance.holm(list(found.values()))))
 
 

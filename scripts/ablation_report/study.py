@@ -140,6 +140,18 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
+class LadderPoint:
+    """Where an arm stands on a ladder. `layout`: what it is called at all sizes; `parameters`: as scaling laws count
+    them; the cache is that at the longest length of the study."""
+    layout: str
+    size: str
+    tokens_per_parameter: float
+    learning_rate: float
+    parameters: int
+    key_value_cache_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Arm:
     """One training run."""
     name: str
@@ -164,6 +176,7 @@ class Arm:
     validation_curve: tuple[CurvePoint, ...] = ()
     recall: Recall | None = None
     sources: tuple[Source, ...] = ()
+    ladder: LadderPoint | None = None
 
     @property
     def finished(self):
@@ -230,6 +243,12 @@ class Cost:
 
 
 @dataclasses.dataclass(frozen=True)
+class Ladder:
+    longest_length: int
+    cost: dict = dataclasses.field(default_factory=dict)  # of each size: Cost, or None
+
+
+@dataclasses.dataclass(frozen=True)
 class Study:
     name: str
     sequence_length: int
@@ -240,6 +259,7 @@ class Study:
     budget: str = ""
     contrast: str = ""  # the group that the others are compared with
     cost: Cost | None = None
+    ladder: Ladder | None = None
 
     @functools.cached_property
     def groups(self):
@@ -313,6 +333,9 @@ _ARM = shapes.record(
     sources=shapes.sequence(shapes.record(
         Source, name=shapes.text, samples_share=shapes.number, targets_share=shapes.number,
         loss_share=shapes.number)),
+    ladder=shapes.record(
+        LadderPoint, layout=shapes.text, size=shapes.text, tokens_per_parameter=shapes.number,
+        learning_rate=shapes.number, parameters=_POSITIVE, key_value_cache_bytes=_WHOLE),
     recall=shapes.record(Recall, text=_TEXT, probes=shapes.sequence(_PROBE)))
 _COST = shapes.record(
     Cost, device=shapes.text, machine=shapes.text, threads=_WHOLE, precision=shapes.text,
@@ -320,11 +343,14 @@ _COST = shapes.record(
         CostRow, layout=shapes.text, pattern=shapes.text, length=_POSITIVE, seconds=_NUMBERS,
         predicted_seconds=_NUMBERS, tokens_per_second=shapes.number,
         peak_memory_gib=shapes.number)))
+_LADDER = shapes.record(
+    Ladder, longest_length=_POSITIVE, cost=shapes.mapping(
+        lambda value, *others: None if value is None else _COST(value, *others)))
 _STUDY = shapes.record(
     Study, name=shapes.text, zebra=shapes.text, machine=shapes.text, sequence_length=_POSITIVE,
     budget=shapes.text, contrast=shapes.text, bands=shapes.record(
         Bands, window=_POSITIVE, layers=_POSITIVE, of=shapes.choice("common", "own")),
-    arms=shapes.sequence(_ARM), cost=_COST)
+    arms=shapes.sequence(_ARM), cost=_COST, ladder=_LADDER)
 
 
 def _identity(probe):
@@ -373,7 +399,10 @@ def _problems_of(study):
     for name, times in collections.Counter(arm.name for arm in study.arms).items():
         if times > 1:
             yield f"arms: {times} are named {name!r}"
-    if study.contrast and study.contrast not in {arm.group for arm in study.arms}:
+    if any((arm.ladder is None) != (study.ladder is None) for arm in study.arms):
+        yield "ladder: the study has one, and each of its arms stands on it, or none does"
+    named = {arm.ladder.layout if arm.ladder else arm.group for arm in study.arms}
+    if study.contrast and study.contrast not in named:
         yield f"contrast: no arm is of a group {study.contrast!r}"
     for (group, seed), times in collections.Counter(
             (arm.group, arm.seed) for arm in study.arms).items():

@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "ablation/arm_problems.h"
-#include "ablation/probe_loss_share.h"
 #include "ablation/training_probes.h"
 #include "base/error.h"
 #include "data/tokenizer.h"

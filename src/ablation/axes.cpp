@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ablation/ladder.h"
 #include "base/error.h"
 #include "config/catalogue.h"
 #include "config/unknown_keys.h"
@@ -55,6 +56,7 @@ class GridReader {
                                 kNamedSettingsExample)) {
       add_named_axis(*arms, "arms");
     }
+    read_ladder();
     if (is_sound_ && grid_.axes.empty()) refuse("axes", {}, "no arms: give axes, zip or arms");
     check_contradictions();
     if (is_sound_) read_exclusions();
@@ -163,6 +165,54 @@ class GridReader {
       }
     }
     if (!axis.values.empty()) add_axis(std::move(axis));
+  }
+
+  void read_ladder() {
+    const Entry* ladder = section(
+        "ladder",
+        "must be a map of sizes, tokens_per_parameter and learning_rates (docs/ablations.md)");
+    if (ladder == nullptr) return;
+    const Entry* sizes = ladder_part(*ladder, kLadderSizes, "{s: {model.hidden_size: 64}}");
+    const Entry* tokens = ladder_part(*ladder, kTokensPerParameter, "[10, 20]");
+    const Entry* rates = ladder_part(*ladder, kLadderRates, "[1.0e-3, 3.0e-3]");
+    if (sizes != nullptr && sizes->value.kind == Value::Kind::map) {
+      add_named_axis({kLadderSizes, sizes->origin, sizes->value}, kLadderSizes);
+    } else if (sizes != nullptr) {
+      refuse(kLadderSizes, sizes->origin, "must be a map of named settings");
+    }
+    if (tokens != nullptr)
+      add_ladder_axis(kTokensPerParameter, *tokens, kTokensPerParameter, "-per-parameter");
+    if (rates != nullptr) add_ladder_axis("optimizer.lr", *rates, kLadderRates, "-lr");
+  }
+
+  /// The list or map of that name in the ladder; null, with a problem, where it is missing, and
+  /// null where a problem with it is known.
+  const Entry* ladder_part(const Entry& ladder, const std::string& path,
+                           const std::string& example) {
+    const std::string name = path.substr(path.find('.') + 1);
+    const Entry* entry = ladder.value.find(name);
+    if (entry == nullptr) {
+      refuse(path, ladder.origin,
+             "missing; a ladder has sizes, tokens_per_parameter and learning_rates: give, for "
+             "example, " +
+                 name + ": " + example);
+      return nullptr;
+    }
+    if (report_.sound({path})) return entry;
+    is_sound_ = false;
+    return nullptr;
+  }
+
+  /// Numbers that the report has found sound.
+  void add_ladder_axis(const std::string& key, const Entry& list, const std::string& path,
+                       const std::string& unit) {
+    Axis axis{key, path, list.origin, {}};
+    for (const Value& item : list.value.items) {
+      AxisValue value{label_text(item) + unit, {}, item.origin};
+      add_setting(value, path, {key, item.origin, item});
+      axis.values.push_back(std::move(value));
+    }
+    add_axis(std::move(axis));
   }
 
   void refuse_seed(const std::string& path, const Origin& origin) {

@@ -58,7 +58,7 @@ bool matches(const Exclusion& exclusion, const ChosenValues& chosen) {
 Combination combine(const ChosenValues& chosen, const std::string& base_seed) {
   Combination combination;
   combination.seed = base_seed;
-  std::vector<std::string> labels;
+  std::vector<std::string> labels, labels_of_layout;
   for (const auto& [axis, value] : chosen) {
     combination.settings.insert(combination.settings.end(), value->settings.begin(),
                                 value->settings.end());
@@ -66,9 +66,15 @@ Combination combine(const ChosenValues& chosen, const std::string& base_seed) {
       combination.seed = value->settings.front().value;
     } else {
       labels.push_back(value->label);
+      if (axis->path == kLadderSizes) combination.size = value->label;
+      if (!axis->path.starts_with("ladder.")) labels_of_layout.push_back(value->label);
     }
   }
-  combination.group = labels.empty() ? "base" : folder_name(join(labels, "_"));
+  const auto name_of = [](const std::vector<std::string>& parts) {
+    return parts.empty() ? "base" : folder_name(join(parts, "_"));
+  };
+  combination.group = name_of(labels);
+  if (!combination.size.empty()) combination.layout = name_of(labels_of_layout);
   return combination;
 }
 
@@ -223,7 +229,8 @@ RunFile load_arm(const SweepFile& file, const Combination& combination) {
   const std::string name = combination.name();
   std::vector<std::string> overrides = {"run.dir=" + yaml_text(ArmPaths(file.dir, name).run),
                                         "run.name=" + yaml_text(name)};
-  for (const Setting& setting : combination.settings) overrides.push_back(override_text(setting));
+  for (const Setting& setting : combination.settings)
+    if (setting.key != kTokensPerParameter) overrides.push_back(override_text(setting));
   try {
     return load_run_file(base_files(file), overrides);
   } catch (const InputError& error) {

@@ -17,6 +17,7 @@ namespace zebra {
 struct Combination {
   std::string group;  ///< labels of all axes but the seeds, joined; "base" when there are none
   std::string seed;   ///< YAML
+  std::string layout, size;       ///< of a LadderPoint; empty without a ladder
   std::vector<Setting> settings;  ///< in the order of the axes, the seed last
 
   /// "GROUP_seed-N", safe as the name of a folder.

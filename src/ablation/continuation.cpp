@@ -5,7 +5,6 @@
 #include <optional>
 
 #include "ablation/arm_problems.h"
-#include "ablation/probe_loss_share.h"
 #include "ablation/recall_request.h"
 #include "ablation/sweep_folder.h"
 #include "ablation/training_probes.h"

@@ -10,7 +10,6 @@
 #include <thread>
 
 #include "ablation/arm_problems.h"
-#include "ablation/probe_loss_share.h"
 #include "ablation/recall_request.h"
 #include "ablation/training_probes.h"
 #include "base/error.h"
@@ -48,14 +47,8 @@ void weigh_probes(Sweep& sweep) {
   problems.throw_if_any();
 }
 
-std::string lengths_text(const std::vector<std::int64_t>& lengths) {
-  std::vector<std::string> texts;
-  for (const auto length : lengths) texts.push_back(std::to_string(length));
-  return join(texts, ",");
-}
-
 /// Whether measured cost has a row for each of the patterns at each length.
-bool has_cost(const std::filesystem::path& file, const std::set<std::string>& patterns,
+bool has_cost(const std::filesystem::path& file, const std::vector<std::string>& patterns,
               const std::vector<std::int64_t>& lengths) {
   if (!std::filesystem::exists(file)) return false;
   const auto cost = nlohmann::json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
@@ -154,22 +147,23 @@ void write_slurm_array(const Sweep& sweep, const std::filesystem::path& file,
 void measure_cost(const Sweep& sweep, const std::filesystem::path& program) {
   const auto& dir = sweep.file.dir;
   const auto& lengths = sweep.file.cost_lengths;
-  std::set<std::string> patterns;
-  for (const auto& arm : sweep.arms) patterns.insert(pattern_of(arm.config.model.layers));
-  if (lengths.empty() || has_cost(cost_file(dir), patterns, lengths)) return;
+  if (lengths.empty()) return;
   const auto log = dir / "cost.log";
-  log_info("measuring cost by length (" + log.string() + ")");
-  ChildProcess bench({program, "bench", ArmPaths(dir, sweep.arms.front().name).run_file,
-                      "--lengths", lengths_text(lengths), "--layouts",
-                      join({patterns.begin(), patterns.end()}, ","), "--json", cost_file(dir)},
-                     {}, log);
-  while (!bench.has_ended()) {
-    if (stop_signal() != 0) bench.send(SIGTERM);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  if (!bench.report().is_done() && stop_signal() == 0) {
-    log_warning("cost by length could not be measured (" + bench.report().text() + "): see " +
-                log.string());
+  for (const auto& run : cost_runs(sweep)) {
+    if (has_cost(run.output, run.patterns, lengths) || stop_signal() != 0) continue;
+    log_info("measuring cost by length (" + log.string() + ")");
+    ChildProcess bench(
+        {program, "bench", ArmPaths(dir, run.arm).run_file, "--lengths", join(lengths, ","),
+         "--layouts", join(run.patterns, ","), "--json", run.output},
+        {}, log);
+    while (!bench.has_ended()) {
+      if (stop_signal() != 0) bench.send(SIGTERM);
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    if (!bench.report().is_done() && stop_signal() == 0) {
+      log_warning("cost by length could not be measured (" + bench.report().text() + "): see " +
+                  log.string());
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "config/names.h"
 #include "eval/recall.h"
 
@@ -10,7 +11,7 @@ namespace {
 
 bool asks_earlier(const Arm& arm) { return arm.config.checkpoint.keep_every > 0; }
 
-RecallOptions options_of(const Sweep& sweep, const Arm& arm) {
+RecallOptions recall_options(const Sweep& sweep, const Arm& arm) {
   const auto& probes = sweep.file.probes;
   RecallOptions options = {.bands = sweep.bands, .lengths = probes.lengths, .tasks = probes.tasks};
   options.items = probes.items;
@@ -23,34 +24,22 @@ RecallOptions options_of(const Sweep& sweep, const Arm& arm) {
   return options;
 }
 
-template <class T>
-std::string list_text(const std::vector<T>& values) {
-  std::vector<std::string> texts;
-  for (const auto value : values) {
-    if constexpr (std::is_enum_v<T>) {
-      texts.push_back(name_of(value));
-    } else {
-      texts.push_back(std::to_string(value));
-    }
-  }
-  return join(texts, ",");
-}
-
 }  // namespace
 
 ArmGoal goal_of(const Sweep& sweep, const Arm& arm) {
-  return {arm.config.train.max_steps, asked_json(options_of(sweep, arm), asks_earlier(arm)).dump()};
+  return {arm.config.train.max_steps,
+          asked_json(recall_options(sweep, arm), asks_earlier(arm)).dump()};
 }
 
 std::vector<std::string> recall_command(const Sweep& sweep, const Arm& arm,
                                         const std::filesystem::path& program) {
   const ArmPaths paths(sweep.file.dir, arm.name);
-  const auto asked = options_of(sweep, arm);
+  const auto asked = recall_options(sweep, arm);
   const std::vector<std::pair<std::string, std::string>> options = {
       {"--window", std::to_string(asked.bands.window)},
       {"--layers", std::to_string(asked.bands.layers)},
-      {"--lengths", list_text(asked.lengths)},
-      {"--tasks", list_text(asked.tasks)},
+      {"--lengths", join(asked.lengths, ",")},
+      {"--tasks", join(names_of(asked.tasks), ",")},
       {"--items", std::to_string(asked.items)},
       {"--keys", std::to_string(asked.vocabulary.keys)},
       {"--values", std::to_string(asked.vocabulary.values)},
@@ -60,8 +49,8 @@ std::vector<std::string> recall_command(const Sweep& sweep, const Arm& arm,
       {"--max-tokens", std::to_string(asked.max_tokens)},
       {"--json", paths.recall()}};
   std::vector<std::string> command = {program, "recall", paths.run};
-  if (!asked.pairs.empty()) command.insert(command.end(), {"--pairs", list_text(asked.pairs)});
-  if (!asked.hops.empty()) command.insert(command.end(), {"--hops", list_text(asked.hops)});
+  if (!asked.pairs.empty()) command.insert(command.end(), {"--pairs", join(asked.pairs, ",")});
+  if (!asked.hops.empty()) command.insert(command.end(), {"--hops", join(asked.hops, ",")});
   for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
   if (asks_earlier(arm)) command.emplace_back("--earlier");
   return command;

@@ -25,9 +25,21 @@ std::vector<Arm> load_arms(const SweepFile& file, const std::vector<Combination>
   for (const Combination& combination : combinations) {
     try {
       const RunFile run = load_arm(file, combination);
-      const Config config = resolve(run, vocabulary_of(run));
-      arms.push_back({combination.name(), combination.group, config.run.seed, combination.settings,
-                      config, ArmCost()});
+      Arm arm{combination.name(),
+              combination.group,
+              0,
+              combination.settings,
+              resolve(run, vocabulary_of(run)),
+              ArmCost(),
+              {}};
+      arm.seed = arm.config.run.seed;
+      if (file.ladder.is_given()) {
+        const double tokens_per_parameter =
+            *number_from(find_setting(arm.settings, kTokensPerParameter)->value);
+        train_for(arm.config, tokens_per_parameter);
+        arm.ladder = {combination.layout, combination.size, tokens_per_parameter};
+      }
+      arms.push_back(std::move(arm));
     } catch (const InputError& error) {
       problems.add(combination.name(), error.what());
     }
@@ -97,12 +109,12 @@ void choose_contrast(Sweep& sweep, Problems& problems) {
   if (contrast.empty()) {
     const auto all_global = std::ranges::find_if(
         sweep.arms, [](const Arm& arm) { return !arm.config.model.has(LayerKind::local); });
-    contrast = (all_global == sweep.arms.end() ? sweep.arms.front() : *all_global).group;
+    contrast = (all_global == sweep.arms.end() ? sweep.arms.front() : *all_global).compared_as();
     return;
   }
   std::vector<std::string> groups;
   for (const Arm& arm : sweep.arms)
-    if (groups.empty() || groups.back() != arm.group) groups.push_back(arm.group);
+    if (groups.empty() || groups.back() != arm.compared_as()) groups.push_back(arm.compared_as());
   if (std::ranges::find(groups, contrast) != groups.end()) return;
   problems.add("contrast: there is no group " + contrast + "; the groups are " +
                join(groups, ", "));
@@ -276,6 +288,11 @@ void match_parameters(Config& config, std::int64_t parameters) {
   config.model.intermediate_size = units * kSizeUnit;
 }
 
+void set_steps(Config& config, std::int64_t steps) {
+  stretch_schedules(config, config.train.max_steps, steps);
+  config.train.max_steps = steps;
+}
+
 void match_budget(Config& config, Budget budget, const ArmCost& base) {
   if (budget == Budget::steps) return;
   const ArmCost own = arm_cost(config);
@@ -284,8 +301,7 @@ void match_budget(Config& config, Budget budget, const ArmCost& base) {
                            ? base.flops / (own.flops_per_token * tokens_per_step)
                            : static_cast<double>(base.tokens) / tokens_per_step;
   const std::int64_t steps = std::max<std::int64_t>(1, std::llround(exact));
-  stretch_schedules(config, own.steps, steps);
-  config.train.max_steps = steps;
+  set_steps(config, steps);
 }
 
 void add_training_probes(DataSection& data, const std::filesystem::path& path, double share) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,11 @@ struct Arm {
   std::vector<Setting> settings;  ///< in the order of the axes, a seed last
   Config config;                  ///< run.dir is DIR/arms/NAME
   ArmCost cost;
+  std::optional<LadderPoint> ladder;
+
+  /// What the report calls it by where it compares layouts: of a ladder the layout, at whatever
+  /// size.
+  const std::string& compared_as() const { return ladder ? ladder->layout : group; }
 };
 
 struct Sweep {
@@ -69,6 +75,9 @@ ArmCost arm_cost(const Config& config);
 /// to `parameters`; leaves it as it is where they are equal already. Throws InputError when even
 /// the smallest size is too large for that.
 void match_parameters(Config& config, std::int64_t parameters);
+
+/// Sets train.max_steps, and the warm-ups and the decay in proportion. There must be steps before.
+void set_steps(Config& config, std::int64_t steps);
 
 /// Sets train.max_steps so that the run reads as many tokens, or spends as many training FLOPs, as
 /// `base` does (to the nearest step, at least one), with its warm-ups, its decay and the stages of

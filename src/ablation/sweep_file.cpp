@@ -50,6 +50,15 @@ void describe(V& v, ProbeOptions& s) {
 }
 
 template <class V>
+void describe(V& v, LadderOptions& s) {
+  v.other("sizes", anything(), "Sizes of the model: named settings.");
+  v.field("tokens_per_parameter", s.tokens_per_parameter, above(0).defaults_to("none"),
+          "Tokens of a run for each parameter of its model.");
+  v.field("learning_rates", s.learning_rates, above(0).defaults_to("none"),
+          "Values of optimizer.lr of which each layout and size gets its best.");
+}
+
+template <class V>
 void describe(V& v, SweepFile& s) {
   v.field("name", s.name, anything().required("what the sweep is called"),
           "What the sweep is called.");
@@ -61,6 +70,7 @@ void describe(V& v, SweepFile& s) {
   v.other("zip", anything(), "Keys whose values go together: one axis more.");
   v.other("arms", anything(), "Named settings: one axis more.");
   v.other("exclude", anything(), "Combinations to leave out.");
+  v.group("ladder", s.ladder, anything(), "Sizes, lengths of training and learning rates.");
   v.field("budget", s.budget, anything(), "What the arms have in common with the base run.");
   v.field("equal_parameters", s.equal_parameters, anything(),
           "Whether the arms get as many parameters as the base.");
@@ -125,6 +135,7 @@ SweepFile read_sweep_file(const std::string& yaml, const std::string& source, Pr
     fill_defaults(file.probes);
     file.grid = read_grid(root, report);
     check_derived_keys(file, report);
+    check_ladder(file, report);
     check_probe_shares(file.probes, report);
     report.throw_if_any();
   } catch (const InputError& error) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ablation/axes.h"
+#include "ablation/ladder.h"
 #include "base/error.h"
 #include "data/recall_probes.h"
 
@@ -60,6 +61,7 @@ struct SweepFile {
   std::filesystem::path dir;      ///< absolute
   std::vector<std::string> base;  ///< run files as they are written; later ones win
   Grid grid;
+  LadderOptions ladder;
   Budget budget = Budget::steps;
   bool equal_parameters = false;
   CompareOptions compare;

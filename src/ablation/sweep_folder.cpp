@@ -3,6 +3,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "ablation/axes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_reader.h"
@@ -67,7 +68,13 @@ ArmPaths::ArmPaths(const std::filesystem::path& sweep, const std::string& arm)
       lock(sweep / "arms" / (arm + ".lock")),
       failure(sweep / "arms" / (arm + ".failure")) {}
 
-std::filesystem::path cost_file(const std::filesystem::path& sweep) { return sweep / "cost.json"; }
+std::filesystem::path cost_file(const std::filesystem::path& sweep, const std::string& size) {
+  return sweep / (size.empty() ? "cost.json" : "cost-" + folder_name(size) + ".json");
+}
+
+std::filesystem::path results_file(const std::filesystem::path& sweep) {
+  return sweep / "report" / "results.json";
+}
 
 std::filesystem::path probe_dataset_path(const std::filesystem::path& sweep,
                                          std::int64_t sequence_length) {

@@ -24,8 +24,12 @@ struct ArmPaths {
   std::filesystem::path metrics() const { return run / "metrics.jsonl"; }
 };
 
-/// Measured cost by length, where the sweep asks for it.
-std::filesystem::path cost_file(const std::filesystem::path& sweep);
+/// Measured cost by length, where the sweep asks for it: DIR/cost.json, or of a size of a ladder
+/// DIR/cost-SIZE.json.
+std::filesystem::path cost_file(const std::filesystem::path& sweep, const std::string& size = "");
+
+/// What the report is made of: DIR/report/results.json.
+std::filesystem::path results_file(const std::filesystem::path& sweep);
 
 /// Where the training probes for runs of that sequence length lie: DIR/data/probes-LENGTH.
 std::filesystem::path probe_dataset_path(const std::filesystem::path& sweep,

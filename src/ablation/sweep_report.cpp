@@ -22,7 +22,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kPatternLetters = 12;
 constexpr std::size_t kMostLinesNamed = 8;
-constexpr std::int64_t kCacheValueBytes = 2;  // bfloat16
 
 /// Smallest p such that letter i equals letter i - p.
 std::size_t period_of(const std::string& pattern) {
@@ -220,6 +219,18 @@ Json result_json(const Arm& arm, const ArmResult& result) {
           {"recall", parsed(result.recall)}};
 }
 
+/// Where each arm stands, and what was measured for each size; the report's own cost is that of the
+/// last.
+void add_ladder(const Sweep& sweep, const SweepResults& results, Json& json) {
+  const std::int64_t longest = longest_length(sweep);
+  for (std::size_t i = 0; i < sweep.arms.size(); ++i)
+    json["arms"][i]["ladder"] = ladder_json(sweep.arms[i], longest);
+  json["ladder"] = {{"longest_length", longest}, {"cost", Json::object()}};
+  const auto runs = cost_runs(sweep);
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    json["ladder"]["cost"][runs[i].size] = parsed(results.cost[i]);
+}
+
 }  // namespace
 
 std::string short_pattern(const std::string& pattern) {
@@ -265,7 +276,7 @@ SweepResults collect_results(const Sweep& sweep) {
     read_metrics(paths.metrics(), result);
     if (result.status.state == ArmState::finished) result.recall = read_json(paths.recall());
   }
-  results.cost = read_json(cost_file(sweep.file.dir));
+  for (const auto& run : cost_runs(sweep)) results.cost.push_back(read_json(run.output));
   return results;
 }
 
@@ -274,7 +285,7 @@ nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& resu
                {"zebra", std::string(kVersion) + " (" + kCommit + ")"},
                {"machine", machine_name()},
                {"sequence_length", sweep.arms.front().config.data.sequence_length},
-               {"budget", name_of(sweep.file.budget)},
+               {"budget", sweep.file.ladder.is_given() ? "" : name_of(sweep.file.budget)},
                {"contrast", sweep.file.contrast},
                {"bands",
                 {{"window", sweep.bands.window},
@@ -283,14 +294,20 @@ nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& resu
                {"arms", Json::array()}};
   for (std::size_t i = 0; i < sweep.arms.size(); ++i)
     json["arms"].push_back(result_json(sweep.arms[i], results.arms[i]));
-  json["cost"] = parsed(results.cost);
+  json["cost"] = parsed(results.cost.back());
+  if (sweep.file.ladder.is_given()) add_ladder(sweep, results, json);
   return json;
 }
 
-std::filesystem::path write_report(const Sweep& sweep) {
-  const auto folder = sweep.file.dir / "report", file = folder / "results.json";
-  std::filesystem::create_directories(folder);
+std::filesystem::path write_results(const Sweep& sweep) {
+  const auto file = results_file(sweep.file.dir);
+  std::filesystem::create_directories(file.parent_path());
   write_file_atomically(file, json_text(results_json(sweep, collect_results(sweep))));
+  return file;
+}
+
+std::filesystem::path write_report(const Sweep& sweep) {
+  const auto file = write_results(sweep), folder = file.parent_path();
   run_python_script("ablation_report", {file.string(), "--output", folder.string()});
   return folder / "index.html";
 }

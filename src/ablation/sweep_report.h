@@ -51,7 +51,8 @@ struct ArmResult {
 
 struct SweepResults {
   std::vector<ArmResult> arms;  ///< in the order of the sweep's
-  std::string cost;             ///< JSON as `zebra bench` wrote it; empty: not measured
+  std::vector<std::string>
+      cost;  ///< of each of cost_runs, JSON as `zebra bench` wrote it; empty: not measured
 };
 
 /// Throws InputError when a file of an arm cannot be read.
@@ -61,6 +62,9 @@ SweepResults collect_results(const Sweep& sweep);
 /// is, what it costs by the closed forms, and its results. The same runs give the same numbers, but
 /// for those of time and memory.
 nlohmann::ordered_json results_json(const Sweep& sweep, const SweepResults& results);
+
+/// Writes what is there so far to DIR/report/results.json, and returns its path.
+std::filesystem::path write_results(const Sweep& sweep);
 
 /// Writes DIR/report/results.json and has scripts/ablation_report make the report beside it;
 /// returns the report's first page. Throws RunError with the command to run by hand when there is

@@ -7,25 +7,18 @@
 #include "base/file.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "config/fields.h"
 #include "config/names.h"
 #include "data/tokenizer.h"
+#include "data/training_data.h"
 
 namespace zebra {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string text_of(std::int64_t number) { return std::to_string(number); }
-std::string text_of(ProbeTask task) { return name_of(task); }
-
-template <class T>
-std::string list_text(const std::vector<T>& values) {
-  std::vector<std::string> texts;
-  for (const auto value : values) texts.push_back(text_of(value));
-  return join(texts, ",");
-}
-
-ProbeDatasetOptions options_of(const Sweep& sweep, const Config& config) {
+ProbeDatasetOptions dataset_options(const Sweep& sweep, const Config& config) {
   const auto& probes = sweep.file.probes;
   const auto length = config.data.sequence_length;
   return {.tokenizer = config.data.tokenizer,
@@ -49,14 +42,14 @@ Json description(const ProbeDatasetOptions& options) {
           {"window", options.bands.window},
           {"layers", options.bands.layers},
           {"sequences", options.sequences},
-          {"tasks", list_text(options.tasks)},
+          {"tasks", join(names_of(options.tasks), ",")},
           {"seed", options.seed},
           {"keys", options.vocabulary.keys},
           {"values", options.vocabulary.values},
           {"fillers", options.vocabulary.fillers},
           {"questions", options.questions},
-          {"pairs", list_text(options.pairs)},
-          {"hops", list_text(options.hops)}};
+          {"pairs", join(options.pairs, ",")},
+          {"hops", join(options.hops, ",")}};
 }
 
 std::filesystem::path description_file(const ProbeDatasetOptions& options) {
@@ -126,7 +119,7 @@ std::map<std::filesystem::path, ProbeDatasetOptions> training_probes(const Sweep
   std::map<std::filesystem::path, ProbeDatasetOptions> datasets;
   if (sweep.file.probes.training_share == 0.0) return datasets;
   for (const auto& arm : sweep.arms) {
-    const auto options = options_of(sweep, arm.config);
+    const auto options = dataset_options(sweep, arm.config);
     datasets.emplace(options.output, options);
   }
   return datasets;
@@ -159,6 +152,23 @@ void write_training_probes(const ProbeDatasetOptions& options) {
   const auto report = write_probe_dataset(options);
   log_info("wrote " + std::to_string(report.sequences) + " training probes to " +
            options.output.string());
+}
+
+void set_probe_loss_share(Config& config, double share) {
+  auto& train = config.data.train;
+  auto& weight = train.back().loss_weight;
+  weight = 1.0;
+  const Tokenizer tokenizer(config.data.tokenizer);
+  const TrainingData data(
+      config, open_datasets({train.begin(), train.end()}, tokenizer, config.model.vocab_size),
+      /*pinned=*/false);
+  const double unweighted = data.shares().back().loss;
+  weight = share / (1.0 - share) * (1.0 - unweighted) / unweighted;
+  if (weight >= kLeastLossWeight && weight <= kMostLossWeight) return;
+  throw InputError("probes.training_loss_share: " + round_trip(share) +
+                   " of the loss would take a loss_weight of " + scientific(weight) +
+                   " for the probes, whose targets are " + fixed(100.0 * unweighted, 2) +
+                   " % of the loss without it; set another probes.training_share");
 }
 
 }  // namespace zebra

@@ -52,6 +52,12 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
   return text;
 }
 
+std::string join(const std::vector<std::int64_t>& numbers, const std::string& separator) {
+  std::vector<std::string> texts;
+  for (const auto number : numbers) texts.push_back(std::to_string(number));
+  return join(texts, separator);
+}
+
 std::string fixed(double value, int decimals) { return formatted("%.*f", decimals, value); }
 
 std::string percent(double share) { return fixed(100.0 * share, 1) + " %"; }

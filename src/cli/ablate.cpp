@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "ablation/advice.h"
 #include "ablation/arm_data.h"
 #include "ablation/continuation.h"
 #include "ablation/preparation.h"
@@ -23,7 +24,8 @@ namespace {
 
 struct Options {
   std::string sweep;
-  bool dry_run = false, json = false, report = false;
+  bool dry_run = false, json = false, report = false, advise = false;
+  AdviceQuestion question;
   int jobs = 1;
   std::vector<std::string> arms;
   std::string slurm;
@@ -89,9 +91,26 @@ int run_sweep(const Sweep& sweep, const Options& options) {
   return kExitFailed;
 }
 
+/// What one option needs of others, beyond what the command line's parser checks.
+void check_options(const Options& options) {
+  Problems problems;
+  if (options.json && !options.dry_run && !options.advise)
+    problems.add("--json: goes with --dry-run or --advise, and prints their table as JSON");
+  if (options.advise && options.question.context == 0)
+    problems.add("--advise: give --context N, the length at which the model will work, in tokens");
+  if (options.advise && options.question.flops == 0.0)
+    problems.add("--advise: give --flops F, the FLOPs that its training may take, such as 1e18");
+  problems.throw_if_any();
+}
+
 int run_ablate(const Options& options) {
+  check_options(options);
   const auto sweep = load_sweep(options.sweep, vocabulary_of);
   check_arm_names(options, sweep.arms);
+  if (options.advise) {
+    advise(sweep, options.question, options.json);
+    return kExitDone;
+  }
   if (options.report) {
     report(sweep);
     return kExitDone;
@@ -115,6 +134,25 @@ int run_ablate(const Options& options) {
   return run_sweep(sweep, options);
 }
 
+void add_advice_options(CLI::App& command, Options& options,
+                        const std::vector<CLI::Option*>& others) {
+  auto* advise = command.add_flag(
+      "--advise", options.advise,
+      "From a ladder's results: which layout, size and number of tokens to take for a context and "
+      "a budget, with probabilities and what is extrapolated");
+  for (auto* other : others) advise->excludes(other);
+  auto& question = options.question;
+  add_number(command, "--context", &question.context, at_least(1),
+             "With --advise: length at which the model will work, in tokens")
+      ->needs(advise);
+  add_number(command, "--flops", &question.flops, above(0),
+             "With --advise: FLOPs that its training may take", "F")
+      ->needs(advise);
+  add_number(command, "--cache", &question.cache, at_least(1),
+             "With --advise: bytes that the key-value cache of one sequence may take", "BYTES")
+      ->needs(advise);
+}
+
 }  // namespace
 
 void add_ablate_command(CLI::App& app, int& status) {
@@ -125,7 +163,7 @@ void add_ablate_command(CLI::App& app, int& status) {
   auto* dry_run = command->add_flag("--dry-run", options->dry_run,
                                     "Check everything, print the arms and what they cost, write "
                                     "nothing");
-  command->add_flag("--json", options->json, "With --dry-run: print JSON")->needs(dry_run);
+  command->add_flag("--json", options->json, "With --dry-run or --advise: print JSON");
   add_number(*command, "--jobs", &options->jobs, at_least(1),
              "Arms at a time; each has its share of the processors, or its own GPU");
   auto* arm =
@@ -140,6 +178,7 @@ void add_ablate_command(CLI::App& app, int& status) {
       ->excludes(dry_run)
       ->excludes(arm)
       ->excludes(slurm);
+  add_advice_options(*command, *options, {dry_run, arm, slurm, command->get_option("--report")});
   command->footer(
       "Ends with 0 when all arms are done, 1 when some failed, 75 when a signal stopped it: the "
       "same command goes on.\n"

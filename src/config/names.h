@@ -137,4 +137,11 @@ std::vector<std::string> names_of() {
   return names;
 }
 
+template <NamedEnum E>
+std::vector<std::string> names_of(const std::vector<E>& values) {
+  std::vector<std::string> names;
+  for (const E value : values) names.push_back(name_of(value));
+  return names;
+}
+
 }  // namespace zebra

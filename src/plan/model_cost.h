@@ -51,6 +51,9 @@ ForwardFlops mean_forward_flops_per_token(const Config& config, std::int64_t ste
 /// Over all of them.
 ForwardFlops mean_forward_flops_per_token(const Config& config);
 
+/// Of a value in the key-value caches that plans and sweeps tell of: bfloat16.
+inline constexpr std::int64_t kCacheValueBytes = 2;
+
 /// Bytes of the key-value cache after N tokens: 2 kv bytes_per_value (n_global N + n_local min(N, W
 /// + 1)).
 std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length,

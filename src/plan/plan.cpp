@@ -7,8 +7,6 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kCacheValueBytes = 2;
-
 std::vector<PlannedCache> caches_of(const Config& config) {
   std::vector<PlannedCache> caches;
   const auto full = with_full_attention(config.model);

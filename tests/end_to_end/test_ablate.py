@@ -29,6 +29,18 @@ axes:
 probes: {{training_share: 0.5, training_loss_share: 0.25, training_sequences: 300, items: 6, lengths: [128], values: 16}}
 cost_lengths: [32, 64]
 """
+LADDER = """\
+name: steps
+dir: {dir}
+base: {base}
+axes: {{attention: {{full: {{model.self_attn_type: full}}, mixed: {{model.layer_group_size: 2}}}}}}
+ladder:
+  sizes: {{small: {{model.hidden_size: 16, model.intermediate_size: 40}}, large: {{model.hidden_size: 32, model.intermediate_size: 88}}}}
+  tokens_per_parameter: [0.25, 0.5]
+  learning_rates: [2.0e-3]
+probes: {{tasks: [passkey], items: 2, lengths: [128], values: 16}}
+cost_lengths: [128]
+"""
 TIMED = {"tokens_per_second", "peak_memory_gib", "seconds"}
 
 
@@ -262,3 +274,37 @@ def test_slurm_array_has_a_job_for_each_arm(sweep_file, tmp_path):
     folder = path.with_suffix("")
     assert json.loads((folder / "arms/local_seed-1/status.json").read_text())["state"] == "finished"
     assert (folder / "arms/local_seed-1/recall.json").exists() and not (folder / "arms/full_seed-1").exists()
+
+
+def test_a_ladder_has_a_law_and_gives_advice(sweep_file):
+    path = sweep_file("steps", LADDER)
+    folder = path.with_suffix("")
+    question = ("--advise", "--context", 256, "--flops", "1e12", "--cache", 10**6)
+    _, errors = zebra("ablate", path, *question, status=2)
+    assert "no arm of the ladder has finished" in errors
+    zebra("ablate", path, "--jobs", 2)
+    content = json.loads((folder / "report/results.json").read_text())
+    for arm in content["arms"]:
+        place = arm["ladder"]
+        wanted = place["tokens_per_parameter"] * place["parameters"]
+        assert arm["tokens"] == pytest.approx(wanted, abs=8 * 128 / 2) and arm["validation_curve"][-1]["step"] == arm["steps"]
+    assert [row["pattern"] for row in content["ladder"]["cost"]["large"]["rows"]] == ["GG", "GL"]
+    report = (folder / "report/report.md").read_text()
+    assert "## Ladder" in report and "Compute multipliers" in report and "equal time" in report
+    table, _ = zebra("ablate", path, *question)
+    assert "For 256 tokens of context and 1.00 TFLOP of training" in table and "P(best)" in table
+    answer = json.loads(zebra("ablate", path, *question, "--json")[0])
+    assert {row["layout"] for row in answer["layouts"]} == {"full", "mixed"}
+    assert all(row["fits"] and "FLOPs" in row["extrapolated"] and "context" in row["extrapolated"] for row in answer["layouts"])
+
+
+def test_advice_says_what_it_lacks(sweep_file):
+    path = sweep_file("plain")
+    _, errors = zebra("ablate", path, "--advise", status=2)
+    assert "give --context N" in errors and "give --flops F" in errors
+    for arguments, message in ((("--advise", "--context", "far", "--flops", "1e12"), "not an integer"),
+                               (("--advise", "--context", 64, "--flops", "lots"), "not a finite number"),
+                               (("--advise", "--context", 64, "--flops", 0), "--flops"),
+                               (("--context", 64), "--advise"), (("--json",), "goes with --dry-run or --advise"),
+                               (("--advise", "--context", 64, "--flops", "1e12"), "the sweep has no ladder")):
+        assert message in zebra("ablate", path, *arguments, status=2)[1], arguments

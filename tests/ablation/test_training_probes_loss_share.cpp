@@ -1,4 +1,4 @@
-#include "ablation/probe_loss_share.h"
+#include "ablation/training_probes.h"
 
 #include "base/error.h"
 #include "data/tokenizer.h"
