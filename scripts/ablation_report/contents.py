@@ -70,7 +70,8 @@ class _Report:
     def document(self):
         sections = (self._conclusions(), self._summary(), self._overview(), self._figures(),
                     self._losses(), self._recall(),
-                    self._learning(), self._natural_text(), self._frontier(), self._costs(), self._arms(),
+                    self._learning(), self._natural_text(), self._frontier(), self._costs(),
+                    self._arms(),
                     reading.section(self._study, self._groups, self._compared))
         return Document(f"Ablation {self._study.name}", "Local and global attention: what layouts "
                         "cost, and what they recall", tuple(s for s in sections if s.parts),

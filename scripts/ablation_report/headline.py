@@ -27,8 +27,8 @@ def alerts(a_study, groups, verdicts):
     leaks = [(group, keys) for group in groups
              if (keys := [key for key, of_probe in verdicts[group.name].items() if of_probe.leak])]
     if leaks:
-        named = "; ".join(f"{group.name}, which cannot see farther back than {group.group.reach} tokens, "
-                          f"in {_texts(keys)}" for group, keys in leaks)
+        named = "; ".join(f"{group.name}, which cannot see farther back than {group.group.reach} "
+                          f"tokens, in {_texts(keys)}" for group, keys in leaks)
         result.append(Alert("LEAK", (
             f"Local layers only, and yet above {_floor_word(verdicts)} beyond their reach: {named}. "
             "Either the mask lets something through, or the task can be solved without the fact; "

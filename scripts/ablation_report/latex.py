@@ -57,9 +57,15 @@ def _heads(columns):
     return [" & ".join(cells) + r" \\" + "".join(rules), lower]
 
 
+def _row(row):
+    """The end of a row takes a [ or a * behind it for its own: a first cell must not begin so."""
+    line = " & ".join(_cell(cell) for cell in row) + r" \\"
+    return f"{{}}{line}" if line[0] in "[*" else line
+
+
 def _table(table):
     kinds = "".join("r" if column.numeric else "l" for column in table.columns)
-    rows = [" & ".join(_cell(cell) for cell in row) + r" \\" for row in table.rows]
+    rows = [_row(row) for row in table.rows]
     return "\n".join([
         r"\begin{table}", r"\centering\small", rf"\caption{{{escaped(table.caption)}}}",
         rf"\begin{{tabular}}{{{kinds}}}", r"\hline", *_heads(table.columns), r"\hline", *rows,

@@ -8,8 +8,8 @@ from .quantities import NONE
 
 
 def tokens_until(of_probe, key, bands, styles, reference):
-    """One row per group; None where no band has enough answers. `reference`: name of the group that times
-    are compared with, or None."""
+    """One row per group; None where no band has enough answers. `reference`: name of the group that
+    times are compared with, or None."""
     goals = {band: goal for band, goal in of_probe.goals.items() if goal.share is not None}
     if not goals:
         return None

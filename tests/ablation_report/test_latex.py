@@ -66,6 +66,13 @@ def test_every_sign_of_a_name_is_escaped(read):
         assert plain.count("$") % 2 == 0 and text.isascii()
 
 
+@pytest.mark.parametrize("name", ["[0, 1]", "*"])
+def test_no_name_is_taken_for_an_argument_of_the_row_before(read, name):
+    results = synthetic.study([synthetic.arm(name, 1, "GL", None)])
+    text = latex.text(contents.report(read(results)).paper_tables)
+    assert f"\n{{}}{name} & " in text
+
+
 def test_a_study_without_recall_has_a_table_of_losses(read):
     results = synthetic.study([synthetic.arm("a", seed, "GL", None) for seed in (1, 2, 3)])
     ((kinds, rows),) = tables(latex.text(contents.report(read(results)).paper_tables))
