@@ -1,6 +1,6 @@
 """Writes the report of a study of `zebra ablate`: index.html (one page that needs nothing else),
-report.md with its plots, and results.csv with one row per arm. The same results give the same
-bytes. Exit status 2 if the results cannot be read."""
+report.md with its plots, figures and a table for a paper, and results.csv with one row per
+measurement. The same results give the same bytes. Exit status 2 if the results cannot be read."""
 
 import argparse
 import pathlib
@@ -9,7 +9,8 @@ import sys
 if not __package__:  # run as a folder: Python then looks in the folder, not for the package
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
-from ablation_report import arms_table, contents, files, markdown, page, shapes, study  # noqa: E402
+from ablation_report import (contents, files, latex, markdown, page, results_csv, shapes,  # noqa: E402
+                             study)
 
 
 def main():
@@ -26,11 +27,14 @@ def main():
         return 2
     document = contents.report(a_study)
     written = {"index.html": page.text(document), "report.md": markdown.text(document),
-               "results.csv": arms_table.text(a_study),
+               "results.csv": results_csv.text(a_study), "table.tex": latex.text(document.paper_tables),
                **{f"plots/{plot.name}.svg": plot.svg.file() for plot in document.plots()}}
+    for figure in document.figures():
+        written[f"figures/{figure.name}.svg"] = figure.drawn.svg
+        written[f"figures/{figure.name}.pdf"] = figure.drawn.pdf
     try:
-        for name, text in written.items():
-            files.write(arguments.output / name, text)
+        for name, content in written.items():
+            files.write(arguments.output / name, content)
     except OSError as error:
         print(f"ablation_report: {error.filename}: cannot be written: {error.strerror}",
               file=sys.stderr)

@@ -5,10 +5,10 @@ from .document import Paragraph, Section
 from .quantities import listed
 
 
-def section(a_study, groups, verdicts, compared, references):
+def section(a_study, groups, verdicts, compared, references, learnt):
     return Section("What may be concluded", (
         Paragraph(" ".join(may(groups, verdicts, compared, references))),
-        Paragraph(" ".join(may_not(a_study, groups, verdicts, compared)))))
+        Paragraph(" ".join(may_not(a_study, groups, verdicts, compared, learnt)))))
 
 
 def may(groups, verdicts, compared, references):
@@ -66,7 +66,7 @@ def _lookup(groups, verdicts, key):
     return bool(tested)
 
 
-def may_not(a_study, groups, verdicts, compared):
+def may_not(a_study, groups, verdicts, compared, learnt):
     yield ("Not to be concluded: that two groups differ because their intervals do not touch, or "
            "are alike because these do.")
     if any(test.verdict == contrasts.NO_DIFFERENCE for test in compared.tests):
@@ -78,12 +78,24 @@ def may_not(a_study, groups, verdicts, compared):
     all_verdicts = [verdict for of_group in verdicts.values() for verdict in of_group.values()]
     if any(verdict.control_failed for verdict in all_verdicts):
         yield "Where a group has not learnt a task, its recall says nothing about its layout."
+    if late := _late(groups, learnt):
+        yield ("Not reached by the last checkpoint does not mean never: "
+               f"{listed(late)} may have needed more tokens.")
     if any(not verdict.floors_known for verdict in all_verdicts):
         yield ("The results do not say what strategies that read no key would get, so floors are not "
                "known and recall is compared with chance: nothing about lookup can be concluded.")
     yield (f"Only {quantities.count(compared.family, 'difference')} from the reference "
            f"and {quantities.count(findings.comparisons(groups), 'comparison')} of recall are "
            "tests; all other figures are descriptions.")
+
+
+def _late(groups, learnt):
+    """Names of groups with a seed that did not come to a goal, those of local layers apart where they
+    cannot see."""
+    return [group.name for group in groups if any(
+        not time.reached for of_probe in learnt.values()
+        for band, of_band in of_probe.groups.get(group.name, {}).items()
+        if not (group.group.all_local and band == "beyond") for time in of_band.times.values())]
 
 
 def few_seeds(a_study):

@@ -1,9 +1,9 @@
 """The report of a study as a document."""
 
 from . import (conclusions, contrast_tables, contrasts, cost_plots, drawing, findings, headline,
-               key_tokens, ladder_points, ladder_section, loss_plots, measures, quantities, reading,
-               recall_plots, tables)
-from .document import Document, Facts, Plot, Section
+               key_tokens, ladder_points, ladder_section, layout_section, learning, learning_section,
+               loss_plots, measures, paper_tables, quantities, reading, recall_plots, tables)
+from .document import Document, Facts, Links, Plot, Section
 
 
 def _plot(name, title, caption, draw, *arguments):
@@ -62,6 +62,7 @@ class _Report:
         self._verdicts = findings.verdicts(self._groups)
         self._references = findings.reference_probes(a_study)
         self._compared = contrasts.of_study(a_study, self._groups, self._references.values())
+        self._learnt = learning.of_study(a_study, self._groups)
         names = [group.name for group in (*self._groups, *self._ladder_study.groups)]
         self._layouts = cost_plots.names(a_study.cost, a_study.groups) if a_study.cost else {}
         # Layouts of the cost that no group has come last: groups keep their colours.
@@ -69,15 +70,18 @@ class _Report:
 
     def document(self):
         sections = (self._conclusions(), self._summary(),
-                    ladder_section.section(self._ladder_study, self._styles), self._overview(), self._losses(), self._recall(),
+                    ladder_section.section(self._ladder_study, self._styles), self._overview(),
+                    self._figures(), self._losses(), self._recall(), self._learning(),
                     self._natural_text(), self._frontier(), self._costs(), self._arms(),
                     reading.section(self._study, self._groups, self._compared))
         return Document(f"Ablation {self._study.name}", "Local and global attention: what layouts "
-                        "cost, and what they recall", tuple(s for s in sections if s.parts))
+                        "cost, and what they recall", tuple(s for s in sections if s.parts),
+                        paper_tables.main(self._study, self._groups, self._styles, self._verdicts,
+                                          self._references))
 
     def _conclusions(self):
         return conclusions.section(self._study, self._groups, self._verdicts, self._compared,
-                                   self._references)
+                                   self._references, self._learnt)
 
     def _summary(self):
         differences = (contrast_tables.tested(self._compared, self._styles),
@@ -89,7 +93,12 @@ class _Report:
     def _overview(self):
         return Section("Groups", (
             tables.qualities(self._groups, self._styles, self._verdicts, self._references),
-            tables.costs(self._groups, self._styles)), new_page=True)
+            tables.costs(self._groups, self._styles),
+            Links((("table.tex", "losses and recall of the groups in LaTeX"),
+                   ("results.csv", "every measurement, one in a row")))), new_page=True)
+
+    def _figures(self):
+        return layout_section.section(self._groups, self._references, self._study.bands)
 
     def _losses(self):
         groups, styles, length = self._groups, self._styles, self._study.sequence_length
@@ -134,6 +143,10 @@ class _Report:
 
     def _borders(self):
         return "" if self._study.bands.own else " within one band; lines are band borders"
+
+    def _learning(self):
+        return learning_section.section(self._study, self._learnt, self._styles,
+                                        self._compared.reference, _plot)
 
     def _natural_text(self):
         groups, styles = self._groups, self._styles

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from .drawing import Style, Svg
+from .drawing import Printed, Style, Svg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,26 @@ class Plot:
     svg: Svg
     title: str
     caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """One panel, as papers print it."""
+    name: str  # of its two files
+    drawn: Printed
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    figures: tuple[Figure, ...]
+    caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Links:
+    """Pairs of a file of the report and what it holds."""
+    pairs: tuple[tuple[str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +112,14 @@ class Document:
     title: str
     subtitle: str
     sections: tuple[Section, ...]
+    paper_tables: tuple[Table, ...]  # in a file of their own only
+
+    def _parts(self, kind):
+        return [part for section in self.sections for part in section.parts
+                if isinstance(part, kind)]
 
     def plots(self):
-        return [part for section in self.sections for part in section.parts
-                if isinstance(part, Plot)]
+        return self._parts(Plot)
+
+    def figures(self):
+        return [figure for part in self._parts(Figures) for figure in part.figures]

@@ -39,6 +39,12 @@ _STYLE = {
     "lines.linewidth": 1.6, "lines.markersize": 4.5, "legend.frameon": False,
     "svg.fonttype": "none", "savefig.facecolor": "white",
 }
+# For a column of a paper: text as outlines in SVG, as embedded TrueType in PDF.
+_PRINTED_STYLE = {
+    **_STYLE, "svg.fonttype": "path", "pdf.fonttype": 42, "font.size": 8, "axes.labelsize": 8,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "legend.fontsize": 7, "lines.linewidth": 1.3,
+}
+COLUMN_WIDTH, COLUMN_HEIGHT = 3.4, 2.5  # inches, the height without the legend
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 
 
@@ -115,6 +121,38 @@ def svg(name, draw, *arguments):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
     return Svg(name, buffer.getvalue())
+
+
+@dataclasses.dataclass(frozen=True)
+class Printed:
+    """A figure as two files."""
+    svg: str
+    pdf: bytes
+
+
+def printed(name, draw, *arguments):
+    """The Printed figure that draw(*arguments) returns; None if it returns none."""
+    with matplotlib.rc_context({**_PRINTED_STYLE, "svg.hashsalt": name}):
+        figure = draw(*arguments)
+        if figure is None:
+            return None
+        svg_file, pdf_file = io.StringIO(), io.BytesIO()
+        figure.savefig(svg_file, format="svg",
+                       metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        figure.set_layout_engine("none")  # it has been laid out; doing so again takes as long as drawing
+        figure.savefig(pdf_file, format="pdf",
+                       metadata=dict.fromkeys(("Creator", "Producer", "CreationDate")))
+    return Printed(svg_file.getvalue(), pdf_file.getvalue())
+
+
+def column_panel(entries):
+    """(figure, its axes) for a column of a paper, under a legend of {label: legend entry}."""
+    figure = Figure(figsize=(COLUMN_WIDTH, COLUMN_HEIGHT))
+    if entries:
+        figure.set_figheight(COLUMN_HEIGHT + 0.15 * len(entries) + 0.05)
+        figure.legend(list(entries.values()), [wrapped(label) for label in entries],
+                      loc="outside upper left", handlelength=2.4, labelspacing=0.3)
+    return figure, figure.subplots()
 
 
 def panels(width, height, shown, rows=1, columns=1, **options):

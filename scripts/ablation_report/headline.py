@@ -24,13 +24,15 @@ def _texts(keys):
 def alerts(a_study, groups, verdicts):
     """Each kind of trouble once, with all that it holds for."""
     result = []
-    for group in groups:
-        if leaks := [key for key, of_probe in verdicts[group.name].items() if of_probe.leak]:
-            result.append(Alert("LEAK", (
-                f"{group.name} has local layers only and cannot see farther back than "
-                f"{group.group.reach} tokens, yet it is above {_floor_word(verdicts)} beyond that "
-                f"in {_texts(leaks)}. Either the mask lets something through, or the task can be "
-                "solved without the fact; figures of all groups there are in doubt.")))
+    leaks = [(group, keys) for group in groups
+             if (keys := [key for key, of_probe in verdicts[group.name].items() if of_probe.leak])]
+    if leaks:
+        named = "; ".join(f"{group.name}, which cannot see farther back than {group.group.reach} "
+                          f"tokens, in {_texts(keys)}" for group, keys in leaks)
+        result.append(Alert("LEAK", (
+            f"Local layers only, and yet above {_floor_word(verdicts)} beyond their reach: {named}. "
+            "Either the mask lets something through, or the task can be solved without the fact; "
+            "figures of all groups there are in doubt.")))
     failures = {}
     for name, of_group in verdicts.items():
         if failed := tuple(key for key, of_probe in of_group.items() if of_probe.control_failed):
@@ -44,7 +46,9 @@ def alerts(a_study, groups, verdicts):
         result.append(Alert("No control", (
             f"{_texts(missing)}: the control band has no answers. What is above "
             f"{_floor_word(verdicts)} counts; of what is not, nothing can be concluded.")))
-    return [*result, *_missing_arms(a_study)]
+    if lost := list(_missing_arms(a_study)):
+        result.append(Alert("Left out", " ".join(lost)))
+    return result
 
 
 def _floor_word(verdicts):
@@ -54,6 +58,7 @@ def _floor_word(verdicts):
 
 
 def _missing_arms(a_study):
+    """Sentences on each group that lacks some."""
     for group in a_study.groups:
         lost = [arm for arm in group.arms if not arm.finished]
         if lost:
@@ -64,7 +69,7 @@ def _missing_arms(a_study):
             remain = (f"{left} of {quantities.count(len(group.arms), 'seed')} "
                       f"{'remains' if left == 1 else 'remain'}" if left else
                       "no seed remains, and the group has no figures")
-            yield Alert("Left out", f"{group.name}: {reasons}. {remain[0].upper()}{remain[1:]}.")
+            yield f"{group.name}: {reasons}. {remain[0].upper()}{remain[1:]}."
 
 
 def _loss_sentence(groups):

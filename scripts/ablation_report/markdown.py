@@ -70,6 +70,18 @@ def _(part: document.Plot):
 
 
 @_part.register
+def _(part: document.Figures):
+    shown = [f"![{_plain(figure.title)}](figures/{figure.name}.svg)\n\n{_plain(figure.title)} "
+             f"([PDF](figures/{figure.name}.pdf))" for figure in part.figures]
+    return "\n\n".join([*shown, _plain(part.caption)])
+
+
+@_part.register
+def _(part: document.Links):
+    return "\n".join(f"- [{file}]({file}): {_plain(what)}" for file, what in part.pairs)
+
+
+@_part.register
 def _(part: document.Table):
     heads = [_plain(f"{column.over}, {column.title}" if column.over else column.title)
              for column in part.columns]

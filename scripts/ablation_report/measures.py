@@ -178,6 +178,14 @@ def _probes(a_study, group, bins):
     return result
 
 
+def highest_floor(groups, key, band):
+    """The floors.Floor of a band for all groups: they have the same answers unless some are missing.
+    None where the band has none."""
+    known = [floor for group in groups if key in group.probes
+             if (floor := group.probes[key].bands[band].floor)]
+    return max(known, key=lambda floor: floor.share, default=None)
+
+
 def of_study(a_study):
     """GroupFigures of every group, in the order of the study."""
     bins = {key: recall.bins_of([probe for arm in a_study.arms if arm.finished

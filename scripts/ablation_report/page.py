@@ -7,7 +7,7 @@ import pathlib
 import re
 
 from . import document, quantities
-from .drawing import LIGHT_GREY
+from .drawing import LIGHT_GREY, Svg
 
 _STYLE = pathlib.Path(__file__).with_name("page.css")
 _GLOBAL = "#222222"
@@ -109,8 +109,14 @@ def _head(columns):
     return f"<tr>{''.join(upper)}</tr><tr>{''.join(lower)}</tr>"
 
 
+def _full_title(column):
+    """Stands beside each cell where a narrow screen has no room for columns."""
+    return f"{column.over}, {column.title}" if column.over else column.title
+
+
 def _row(columns, row):
-    cells = "".join(f'<td class="{"numeric" if column.numeric else "text"}">{_cell(cell)}</td>'
+    cells = "".join(f'<td class="{"numeric" if column.numeric else "text"}" '
+                    f'data-head="{html.escape(_full_title(column), quote=True)}">{_cell(cell)}</td>'
                     for column, cell in zip(columns, row, strict=True))
     left_out = any(isinstance(cell, document.StateCell) and cell.state != "finished"
                    for cell in row)
@@ -154,6 +160,30 @@ def _(part: document.Alert):
 def _(part: document.Plot):
     return (f"<figure><h3>{html.escape(part.title)}</h3>\n{part.svg.inline(part.title)}\n"
             f"<figcaption>{html.escape(part.caption)}</figcaption></figure>")
+
+
+def _link(file, text):
+    return f'<a href="{html.escape(file, quote=True)}">{html.escape(text)}</a>'
+
+
+def _figure(figure):
+    files = ", ".join(_link(f"figures/{figure.name}.{kind}", kind.upper())
+                      for kind in ("svg", "pdf"))
+    drawn = Svg(figure.name, figure.drawn.svg).inline(figure.title)
+    return (f"<figure>{drawn}\n<figcaption>{html.escape(figure.title)} ({files})</figcaption>"
+            "</figure>")
+
+
+@_part.register
+def _(part: document.Figures):
+    panels = "\n".join(_figure(figure) for figure in part.figures)
+    return f'<div class="figures">{panels}</div>\n<p class="caption">{html.escape(part.caption)}</p>'
+
+
+@_part.register
+def _(part: document.Links):
+    return "<ul>\n" + "".join(f"<li>{_link(file, file)}: {html.escape(what)}</li>\n"
+                              for file, what in part.pairs) + "</ul>"
 
 
 @_part.register

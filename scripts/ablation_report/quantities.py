@@ -140,16 +140,21 @@ def listed(names):
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def period(letters):
+    """Of a layout: how many layers pass before it repeats."""
+    return next(size for size in range(1, len(letters) + 1)
+                if all(letters[i] == letters[i - size] for i in range(size, len(letters))))
+
+
 def layout(letters):
     """A layout in letters; a long one as its repeated part, such as GLLL × 20, or as its runs."""
     if not letters:
         return NONE
     if len(letters) <= _LONGEST_LAYOUT:
         return letters
-    period = next(size for size in range(1, len(letters) + 1)
-                  if all(letters[i] == letters[i - size] for i in range(size, len(letters))))
-    times, rest = divmod(len(letters), period)
-    if times > 1 and period <= _LONGEST_LAYOUT:
-        return f"{letters[:period]} × {times}" + (f" + {letters[-rest:]}" if rest else "")
+    repeated = period(letters)
+    times, rest = divmod(len(letters), repeated)
+    if times > 1 and repeated <= _LONGEST_LAYOUT:
+        return f"{letters[:repeated]} × {times}" + (f" + {letters[-rest:]}" if rest else "")
     runs = [f"{kind} × {len(list(run))}" for kind, run in itertools.groupby(letters)]
     return " + ".join(runs) if len(runs) <= _LONGEST_LAYOUT // 2 else letters

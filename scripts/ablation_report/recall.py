@@ -120,12 +120,20 @@ def within(probe, first, last):
     return (probe.distance >= first) & (probe.distance <= last)
 
 
-def totals(probe, first, last):
-    """Of the answers in a range of distances: hits, units, summed finite log-likelihood, number of
-    those."""
+def log_likelihood(probe, first, last):
+    """Of the answer tokens in a range of distances: the sum of the finite ones, and their number."""
+    finite, number, _ = _Counter(probe).likelihoods(within(probe, first, last))
+    return float(finite.sum()), int(number.sum())
+
+
+def hits_by_step(probe, last_step, first, last):
+    """(units, [(step, hits)]) of the answers in a range of distances, at every checkpoint that was
+    asked, the last one at the end."""
     counter, mask = _Counter(probe), within(probe, first, last)
-    counts = (*counter.matches(probe.exact, mask), *counter.likelihoods(mask)[:2])
-    return tuple(float(np.sum(values)) for values in counts)
+    of_steps = [*((earlier.step, earlier.exact) for earlier in probe.earlier),
+                (last_step, probe.exact)]
+    return (int(counter.matches(probe.exact, mask)[1].sum()),
+            [(step, int(counter.matches(exact, mask)[0].sum())) for step, exact in of_steps])
 
 
 def matches(probe, bands):

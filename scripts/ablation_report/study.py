@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import re
 import typing
 
@@ -87,6 +88,13 @@ class TextRecall:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class EarlierAnswers:
+    """What a kept checkpoint of the run made of the same answer tokens."""
+    step: int
+    exact: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Probe:
     """Parallel arrays, one entry per answer token. `chance`: of an exact match by guessing, of what
     is counted, which is an answer or a whole item (see recall.py). Bit k of `blind`: does
@@ -102,6 +110,7 @@ class Probe:
     blind: np.ndarray | None = None
     pairs: int | None = None
     hops: int | None = None
+    earlier: tuple[EarlierAnswers, ...] = ()  # the oldest first
 
 
 class ProbeKey(typing.NamedTuple):
@@ -181,6 +190,10 @@ class Arm:
     @property
     def finished(self):
         return self.state == "finished"
+
+    def tokens_at(self, step):
+        """Trained on by then; None where that is not known."""
+        return step * self.tokens / self.steps if self.tokens and self.steps else None
 
     @property
     def probes(self):
@@ -309,7 +322,9 @@ _PROBE = shapes.record(
     Probe, task=shapes.text, length=_POSITIVE, chance=shapes.number, item=shapes.whole_numbers(0),
     distance=shapes.whole_numbers(0), log_likelihood=shapes.numbers,
     exact=shapes.whole_numbers(0, 1), strategies=shapes.sequence(shapes.text),
-    blind=shapes.whole_numbers(0), pairs=_WHOLE, hops=_WHOLE)
+    blind=shapes.whole_numbers(0), pairs=_WHOLE, hops=_WHOLE,
+    earlier=shapes.sequence(shapes.record(EarlierAnswers, step=_POSITIVE,
+                                          exact=shapes.whole_numbers(0, 1))))
 _TEXT = shapes.record(
     TextRecall, loss=shapes.number, tokens=_WHOLE,
     by_position=shapes.sequence(shapes.record(PositionLoss, begin=_WHOLE, end=_POSITIVE,
@@ -364,6 +379,14 @@ def _problems_of_blind(probe, place):
         yield f"{place}: item and blind differ in length"
     elif probe.blind is not None and (probe.blind >> len(probe.strategies)).any():
         yield f"{place}.blind has bits of more than {len(probe.strategies)} strategies"
+
+
+def _problems_of_earlier(probe, place, last_step):
+    if any(len(answers.exact) != len(probe.exact) for answers in probe.earlier):
+        yield f"{place}.earlier: exact differs in length from that of the last checkpoint"
+    steps = [*(answers.step for answers in probe.earlier), *([last_step] if last_step else [])]
+    if any(step >= following for step, following in itertools.pairwise(steps)):
+        yield f"{place}.earlier: the steps do not ascend to that of the arm"
 
 
 def _problems_of_probe(probe, place, chances):
@@ -421,6 +444,7 @@ def _problems_of(study):
                 yield f"{place}.recall.probes: {task} at length {length} is there {times} times"
         for number, probe in enumerate(arm.probes):
             yield from _problems_of_probe(probe, f"{place}.recall.probes[{number}]", chances)
+            yield from _problems_of_earlier(probe, f"{place}.recall.probes[{number}]", arm.step)
         if arm.text:
             yield from _problems_of_text(arm.text, f"{place}.recall.text")
 

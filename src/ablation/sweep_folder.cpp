@@ -44,16 +44,16 @@ std::vector<SourceMetrics> sources_in(const nlohmann::json& row) {
 }
 
 /// Why results of recall are not those of the goal; empty where they are.
-std::string difference_from(const Json& recall, const ArmGoal& goal) {
+std::string difference_from(const nlohmann::json& recall, const ArmGoal& goal) {
   if (!recall.is_object()) return "it was not measured";
-  const Json* asked = member_of(recall, "asked");
+  const nlohmann::json* asked = member_of(recall, "asked");
   if (asked == nullptr) return "what its recall was asked is not known";
-  const auto step = recall.value("step", Json());
+  const auto step = recall.value("step", nlohmann::json());
   if (step != goal.steps) return "its recall is that of step " + step.dump();
-  const auto wanted = Json::parse(goal.asked);
+  const auto wanted = nlohmann::json::parse(goal.asked);
   std::vector<std::string> differences;
   for (const auto& [key, value] : wanted.items()) {
-    const auto before = asked->value(key, Json());
+    const auto before = asked->value(key, nlohmann::json());
     if (before != value) differences.push_back(key + ": " + before.dump() + " -> " + value.dump());
   }
   return differences.empty() ? "" : "its recall was asked otherwise: " + join(differences, ", ");
@@ -88,7 +88,7 @@ std::string recorded_failure(const std::filesystem::path& run) {
 
 std::optional<std::int64_t> steps_of_finished_run(const std::filesystem::path& run) {
   const auto status = parse_file(run / "status.json");
-  const Json* step = member_of(status, "step");
+  const nlohmann::json* step = member_of(status, "step");
   if (text_at(status, "state") != "finished" || step == nullptr || !step->is_number_integer())
     return std::nullopt;
   return step->get<std::int64_t>();

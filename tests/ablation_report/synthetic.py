@@ -134,3 +134,15 @@ def known_study():
     arms.append(failed("halting", 3, "GLLLLL"))
     arms.append({**failed("lost", 1, "LLLLLG", ""), "state": "unfinished"})
     return study(arms, cost=cost())
+
+
+def learning(arm_of_study, rates_by_step, floors=None, **options):
+    """The arm with a probe that was asked at several steps, the last of them the arm's. Answers are
+    right with the rates of their bands at each step; the same items in all arms."""
+    random = np.random.default_rng([*arm_of_study["name"].encode(), 1])
+    *earlier, last = [(step, probe(random, rates, floors=floors, **options))
+                      for step, rates in rates_by_step.items()]
+    asked = {**last[1], "earlier": [{"step": step, "exact": of_step["exact"]}
+                                    for step, of_step in earlier]}
+    recall = {"text": None, "probes": [asked]}
+    return {**arm_of_study, "step": last[0], "steps": last[0], "recall": recall}

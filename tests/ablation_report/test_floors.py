@@ -5,7 +5,7 @@ import pytest
 import synthetic
 from test_recall import BANDS
 
-from ablation_report import (arms_table, contents, findings, markdown, measures, recall, study)
+from ablation_report import contents, findings, markdown, measures, recall, study
 
 # (item, distance, exact, bits of "newest", "oldest"): four answers of two items in the control band.
 ROWS = [(0, 3, 1, 0b01), (0, 5, 0, 0b11), (1, 3, 1, 0b01), (1, 9, 1, 0b00), (1, 120, 0, 0b10)]
@@ -73,7 +73,6 @@ def test_counting_is_not_a_lookup(read):
         in text
     assert "floors are not known" not in text and "dotted: chance" in text
     assert "above the floor: control and relay" in text
-    assert "associative_recall_256_beyond_floor" in arms_table.text(a_study)
 
 
 def test_unknown_floors_say_nothing_about_lookup(read):
@@ -107,5 +106,4 @@ def test_difficulties_are_told_apart(read):
     document = contents.report(a_study)
     assert {"recall_associative_recall_256_8_pairs", "recall_associative_recall_256_32_pairs",
             "recall_chains_256"} <= {plot.name for plot in document.plots()}
-    assert "associative_recall_256_8_pairs_beyond_exact_match" in arms_table.text(a_study)
     assert "associative_recall, 8 pairs at length 256" in markdown.text(document).replace("\\", "")

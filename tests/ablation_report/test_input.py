@@ -82,6 +82,11 @@ def wrong(change):
     (lambda arms, results: arms[0]["recall"]["probes"][0].update(
         strategies=["newest"], blind=[2] * len(arms[0]["recall"]["probes"][0]["item"])),
      "blind has bits of more than 1 strategies"),
+    (lambda arms, results: arms[0]["recall"]["probes"][0].update(earlier=[{"step": 9, "exact": [1]}]),
+     "arms[0].recall.probes[0].earlier: exact differs in length"),
+    (lambda arms, results: arms[0]["recall"]["probes"][0].update(earlier=[
+        {"step": 600, "exact": arms[0]["recall"]["probes"][0]["exact"]}]),
+     "arms[0].recall.probes[0].earlier: the steps do not ascend to that of the arm"),
     (lambda arms, results: results.update(contrast="c"), "contrast: no arm is of a group 'c'"),
     (lambda arms, results: arms[1].update(group="a"), "arms: 2 of group 'a' have seed 1"),
     (lambda arms, results: arms[0]["key_value_cache_bytes"].update(much=1),

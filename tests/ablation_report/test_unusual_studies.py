@@ -7,7 +7,7 @@ import pytest
 import synthetic
 from test_report import check_page
 
-from ablation_report import arms_table, contents, drawing, markdown, page, quantities
+from ablation_report import contents, drawing, markdown, page, quantities, results_csv
 
 
 def report(read, results):
@@ -16,7 +16,7 @@ def report(read, results):
         warnings.simplefilter("error")
         a_study = read(results)
         document = contents.report(a_study)
-        texts = page.text(document), markdown.text(document), arms_table.text(a_study)
+        texts = page.text(document), markdown.text(document), results_csv.text(a_study)
     check_page(texts[0])
     assert all("nan" not in text for text in texts)
     return *texts, [plot.name for plot in document.plots()]
