@@ -1,6 +1,7 @@
 """Results that cannot be read: one message that names every problem, status 2, nothing written."""
 
 import copy
+import errno
 import json
 
 import pytest
@@ -109,11 +110,12 @@ def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
     files.write(path, "old")
 
     def fails(*_):
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(files.os, "replace", fails)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="no space left") as fault:
         files.write(path, "new")
+    assert fault.value.errno == errno.ENOSPC and fault.value.filename == str(path)
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
