@@ -59,7 +59,8 @@ TEST_CASE("recall that was asked otherwise is left out, with the reason") {
   write_text(paths.recall(), R"({"step": 20, "asked": {}, "text": null, "probes": []})");
   const auto arm = study.results()["arms"][0];
   REQUIRE(arm["state"] == "unfinished");
-  REQUIRE_THAT(arm["reason"].get<std::string>(), Contains("asked otherwise: probe_version: null"));
+  REQUIRE_THAT(arm["reason"].get<std::string>(),
+               Contains("asked otherwise: ") && Contains("probe_version: null -> 2"));
   REQUIRE(arm["recall"].is_null());
 }
 

@@ -92,7 +92,7 @@ def test_arms_are_runs_and_the_report_tells_of_all(whole):
     assert [arm["layout"] for arm in arms] == ["GG", "GG", "GL", "GL", "LL", "LL"]
     assert {"config.yaml", "checkpoints", "metrics.jsonl", "recall.json", "status.json"} <= {
         entry.name for entry in (whole / "arms/mixed_seed-1").iterdir()}
-    assert content["bands"] == {"window": 8, "layers": 2}
+    assert content["bands"] == {"window": 8, "layers": 2, "of": "common"}
     for arm in arms:
         assert [probe["task"] for probe in arm["recall"]["probes"]] == [
             "associative_recall", "passkey", "copying", "variable_tracking"]

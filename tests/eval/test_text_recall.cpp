@@ -308,7 +308,7 @@ TEST_CASE("targets are chosen by the seed among all that can be, in the order of
   auto model = make_model("GL", 4);
   const auto choose = [&](std::int64_t targets, std::uint64_t seed) {
     return evaluate_text_recall(model, fixture.train, fixture.validation,
-                                {70, 0, {6, 2}, true, targets, seed})
+                                {70, 0, {6, 2}, true, targets, 0, seed})
         .context;
   };
   const auto all = choose(100000, 1).full;
