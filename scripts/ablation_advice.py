@@ -22,7 +22,8 @@ def main():
     except shapes.InvalidInput as invalid:
         print(f"ablation_advice: {invalid}", file=sys.stderr)
         return 2
-    print(json.dumps(ladder_advice.json_of(answer), indent=2) + "\n" if arguments.json else ladder_advice.text(answer), end="")
+    as_json = json.dumps(ladder_advice.json_of(answer), indent=2) + "\n" if arguments.json else None
+    print(as_json or ladder_advice.text(answer), end="")
     return 0
 
 

@@ -8,7 +8,7 @@ study=${1:-ratio}
 shift || true
 sweep=configs/ablations/$study-cpu.yaml
 if [ ! -f "$sweep" ]; then
-  echo "no study $study; there are: $(cd configs/ablations && ls ./*-cpu.yaml | sed 's|^./||; s|-cpu.yaml$||' | grep -v '^base$' | xargs)" >&2
+  echo "no study $study; there are: $(cd configs/ablations && ls ./*-cpu.yaml | sed 's|^./||; s|-cpu.yaml$||' | grep -v 'base$' | xargs)" >&2
   exit 2
 fi
 

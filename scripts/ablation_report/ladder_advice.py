@@ -132,20 +132,21 @@ def answer(a_study, question):
 
 
 def _notes(ladder, a_study, contexts_known):
-    yield (f"Lowest loss for the budget by the law of the ladder, with 95 % intervals of its bootstrap; a token costs what it "
-           f"does at the context. The ladder's runs are of {a_study.sequence_length} tokens, of "
+    yield ("Lowest loss for the budget by the law of the ladder, with 95 % intervals of its bootstrap; a token costs what "
+           f"it does at the context. The ladder's runs are of {a_study.sequence_length} tokens, of "
            f"{quantities.si(min(point.parameters for point in ladder.points))} to "
            f"{quantities.si(max(point.parameters for point in ladder.points))} parameters, and of up to "
            f"{quantities.si(max(point.flops for point in ladder.points), 'FLOP')}.")
     yield ("P(best): in how many of the fits to drawn runs the layout has the lowest loss of those that fit the cache. It "
            "knows the noise of runs, not that the law may be another one beyond them.")
     yield ("Front: no other layout that fits has a loss and a cache as low"
-           + (" and an effective context as long." if contexts_known else ". Effective context is left out of it: not known for all."))
-    yield ("Effective context: the largest distance at which recall is above its floor, of the ladder's largest runs and as far "
-           "as they were probed.")
+           + (" and an effective context as long." if contexts_known else
+              ". Effective context is left out of it: not known for all."))
+    yield ("Effective context: the largest distance at which recall is above its floor, of the ladder's largest runs and as "
+           "far as they were probed.")
     if edge := sum(point.at_edge for point in ladder.points):
-        yield (f"Learning rates are not bracketed in {edge} of {len(ladder.points)} points: their losses may not be the best "
-               "that the layout can.")
+        yield (f"Learning rates are not bracketed in {edge} of {len(ladder.points)} points: their losses may not be the "
+               "best that the layout can.")
     if ladder.left_out:
         yield f"Too few results to judge: {quantities.listed(ladder.left_out)}."
 

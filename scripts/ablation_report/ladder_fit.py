@@ -40,15 +40,18 @@ class Law:
     def losses(self, layout, parameters, tokens):
         """[fits, sizes]; parameters and tokens are numbers, or [sizes], or [fits, sizes]."""
         index = self.layouts.index(layout)
-        floor, alpha, beta = np.exp(self.values[:, :_SHARED]).T[:, :, None]
         a = self.values[:, _SHARED + index, None]
         b = self.values[:, _SHARED + len(self.layouts) + index, None]
-        return (floor + np.exp(a - alpha * (np.log(parameters) - self.center[0]))
-                + np.exp(b - beta * (np.log(tokens) - self.center[1])))
+        with np.errstate(over="ignore", invalid="ignore"):  # a fit to drawn runs may be steep, and far from them infinite
+            floor, alpha, beta = np.exp(self.values[:, :_SHARED]).T[:, :, None]
+            losses = (floor + np.exp(a - alpha * (np.log(parameters) - self.center[0]))
+                      + np.exp(b - beta * (np.log(tokens) - self.center[1])))
+        return np.where(np.isnan(losses), np.inf, losses)
 
     def constants(self):
         """{name: values of all fits}; A and B of each layout by (name, layout), for N and D as they are."""
-        floor, alpha, beta = np.exp(self.values[:, :_SHARED].T)
+        with np.errstate(over="ignore"):
+            floor, alpha, beta = np.exp(self.values[:, :_SHARED].T)
         result = {"E": floor, "alpha": alpha, "beta": beta}
         for index, layout in enumerate(self.layouts):
             a = self.values[:, _SHARED + index]

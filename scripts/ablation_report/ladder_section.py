@@ -39,8 +39,8 @@ def _introduction(ladder):
             "that take part in matrix products or norms: an embedding that is no head as well is left out.")
     if ladder.lacking:
         return text
-    return (f"{text} L(N, D) = E + A / N^alpha + B / D^beta, with N parameters and D tokens, is fitted to all of them: E, alpha "
-            "and beta are common to the layouts, A and B each layout's own.")
+    return (f"{text} L(N, D) = E + A / N^alpha + B / D^beta, with N parameters and D tokens, is fitted to all of them: E, "
+            "alpha and beta are common to the layouts, A and B each layout's own.")
 
 
 def _alerts(a_study, ladder):
@@ -54,8 +54,8 @@ def _alerts(a_study, ladder):
         one = [point for point in edge if len(point.rates) == 1]
         yield Alert("Learning rates", (
             f"In {len(edge)} of {quantities.count(len(ladder.points), 'point')} the best learning rate is the lowest or the "
-            "highest of those tried" + (f" (in {len(one)} it is the only one)" if one else "") + ", so that a better one may "
-            "lie beyond: the frontier is not tuned there, and a layout that wants another rate is worse off. Add rates."))
+            "highest of those tried" + (f" (in {len(one)} it is the only one)" if one else "") + ", so that a better one "
+            "may lie beyond: the frontier is not tuned there, and a layout that wants another rate is worse off. Add rates."))
     if not ladder.lacking and ladder.left_out:
         yield Alert("Left out", f"Too few points for constants of their own: {listed(ladder.left_out)}.")
 
@@ -96,8 +96,8 @@ def _multipliers(ladder, styles):
         "Compute multipliers", (
             _LAYOUT, Column("compute multiplier"), Column("verdict", numeric=False), Column("lowest loss"),
             Column("parameters"), Column("tokens"), Column("extrapolated", numeric=False)), tuple(rows),
-        f"At {quantities.si(ladder.budget, 'FLOP')}, the most that every layout has spent on a run. Compute multiplier: the "
-        f"FLOPs with which {ladder.reference} reaches the layout's lowest loss for that budget, at the size and the number of "
+        f"At {quantities.si(ladder.budget, 'FLOP')}, the most that every layout has spent on a run. Compute multiplier: "
+        f"the FLOPs with which {ladder.reference} reaches the layout's lowest loss for that budget, at the size and the number of "
         "tokens that suit it best, over the budget. Above 1, the layout does as well with less. In brackets: 95 % interval "
         "of the bootstrap. Parameters and tokens: where the fit puts the lowest loss for the budget.")
 
@@ -134,8 +134,8 @@ def _views(ladder, styles):
                          if np.isfinite(best.losses[0]) else NONE)
             cells.append(chance(view.chances[layout]))
         rows.append(tuple(cells))
-    time = ("Equal time: seconds of training by zebra bench, at the length of training, in the longest run that every layout "
-            "made. " if "equal time" in captions else
+    time = ("Equal time: seconds of training by zebra bench, at the length of training, in the longest run that every "
+            "layout made. " if "equal time" in captions else
             "Equal time is not shown: zebra bench has not measured every layout and size at the length of training "
             "(cost_lengths). ")
     return Table("The same layouts at equal budgets", tuple(columns), tuple(rows),
@@ -153,8 +153,8 @@ def _constants(ladder, styles):
                      f"{100 * ladder.law.misfit[layout]:.2f} %"))
     return Table("Constants of the law", (
         _LAYOUT, Column("E"), Column("alpha"), Column("beta"), Column("A"), Column("B"), Column("misfit")), tuple(rows),
-        "Misfit: root mean square difference of a layout's losses from the fit. Constants hang together, so that each is known "
-        "worse than the losses that they give.")
+        "Misfit: root mean square difference of a layout's losses from the fit. Constants hang together, so that each is "
+        "known worse than the losses that they give.")
 
 
 def _points(ladder, styles):
@@ -175,14 +175,15 @@ def _limits(ladder):
     sizes = [point.parameters for point in ladder.points]
     tokens = [point.tokens for point in ladder.points]
     yield (f"What is said holds for {quantities.si(min(sizes))} to {quantities.si(max(sizes))} parameters and "
-           f"{quantities.si(min(tokens))} to {quantities.si(max(tokens))} tokens, this text and this length of sequence. Beyond "
-           "them it is a guess by a law that was fitted here; the interval does not cover that the law is another one there.")
-    yield ("Exponents are common to the layouts, so that this fit cannot show a layout that gains or loses with size. A misfit "
-           "that is larger than the noise of seeds says that it does.")
+           f"{quantities.si(min(tokens))} to {quantities.si(max(tokens))} tokens, this text and this length of sequence. "
+           "Beyond them it is a guess by a law that was fitted here; the interval does not cover that the law is another one "
+           "there.")
+    yield ("Exponents are common to the layouts, so that this fit cannot show a layout that gains or loses with size. A "
+           "misfit that is larger than the noise of seeds says that it does.")
     alone = sum(len(point.losses) == 1 for point in ladder.points)
     yield ("The bootstrap draws seeds of a rung anew, the same for all layouts" if not alone else
            "The bootstrap draws residuals of the fit" if alone == len(ladder.points) else
            "The bootstrap draws seeds of a rung anew, and residuals of the fit where there is one seed"
            ) + "; learning rates count as given."
-    yield ("Validation loss says little of recall: a layout may need less compute for the same loss and look up less. The other "
-           "sections of this report are of the rung that costs most, each layout at its best learning rate.")
+    yield ("Validation loss says little of recall: a layout may need less compute for the same loss and look up less. The "
+           "other sections of this report are of the rung that costs most, each layout at its best learning rate.")

@@ -12,7 +12,7 @@ from . import ladder_fit, ladder_frontier, ladder_points
 class View:
     """The layouts at one kind of equal budget."""
     title: str
-    budget: str
+    budget: tuple[float, str]  # amount and unit
     optima: dict  # of each layout: ladder_frontier.Optimum
     chances: dict
 

@@ -67,7 +67,9 @@ TEST_CASE("Tied weights count once, since the embedding is the head") {
 }
 
 TEST_CASE("All arms of a ladder are evaluated as often as the base run, the last time at the end") {
-  const BaseRunFolder folder(kBaseRun + "eval: {every_steps: 4}\n");
+  std::string base = kBaseRun + "eval: {every_steps: 4}\n";
+  base.replace(base.find("train: [{path"), 0, "validation: [{path: data/v}], ");
+  const BaseRunFolder folder(base);
   for (const Arm& arm : folder.arms(kLadder)) {
     const auto every = arm.config.eval.every_steps, steps = arm.config.train.max_steps;
     CHECK((steps + every - 1) / every == 5);

@@ -170,7 +170,8 @@ TEST_CASE("An unknown key of a sweep file names the key that was meant") {
   CHECK(refusal_with("probes: {budget: flops}\n") ==
         "s.yaml:5: probes.budget: unknown key; budget belongs at the top level");
   CHECK(refusal_with("zzzzzzzz: 3\n") ==
-        "s.yaml:5: zzzzzzzz: unknown key; keys: name, dir, base, axes, zip, arms, exclude, budget, "
+        "s.yaml:5: zzzzzzzz: unknown key; keys: name, dir, base, axes, zip, arms, exclude, ladder, "
+        "budget, "
         "equal_parameters, compare, contrast, probes, cost_lengths");
   CHECK(refusal_with("probes: {x-k: 3}\n").find("s.yaml:5: probes.x-k: unknown key; ") == 0);
 }

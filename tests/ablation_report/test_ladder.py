@@ -97,7 +97,8 @@ def test_the_best_rate_is_chosen_and_an_edge_is_told(read, ladder):
 def test_what_does_not_suffice_for_a_fit_is_said(ladder):
     assert "two sizes" in ladder(sizes=("s",)).lacking
     assert "two numbers of tokens" in ladder(tokens_per_parameter=(10,)).lacking
-    assert "6 points or more; there are 4" in ladder(layouts=("full",), sizes=("xs", "s"), tokens_per_parameter=(10, 20)).lacking
+    few = ladder(layouts=("full",), sizes=("xs", "s"), tokens_per_parameter=(10, 20))
+    assert "6 points or more; there are 4" in few.lacking
     assert ladder().lacking is None
 
 
