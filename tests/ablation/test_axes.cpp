@@ -13,7 +13,7 @@ struct ReadGrid {
   std::string refusal = "accepted";
 };
 
-ReadGrid read(const std::string& yaml) {
+ReadGrid grid_of(const std::string& yaml) {
   Report report({"s.yaml"});
   ReadGrid result;
   result.grid = read_grid(parse_yaml(yaml, "s.yaml"), report);
@@ -26,7 +26,7 @@ ReadGrid read(const std::string& yaml) {
   return result;
 }
 
-std::string refusal(const std::string& yaml) { return read(yaml).refusal; }
+std::string refusal(const std::string& yaml) { return grid_of(yaml).refusal; }
 
 std::vector<std::string> labels(const Axis& axis) {
   std::vector<std::string> found;
@@ -46,7 +46,7 @@ std::string settings(const AxisValue& value) {
 }  // namespace
 
 TEST_CASE("An axis of a key has a label for each value") {
-  const auto [grid, refusal] = read(
+  const auto [grid, refusal] = grid_of(
       "axes:\n"
       "  model.layer_group_size: [1, 2]\n"
       "  optimizer.betas:\n"
@@ -68,7 +68,7 @@ TEST_CASE("An axis of a key has a label for each value") {
 }
 
 TEST_CASE("Named settings set several keys, or none") {
-  const auto [grid, refusal] = read(
+  const auto [grid, refusal] = grid_of(
       "axes:\n"
       "  attention:\n"
       "    full: {model.self_attn_type: full}\n"
@@ -88,7 +88,7 @@ TEST_CASE("Named settings set several keys, or none") {
 }
 
 TEST_CASE("A zip is one axis") {
-  const auto [grid, refusal] = read(
+  const auto [grid, refusal] = grid_of(
       "zip:\n"
       "  model.window_size: [8, 16]\n"
       "  data.sequence_length: [128, 256]\n");
@@ -224,7 +224,7 @@ TEST_CASE("A pattern and the short forms that it overrides are refused together"
 }
 
 TEST_CASE("Exclusions name keys, or axes with names of their own") {
-  const auto [grid, refusal] = read(
+  const auto [grid, refusal] = grid_of(
       "axes:\n"
       "  model.window_size: [8, 16]\n"
       "  attention: {full: {model.self_attn_type: full}, mix: {}}\n"

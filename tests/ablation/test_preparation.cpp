@@ -39,7 +39,7 @@ TEST_CASE("each arm gets a run file that reads back to its run, and its commands
   REQUIRE_FALSE(std::filesystem::exists(folder / "out/data"));  // no probes to train on
 }
 
-std::string refusal(const std::vector<Arm>& arms, int jobs) {
+std::string refusal_of_fit(const std::vector<Arm>& arms, int jobs) {
   Problems problems;
   check_fit(arms, jobs, problems);
   return problems.empty() ? "accepted" : join(problems.all(), "\n");
@@ -58,7 +58,7 @@ std::vector<Arm> arms_of_size(double share_of_memory) {
 TEST_CASE("every arm that cannot fit is named, one that can is not") {
   auto arms = arms_of_size(1.01);
   arms[1] = arms_of_size(0.01)[1];
-  const auto message = refusal(arms, 1);
+  const auto message = refusal_of_fit(arms, 1);
   INFO(message);
   REQUIRE(message.find("arm " + arms[0].name + ": training takes some") != std::string::npos);
   REQUIRE(message.find("arm " + arms[2].name + ": training takes some") != std::string::npos);
@@ -67,9 +67,10 @@ TEST_CASE("every arm that cannot fit is named, one that can is not") {
 
 TEST_CASE("arms at the same time must fit together") {
   const auto arms = arms_of_size(0.4);
-  REQUIRE(refusal(arms, 1) == "accepted");
-  REQUIRE(refusal(arms, 3).find("--jobs 3: the largest arms take some") != std::string::npos);
-  REQUIRE(refusal(arms_of_size(0.01), 3) == "accepted");
+  REQUIRE(refusal_of_fit(arms, 1) == "accepted");
+  REQUIRE(refusal_of_fit(arms, 3).find("--jobs 3: the largest arms take some") !=
+          std::string::npos);
+  REQUIRE(refusal_of_fit(arms_of_size(0.01), 3) == "accepted");
 }
 
 TEST_CASE("each job of the array runs its own arm, whatever the paths are called") {

@@ -9,8 +9,6 @@
 namespace zebra {
 namespace {
 
-constexpr std::int64_t kMiB = 1024 * 1024;
-
 CostMeasurement two_layouts() {
   CostMeasurement measurement;
   measurement.device = "cpu";
@@ -23,7 +21,7 @@ CostMeasurement two_layouts() {
        {8, 2, 4, 2},
        {4, 6, 2, 3, 0.5},
        {4, 5, 1, 2, 0.25},
-       PeakBytes{512 * kMiB, 256 * kMiB}},
+       PeakBytes{512 << 20, 256 << 20}},
       {"mix:2", "GLG", {8, 2, 4, 2}, {3, 5, 1, 1.5, 0.125}, {3, 4, 1, 2, 0.25}, std::nullopt},
       {"mix:2", "GLG", {16, 1, 4, 2}, {3, 5, 2, 1.5, 0.125}, {3, 4, 1, 2, 0.25}, std::nullopt}};
   Rates rates;

@@ -27,14 +27,14 @@ Config config_for(const TemporaryFolder& folder) {
 }
 
 // A training state with known numbers everywhere, on one rank or as one rank's part of it.
-struct State {
+struct SavedState {
   ZebraModel model{small_model()};
   TestRank rank;
   std::unique_ptr<ShardedDataParallel> parallel;
   std::unique_ptr<AdamW> optimizer;
   TextCollectives texts{nullptr, 0, 1};
 
-  explicit State(std::int64_t seed, torch::ScalarType type) {
+  explicit SavedState(std::int64_t seed, torch::ScalarType type) {
     const ShardingOptions options = {Sharding::none, type, torch::kFloat32};
     parallel =
         std::make_unique<ShardedDataParallel>(model, options, rank.groups(), torch::kCPU, seed);
@@ -56,7 +56,7 @@ struct State {
   }
 };
 
-void require_same(const State& a, const State& b) {
+void require_same(const SavedState& a, const SavedState& b) {
   for (std::size_t i = 0; i < a.units().size(); ++i) {
     for (const auto& [tensor, deviation, begin] : a.units()[i].layout().tensors()) {
       const auto part = [&, begin = begin, count = tensor.numel()](const torch::Tensor& flat) {
@@ -74,7 +74,7 @@ void require_same(const State& a, const State& b) {
 TEST_CASE("a training state comes back bit for bit") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   const TemporaryFolder folder;
-  State saved(1, type), loaded(2, type);
+  SavedState saved(1, type), loaded(2, type);
   saved.save(folder, 40);
   Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 40));
   REQUIRE(checkpoint.step() == 40);
@@ -85,7 +85,7 @@ TEST_CASE("a training state comes back bit for bit") {
 
 TEST_CASE("weights alone load into a model of another type") {
   const TemporaryFolder folder;
-  State saved(1, torch::kBFloat16);
+  SavedState saved(1, torch::kBFloat16);
   saved.save(folder, 1);
   Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
   ZebraModel model(small_model());
@@ -98,7 +98,7 @@ TEST_CASE("weights alone load into a model of another type") {
 
 TEST_CASE("the checkpoint stands alone: configuration and tokenizer are inside") {
   const TemporaryFolder folder;
-  State(1, torch::kFloat32).save(folder, 1);
+  SavedState(1, torch::kFloat32).save(folder, 1);
   Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
   const auto config = checkpoint.config();
   REQUIRE(config.data.tokenizer == checkpoint.folder() / "tokenizer.model");
@@ -107,7 +107,7 @@ TEST_CASE("the checkpoint stands alone: configuration and tokenizer are inside")
 
 TEST_CASE("a missing, shortened or changed file is refused by name") {
   const TemporaryFolder folder;
-  State state(1, torch::kFloat32);
+  SavedState state(1, torch::kFloat32);
   state.save(folder, 1);
   const auto at = checkpoint_folder(folder.path() / "run", 1);
   const auto load = [&] {
@@ -133,7 +133,7 @@ TEST_CASE("a missing, shortened or changed file is refused by name") {
 
 TEST_CASE("a model of another shape is refused") {
   const TemporaryFolder folder;
-  State(1, torch::kFloat32).save(folder, 1);
+  SavedState(1, torch::kFloat32).save(folder, 1);
   Checkpoint checkpoint(checkpoint_folder(folder.path() / "run", 1));
   auto section = small_model();
   section.intermediate_size = 48;
@@ -147,7 +147,7 @@ TEST_CASE("a model of another shape is refused") {
 
 TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
   const TemporaryFolder folder;
-  State state(1, torch::kFloat32);
+  SavedState state(1, torch::kFloat32);
   const auto at = checkpoint_folder(folder.path() / "run", 7);
   CheckpointContent content = {7, config_for(folder), "tokenizer", {}, state.tensors()};
   content.before_manifest = [] { throw RunError("the disk is full"); };

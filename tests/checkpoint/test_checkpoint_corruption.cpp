@@ -35,7 +35,7 @@ std::vector<SplitTensor> tensors() {
 }
 
 // What rank 0 or 1 writes.
-CheckpointContent content_of(int rank, const TemporaryFolder& folder) {
+CheckpointContent content_of_rank(int rank, const TemporaryFolder& folder) {
   const auto config = resolve(
       parse_run_file("run: {dir: " + (folder / "run").string() +
                          "}\nmodel: {preset: zebra-tiny}\n"
@@ -63,7 +63,7 @@ std::filesystem::path write_checkpoint_of_two_ranks(const TemporaryFolder& folde
   for (int rank = 0; rank < 2; ++rank) {
     ranks.emplace_back([&, rank] {
       TextCollectives texts(store, rank, 2);
-      write_checkpoint(checkpoint, content_of(rank, folder), texts);
+      write_checkpoint(checkpoint, content_of_rank(rank, folder), texts);
     });
   }
   for (auto& rank : ranks) rank.join();
@@ -80,7 +80,7 @@ void load(const std::filesystem::path& folder) {
 }
 
 // What loading says; empty when it accepts. Any other exception than an InputError fails the test.
-std::string refusal(const std::filesystem::path& folder) {
+std::string refusal_of_checkpoint(const std::filesystem::path& folder) {
   try {
     load(folder);
   } catch (const InputError& error) {
@@ -110,7 +110,7 @@ void require_detected(const std::filesystem::path& folder, const std::string& fi
   const auto faults = checkpoint_faults(folder);
   REQUIRE_FALSE(faults.empty());
   REQUIRE_THAT(join(faults, "\n"), Catch::Matchers::Contains((folder / file).string()));
-  REQUIRE_THAT(refusal(folder), Catch::Matchers::Contains((folder / file).string()));
+  REQUIRE_THAT(refusal_of_checkpoint(folder), Catch::Matchers::Contains((folder / file).string()));
 }
 
 /// A change of one byte of one file.
@@ -166,7 +166,7 @@ TEST_CASE("a changed byte anywhere in a checkpoint is found by verifying and by 
   const TemporaryFolder folder;
   const auto checkpoint = write_checkpoint_of_two_ranks(folder);
   REQUIRE(checkpoint_faults(checkpoint).empty());
-  REQUIRE(refusal(checkpoint).empty());
+  REQUIRE(refusal_of_checkpoint(checkpoint).empty());
   for (const auto& change : random_changes(checkpoint)) {
     INFO(change);
     const auto path = checkpoint / change.file;
@@ -220,7 +220,7 @@ TEST_CASE("a changed byte with a hash that fits is accepted or refused, but harm
     overwrite(manifest, path == manifest
                             ? with_right_hash(changed)
                             : manifest_that_trusts(original_manifest, change.file, changed));
-    REQUIRE_NOTHROW(refusal(checkpoint).empty() ? ++accepted : ++refused);
+    REQUIRE_NOTHROW(refusal_of_checkpoint(checkpoint).empty() ? ++accepted : ++refused);
     try {
       checkpoint_faults(checkpoint);
     } catch (const InputError&) {

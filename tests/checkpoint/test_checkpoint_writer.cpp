@@ -13,7 +13,7 @@ using namespace zebra::testing;
 
 const NamedTensor kTensor = {"weight", {3, 1000}};
 
-CheckpointContent content_of(std::int64_t step, const torch::Tensor& values) {
+CheckpointContent content_at_step(std::int64_t step, const torch::Tensor& values) {
   return {step,
           resolve(parse_run_file(
                       "run: {dir: r}\nmodel: {preset: zebra-tiny}\n"
@@ -42,7 +42,7 @@ TEST_CASE_METHOD(Fixture, "what is saved is the state at the start, whatever tra
   for (const std::int64_t step : {1, 2}) {
     const auto values = torch::randn({3000});
     const auto before = values.clone();
-    writer.start(at(step), content_of(step, values));
+    writer.start(at(step), content_at_step(step, values));
     values.fill_(std::nan(""));
     REQUIRE(writer.is_busy());
     const auto outcome = writer.wait([] {});
@@ -62,14 +62,14 @@ TEST_CASE_METHOD(Fixture, "what is saved is the state at the start, whatever tra
 
 TEST_CASE_METHOD(Fixture, "a save that fails says so once, and the next one may succeed") {
   write_text(folder / "run", "a file where the folder should be");
-  writer.start(at(1), content_of(1, torch::randn({3000})));
+  writer.start(at(1), content_at_step(1, torch::randn({3000})));
   auto outcome = writer.wait([] {});
   REQUIRE(outcome->error != nullptr);
   REQUIRE_THROWS_AS(std::rethrow_exception(outcome->error), RunError);
   REQUIRE_FALSE(writer.poll());
   REQUIRE(saves == 0);
   std::filesystem::remove(folder / "run");
-  writer.start(at(1), content_of(1, torch::randn({3000})));
+  writer.start(at(1), content_at_step(1, torch::randn({3000})));
   outcome = writer.wait([] {});
   REQUIRE(outcome->error == nullptr);
   REQUIRE_NOTHROW(Checkpoint(at(1)));
@@ -80,7 +80,7 @@ TEST_CASE("a writer that goes waits for its save") {
   const auto at = checkpoint_folder(folder.path() / "run", 5);
   {
     CheckpointWriter writer(TextCollectives(nullptr, 0, 1), [] {});
-    writer.start(at, content_of(5, torch::randn({3000})));
+    writer.start(at, content_at_step(5, torch::randn({3000})));
   }
   REQUIRE_NOTHROW(Checkpoint(at));
 }

@@ -10,8 +10,8 @@ namespace {
 
 using namespace zebra::testing;
 
-void make_checkpoint(const std::filesystem::path& run, std::int64_t step,
-                     nlohmann::ordered_json training = {}) {
+void make_empty_checkpoint(const std::filesystem::path& run, std::int64_t step,
+                           nlohmann::ordered_json training = {}) {
   const auto folder = checkpoint_folder(run, step);
   std::filesystem::create_directories(folder);
   Manifest manifest;
@@ -29,11 +29,11 @@ std::vector<std::int64_t> steps(const std::filesystem::path& run) {
 TEST_CASE("only whole checkpoints are listed, in order of their steps") {
   const TemporaryFolder run;
   REQUIRE(steps(run.path()).empty());
-  make_checkpoint(run.path(), 100000000);
-  make_checkpoint(run.path(), 20);
+  make_empty_checkpoint(run.path(), 100000000);
+  make_empty_checkpoint(run.path(), 20);
   std::filesystem::create_directories(run / "checkpoints/step-00000030");
   std::filesystem::create_directories(run / "checkpoints/step-00000040.partial-7");
-  make_checkpoint(run.path(), 3);
+  make_empty_checkpoint(run.path(), 3);
   REQUIRE(steps(run.path()) == std::vector<std::int64_t>{3, 20, 100000000});
   remove_partial_checkpoints(run.path());
   REQUIRE_FALSE(std::filesystem::exists(run / "checkpoints/step-00000030"));
@@ -60,7 +60,7 @@ TEST_CASE("only our own names are checkpoints, and only those are removed") {
 
 TEST_CASE("of a checkpoint that was moved and linked, the link is deleted") {
   const TemporaryFolder run, disk;
-  make_checkpoint(disk.path(), 5);
+  make_empty_checkpoint(disk.path(), 5);
   std::filesystem::create_directories(run / "checkpoints");
   std::filesystem::create_directory_symlink(checkpoint_folder(disk.path(), 5),
                                             checkpoint_folder(run.path(), 5));
@@ -72,7 +72,7 @@ TEST_CASE("of a checkpoint that was moved and linked, the link is deleted") {
 TEST_CASE("a damaged manifest stops neither pruning nor the choice of the best") {
   const TemporaryFolder run;
   for (const std::int64_t step : {1, 2, 3, 4, 5})
-    make_checkpoint(run.path(), step, {{"validation_loss", 1.0 + static_cast<double>(step)}});
+    make_empty_checkpoint(run.path(), step, {{"validation_loss", 1.0 + static_cast<double>(step)}});
   write_text(checkpoint_folder(run.path(), 3) / Manifest::kFileName, "{}");
   const auto unreadable = prune_checkpoints(run.path(), {.keep_last = 1, .keep_best = 1});
   REQUIRE(steps(run.path()) == std::vector<std::int64_t>{1, 3, 5});  // 3 may be the best
@@ -84,7 +84,7 @@ TEST_CASE("a damaged manifest stops neither pruning nor the choice of the best")
 
 TEST_CASE("pruning keeps the newest, and never removes the only one") {
   const TemporaryFolder run;
-  for (const std::int64_t step : {1, 2, 3, 4}) make_checkpoint(run.path(), step);
+  for (const std::int64_t step : {1, 2, 3, 4}) make_empty_checkpoint(run.path(), step);
   prune_checkpoints(run.path(), {.keep_last = 2});
   REQUIRE(steps(run.path()) == std::vector<std::int64_t>{3, 4});
   prune_checkpoints(run.path(), {.keep_last = 0});
@@ -96,10 +96,10 @@ TEST_CASE("multiples and the best stay too") {
   const std::map<std::int64_t, double> losses = {{10, 3.0}, {20, 1.0}, {40, 2.0}, {50, 2.0}};
   for (const std::int64_t step : {10, 20, 30, 40, 50, 60}) {
     const auto loss = losses.find(step);
-    make_checkpoint(run.path(), step,
-                    loss == losses.end()
-                        ? nlohmann::ordered_json::object()
-                        : nlohmann::ordered_json{{"validation_loss", loss->second}});
+    make_empty_checkpoint(run.path(), step,
+                          loss == losses.end()
+                              ? nlohmann::ordered_json::object()
+                              : nlohmann::ordered_json{{"validation_loss", loss->second}});
   }
   const auto superfluous = [&](const Retention& retention) {
     std::vector<std::int64_t> steps;
@@ -120,7 +120,7 @@ TEST_CASE("multiples and the best stay too") {
 TEST_CASE("a damaged checkpoint is set aside under a name that is free") {
   const TemporaryFolder run;
   for (const auto* name : {"step-00000007.corrupt", "step-00000007.corrupt-2"}) {
-    make_checkpoint(run.path(), 7);
+    make_empty_checkpoint(run.path(), 7);
     const auto aside = set_aside(checkpoint_folder(run.path(), 7));
     REQUIRE(aside == run / "checkpoints" / name);
     REQUIRE(std::filesystem::exists(aside / Manifest::kFileName));
@@ -133,10 +133,10 @@ TEST_CASE("a damaged checkpoint is set aside under a name that is free") {
 TEST_CASE("RUN_OR_CHECKPOINT") {
   const TemporaryFolder run;
   const std::string at = run.path().string();
-  make_checkpoint(run.path(), 10, {{"validation_loss", 3.0}});
-  make_checkpoint(run.path(), 20, {{"validation_loss", 2.0}});
-  make_checkpoint(run.path(), 30, {{"validation_loss", 2.5}});
-  make_checkpoint(run.path(), 40);
+  make_empty_checkpoint(run.path(), 10, {{"validation_loss", 3.0}});
+  make_empty_checkpoint(run.path(), 20, {{"validation_loss", 2.0}});
+  make_empty_checkpoint(run.path(), 30, {{"validation_loss", 2.5}});
+  make_empty_checkpoint(run.path(), 40);
   REQUIRE(find_checkpoint(at) == checkpoint_folder(at, 40));
   REQUIRE(find_checkpoint(at + "@10") == checkpoint_folder(at, 10));
   REQUIRE(find_checkpoint(at + "@best") == checkpoint_folder(at, 20));
@@ -148,7 +148,7 @@ TEST_CASE("RUN_OR_CHECKPOINT") {
 
 TEST_CASE("@best without any validation says how to get one") {
   const TemporaryFolder run;
-  make_checkpoint(run.path(), 10);
+  make_empty_checkpoint(run.path(), 10);
   REQUIRE_THROWS_WITH(find_checkpoint(run.path().string() + "@best"),
                       Catch::Matchers::Contains("eval.every_steps"));
 }

@@ -22,14 +22,14 @@ namespace {
 using namespace zebra::testing;
 using Catch::Matchers::Contains;
 
-constexpr std::int64_t kStep = 5;
+constexpr std::int64_t kForkedStep = 5;
 
 /// A checkpoint of step 5 of tiny_run, with one small tensor in place of the model's: a fork takes
 /// files as they are.
 struct Origin {
   TemporaryFolder folder;
   std::filesystem::path run = folder / "run";
-  std::filesystem::path checkpoint = checkpoint_folder(run, kStep);
+  std::filesystem::path checkpoint = checkpoint_folder(run, kForkedStep);
 
   explicit Origin(const std::vector<std::string>& overrides = {},
                   const std::vector<std::string>& groups = {"weights", "exp_avg", "exp_avg_sq"},
@@ -39,8 +39,8 @@ struct Origin {
     config.model.init_from = init_from;
     std::filesystem::create_directories(checkpoint);
     Manifest manifest;
-    manifest.step = kStep;
-    manifest.training = {{"step", kStep},
+    manifest.step = kForkedStep;
+    manifest.training = {{"step", kForkedStep},
                          {"tokens", 960},
                          {"recent_norms", {0.5, 0.25}},
                          {"dataset_fingerprints", {"of train"}},
@@ -62,7 +62,7 @@ struct Origin {
   Fork plan(const std::vector<std::string>& overrides = {}) const {
     return plan_fork(checkpoint, options(overrides));
   }
-  std::filesystem::path forked() const { return checkpoint_folder(folder / "fork", kStep); }
+  std::filesystem::path forked() const { return checkpoint_folder(folder / "fork", kForkedStep); }
 
  private:
   // Training a tokenizer takes longer than all the rest: it is done once.
@@ -80,7 +80,7 @@ struct Origin {
 };
 
 /// Content of every file below a folder, by path.
-std::map<std::string, std::string> content_of(const std::filesystem::path& folder) {
+std::map<std::string, std::string> files_below(const std::filesystem::path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     if (entry.is_regular_file())
@@ -96,7 +96,7 @@ std::vector<std::string> keys_of(const std::vector<ConfigDifference>& changes) {
 
 TEST_CASE("a fork is a whole run of its own, and the original stays as it was") {
   const Origin origin;
-  const auto before = content_of(origin.run);
+  const auto before = files_below(origin.run);
   std::uint64_t done = 0, total = 0;
   write_fork(origin.plan({"optimizer.lr=1e-4", "train.max_steps=20"}),
              [&](std::uint64_t bytes_done, std::uint64_t bytes) {
@@ -104,7 +104,7 @@ TEST_CASE("a fork is a whole run of its own, and the original stays as it was") 
                done = bytes_done;
                total = bytes;
              });
-  REQUIRE(content_of(origin.run) == before);
+  REQUIRE(files_below(origin.run) == before);
   REQUIRE(done > 0);
   REQUIRE(done <= total);
 
@@ -124,7 +124,7 @@ TEST_CASE("a fork is a whole run of its own, and the original stays as it was") 
           std::vector<std::string>{"run.name", "run.dir", "data.tokenizer", "optimizer.lr",
                                    "train.max_steps"});
 
-  auto files = content_of(run);
+  auto files = files_below(run);
   REQUIRE(files.size() == 8);
   for (const char* same : {"weights-00000.safetensors", "exp_avg-00000.safetensors",
                            "exp_avg_sq-00000.safetensors", "tokenizer.model"})
@@ -138,9 +138,9 @@ TEST_CASE("the training state goes on, and says where it comes from") {
   const Origin origin;
   const auto fork = origin.plan({"optimizer.lr=1e-4"});
   auto expected = Checkpoint(origin.checkpoint).training();
-  expected["forked_from"] = {{"checkpoint", origin.checkpoint.string()}, {"step", kStep}};
+  expected["forked_from"] = {{"checkpoint", origin.checkpoint.string()}, {"step", kForkedStep}};
   REQUIRE(fork.manifest.training == expected);
-  REQUIRE(fork.manifest.step == kStep);
+  REQUIRE(fork.manifest.step == kForkedStep);
   REQUIRE(keys_of(fork.changes) == std::vector<std::string>{"optimizer.lr"});
 }
 

@@ -12,7 +12,7 @@ using namespace zebra::testing;
 
 constexpr const char* kHash = "00112233445566778899aabbccddeeff";
 
-Manifest example() {
+Manifest example_manifest() {
   Manifest manifest;
   manifest.step = 200;
   for (const std::string file : {"weights-00000", "weights-00001", "exp_avg-00000", "exp_avg-00001",
@@ -27,19 +27,19 @@ Manifest example() {
 
 /// The example as JSON, to be changed, and read again with a hash that fits.
 nlohmann::ordered_json example_json() {
-  auto json = nlohmann::ordered_json::parse(example().to_text());
+  auto json = nlohmann::ordered_json::parse(example_manifest().to_text());
   json.erase("hash");
   return json;
 }
 
-std::string text_of(const nlohmann::ordered_json& json) {
+std::string manifest_text(const nlohmann::ordered_json& json) {
   const std::string text = json.dump(1);
   return with_hash(std::string_view(text).substr(0, text.size() - 2));
 }
 
-std::string refusal(const nlohmann::ordered_json& json) {
+std::string refusal_of_manifest(const nlohmann::ordered_json& json) {
   try {
-    Manifest::from_text(text_of(json), "some/manifest.json");
+    Manifest::from_text(manifest_text(json), "some/manifest.json");
   } catch (const CheckpointDamage& damage) {
     return damage.what();
   }
@@ -47,7 +47,7 @@ std::string refusal(const nlohmann::ordered_json& json) {
 }
 
 TEST_CASE("a manifest reads back") {
-  const auto manifest = Manifest::from_text(example().to_text(), "m");
+  const auto manifest = Manifest::from_text(example_manifest().to_text(), "m");
   REQUIRE(manifest.step == 200);
   REQUIRE(manifest.files.at("weights-00000.safetensors").size == 1234567890123);
   REQUIRE(manifest.files.at("config.yaml").hash == kHash);
@@ -55,12 +55,13 @@ TEST_CASE("a manifest reads back") {
           std::vector<std::int64_t>{3, 64});
   REQUIRE(manifest.tensors.at("model.norm.weight").fragments.at(1).begin == 40);
   REQUIRE(manifest.training.at("seconds").get<double>() == 0.1);
-  REQUIRE(manifest.to_text() == example().to_text());
-  REQUIRE(text_of(example_json()) == example().to_text());  // the tests' own way to write one
+  REQUIRE(manifest.to_text() == example_manifest().to_text());
+  REQUIRE(manifest_text(example_json()) ==
+          example_manifest().to_text());  // the tests' own way to write one
 }
 
 TEST_CASE("every changed byte and every truncation is noticed") {
-  const std::string text = example().to_text();
+  const std::string text = example_manifest().to_text();
   for (std::size_t i = 0; i < text.size(); ++i) {
     std::string changed = text;
     changed[i] = static_cast<char>(changed[i] ^ 1);
@@ -75,7 +76,7 @@ TEST_CASE("members that this version does not know are ignored") {
   json["later"] = {{"x", {1, nullptr}}};
   json["files"]["later.bin"] = {{"size", 1}, {"hash", kHash}, {"compressed", true}};
   json["tensors"]["model.norm.weight"]["type"] = "F32";
-  REQUIRE(Manifest::from_text(text_of(json), "m").files.size() == 8);
+  REQUIRE(Manifest::from_text(manifest_text(json), "m").files.size() == 8);
 }
 
 TEST_CASE("a newer format is told apart from damage, whatever else it changed") {
@@ -83,7 +84,7 @@ TEST_CASE("a newer format is told apart from damage, whatever else it changed") 
                                            {"format_version", 2},
                                            {"step", "two hundred"},
                                            {"files", nullptr}};
-  const std::string text = text_of(json);
+  const std::string text = manifest_text(json);
   try {
     Manifest::from_text(text, "some/manifest.json");
     FAIL("accepted");
@@ -95,7 +96,7 @@ TEST_CASE("a newer format is told apart from damage, whatever else it changed") 
                                    Catch::Matchers::Contains("use a newer build"));
   }
   // A digit of the version that turned over is damage.
-  std::string flipped = example().to_text();
+  std::string flipped = example_manifest().to_text();
   flipped[flipped.find("\"format_version\": 1") + 18] = '3';
   REQUIRE_THROWS_AS(Manifest::from_text(flipped, "m"), CheckpointDamage);
 }
@@ -103,23 +104,25 @@ TEST_CASE("a newer format is told apart from damage, whatever else it changed") 
 TEST_CASE("a JSON file of something else is refused, but is no damage") {
   auto json = example_json();
   json["format"] = "zip";
-  REQUIRE_THROWS_AS(refusal(json), InputError);
+  REQUIRE_THROWS_AS(refusal_of_manifest(json), InputError);
   json.erase("format");
-  REQUIRE_THROWS_WITH(refusal(json), Catch::Matchers::Contains("not the manifest of a Zebra"));
+  REQUIRE_THROWS_WITH(refusal_of_manifest(json),
+                      Catch::Matchers::Contains("not the manifest of a Zebra"));
 }
 
 TEST_CASE("members that are missing or of another kind are damage") {
   const std::string name = GENERATE("format_version", "step", "training", "files", "tensors");
   auto json = example_json();
   json.erase(name);
-  REQUIRE_THAT(refusal(json), Catch::Matchers::StartsWith("some/manifest.json: is damaged: ") &&
-                                  Catch::Matchers::Contains(name));
+  REQUIRE_THAT(refusal_of_manifest(json),
+               Catch::Matchers::StartsWith("some/manifest.json: is damaged: ") &&
+                   Catch::Matchers::Contains(name));
   json[name] = "text";
-  REQUIRE_THAT(refusal(json), Catch::Matchers::Contains(name));
+  REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains(name));
   json[name] = -1;
-  REQUIRE_THAT(refusal(json), Catch::Matchers::Contains(name));
+  REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains(name));
   json[name] = 1.5;
-  REQUIRE_THAT(refusal(json), Catch::Matchers::Contains(name));
+  REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains(name));
 }
 
 TEST_CASE("files are named by a name, a size and a hash") {
@@ -148,7 +151,7 @@ TEST_CASE("files are named by a name, a size and a hash") {
   auto json = example_json();
   json["files"][name] = nlohmann::ordered_json::parse(record);
   INFO(json["files"].dump(1));
-  REQUIRE_THAT(refusal(json), Catch::Matchers::Contains(what));
+  REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains(what));
 }
 
 TEST_CASE("fragments tile their tensor") {
@@ -180,22 +183,22 @@ TEST_CASE("fragments tile their tensor") {
   json["tensors"]["odd"] = nlohmann::ordered_json::parse(record);
   INFO(record);
   if (is_whole)
-    REQUIRE(refusal(json) == "accepted");
+    REQUIRE(refusal_of_manifest(json) == "accepted");
   else
-    REQUIRE_THAT(refusal(json), Catch::Matchers::Contains("tensor \"odd\" has"));
+    REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains("tensor \"odd\" has"));
   if (is_part)
-    REQUIRE_NOTHROW(Manifest::from_text_of_shard(text_of(json), "m"));
+    REQUIRE_NOTHROW(Manifest::from_text_of_shard(manifest_text(json), "m"));
   else
-    REQUIRE_THROWS_AS(Manifest::from_text_of_shard(text_of(json), "m"), CheckpointDamage);
+    REQUIRE_THROWS_AS(Manifest::from_text_of_shard(manifest_text(json), "m"), CheckpointDamage);
 }
 
 TEST_CASE("every part of the weights is there, and all or none of another group") {
   const auto without = [](const std::string& beginning) {
     auto json = example_json();
-    for (const auto& [name, record] : example().files) {
+    for (const auto& [name, record] : example_manifest().files) {
       if (name.starts_with(beginning)) json["files"].erase(name);
     }
-    return refusal(json);
+    return refusal_of_manifest(json);
   };
   REQUIRE_THAT(without("weights-00001"), Catch::Matchers::Contains("weights-00001.safetensors"));
   REQUIRE_THAT(without("exp_avg-00000"), Catch::Matchers::Contains("exp_avg-00000.safetensors"));
@@ -219,9 +222,9 @@ TEST_CASE("all faults are reported at once") {
   json["step"] = -1;
   json["files"]["a/b"] = {{"size", 1}, {"hash", kHash}};
   json["tensors"]["odd"] = 1;
-  REQUIRE_THAT(refusal(json), Catch::Matchers::Contains("step") &&
-                                  Catch::Matchers::Contains("a/b") &&
-                                  Catch::Matchers::Contains("odd"));
+  REQUIRE_THAT(refusal_of_manifest(json), Catch::Matchers::Contains("step") &&
+                                              Catch::Matchers::Contains("a/b") &&
+                                              Catch::Matchers::Contains("odd"));
 }
 
 TEST_CASE("names of parts and fragments") {

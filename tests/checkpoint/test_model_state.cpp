@@ -46,12 +46,12 @@ torch::Tensor known_values(const ShardedUnit& unit, const std::string& group) {
 }
 
 // One rank's shard of a training state.
-struct State {
+struct RankState {
   ZebraModel model{small_model(), ParameterMemory::placeholder};
   ShardedDataParallel parallel;
   AdamW optimizer;
 
-  State(const Shape& shape, const TestRank& own)
+  RankState(const Shape& shape, const TestRank& own)
       : parallel(model, {shape.sharding, shape.type, torch::kFloat32}, own.groups(), torch::kCPU,
                  /*seed=*/2),
         optimizer({}, parallel.optimizer_ranges()) {}
@@ -86,8 +86,8 @@ struct State {
   }
 };
 
-CheckpointContent content_of(const State& state, const TestRank& own,
-                             const TemporaryFolder& folder) {
+CheckpointContent content_of_state(const RankState& state, const TestRank& own,
+                                   const TemporaryFolder& folder) {
   const auto config = resolve(
       parse_run_file("run: {dir: " + folder.path().string() +
                          "}\nmodel: {preset: zebra-tiny}\n"
@@ -104,10 +104,10 @@ CheckpointContent content_of(const State& state, const TestRank& own,
 
 void save(const Shape& shape, const TemporaryFolder& folder) {
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
-    State state(shape, own);
+    RankState state(shape, own);
     state.set_known();
     auto texts = job.text_collectives("checkpoint");
-    write_checkpoint(folder / "checkpoint", content_of(state, own, folder), texts);
+    write_checkpoint(folder / "checkpoint", content_of_state(state, own, folder), texts);
   });
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("a state written by four ranks loads to the bit into any number of ran
                           << static_cast<int>(reader.sharding));
     std::vector<int> is_known(static_cast<std::size_t>(reader.ranks));
     run_on_ranks(reader.ranks, reader.replicas, [&](TestRank& own) {
-      State state(reader, own);
+      RankState state(reader, own);
       state.clear();
       Checkpoint checkpoint(folder / "checkpoint");
       load_training_tensors(checkpoint, state.units(), state.optimizer);
@@ -180,10 +180,10 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
   std::vector<std::string> messages(3);
   bool nothing_left = false;
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
-    State state(shape, own);
+    RankState state(shape, own);
     state.set_known();
     auto texts = job.text_collectives("checkpoint");
-    auto content = content_of(state, own, folder);
+    auto content = content_of_state(state, own, folder);
     if (own.rank == faulty) {
       if (in_manifest)
         content.before_manifest = [] { throw RunError("missing"); };
@@ -198,7 +198,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
     job.all_gather("", "the end of the first save");
     if (own.rank == 0) nothing_left = std::filesystem::is_empty(run);
     // The ranks are still in step.
-    write_checkpoint(run / "checkpoint", content_of(state, own, folder), texts);
+    write_checkpoint(run / "checkpoint", content_of_state(state, own, folder), texts);
   });
   REQUIRE(nothing_left);
   REQUIRE_NOTHROW(Checkpoint(run / "checkpoint"));

@@ -17,7 +17,7 @@ namespace {
 using namespace zebra::testing;
 using Catch::Matchers::Contains;
 
-constexpr std::int64_t kStep = 40;
+constexpr std::int64_t kVerifiedStep = 40;
 
 FileRecord write_recorded(const std::filesystem::path& path, const std::string& text) {
   write_text(path, text);
@@ -36,7 +36,7 @@ FileRecord write_values(const std::filesystem::path& path, float value,
 Manifest make_checkpoint(const std::filesystem::path& folder, float value = 1.0F) {
   std::filesystem::create_directories(folder);
   Manifest manifest;
-  manifest.step = kStep;
+  manifest.step = kVerifiedStep;
   manifest.training = {{"tokens", 5}};
   manifest.tensors = {{"a", {{3, 4}, {{0, 0, 5}, {1, 5, 12}}}},
                       {"b", {{7}, {{1, 0, 7}}}},
@@ -56,7 +56,7 @@ Manifest make_checkpoint(const std::filesystem::path& folder, float value = 1.0F
 /// A checkpoint for one test.
 struct Made {
   TemporaryFolder run;
-  std::filesystem::path folder = checkpoint_folder(run.path(), kStep);
+  std::filesystem::path folder = checkpoint_folder(run.path(), kVerifiedStep);
   Manifest manifest = make_checkpoint(folder);
 
   /// As if the writer had meant it so: with the right hash.

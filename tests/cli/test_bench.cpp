@@ -10,7 +10,7 @@
 namespace zebra {
 namespace {
 
-void run(std::vector<std::string> arguments) {
+void run_bench(std::vector<std::string> arguments) {
   CLI::App app;
   add_bench_command(app);
   arguments.insert(arguments.begin(), "bench");
@@ -19,7 +19,7 @@ void run(std::vector<std::string> arguments) {
 
 std::string input_error(const std::vector<std::string>& arguments) {
   try {
-    run(arguments);
+    run_bench(arguments);
   } catch (const InputError& error) {
     return error.what();
   }
@@ -54,11 +54,11 @@ TEST_CASE("bench: the shape comes from --preset and --set, and a bad one is name
 }
 
 TEST_CASE("bench: words that the command line cannot mean are refused") {
-  CHECK_THROWS_AS(run({"--precision", "fp64"}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"--preset", "no-such"}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"--repeats", "2"}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"--new-tokens", "1"}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"run.yaml", "--preset", "zebra-125m"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_bench({"--precision", "fp64"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_bench({"--preset", "no-such"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_bench({"--repeats", "2"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_bench({"--new-tokens", "1"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_bench({"run.yaml", "--preset", "zebra-125m"}), CLI::ParseError);
 }
 
 }  // namespace

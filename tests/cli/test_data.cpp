@@ -17,7 +17,7 @@ using namespace zebra::test;
 namespace {
 
 /// Runs `zebra ARGUMENTS` and returns what it prints on standard output.
-std::string run(std::vector<std::string> arguments) {
+std::string run_zebra(std::vector<std::string> arguments) {
   CLI::App app("zebra");
   add_data_command(app);
   app.require_subcommand(1);
@@ -26,7 +26,7 @@ std::string run(std::vector<std::string> arguments) {
 
 std::string run_probes(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"data", "probes"});
-  return run(std::move(arguments));
+  return run_zebra(std::move(arguments));
 }
 
 std::vector<std::string> arguments_for(const std::filesystem::path& output,
@@ -36,10 +36,6 @@ std::vector<std::string> arguments_for(const std::filesystem::path& output,
       "4",           "--sequences",    "1001",     "--output", output};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
-}
-
-TokenDataset open(const std::filesystem::path& path) {
-  return TokenDataset(path, Tokenizer(test_tokenizer()).hash(), kTestVocabSize);
 }
 
 }  // namespace
@@ -52,35 +48,35 @@ TEST_CASE("zebra data makes a tokenizer and datasets", "[cli][data]") {
   folder.write("in/notes.md", "not taken");
   folder.write("more.jsonl", "{\"body\": \"from JSONL\"}\nbad\n");
   const std::string in = (folder / "in").string(), model = (folder / "tok.model").string();
-  const auto trained =
-      nlohmann::json::parse(run({"data", "tokenizer", "--input", in, "--extensions", ".py,.txt",
-                                 "--vocab-size", "420", "--output", model, "--json"}));
+  const auto trained = nlohmann::json::parse(
+      run_zebra({"data", "tokenizer", "--input", in, "--extensions", ".py,.txt", "--vocab-size",
+                 "420", "--output", model, "--json"}));
   CHECK(trained.at("vocab_size") == 420);
   CHECK(trained.at("tokenizer_hash") == Tokenizer(model).hash());
 
-  const auto packed = nlohmann::json::parse(run({"data",
-                                                 "pack",
-                                                 "--input",
-                                                 in,
-                                                 (folder / "more.jsonl").string(),
-                                                 "--extensions",
-                                                 ".py",
-                                                 "--field",
-                                                 "body",
-                                                 "--skip-bad-lines",
-                                                 "--tokenizer",
-                                                 model,
-                                                 "--output",
-                                                 (folder / "train").string(),
-                                                 "--threads",
-                                                 "2",
-                                                 "--holdout",
-                                                 "0.25",
-                                                 "--holdout-output",
-                                                 (folder / "valid").string(),
-                                                 "--holdout-seed",
-                                                 "3",
-                                                 "--json"}));
+  const auto packed = nlohmann::json::parse(run_zebra({"data",
+                                                       "pack",
+                                                       "--input",
+                                                       in,
+                                                       (folder / "more.jsonl").string(),
+                                                       "--extensions",
+                                                       ".py",
+                                                       "--field",
+                                                       "body",
+                                                       "--skip-bad-lines",
+                                                       "--tokenizer",
+                                                       model,
+                                                       "--output",
+                                                       (folder / "train").string(),
+                                                       "--threads",
+                                                       "2",
+                                                       "--holdout",
+                                                       "0.25",
+                                                       "--holdout-output",
+                                                       (folder / "valid").string(),
+                                                       "--holdout-seed",
+                                                       "3",
+                                                       "--json"}));
   CHECK(packed.at("documents").get<int>() + packed.at("holdout").at("documents").get<int>() == 41);
   CHECK(packed.at("skipped").at("bad_lines") == 1);
   const Tokenizer tokenizer(model);
@@ -93,8 +89,8 @@ TEST_CASE("zebra data makes a tokenizer and datasets", "[cli][data]") {
 TEST_CASE("zebra data pack prints a table", "[cli][data]") {
   const TempFolder folder;
   const auto input = folder.write("a.txt", code_like_text(1, 100));
-  const auto table = run({"data", "pack", "--input", input, "--tokenizer", test_tokenizer(),
-                          "--output", (folder / "out").string(), "--format", "text"});
+  const auto table = run_zebra({"data", "pack", "--input", input, "--tokenizer", test_tokenizer(),
+                                "--output", (folder / "out").string(), "--format", "text"});
   for (const std::string part : {"documents", "tokens", "bytes per token", "U+2581", "time"}) {
     CHECK(contains(table, part));
   }
@@ -110,17 +106,18 @@ TEST_CASE("Bad usage of zebra data is told", "[cli][data]") {
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  CHECK_THROWS_AS(run({"data"}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"data", "pack", "--input", input}), CLI::ParseError);
-  CHECK_THROWS_AS(run({"data", "tokenizer", "--input", input, "--output", "x"}), CLI::ParseError);
-  CHECK_THROWS_AS(run(with({"--format", "csv"})), CLI::ParseError);
-  CHECK_THROWS_AS(run(with({"--holdout", "0.1"})), CLI::ParseError);
-  CHECK_THROWS_AS(run(with({"--holdout-output", "y"})), CLI::ParseError);
-  CHECK_THROWS_AS(run(with({"--threads", "many"})), CLI::ParseError);
-  CHECK_THROWS_AS(run({"data", "pack", "--input", (folder / "gone").string(), "--tokenizer",
-                       test_tokenizer(), "--output", (folder / "out").string()}),
+  CHECK_THROWS_AS(run_zebra({"data"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra({"data", "pack", "--input", input}), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra({"data", "tokenizer", "--input", input, "--output", "x"}),
+                  CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra(with({"--format", "csv"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra(with({"--holdout", "0.1"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra(with({"--holdout-output", "y"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra(with({"--threads", "many"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_zebra({"data", "pack", "--input", (folder / "gone").string(), "--tokenizer",
+                             test_tokenizer(), "--output", (folder / "out").string()}),
                   InputError);
-  CHECK_THROWS_AS(run({"data", "pack", "--help"}), CLI::CallForHelp);
+  CHECK_THROWS_AS(run_zebra({"data", "pack", "--help"}), CLI::CallForHelp);
 }
 
 TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]") {
@@ -139,7 +136,7 @@ TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]"
                            .vocabulary = {.keys = 17, .values = 9},
                            .pairs = {3, 5},
                            .hops = {1}});
-  CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
+  CHECK(open_dataset(folder / "cli").fingerprint() == report.fingerprint);
 }
 
 TEST_CASE("zebra data probes takes all tasks by default and says what it wrote",
@@ -154,7 +151,7 @@ TEST_CASE("zebra data probes takes all tasks by default and says what it wrote",
                            .sequences = 1001,
                            .tasks = {ProbeTask::associative_recall, ProbeTask::passkey,
                                      ProbeTask::copying, ProbeTask::variable_tracking}});
-  CHECK(open(folder / "cli").fingerprint() == report.fingerprint);
+  CHECK(open_dataset(folder / "cli").fingerprint() == report.fingerprint);
   CHECK(line.ends_with('\n'));
   CHECK(std::ranges::count(line, '\n') == 1);
   // 251 sequences of 130 / 8 questions, 250 of 1 answer, of 4 and of 1.

@@ -5,8 +5,8 @@
 namespace zebra::kernels::testing {
 namespace {
 
-struct Run {
-  explicit Run(const AdamwInputs& in)
+struct AdamwRun {
+  explicit AdamwRun(const AdamwInputs& in)
       : inputs(in),
         gradients(ElementType::kFloat32, in.gradients),
         weights(ElementType::kFloat32, in.size),
@@ -55,7 +55,7 @@ struct Run {
       if (!buffer->guards_untouched()) text += "wrote outside an output; ";
     return text;
   }
-  bool same_bits(const Run& other) const {
+  bool same_bits(const AdamwRun& other) const {
     return weights == other.weights && first_moments == other.first_moments &&
            second_moments == other.second_moments && rounded == other.rounded;
   }
@@ -72,7 +72,7 @@ TEST_CASE("AdamW is as exact as its definition in float32") {
       const auto exact = adamw_reference<double>(in), naive = adamw_reference<float>(in);
       for (const auto set : supported_sets()) {
         INFO(instruction_set_name(set) << " " << decayed_size << " of " << size);
-        Run run(in);
+        AdamwRun run(in);
         run.with(serial, set);
         CHECK(run.errors(naive, exact) == "");
       }
@@ -106,7 +106,7 @@ TEST_CASE("AdamW rounds weights to bfloat16 to nearest even, whatever they are")
   }
   for (const auto set : supported_sets()) {
     INFO(instruction_set_name(set));
-    Run run(in);
+    AdamwRun run(in);
     run.with(serial, set);
     for (std::int64_t i = 0; i < in.size; ++i) {
       const double expected = rounded(in.weights[at(i)], ElementType::kBfloat16);
@@ -121,9 +121,9 @@ TEST_CASE("a skipped step of AdamW writes nothing") {
   AdamwInputs in(100, 50, 3);
   in.step.applies = 0;
   for (const auto set : supported_sets()) {
-    Run run(in);
+    AdamwRun run(in);
     run.with(serial, set);
-    CHECK(run.same_bits(Run(in)));
+    CHECK(run.same_bits(AdamwRun(in)));
   }
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("a non-finite gradient reaches its own element of AdamW alone") {
   AdamwInputs in(100, 50, 3);
   in.gradients[37] = std::nan("");
   for (const auto set : supported_sets()) {
-    Run run(in);
+    AdamwRun run(in);
     run.with(serial, set);
     for (std::int64_t i = 0; i < 100; ++i) CHECK(std::isnan(run.weights.get(i)) == (i == 37));
   }
@@ -140,10 +140,10 @@ TEST_CASE("a non-finite gradient reaches its own element of AdamW alone") {
 TEST_CASE("AdamW gives the same bits again, on any number of threads, and without rounding") {
   const AdamwInputs in(30011, 12345, 9);
   for (const auto set : supported_sets()) {
-    Run first(in);
+    AdamwRun first(in);
     first.with(serial, set);
     check_any_threads(first, in, set);
-    Run without(in);
+    AdamwRun without(in);
     auto arguments = without.arguments();
     arguments.rounded = nullptr;
     adamw_update(arguments, serial, set);
@@ -155,7 +155,7 @@ TEST_CASE("AdamW gives the same bits again, on any number of threads, and withou
 
 TEST_CASE("AdamW refuses what it cannot do") {
   const AdamwInputs in(10, 5, 1);
-  Run run(in);
+  AdamwRun run(in);
   const auto refuse = refusal_of(adamw_update, [&] { return run.arguments(); });
   refuse([](auto& a) { a.size = -1, a.decayed_size = -1; });
   refuse([](auto& a) { a.decayed_size = 11; });
@@ -165,7 +165,7 @@ TEST_CASE("AdamW refuses what it cannot do") {
   refuse([](auto& a) { a.first_moments = nullptr; });
   refuse([](auto& a) { a.second_moments = nullptr; });
   refuse([](auto& a) { a.step = nullptr; });
-  CHECK(run.same_bits(Run(in)));
+  CHECK(run.same_bits(AdamwRun(in)));
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 namespace zebra::kernels::testing {
 namespace {
 
-struct Run {
-  explicit Run(const CrossEntropyInputs& in)
+struct CrossEntropyRun {
+  explicit CrossEntropyRun(const CrossEntropyInputs& in)
       : inputs(in),
         logits(in.type, in.logits),
         cross_entropy(ElementType::kFloat32, in.rows),
@@ -50,7 +50,7 @@ struct Run {
       if (!buffer->guards_untouched()) text += "wrote outside an output; ";
     return text;
   }
-  bool same_bits(const Run& other) const {
+  bool same_bits(const CrossEntropyRun& other) const {
     return cross_entropy == other.cross_entropy && log_sum_exp == other.log_sum_exp &&
            gradient == other.gradient;
   }
@@ -70,7 +70,7 @@ TEST_CASE("cross-entropy is as exact as its definition in float32") {
                    naive = cross_entropy_reference<float>(in);
         for (const auto set : supported_sets()) {
           INFO(instruction_set_name(set) << " " << rows << " x " << vocabulary << text_of(type));
-          Run run(in);
+          CrossEntropyRun run(in);
           run.with(serial, set);
           CHECK(run.errors(naive, exact) == "");
         }
@@ -89,7 +89,7 @@ TEST_CASE("cross-entropy of two logits shows the error of its exponential") {
   const auto exact = cross_entropy_reference<double>(in);
   for (const auto set : supported_sets()) {
     INFO(instruction_set_name(set));
-    Run run(in);
+    CrossEntropyRun run(in);
     run.with(serial, set);
     CHECK(largest_difference(values_of(run.cross_entropy, at(in.rows)), exact.cross_entropy) <
           2.5e-7);
@@ -105,7 +105,7 @@ TEST_CASE("a row of cross-entropy may rise from block to block") {
   const auto exact = cross_entropy_reference<double>(in),
              naive = cross_entropy_reference<float>(in);
   for (const auto set : supported_sets()) {
-    Run run(in);
+    CrossEntropyRun run(in);
     run.with(serial, set);
     CHECK(run.errors(naive, exact) == "");
   }
@@ -121,7 +121,7 @@ TEST_CASE("cross-entropy takes logits of minus infinity, and keeps a NaN in its 
     in.logits[at(5000 + 3000)] = std::nan("");
     const auto exact = cross_entropy_reference<double>(in);
     for (const auto set : supported_sets()) {
-      Run run(in);
+      CrossEntropyRun run(in);
       run.with(serial, set);
       CHECK(run.log_sum_exp.get(0) == Approx(exact.log_sum_exp[0]));
       CHECK(run.cross_entropy.get(0) == Approx(exact.cross_entropy[0]));
@@ -140,16 +140,16 @@ TEST_CASE("cross-entropy gives the same bits again, on any number of threads, an
   for (const auto type : kTypes) {
     const CrossEntropyInputs in(37, 3001, type, 6);
     for (const auto set : supported_sets()) {
-      Run first(in);
+      CrossEntropyRun first(in);
       first.with(serial, set);
       check_any_threads(first, in, set);
-      Run over(in);
+      CrossEntropyRun over(in);
       fill(over.gradient, in.logits);
       auto arguments = over.arguments();
       arguments.logits = over.gradient.data();
       cross_entropy(arguments, serial, set);
       CHECK(over.same_bits(first));
-      Run without(in);
+      CrossEntropyRun without(in);
       arguments = without.arguments();
       arguments.gradient = nullptr;
       cross_entropy(arguments, serial, set);
@@ -161,7 +161,7 @@ TEST_CASE("cross-entropy gives the same bits again, on any number of threads, an
 
 TEST_CASE("cross-entropy refuses what it cannot do") {
   CrossEntropyInputs in(4, 9, ElementType::kFloat32, 1);
-  Run run(in);
+  CrossEntropyRun run(in);
   const auto refuse = refusal_of(cross_entropy, [&] { return run.arguments(); });
   refuse([](auto& a) { a.rows = -1; });
   refuse([](auto& a) { a.vocabulary = 0; });
@@ -173,7 +173,7 @@ TEST_CASE("cross-entropy refuses what it cannot do") {
     in.targets[3] = target;
     refuse([](auto&) {});
   }
-  CHECK(run.same_bits(Run(in)));
+  CHECK(run.same_bits(CrossEntropyRun(in)));
 }
 
 }  // namespace

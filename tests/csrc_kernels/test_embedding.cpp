@@ -5,8 +5,8 @@
 namespace zebra::kernels::testing {
 namespace {
 
-struct Run {
-  explicit Run(const EmbeddingInputs& in)
+struct EmbeddingRun {
+  explicit EmbeddingRun(const EmbeddingInputs& in)
       : inputs(in),
         d_out(in.type, in.d_out),
         d_weight(ElementType::kFloat32, in.vocabulary * in.width) {
@@ -28,7 +28,7 @@ struct Run {
   void with(const ParallelFor& parallel_for, InstructionSet set) {
     embedding_backward(arguments(), parallel_for, set);
   }
-  bool same_bits(const Run& other) const { return d_weight == other.d_weight; }
+  bool same_bits(const EmbeddingRun& other) const { return d_weight == other.d_weight; }
 
   const EmbeddingInputs& inputs;
   Input d_out;
@@ -46,7 +46,7 @@ TEST_CASE("the gradient of an embedding has the bits that its definition names")
           for (const auto set : supported_sets()) {
             INFO(instruction_set_name(set)
                  << " " << rows << " x " << width << " of " << vocabulary << text_of(type));
-            Run run(in);
+            EmbeddingRun run(in);
             run.with(serial, set);
             CHECK(values_of(run.d_weight, expected.size()) == expected);
             CHECK(run.d_weight.guards_untouched());
@@ -61,7 +61,7 @@ TEST_CASE("the gradient of an embedding is the sum that it must be") {
   const EmbeddingInputs in(500, 40, 60, ElementType::kBfloat16, 2);
   const auto exact = embedding_reference<double>(in), naive = embedding_reference<float>(in);
   for (const auto set : supported_sets()) {
-    Run run(in);
+    EmbeddingRun run(in);
     run.with(serial, set);
     CHECK(errors_of_rows("d_weight", values_of(run.d_weight, exact.size()), naive, exact,
                          ElementType::kFloat32, in.width) == "");
@@ -72,7 +72,7 @@ TEST_CASE("the gradient of an embedding has the same bits on any number of threa
   for (const auto type : kTypes) {
     const EmbeddingInputs in(1000, 260, 77, type, 5);
     for (const auto set : supported_sets()) {
-      Run first(in);
+      EmbeddingRun first(in);
       first.with(serial, set);
       check_any_threads(first, in, set);
     }
@@ -84,7 +84,7 @@ TEST_CASE("a non-finite row of an embedding's gradient reaches its own token alo
   const auto position = std::size_t{39};
   in.d_out[at(in.order[position] * 33 + 32)] = std::nan("");
   for (const auto set : supported_sets()) {
-    Run run(in);
+    EmbeddingRun run(in);
     run.with(serial, set);
     for (std::int64_t i = 0; i < 20 * 33; ++i)
       CHECK(std::isnan(run.d_weight.get(i)) == (i == in.sorted_tokens[position] * 33 + 32));
@@ -93,7 +93,7 @@ TEST_CASE("a non-finite row of an embedding's gradient reaches its own token alo
 
 TEST_CASE("the gradient of an embedding refuses what it cannot do") {
   EmbeddingInputs in(6, 4, 10, ElementType::kFloat32, 1);
-  Run run(in);
+  EmbeddingRun run(in);
   const auto refuse = refusal_of(embedding_backward, [&] { return run.arguments(); });
   refuse([](auto& a) { a.rows = -1; });
   refuse([](auto& a) { a.width = 0; });
@@ -115,7 +115,7 @@ TEST_CASE("the gradient of an embedding refuses what it cannot do") {
     refuse([](auto&) {});
   }
   in.order = order;
-  CHECK(run.d_weight == Run(in).d_weight);
+  CHECK(run.d_weight == EmbeddingRun(in).d_weight);
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ Tokens mixed(const std::vector<std::pair<std::int64_t, std::int64_t>>& counts) {
   return tokens;
 }
 
-EmbeddingInputs inputs_of(const Tokens& tokens, std::int64_t width, std::int64_t vocabulary,
-                          ElementType type) {
+EmbeddingInputs inputs_of_tokens(const Tokens& tokens, std::int64_t width, std::int64_t vocabulary,
+                                 ElementType type) {
   EmbeddingInputs in(static_cast<std::int64_t>(tokens.size()), width, vocabulary, type, 5);
   std::iota(in.order.begin(), in.order.end(), 0);
   std::stable_sort(in.order.begin(), in.order.end(),
@@ -69,7 +69,7 @@ TEST_CASE("the emulated gradient of an embedding is as exact as its definition")
         if (tokens.size() > 500 && width > 300) continue;
         INFO("tokens " << tokens.size() << " width " << width << " type "
                        << static_cast<int>(type));
-        const auto in = inputs_of(tokens, width, 7, type);
+        const auto in = inputs_of_tokens(tokens, width, 7, type);
         CHECK(same_bits_on_every_schedule([&] {
           std::string bits;
           CHECK(run_embedding(in, width == 255, &bits) == "");
@@ -79,7 +79,7 @@ TEST_CASE("the emulated gradient of an embedding is as exact as its definition")
 }
 
 TEST_CASE("the emulated gradient of an embedding leaves rows of other tokens alone") {
-  const auto in = inputs_of(mixed({{1, 70}, {3, 2}}), 16, 5, ElementType::kBfloat16);
+  const auto in = inputs_of_tokens(mixed({{1, 70}, {3, 2}}), 16, 5, ElementType::kBfloat16);
   DeviceArray d_out(in.type, in.d_out), d_weight(ElementType::kFloat32, 5 * 16),
       untouched(ElementType::kFloat32, 5 * 16);
   cuda::embedding_backward({72, 16, 5, in.type, in.sorted_tokens.data(), in.order.data(),

@@ -10,8 +10,8 @@ namespace {
 /// Where results go: by themselves, or over arguments, as the headers allow.
 enum class Place { kApart, kOverX, kOverAdded, kOverDSum };
 
-struct Run {
-  Run(const RmsNormInputs& in, Place a_place = Place::kApart)
+struct RmsNormRun {
+  RmsNormRun(const RmsNormInputs& in, Place a_place = Place::kApart)
       : inputs(in),
         place(a_place),
         count(in.shape.rows * in.shape.width),
@@ -77,7 +77,7 @@ struct Run {
       if (!buffer->guards_untouched()) text += "wrote outside an output; ";
     return text;
   }
-  bool same_bits(const Run& other) const {
+  bool same_bits(const RmsNormRun& other) const {
     return sum == other.sum && out == other.out && d_x == other.d_x &&
            inverse_rms == other.inverse_rms && d_weight == other.d_weight;
   }
@@ -98,7 +98,7 @@ TEST_CASE("RMSNorm is as exact as its definition in float32") {
         const auto exact = rms_norm_reference<double>(in), naive = rms_norm_reference<float>(in);
         for (const auto set : supported_sets()) {
           INFO(instruction_set_name(set) << " " << rows << " x " << width << text_of(type));
-          Run run(in);
+          RmsNormRun run(in);
           run.with(serial, set);
           CHECK(run.errors(naive, exact) == "");
         }
@@ -111,7 +111,7 @@ TEST_CASE("RMSNorm's weight gradient is exact over many blocks of rows") {
   const RmsNormInputs in({3000, 40, ElementType::kBfloat16}, 3, true, false);
   const auto exact = rms_norm_reference<double>(in), naive = rms_norm_reference<float>(in);
   for (const auto set : supported_sets()) {
-    Run run(in);
+    RmsNormRun run(in);
     run.with(serial, set);
     CHECK(run.errors(naive, exact) == "");
   }
@@ -121,11 +121,11 @@ TEST_CASE("RMSNorm gives the same bits again, on any number of threads, and in p
   for (const auto type : kTypes) {
     const RmsNormInputs in({700, 68, type}, 11, true, true);
     for (const auto set : supported_sets()) {
-      Run first(in);
+      RmsNormRun first(in);
       first.with(serial, set);
       check_any_threads(first, in, set);
       for (const auto place : {Place::kOverX, Place::kOverAdded, Place::kOverDSum}) {
-        Run over(in, place);
+        RmsNormRun over(in, place);
         over.with(serial, set);
         CHECK(over.same_bits(first));
       }
@@ -139,7 +139,7 @@ TEST_CASE("a non-finite row of RMSNorm reaches itself and the weight gradient al
     in.x[at(4 * 37 + 2)] = std::nan("");
     in.x[at(5 * 37 + 36)] = std::numeric_limits<double>::infinity();
     for (const auto set : supported_sets()) {
-      Run run(in);
+      RmsNormRun run(in);
       run.with(serial, set);
       for (std::int64_t i = 0; i < run.count; ++i) {
         const auto row = i / 37;
@@ -159,7 +159,7 @@ TEST_CASE("a non-finite row of RMSNorm reaches itself and the weight gradient al
 TEST_CASE("RMSNorm without rows zeroes the weight gradient") {
   const RmsNormInputs in({0, 21, ElementType::kFloat32}, 1, false, false);
   for (const auto set : supported_sets()) {
-    Run run(in);
+    RmsNormRun run(in);
     run.with(serial, set);
     CHECK(values_of(run.d_weight, 21) == Values(21));
     CHECK(run.d_weight.guards_untouched());
@@ -169,7 +169,7 @@ TEST_CASE("RMSNorm without rows zeroes the weight gradient") {
 TEST_CASE("RMSNorm leaves out what is not wanted") {
   const RmsNormInputs in({6, 50, ElementType::kBfloat16}, 2, false, false);
   for (const auto set : supported_sets()) {
-    Run whole(in), part(in);
+    RmsNormRun whole(in), part(in);
     rms_norm_forward(whole.forward_arguments(), serial, set);
     auto arguments = part.forward_arguments();
     arguments.inverse_rms = nullptr;
@@ -180,7 +180,7 @@ TEST_CASE("RMSNorm leaves out what is not wanted") {
 
 TEST_CASE("RMSNorm refuses what it cannot do") {
   const RmsNormInputs in({4, 8, ElementType::kFloat32}, 1, true, true);
-  Run run(in);
+  RmsNormRun run(in);
   const auto refuse_forward = refusal_of(rms_norm_forward, [&] { return run.forward_arguments(); });
   refuse_forward([](auto& a) { a.shape.rows = -1; });
   refuse_forward([](auto& a) { a.shape.width = 0; });
@@ -204,7 +204,7 @@ TEST_CASE("RMSNorm refuses what it cannot do") {
   refuse_backward([](auto& a) { a.d_x = nullptr; });
   refuse_backward([](auto& a) { a.d_weight = nullptr; });
   refuse_backward([](auto& a) { a.workspace = nullptr; });
-  CHECK(run.out == Run(in).out);
+  CHECK(run.out == RmsNormRun(in).out);
   CHECK_THROWS_AS(rms_norm_backward_workspace_bytes({-1, 8, ElementType::kFloat32}),
                   std::invalid_argument);
 }

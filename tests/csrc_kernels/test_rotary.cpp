@@ -8,8 +8,8 @@ namespace {
 // Heads lie in a packed projection of more heads, behind one that is not theirs.
 constexpr std::int64_t kOtherHeads = 2;
 
-struct Run {
-  Run(const RotaryInputs& in, bool is_shared, bool is_inverse)
+struct RotaryRun {
+  RotaryRun(const RotaryInputs& in, bool is_shared, bool is_inverse)
       : inputs(in),
         shared(is_shared),
         inverse(is_inverse),
@@ -73,7 +73,7 @@ TEST_CASE("rotary embedding is as exact as its definition in float32") {
         const RotaryInputs in(2, 7, 3, head_size, type, static_cast<std::uint64_t>(head_size));
         for (const auto set : supported_sets()) {
           INFO(instruction_set_name(set) << " D " << head_size << text_of(type));
-          Run run(in, variant % 2 == 0, variant / 2 == 0);
+          RotaryRun run(in, variant % 2 == 0, variant / 2 == 0);
           rotary(run.arguments(), serial, set);
           CHECK(run.errors() == "");
         }
@@ -86,14 +86,14 @@ TEST_CASE("rotary embedding gives the same bits again, on any number of threads,
   for (const auto type : kTypes) {
     const RotaryInputs in(3, 171, 5, 36, type, 3);
     for (const auto set : supported_sets()) {
-      Run first(in, false, false);
+      RotaryRun first(in, false, false);
       rotary(first.arguments(), serial, set);
       for (const int count : {1, 2, 3}) {
-        Run again(in, false, false);
+        RotaryRun again(in, false, false);
         rotary(again.arguments(), threads(count), set);
         CHECK(again.out == first.out);
       }
-      Run over(in, false, false);
+      RotaryRun over(in, false, false);
       for (std::size_t i = 0; i < in.x.size(); ++i)
         over.out.set(static_cast<std::int64_t>(over.place(i)), in.x[i]);
       auto arguments = over.arguments();
@@ -106,7 +106,7 @@ TEST_CASE("rotary embedding gives the same bits again, on any number of threads,
 
 TEST_CASE("rotary embedding refuses what it cannot do") {
   const RotaryInputs in(1, 4, 2, 8, ElementType::kFloat32, 1);
-  Run run(in, true, false);
+  RotaryRun run(in, true, false);
   const auto refuse = refusal_of(rotary, [&] { return run.arguments(); });
   refuse([](auto& a) { a.batch = -1; });
   refuse([](auto& a) { a.length = -1; });
@@ -123,7 +123,7 @@ TEST_CASE("rotary embedding refuses what it cannot do") {
     arguments.*empty = 0;
     rotary(arguments, serial);
   }
-  CHECK(run.out == Run(in, true, false).out);
+  CHECK(run.out == RotaryRun(in, true, false).out);
 }
 
 }  // namespace

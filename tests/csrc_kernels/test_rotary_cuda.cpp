@@ -13,7 +13,7 @@ struct RotaryCase {
   bool in_place = true, inverse = false, table_per_sequence = false;
 };
 
-RotaryInputs inputs_of(const RotaryCase& c, ElementType type) {
+RotaryInputs inputs_of_case(const RotaryCase& c, ElementType type) {
   return {c.batch, c.length, c.heads + c.other_heads, c.head_size, type, 5};
 }
 
@@ -68,7 +68,7 @@ TEST_CASE("emulated rotary is as exact as its definition, whatever the schedule"
     for (const auto& c : cases) {
       INFO("heads " << c.heads << " head size " << c.head_size << " type "
                     << static_cast<int>(type));
-      const auto in = inputs_of(c, type);
+      const auto in = inputs_of_case(c, type);
       CHECK(same_bits_on_every_schedule([&] {
         std::string bits;
         CHECK(run_rotary(c, in, 0, &bits) == "");
@@ -80,7 +80,7 @@ TEST_CASE("emulated rotary is as exact as its definition, whatever the schedule"
 TEST_CASE("emulated rotary reads a table that is not aligned") {
   const RotaryCase c{1, 4, 2, 0, 64};
   std::string bits;
-  CHECK(run_rotary(c, inputs_of(c, ElementType::kBfloat16), 1, &bits) == "");
+  CHECK(run_rotary(c, inputs_of_case(c, ElementType::kBfloat16), 1, &bits) == "");
 }
 
 TEST_CASE("CUDA rotary refuses what it cannot do") {

@@ -111,7 +111,7 @@ void embedding(ElementType type) {
 }
 
 /// What a launch throws; empty if nothing.
-std::string error_of(const Work& work, ElementType type, const Conditions&) {
+std::string error_of_work(const Work& work, ElementType type, const Conditions&) {
   try {
     work(type);
   } catch (const std::logic_error& error) {
@@ -126,7 +126,7 @@ TEST_CASE("CUDA row kernels have no data race") {
     for (const std::uint64_t seed : {0, 1, 2})
       for (std::size_t i = 0; i < std::size(all); ++i) {
         INFO("kernel " << i << " type " << static_cast<int>(type) << " seed " << seed);
-        CHECK(error_of(all[i], type, Conditions({seed})) == "");
+        CHECK(error_of_work(all[i], type, Conditions({seed})) == "");
       }
 }
 
@@ -136,7 +136,8 @@ std::pair<int, std::vector<int>> sites_of(Fault::Kind kind, const Work& work) {
   std::vector<int> unnoticed;
   for (int site = 0;; ++site) {
     emulation::take_counts();
-    const auto error = error_of(work, ElementType::kFloat32, Conditions({0}, Fault{kind, site}));
+    const auto error =
+        error_of_work(work, ElementType::kFloat32, Conditions({0}, Fault{kind, site}));
     if (emulation::take_counts().faults == 0) return {site, unnoticed};
     if (error.empty()) unnoticed.push_back(site);
   }

@@ -5,8 +5,8 @@
 namespace zebra::kernels::testing {
 namespace {
 
-struct Run {
-  explicit Run(const SwigluInputs& in)
+struct SwigluRun {
+  explicit SwigluRun(const SwigluInputs& in)
       : inputs(in),
         count(in.shape.rows * in.shape.width),
         gate_up(in.shape.type, in.gate_up),
@@ -23,7 +23,7 @@ struct Run {
     swiglu_forward(forward_arguments(), parallel_for, set);
     swiglu_backward(backward_arguments(), parallel_for, set);
   }
-  bool same_bits(const Run& other) const {
+  bool same_bits(const SwigluRun& other) const {
     return out == other.out && d_gate_up == other.d_gate_up && out_again == other.out_again;
   }
   std::string errors(const SwigluResults& naive, const SwigluResults& exact) {
@@ -52,7 +52,7 @@ TEST_CASE("SwiGLU is as exact as its definition in float32") {
         const auto exact = swiglu_reference<double>(in), naive = swiglu_reference<float>(in);
         for (const auto set : supported_sets()) {
           INFO(instruction_set_name(set) << " " << rows << " x " << width << text_of(type));
-          Run run(in);
+          SwigluRun run(in);
           run.with(serial, set);
           CHECK(run.errors(naive, exact) == "");
         }
@@ -70,7 +70,7 @@ TEST_CASE("SwiGLU of gates of any size is what it must be") {
     in.d_out = Values(8, 1.0);
     for (const auto set : supported_sets()) {
       INFO(instruction_set_name(set) << text_of(type));
-      Run run(in);
+      SwigluRun run(in);
       run.with(serial, set);
       const auto out = values_of(run.out, 8), d = values_of(run.d_gate_up, 16);
       CHECK(out[0] == 0);
@@ -95,10 +95,10 @@ TEST_CASE("SwiGLU gives the same bits again, on any number of threads, and in pl
   for (const auto type : kTypes) {
     const SwigluInputs in({130, 333, type}, 7);
     for (const auto set : supported_sets()) {
-      Run first(in);
+      SwigluRun first(in);
       first.with(serial, set);
       check_any_threads(first, in, set);
-      Run over(in);
+      SwigluRun over(in);
       auto arguments = over.backward_arguments();
       fill(over.d_gate_up, in.gate_up);
       fill(over.out_again, in.d_out);
@@ -107,7 +107,7 @@ TEST_CASE("SwiGLU gives the same bits again, on any number of threads, and in pl
       swiglu_backward(arguments, serial, set);
       CHECK(over.d_gate_up == first.d_gate_up);
       CHECK(over.out_again == first.out);
-      Run without(in);
+      SwigluRun without(in);
       arguments = without.backward_arguments();
       arguments.out = nullptr;
       swiglu_backward(arguments, serial, set);
@@ -118,7 +118,7 @@ TEST_CASE("SwiGLU gives the same bits again, on any number of threads, and in pl
 
 TEST_CASE("SwiGLU refuses what it cannot do") {
   const SwigluInputs in({3, 5, ElementType::kFloat32}, 1);
-  Run run(in);
+  SwigluRun run(in);
   const auto refuse_forward = refusal_of(swiglu_forward, [&] { return run.forward_arguments(); });
   refuse_forward([](auto& a) { a.shape.rows = -1; });
   refuse_forward([](auto& a) { a.shape.width = 0; });
@@ -135,7 +135,7 @@ TEST_CASE("SwiGLU refuses what it cannot do") {
   none.shape.rows = 0;
   none.gate_up = nullptr;
   swiglu_forward(none, serial);
-  CHECK(run.out == Run(in).out);
+  CHECK(run.out == SwigluRun(in).out);
 }
 
 }  // namespace

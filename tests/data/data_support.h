@@ -5,6 +5,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -17,10 +18,14 @@
 #include <vector>
 
 #include "data/token_dataset.h"
+#include "data/tokenizer.h"
 #include "data/tokenizer_training.h"
 #include "support/catch.h"
+#include "support/text.h"
 
 namespace zebra::test {
+
+using Tokens = std::vector<std::int32_t>;
 
 /// A folder of its own that goes when the object does.
 class TempFolder {
@@ -53,6 +58,16 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
+
+/// The names in a folder, in order.
+inline std::vector<std::string> entries(const std::filesystem::path& folder) {
+  std::vector<std::string> result;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    result.push_back(entry.path().filename().string());
+  }
+  std::sort(result.begin(), result.end());
+  return result;
+}
 
 inline std::string content_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -125,6 +140,11 @@ inline const std::string& test_tokenizer() {
   return path;
 }
 
+/// A dataset of test_tokenizer's tokens.
+inline TokenDataset open_dataset(const std::filesystem::path& path) {
+  return TokenDataset(path, Tokenizer(test_tokenizer()).hash(), kTestVocabSize);
+}
+
 /// A tokenizer as others train them, with some settings of our own.
 inline std::string foreign_tokenizer(const TempFolder& folder,
                                      std::unordered_map<std::string, std::string> settings) {
@@ -192,8 +212,6 @@ std::string message_of(const std::function<void()>& action) {
   return "";
 }
 
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using testing::contains;
 
 }  // namespace zebra::test

@@ -7,13 +7,12 @@
 #include <vector>
 
 #include "data/recall_probes.h"
+#include "data_support.h"
 #include "support/catch.h"
 
 // What each recall probe must be made of, read from its tokens.
 
 namespace zebra::test {
-
-using Tokens = std::vector<std::int32_t>;
 
 inline bool is_in(std::span<const std::int32_t> set, std::int32_t token) {
   return std::ranges::find(set, token) != set.end();

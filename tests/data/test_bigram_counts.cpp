@@ -13,18 +13,18 @@ namespace {
 using Documents = std::vector<std::vector<std::int32_t>>;
 using PairCounts = std::map<std::pair<std::int32_t, std::int32_t>, std::int64_t>;
 
-constexpr std::int64_t kVocabSize = 70000;
+constexpr std::int64_t kWideVocabSize = 70000;
 
 std::unique_ptr<TokenDataset> make_dataset(const std::filesystem::path& path,
                                            const Documents& documents) {
-  TokenDatasetWriter writer({path, "hash", kVocabSize});
+  TokenDatasetWriter writer({path, "hash", kWideVocabSize});
   for (const auto& document : documents) {
     writer.begin_document();
     writer.append(document, true);
   }
   writer.finish();
   writer.publish();
-  return std::make_unique<TokenDataset>(path, "hash", kVocabSize);
+  return std::make_unique<TokenDataset>(path, "hash", kWideVocabSize);
 }
 
 /// Documents of 1 to 400 tokens; ids reach to the end of the vocabulary, small ones occur more.
@@ -34,7 +34,7 @@ Documents random_documents(unsigned seed, int count) {
   for (auto& document : documents) {
     document.resize(1 + random() % 400);
     for (auto& token : document) {
-      const unsigned limit = random() % 2 == 0 ? 30U : static_cast<unsigned>(kVocabSize);
+      const unsigned limit = random() % 2 == 0 ? 30U : static_cast<unsigned>(kWideVocabSize);
       token = static_cast<std::int32_t>(random() % limit);
     }
   }
@@ -108,14 +108,14 @@ TEST_CASE("Probes are no text: their pairs do not count", "[data][bigrams]") {
   datasets.push_back(make_dataset(folder / "text", {{1, 2, 3}}));
   TokenDatasetWriter writer({.output = folder / "probes",
                              .tokenizer_hash = "hash",
-                             .vocab_size = kVocabSize,
+                             .vocab_size = kWideVocabSize,
                              .label_stand_in = 9});
   writer.begin_document();
   writer.append(std::vector<std::int32_t>{1, 2}, false);
   writer.append(std::vector<std::int32_t>{3}, true);
   writer.finish();
   writer.publish();
-  datasets.push_back(std::make_unique<TokenDataset>(folder / "probes", "hash", kVocabSize));
+  datasets.push_back(std::make_unique<TokenDataset>(folder / "probes", "hash", kWideVocabSize));
   const BigramCounts counts(datasets);
   CHECK(counts.pairs() == 2);
   CHECK(counts.count(1, 2) == 1);

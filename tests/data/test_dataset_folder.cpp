@@ -15,8 +15,6 @@ using namespace zebra::test;
 
 namespace {
 
-using Tokens = std::vector<std::int32_t>;
-
 /// A dataset of one document that begins with `first`.
 void write_dataset(const std::filesystem::path& output, bool overwrite = false,
                    std::int32_t first = 1) {
@@ -25,15 +23,6 @@ void write_dataset(const std::filesystem::path& output, bool overwrite = false,
   writer.append(Tokens{first, 5, 2}, true);
   writer.finish();
   writer.publish();
-}
-
-std::vector<std::string> entries(const std::filesystem::path& folder) {
-  std::vector<std::string> result;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    result.push_back(entry.path().filename().string());
-  }
-  std::sort(result.begin(), result.end());
-  return result;
 }
 
 /// Leaves a partial folder behind, as a process does that is killed.

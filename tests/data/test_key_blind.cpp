@@ -14,7 +14,7 @@ using namespace zebra::test;
 
 namespace {
 
-const ProbeVocabulary& vocabulary() {
+const ProbeVocabulary& small_vocabulary() {
   static const Tokenizer tokenizer(test_tokenizer());
   static const ProbeVocabulary made(tokenizer, {.keys = 32, .values = 32, .fillers = 8});
   return made;
@@ -24,7 +24,7 @@ constexpr std::int64_t kOwnReach = 5;
 
 std::vector<std::string> right_strategies(const ProbeSpec& spec, const ProbeSequence& sequence,
                                           std::size_t answer) {
-  const auto hits = key_blind_hits(spec, vocabulary(), sequence, 0, kOwnReach)[answer];
+  const auto hits = key_blind_hits(spec, small_vocabulary(), sequence, 0, kOwnReach)[answer];
   std::vector<std::string> names;
   for (std::size_t k = 0; k < key_blind_strategies().size(); ++k)
     if ((hits >> k & 1U) != 0) names.push_back(key_blind_strategies()[k]);
@@ -44,8 +44,8 @@ struct Counts {
     for (auto& of_band : hits) of_band.resize(key_blind_strategies().size());
     const bool per_answer = spec.task == ProbeTask::associative_recall;
     for (std::uint64_t item = 0; item < items; ++item) {
-      const auto sequence = make_probe(spec, vocabulary(), {split, 3, item});
-      const auto blind = key_blind_hits(spec, vocabulary(), sequence, item, spec.bands.reach());
+      const auto sequence = make_probe(spec, small_vocabulary(), {split, 3, item});
+      const auto blind = key_blind_hits(spec, small_vocabulary(), sequence, item, spec.bands.reach());
       for (std::size_t i = 0; i < blind.size(); i += per_answer ? 1 : blind.size()) {
         auto bits = blind[i];
         if (!per_answer)
@@ -69,11 +69,11 @@ struct Counts {
 }  // namespace
 
 TEST_CASE("Strategies guess by recency, age and number", "[data][probes]") {
-  const auto key = vocabulary().keys();
-  const auto value = vocabulary().values();
-  const auto filler = vocabulary().fillers()[0], blank = vocabulary().blank();
+  const auto key = small_vocabulary().keys();
+  const auto value = small_vocabulary().values();
+  const auto filler = small_vocabulary().fillers()[0], blank = small_vocabulary().blank();
   // K0 V0 K1 V1 K2 V2 K1 _
-  const std::vector<std::int32_t> tokens = {vocabulary().bos(),
+  const std::vector<std::int32_t> tokens = {small_vocabulary().bos(),
                                             key[0],
                                             value[0],
                                             key[1],
@@ -83,7 +83,7 @@ TEST_CASE("Strategies guess by recency, age and number", "[data][probes]") {
                                             value[2],
                                             key[1],
                                             blank,
-                                            vocabulary().eos()};
+                                            small_vocabulary().eos()};
   const ProbeSpec spec = {ProbeTask::associative_recall, {2, 2}, 11};
   const auto right = [&](std::int64_t source) {
     const ProbeSequence sequence = {tokens,
@@ -111,8 +111,8 @@ TEST_CASE("What a reader's own layers show is told by its own reach", "[data][pr
     REQUIRE(key_blind_strategies()[bit] == "out of own reach");
     double hits = 0, far = 0;
     for (std::uint64_t item = 0; item < 300; ++item) {
-      const auto sequence = make_probe(spec, vocabulary(), {ProbeSplit::evaluation, 1, item});
-      const auto blind = key_blind_hits(spec, vocabulary(), sequence, item, own_reach);
+      const auto sequence = make_probe(spec, small_vocabulary(), {ProbeSplit::evaluation, 1, item});
+      const auto blind = key_blind_hits(spec, small_vocabulary(), sequence, item, own_reach);
       for (std::size_t i = 0; i < blind.size(); ++i) {
         const bool is_far = sequence.answers[i].distance > own_reach;
         if (!is_far) REQUIRE((blind[i] >> bit & 1U) == 0);
@@ -130,8 +130,8 @@ TEST_CASE("What a reader's own layers show is told by its own reach", "[data][pr
 TEST_CASE("A strategy answers a string as a whole", "[data][probes]") {
   const ProbeSpec spec = {ProbeTask::copying, {4, 4}, 64};
   for (std::uint64_t item = 0; item < 50; ++item) {
-    const auto sequence = make_probe(spec, vocabulary(), {ProbeSplit::evaluation, 1, item});
-    const auto hits = key_blind_hits(spec, vocabulary(), sequence, item, kOwnReach);
+    const auto sequence = make_probe(spec, small_vocabulary(), {ProbeSplit::evaluation, 1, item});
+    const auto hits = key_blind_hits(spec, small_vocabulary(), sequence, item, kOwnReach);
     REQUIRE(hits.size() == 4);
     for (std::size_t k = 0; k < 12; ++k)  // by recency and age
       for (const auto bits : hits) REQUIRE((bits >> k & 1U) == (hits[0] >> k & 1U));

@@ -16,8 +16,8 @@ using namespace zebra::test;
 
 namespace {
 
-PackOptions options_for(const TempFolder& folder, const std::vector<std::string>& inputs,
-                        const std::string& output = "out") {
+PackOptions packing_options(const TempFolder& folder, const std::vector<std::string>& inputs,
+                            const std::string& output = "out") {
   PackOptions options;
   options.input.inputs = inputs;
   options.tokenizer = test_tokenizer();
@@ -89,7 +89,7 @@ TEST_CASE("Packing keeps every document", "[data][pack]") {
   const auto jsonl = folder.write("b.jsonl", json_line("three") + json_line("") + json_line("\n"));
   const auto compressed = folder.write("c.gz", gzip("four"));
   const auto report =
-      pack(options_for(folder, {plain, jsonl, compressed, folder.write("large", large)}));
+      pack(packing_options(folder, {plain, jsonl, compressed, folder.write("large", large)}));
   CHECK(texts(folder / "out") ==
         std::vector<std::string>{"  one\r\n\ttwo <s>", "three", "\n", "four", large});
   const Tokenizer tokenizer(test_tokenizer());
@@ -116,7 +116,7 @@ TEST_CASE("Documents stay whole for a tokenizer that looks beyond a line", "[dat
   const TempFolder folder;
   const std::string text = code_like_text(31, 16000);
   REQUIRE(text.size() > 300'000);
-  auto options = options_for(folder, {folder.write("a.txt", text)});
+  auto options = packing_options(folder, {folder.write("a.txt", text)});
   options.tokenizer =
       foreign_tokenizer(folder, {{"model_type", "bpe"}, {"normalization_rule_name", "identity"}});
   pack(options);
@@ -144,7 +144,7 @@ TEST_CASE("The output does not depend on the number of threads", "[data][pack]")
   const std::vector<std::string> inputs = {(folder / "in").string()};
   std::map<std::string, std::string> first, first_holdout;
   for (const int threads : {1, 2, 5}) {
-    auto options = options_for(folder, inputs, "out" + std::to_string(threads));
+    auto options = packing_options(folder, inputs, "out" + std::to_string(threads));
     options.threads = threads;
     options.holdout = {{.fraction = 0.2, .output = options.output.string() + "-held", .seed = 4}};
     pack(options);
@@ -163,14 +163,14 @@ TEST_CASE("Packed from a stream or a file, plain or compressed, it is the same",
   const TempFolder folder;
   std::string lines;
   for (unsigned i = 0; i < 500; ++i) lines += json_line(code_like_text(i, 4));
-  pack(options_for(folder, {folder.write("a.jsonl", lines)}, "plain"));
+  pack(packing_options(folder, {folder.write("a.jsonl", lines)}, "plain"));
   const int saved = ::dup(STDIN_FILENO);
   const std::vector<std::string> contents = {"\n " + lines, gzip(lines), zstandard(lines)};
   for (std::size_t i = 0; i < contents.size(); ++i) {
     const auto path = folder.write("stdin", contents[i]);
     REQUIRE(std::freopen(path.c_str(), "rb", stdin) != nullptr);
     const std::string output = "stream" + std::to_string(i);
-    pack(options_for(folder, {"-"}, output));
+    pack(packing_options(folder, {"-"}, output));
     CHECK(files_in(folder / output) == files_in(folder / "plain"));
   }
   ::dup2(saved, STDIN_FILENO);
@@ -185,7 +185,7 @@ TEST_CASE("Prompts do not count as targets", "[data][pack]") {
                                   "\n" +
                                   R"({"prompt": "", "completion": "x"})"
                                   "\n");
-  pack(options_for(folder, {file}));
+  pack(packing_options(folder, {file}));
   CHECK(std::filesystem::exists(folder / "out/loss_mask.bin"));
   const auto documents = unpack(folder / "out");
   REQUIRE(documents.size() == 3);
@@ -209,7 +209,7 @@ TEST_CASE("With a tokenizer that adds a space, pieces of a text are joined witho
                                              "\n"
                                              R"({"prompt": "", "completion": "value"})"
                                              "\n");
-  auto options = options_for(folder, {pairs, folder.write("long.txt", long_text)});
+  auto options = packing_options(folder, {pairs, folder.write("long.txt", long_text)});
   options.tokenizer = foreign_tokenizer(folder, {{"model_type", "bpe"},
                                                  {"normalization_rule_name", "identity"},
                                                  {"remove_extra_whitespaces", "false"}});
@@ -233,7 +233,7 @@ TEST_CASE("The end of a single text is held out, at a line", "[data][pack]") {
   const TempFolder folder;
   const std::string large = code_like_text(20, 30000);
   const auto hold_out = [&](const std::vector<std::string>& inputs, const std::string& name) {
-    auto options = options_for(folder, inputs, name);
+    auto options = packing_options(folder, inputs, name);
     options.holdout = {{.fraction = 0.1, .output = folder / (name + "-held"), .seed = 1}};
     return pack(options);
   };
@@ -260,15 +260,15 @@ TEST_CASE("Half surrogates are counted with invalid UTF-8", "[data][pack]") {
   const auto file = folder.write("a.jsonl", R"({"text": "half \ud83d", "score": NaN})"
                                             "\n" +
                                                 json_line("fine"));
-  CHECK(pack(options_for(folder, {file})).invalid_utf8_documents == 1);
+  CHECK(pack(packing_options(folder, {file})).invalid_utf8_documents == 1);
   CHECK(texts(folder / "out")[0] == "half \xEF\xBF\xBD");
 }
 
 TEST_CASE("What is packed is never replaced by what is made of it", "[data][pack]") {
   const TempFolder folder;
-  pack(options_for(folder, {folder.write("a.txt", "text")}));
+  pack(packing_options(folder, {folder.write("a.txt", "text")}));
   const auto before = files_in(folder / "out");
-  auto options = options_for(folder, {(folder / "out").string()});
+  auto options = packing_options(folder, {(folder / "out").string()});
   options.overwrite = true;
   for (const std::string input : {"out", "out/", "x/../out", "out/dataset.json"}) {
     options.input.inputs = {(folder / input).string()};
@@ -297,7 +297,7 @@ TEST_CASE("Holding out parts the documents in two", "[data][pack]") {
   }
   const auto file = folder.write("a.jsonl", lines);
   const auto held_out = [&](const std::string& name, double fraction, std::uint64_t seed) {
-    auto options = options_for(folder, {file}, name);
+    auto options = packing_options(folder, {file}, name);
     options.holdout = {{.fraction = fraction, .output = folder / (name + "-held"), .seed = seed}};
     const auto report = pack(options);
     auto kept = texts(folder / name), held = texts(folder / (name + "-held"));
@@ -333,7 +333,7 @@ TEST_CASE("Text that does not survive is counted", "[data][pack]") {
                "a\xE2\x96\x81"
                "b \xE2\x96\x81");
   folder.write("in/5", std::string("nul\0", 4));
-  const auto report = pack(options_for(folder, {(folder / "in").string()}));
+  const auto report = pack(packing_options(folder, {(folder / "in").string()}));
   CHECK(report.invalid_utf8_documents == 2);
   CHECK(report.space_mark_documents == 1);
   CHECK(report.skipped.binary_files == 1);
@@ -347,7 +347,7 @@ TEST_CASE("Failures leave no output", "[data][pack]") {
   const auto bad = folder.write("bad.jsonl", json_line("a") + "oops\n");
   const auto cut = folder.write("cut.gz", gzip(code_like_text(2, 20000)).substr(0, 20000));
   const auto failure = [&](const std::vector<std::string>& inputs) {
-    const auto message = message_of<InputError>([&] { pack(options_for(folder, inputs)); });
+    const auto message = message_of<InputError>([&] { pack(packing_options(folder, inputs)); });
     for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
       CHECK_FALSE(entry.path().filename().string().starts_with("out"));
     }
@@ -360,7 +360,7 @@ TEST_CASE("Failures leave no output", "[data][pack]") {
   CHECK(contains(missing, "gone2"));
   CHECK(contains(failure({folder.write("empty.jsonl", json_line(""))}), "no text"));
 
-  auto options = options_for(folder, {bad});
+  auto options = packing_options(folder, {bad});
   options.input.skip_bad_lines = true;
   CHECK(pack(options).skipped.bad_lines == 1);
   CHECK(contains(message_of<InputError>([&] { pack(options); }), "--overwrite"));
@@ -373,7 +373,7 @@ TEST_CASE("Failures leave no output", "[data][pack]") {
 TEST_CASE("Options that make no sense are refused", "[data][pack]") {
   const TempFolder folder;
   const auto input = folder.write("a.jsonl", json_line("a") + json_line("b"));
-  auto options = options_for(folder, {input});
+  auto options = packing_options(folder, {input});
   for (const double fraction : {0.0, 1.0, -0.5, std::nan("")}) {
     options.holdout = {{.fraction = fraction, .output = folder / "held"}};
     CHECK(contains(message_of<InputError>([&] { pack(options); }), "between 0 and 1"));

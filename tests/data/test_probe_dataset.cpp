@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kLength = 67;
 
-ProbeDatasetOptions options_for(const std::filesystem::path& output) {
+ProbeDatasetOptions probe_options(const std::filesystem::path& output) {
   return {.tokenizer = test_tokenizer(),
           .output = output,
           .length = kLength,
@@ -23,17 +23,13 @@ ProbeDatasetOptions options_for(const std::filesystem::path& output) {
           .vocabulary = {.keys = 20, .values = 10}};
 }
 
-TokenDataset open(const std::filesystem::path& path) {
-  return TokenDataset(path, Tokenizer(test_tokenizer()).hash(), kTestVocabSize);
-}
-
 }  // namespace
 
 TEST_CASE("A probe dataset holds the tasks in turn, and only answers count", "[data][probes]") {
   const TempFolder folder;
-  const auto options = options_for(folder / "probes");
+  const auto options = probe_options(folder / "probes");
   const auto report = write_probe_dataset(options);
-  const auto dataset = open(options.output);
+  const auto dataset = open_dataset(options.output);
   CHECK(report.sequences == 11);
   CHECK(report.tokens == 11 * kLength);
   CHECK(report.fingerprint == dataset.fingerprint());
@@ -78,30 +74,30 @@ TEST_CASE("A probe dataset holds the tasks in turn, and only answers count", "[d
 
 TEST_CASE("A probe dataset is the same each time, and another for another seed", "[data][probes]") {
   const TempFolder folder;
-  const auto once = write_probe_dataset(options_for(folder / "once"));
-  CHECK(write_probe_dataset(options_for(folder / "twice")).fingerprint == once.fingerprint);
-  auto other = options_for(folder / "other");
+  const auto once = write_probe_dataset(probe_options(folder / "once"));
+  CHECK(write_probe_dataset(probe_options(folder / "twice")).fingerprint == once.fingerprint);
+  auto other = probe_options(folder / "other");
   other.seed = 10;
   CHECK(write_probe_dataset(other).fingerprint != once.fingerprint);
   // More sequences begin with the same ones.
-  auto more = options_for(folder / "more");
+  auto more = probe_options(folder / "more");
   more.sequences = 12;
   write_probe_dataset(more);
   std::vector<std::int32_t> tokens(11 * kLength), first_tokens(11 * kLength);
-  open(folder / "once").copy_tokens(0, tokens);
-  open(folder / "more").copy_tokens(0, first_tokens);
+  open_dataset(folder / "once").copy_tokens(0, tokens);
+  open_dataset(folder / "more").copy_tokens(0, first_tokens);
   CHECK(tokens == first_tokens);
 }
 
 TEST_CASE("The difficulties of a task take turns", "[data][probes]") {
   const TempFolder folder;
-  auto options = options_for(folder / "probes");
+  auto options = probe_options(folder / "probes");
   options.tasks = {ProbeTask::passkey, ProbeTask::variable_tracking};
   options.pairs = {2, 3};
   options.hops = {1, 2};
   options.sequences = 16;
   write_probe_dataset(options);
-  const auto dataset = open(options.output);
+  const auto dataset = open_dataset(options.output);
   const Tokenizer tokenizer(test_tokenizer());
   const ProbeVocabulary vocabulary(tokenizer, options.vocabulary);
   std::vector<std::int64_t> values;  // of each sequence
@@ -116,7 +112,7 @@ TEST_CASE("The difficulties of a task take turns", "[data][probes]") {
 
 TEST_CASE("All that is wrong with the options is told at once", "[data][probes]") {
   const TempFolder folder;
-  auto options = options_for(folder / "there/probes");
+  auto options = probe_options(folder / "there/probes");
   options.length = 10;
   options.bands = {0, 0};
   options.sequences = 1;
@@ -143,17 +139,17 @@ TEST_CASE("All that is wrong with the options is told at once", "[data][probes]"
 
 TEST_CASE("A probe dataset that exists is replaced only on demand", "[data][probes]") {
   const TempFolder folder;
-  auto options = options_for(folder / "probes");
+  auto options = probe_options(folder / "probes");
   const auto first = write_probe_dataset(options);
   options.seed = 2;
   options.sequences = 0;
   const auto message = message_of<InputError>([&] { write_probe_dataset(options); });
   CHECK(contains(message, "exists already"));
   CHECK(contains(message, "sequences is 0"));
-  CHECK(open(options.output).fingerprint() == first.fingerprint);
+  CHECK(open_dataset(options.output).fingerprint() == first.fingerprint);
   options.sequences = 4;
   options.overwrite = true;
   const auto second = write_probe_dataset(options);
-  CHECK(open(options.output).fingerprint() == second.fingerprint);
-  CHECK(open(options.output).documents() == 4);
+  CHECK(open_dataset(options.output).fingerprint() == second.fingerprint);
+  CHECK(open_dataset(options.output).documents() == 4);
 }

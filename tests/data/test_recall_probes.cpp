@@ -17,7 +17,7 @@ using namespace zebra::test;
 
 namespace {
 
-const ProbeVocabulary& vocabulary() {
+const ProbeVocabulary& default_vocabulary() {
   static const Tokenizer tokenizer(test_tokenizer());
   static const ProbeVocabulary made(tokenizer);
   return made;
@@ -28,7 +28,7 @@ constexpr std::array kTasks = {ProbeTask::associative_recall, ProbeTask::passkey
 
 ProbeSequence probe(const ProbeSpec& spec, std::uint64_t index, std::uint64_t seed = 1,
                     ProbeSplit split = ProbeSplit::evaluation) {
-  return make_probe(spec, vocabulary(), {split, seed, index});
+  return make_probe(spec, default_vocabulary(), {split, seed, index});
 }
 
 /// Sum of (observed - expected)^2 / expected where each of the values is as likely.
@@ -55,7 +55,7 @@ TEST_CASE("Every probe keeps to its format", "[data][probes]") {
           for (std::uint64_t index = 0; index < 20; ++index) {
             CAPTURE(name_of(task), difficulty.pairs, difficulty.hops, length, bands.window,
                     bands.layers, index);
-            check_format(spec, vocabulary(), probe(spec, index));
+            check_format(spec, default_vocabulary(), probe(spec, index));
           }
         }
       }
@@ -74,7 +74,7 @@ TEST_CASE("What shares the sequence is never asked for, and there is always some
         CAPTURE(name_of(task), more, index);
         const auto sequence = probe(spec, index);
         const auto values = std::ranges::count_if(
-            sequence.tokens, [](auto token) { return vocabulary().is_value(token); });
+            sequence.tokens, [](auto token) { return default_vocabulary().is_value(token); });
         REQUIRE(values >= 2 * std::ssize(sequence.answers));
       }
     }
@@ -98,7 +98,7 @@ TEST_CASE("There are as many pairs, strings and chains as are wanted", "[data][p
   const auto values = [](ProbeTask task, std::int64_t pairs) {
     const auto sequence = probe({task, {8, 4}, 400, 0, {pairs}}, 3);
     return std::ranges::count_if(sequence.tokens,
-                                 [](auto token) { return vocabulary().is_value(token); });
+                                 [](auto token) { return default_vocabulary().is_value(token); });
   };
   for (const std::int64_t pairs : {2, 3, 6}) {
     CHECK(values(ProbeTask::associative_recall, pairs) == pairs);
@@ -245,11 +245,11 @@ TEST_CASE("Who looks keys up is always right, with what is in reach, and only th
         const std::size_t number = task == ProbeTask::associative_recall ? 0 : i;
         const auto end = static_cast<std::size_t>(answer.position);  // t + 1
         const auto all = Visible(sequence.tokens).first(end);
-        REQUIRE(read_answer(task, vocabulary(), all, number) == answer.token);
+        REQUIRE(read_answer(task, default_vocabulary(), all, number) == answer.token);
 
         const auto reach = static_cast<std::size_t>(bands.reach());
         const auto visible = all.last(std::min(end, reach + 1));
-        const auto told = read_answer(task, vocabulary(), visible, number);
+        const auto told = read_answer(task, default_vocabulary(), visible, number);
         // The source is found by what stands before it: a key, a name and its marker, a string.
         const auto cue =
             task == ProbeTask::variable_tracking ? 2 : static_cast<std::int64_t>(number) + 1;

@@ -10,9 +10,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "data_support.h"
+#include "support/temporary_folder.h"
 
 using namespace zebra;
 using namespace zebra::test;
+using zebra::testing::flip_byte;
 
 namespace {
 
@@ -52,17 +54,9 @@ Content write_random(const std::filesystem::path& output, unsigned seed, bool ma
   return content;
 }
 
-void flip_byte(const std::filesystem::path& file, std::size_t at) {
-  std::fstream stream(file, std::ios::binary | std::ios::in | std::ios::out);
-  stream.seekg(static_cast<std::streamoff>(at));
-  const char byte = static_cast<char>(stream.get() ^ 1);
-  stream.seekp(static_cast<std::streamoff>(at));
-  stream.put(byte);
-}
-
 /// The refusal of a dataset, which must name it.
-std::string refusal(const std::filesystem::path& path, const std::string& hash = "hash",
-                    std::int64_t vocab_size = kVocabSize) {
+std::string refusal_of_dataset(const std::filesystem::path& path, const std::string& hash = "hash",
+                               std::int64_t vocab_size = kVocabSize) {
   const auto message = message_of<InputError>([&] { TokenDataset(path, hash, vocab_size); });
   CHECK(contains(message, path.string()));
   return message;
@@ -161,15 +155,15 @@ TEST_CASE("Documents that begin inside a sample", "[data][dataset]") {
 TEST_CASE("What cannot be used is refused by name", "[data][dataset]") {
   const TempFolder folder;
   write_random(folder / "d", 7, true);
-  CHECK(contains(refusal(folder / "none"), "does not exist"));
+  CHECK(contains(refusal_of_dataset(folder / "none"), "does not exist"));
   std::filesystem::create_directory(folder / "empty");
-  CHECK(contains(refusal(folder / "empty"), "has no dataset.json"));
-  CHECK(contains(refusal(folder / "empty"), "zebra data pack"));
-  CHECK(contains(refusal(folder / "d", "other"), "another tokenizer"));
-  CHECK(contains(refusal(folder / "d", "hash", 999), "model.vocab_size"));
+  CHECK(contains(refusal_of_dataset(folder / "empty"), "has no dataset.json"));
+  CHECK(contains(refusal_of_dataset(folder / "empty"), "zebra data pack"));
+  CHECK(contains(refusal_of_dataset(folder / "d", "other"), "another tokenizer"));
+  CHECK(contains(refusal_of_dataset(folder / "d", "hash", 999), "model.vocab_size"));
   const std::string json = content_of(folder / "d/dataset.json");
   folder.write("d/dataset.json", json.substr(0, json.size() / 2));
-  CHECK(contains(refusal(folder / "d"), "not valid JSON"));
+  CHECK(contains(refusal_of_dataset(folder / "d"), "not valid JSON"));
 }
 
 TEST_CASE("Files of a wrong size are refused", "[data][dataset]") {
@@ -179,11 +173,11 @@ TEST_CASE("Files of a wrong size are refused", "[data][dataset]") {
     const auto file = folder / "d" / name;
     const std::string whole = content_of(file);
     folder.write("d/" + name, whole.substr(0, whole.size() - 1));
-    CHECK(contains(refusal(folder / "d"), name + ": is truncated"));
+    CHECK(contains(refusal_of_dataset(folder / "d"), name + ": is truncated"));
     folder.write("d/" + name, whole + "x");
-    CHECK(contains(refusal(folder / "d"), name + ": is too long"));
+    CHECK(contains(refusal_of_dataset(folder / "d"), name + ": is too long"));
     std::filesystem::remove(file);
-    CHECK(contains(refusal(folder / "d"), name));
+    CHECK(contains(refusal_of_dataset(folder / "d"), name));
     folder.write("d/" + name, whole);
     CHECK_NOTHROW(TokenDataset(folder / "d", "hash", kVocabSize));
   }
@@ -196,7 +190,7 @@ TEST_CASE("A flipped bit is found when the dataset is opened", "[data][dataset]"
     const auto file = folder / "d" / name;
     for (const std::size_t at : {std::size_t{0}, content_of(file).size() - 2}) {
       flip_byte(file, at);
-      CHECK(contains(refusal(folder / "d"), name + ": is corrupt"));
+      CHECK(contains(refusal_of_dataset(folder / "d"), name + ": is corrupt"));
       flip_byte(file, at);
     }
     CHECK_NOTHROW(TokenDataset(folder / "d", "hash", kVocabSize));
@@ -215,7 +209,7 @@ TEST_CASE("Ids beyond the vocabulary are refused where they are", "[data][datase
       writer.finish();
       writer.publish();
     }
-    const auto message = refusal(folder / "d", "hash", vocab_size);
+    const auto message = refusal_of_dataset(folder / "d", "hash", vocab_size);
     CHECK(contains(message, "token 37 has the id " + std::to_string(vocab_size)));
     CHECK(contains(message, "tokens.bin"));
     const TokenDataset lazy(folder / "d", "hash", vocab_size, kVerifyNothing);
@@ -235,7 +229,7 @@ TEST_CASE("Documents without a token are refused", "[data][dataset]") {
     writer.finish();
     writer.publish();
   }
-  CHECK(contains(refusal(folder / "d"), "documents.bin: does not ascend"));
+  CHECK(contains(refusal_of_dataset(folder / "d"), "documents.bin: does not ascend"));
 }
 
 TEST_CASE("Beyond the limit chunks are verified when they are touched", "[data][dataset]") {
@@ -283,10 +277,8 @@ TEST_CASE("Threads may read a dataset together", "[data][dataset]") {
 
 namespace {
 
-using Tokens = std::vector<std::int32_t>;
-
-TokenDatasetWriterOptions options_for(const std::filesystem::path& output, bool overwrite = false,
-                                      std::int64_t vocab_size = 70) {
+TokenDatasetWriterOptions writer_options(const std::filesystem::path& output,
+                                         bool overwrite = false, std::int64_t vocab_size = 70) {
   return {output, "hash", vocab_size, overwrite, 16};
 }
 
@@ -307,21 +299,12 @@ TokenDatasetDescription write_small(const TokenDatasetWriterOptions& options,
   return writer.description();
 }
 
-std::vector<std::string> entries(const std::filesystem::path& folder) {
-  std::vector<std::string> result;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    result.push_back(entry.path().filename().string());
-  }
-  std::sort(result.begin(), result.end());
-  return result;
-}
-
 }  // namespace
 
 TEST_CASE("The files of a token dataset", "[data][dataset]") {
   const TempFolder folder;
   const auto output = folder / "made/on/the/way";
-  const auto description = write_small(options_for(output));
+  const auto description = write_small(writer_options(output));
   CHECK(description.tokens == 7);
   CHECK(description.documents == 2);
   CHECK(description.text_bytes == 9);
@@ -338,14 +321,14 @@ TEST_CASE("The files of a token dataset", "[data][dataset]") {
 
 TEST_CASE("A loss mask is written when some token does not count", "[data][dataset]") {
   const TempFolder folder;
-  write_small(options_for(folder / "d"), false);
+  write_small(writer_options(folder / "d"), false);
   CHECK(content_of(folder / "d/loss_mask.bin") == std::string("\1\1\1\0\0\1\1", 7));
 }
 
 TEST_CASE("Large vocabularies take four bytes a token", "[data][dataset]") {
   const TempFolder folder;
   {
-    TokenDatasetWriter writer(options_for(folder / "d", false, 70000));
+    TokenDatasetWriter writer(writer_options(folder / "d", false, 70000));
     writer.begin_document();
     writer.append(Tokens{1, 69999, 2}, true);
     writer.finish();
@@ -358,7 +341,7 @@ TEST_CASE("Large vocabularies take four bytes a token", "[data][dataset]") {
 TEST_CASE("Without publishing nothing is left", "[data][dataset]") {
   const TempFolder folder;
   {
-    TokenDatasetWriter writer(options_for(folder / "d"));
+    TokenDatasetWriter writer(writer_options(folder / "d"));
     writer.begin_document();
     writer.append(Tokens{1, 2}, false);
     CHECK(entries(folder.path()).size() == 1);
@@ -370,12 +353,12 @@ TEST_CASE("Without publishing nothing is left", "[data][dataset]") {
 
 TEST_CASE("An output that exists is replaced only on demand", "[data][dataset]") {
   const TempFolder folder;
-  write_small(options_for(folder / "d"), false);
-  const auto message = message_of<InputError>([&] { write_small(options_for(folder / "d")); });
+  write_small(writer_options(folder / "d"), false);
+  const auto message = message_of<InputError>([&] { write_small(writer_options(folder / "d")); });
   CHECK(contains(message, (folder / "d").string()));
   CHECK(contains(message, "--overwrite"));
   CHECK(entries(folder / "d").size() == 4);
-  write_small(options_for(folder / "d/", true));
+  write_small(writer_options(folder / "d/", true));
   CHECK(entries(folder / "d").size() == 3);
   CHECK(entries(folder.path()) == std::vector<std::string>{"d"});
 }
@@ -384,11 +367,11 @@ TEST_CASE("What is not a token dataset is never replaced", "[data][dataset]") {
   const TempFolder folder;
   folder.write("mine/notes.txt", "precious");
   folder.write("file", "precious");
-  write_small(options_for(folder / "mixed"));
+  write_small(writer_options(folder / "mixed"));
   folder.write("mixed/notes.txt", "precious");
   for (const std::string name : {"mine", "file", "mixed"}) {
     const auto message =
-        message_of<InputError>([&] { write_small(options_for(folder / name, true)); });
+        message_of<InputError>([&] { write_small(writer_options(folder / name, true)); });
     CHECK(contains(message, "not a token dataset"));
   }
   CHECK(content_of(folder / "mine/notes.txt") == "precious");

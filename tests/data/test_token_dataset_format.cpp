@@ -142,7 +142,7 @@ TEST_CASE("Threads verify each chunk once", "[data][chunked]") {
 
 namespace {
 
-TokenDatasetDescription example() {
+TokenDatasetDescription example_description() {
   TokenDatasetDescription result;
   result.tokens = 100;
   result.documents = 3;
@@ -156,7 +156,7 @@ TokenDatasetDescription example() {
   return result;
 }
 
-std::string refusal(const std::string& text) {
+std::string refusal_of_description(const std::string& text) {
   const auto message = message_of<InputError>(
       [&] { TokenDatasetDescription::from_json(text, "some/dataset.json"); });
   CHECK(message.starts_with("some/dataset.json: "));
@@ -167,7 +167,7 @@ std::string refusal(const std::string& text) {
 
 TEST_CASE("dataset.json keeps a description", "[data][dataset]") {
   for (const bool masked : {true, false}) {
-    auto written = example();
+    auto written = example_description();
     if (!masked) written.loss_mask_file.reset();
     const auto json = nlohmann::json::parse(written.to_json());
     CHECK(json.at("format_version") == 1);
@@ -184,40 +184,40 @@ TEST_CASE("dataset.json keeps a description", "[data][dataset]") {
 
 TEST_CASE("dataset.json of labels only is of a version that older programs refuse",
           "[data][dataset]") {
-  auto written = example();
+  auto written = example_description();
   written.label_stand_in = 17;
   const auto json = nlohmann::json::parse(written.to_json());
   CHECK(json.at("format_version") == 2);
   CHECK(TokenDatasetDescription::from_json(written.to_json(), "x").label_stand_in == 17);
   written.label_stand_in = 4096;
-  CHECK(contains(refusal(written.to_json()), "no id of the vocabulary"));
+  CHECK(contains(refusal_of_description(written.to_json()), "no id of the vocabulary"));
   written.label_stand_in = 17;
   written.loss_mask_file.reset();
-  CHECK(contains(refusal(written.to_json()), "without loss_mask.bin"));
+  CHECK(contains(refusal_of_description(written.to_json()), "without loss_mask.bin"));
   auto lacking = json;
   lacking.erase("label_stand_in");
-  CHECK(contains(refusal(lacking.dump()), "label_stand_in"));
+  CHECK(contains(refusal_of_description(lacking.dump()), "label_stand_in"));
 }
 
 TEST_CASE("The fingerprint depends on all that matters", "[data][dataset]") {
-  const std::string base = example().fingerprint();
+  const std::string base = example_description().fingerprint();
   CHECK(base.size() == 32);
-  auto other = example();
+  auto other = example_description();
   other.token_file.chunk_hashes[1] = "x";
   CHECK(other.fingerprint() != base);
-  other = example();
+  other = example_description();
   other.document_file.chunk_hashes[0] = "x";
   CHECK(other.fingerprint() != base);
-  other = example();
+  other = example_description();
   other.loss_mask_file.reset();
   CHECK(other.fingerprint() != base);
-  other = example();
+  other = example_description();
   other.tokenizer_hash = "x";
   CHECK(other.fingerprint() != base);
-  other = example();
+  other = example_description();
   other.text_bytes = 1;
   CHECK(other.fingerprint() != base);
-  other = example();
+  other = example_description();
   other.label_stand_in = 0;
   CHECK(other.fingerprint() != base);
 }
@@ -229,21 +229,21 @@ TEST_CASE("Ids of two or four bytes", "[data][dataset]") {
 }
 
 TEST_CASE("Malformed descriptions are refused", "[data][dataset]") {
-  const auto good = nlohmann::json::parse(example().to_json());
-  CHECK(contains(refusal(""), "not valid JSON"));
-  CHECK(contains(refusal(good.dump().substr(0, 40)), "not valid JSON"));
-  CHECK(contains(refusal("[]"), "does not describe"));
+  const auto good = nlohmann::json::parse(example_description().to_json());
+  CHECK(contains(refusal_of_description(""), "not valid JSON"));
+  CHECK(contains(refusal_of_description(good.dump().substr(0, 40)), "not valid JSON"));
+  CHECK(contains(refusal_of_description("[]"), "does not describe"));
   for (const std::string key :
        {"format_version", "tokens", "documents", "text_bytes", "token_bytes", "vocab_size",
         "tokenizer_hash", "chunk_bytes", "files", "fingerprint"}) {
     auto json = good;
     json.erase(key);
-    CHECK(contains(refusal(json.dump()), key));
+    CHECK(contains(refusal_of_description(json.dump()), key));
   }
   const auto changed = [&good](const std::string& key, const nlohmann::json& value) {
     auto json = good;
     json[key] = value;
-    return refusal(json.dump());
+    return refusal_of_description(json.dump());
   };
   CHECK(contains(changed("format_version", 3), "format version 3"));
   CHECK(contains(changed("tokens", "many"), "does not describe"));

@@ -16,8 +16,8 @@ using namespace zebra::test;
 
 namespace {
 
-TokenizerTrainingOptions options_for(const TempFolder& folder, const std::string& text,
-                                     std::int64_t vocab_size = 300) {
+TokenizerTrainingOptions training_options(const TempFolder& folder, const std::string& text,
+                                          std::int64_t vocab_size = 300) {
   TokenizerTrainingOptions options;
   options.input.inputs = {folder.write("corpus.txt", text)};
   options.input.format = InputFormat::text;  // some of the texts hold a byte 0
@@ -30,7 +30,7 @@ TokenizerTrainingOptions options_for(const TempFolder& folder, const std::string
 /// The pieces of the model that is trained on `text`.
 std::set<std::string> trained_pieces(const std::string& text, std::int64_t vocab_size = 300) {
   const TempFolder folder;
-  train_tokenizer(options_for(folder, text, vocab_size));
+  train_tokenizer(training_options(folder, text, vocab_size));
   sentencepiece::SentencePieceProcessor processor;
   REQUIRE(processor.Load((folder / "tok.model").string()).ok());
   CHECK(processor.GetPieceSize() == vocab_size);
@@ -92,7 +92,7 @@ TEST_CASE("Digits stay single", "[data][tokenizer]") {
 
 TEST_CASE("The same text gives the same model", "[data][tokenizer]") {
   const TempFolder folder;
-  const auto options = options_for(folder, code_like_text(3, 1500), 400);
+  const auto options = training_options(folder, code_like_text(3, 1500), 400);
   const auto report = train_tokenizer(options);
   const std::string first = content_of(options.output);
   CHECK(train_tokenizer(options).tokenizer_hash == report.tokenizer_hash);
@@ -131,17 +131,18 @@ TEST_CASE("Vocabulary sizes that do not fit the text are refused with one that d
   const TempFolder folder;
   const std::string text = repeated("one two three four\n", 20);
   const auto too_large =
-      message_of<InputError>([&] { train_tokenizer(options_for(folder, text, 5000)); });
+      message_of<InputError>([&] { train_tokenizer(training_options(folder, text, 5000)); });
   CHECK(contains(too_large, "5000"));
   const std::string marker = "at most ";
   const std::size_t at = too_large.find(marker);
   REQUIRE(at != std::string::npos);
   const auto largest = std::stoll(too_large.substr(at + marker.size()));
-  CHECK(train_tokenizer(options_for(folder, text, largest)).vocab_size == largest);
-  CHECK_THROWS_AS(train_tokenizer(options_for(folder, text, largest + 1)), InputError);
+  CHECK(train_tokenizer(training_options(folder, text, largest)).vocab_size == largest);
+  CHECK_THROWS_AS(train_tokenizer(training_options(folder, text, largest + 1)), InputError);
 
-  CHECK(contains(message_of<InputError>([&] { train_tokenizer(options_for(folder, text, 261)); }),
-                 "261"));
+  CHECK(contains(
+      message_of<InputError>([&] { train_tokenizer(training_options(folder, text, 261)); }),
+      "261"));
 }
 
 TEST_CASE("Where the vocabulary has no room for all characters, rare ones are bytes",
@@ -154,7 +155,7 @@ TEST_CASE("Where the vocabulary has no room for all characters, rare ones are by
              static_cast<char>(0x80 | (code & 0x3F)), '\n'};
   }
   text += code_like_text(3, 1500);
-  const auto options = options_for(folder, text, 400);
+  const auto options = training_options(folder, text, 400);
   const auto report = train_tokenizer(options);
   CHECK(report.vocab_size == 400);
   CHECK(report.characters_as_bytes > 900);
@@ -162,13 +163,14 @@ TEST_CASE("Where the vocabulary has no room for all characters, rare ones are by
   const Tokenizer tokenizer(options.output);
   CHECK(tokenizer.decode(tokenizer.encode(text)) == text);
   CHECK(tokenizer.encode("return").size() <= 2);
-  CHECK(train_tokenizer(options_for(folder, code_like_text(3, 1500), 400)).characters_as_bytes ==
-        0);
+  CHECK(
+      train_tokenizer(training_options(folder, code_like_text(3, 1500), 400)).characters_as_bytes ==
+      0);
 }
 
 TEST_CASE("The coverage of characters is an option", "[data][tokenizer]") {
   const TempFolder folder;
-  auto options = options_for(folder, repeated("abc abd abe ", 500) + "z", 270);
+  auto options = training_options(folder, repeated("abc abd abe ", 500) + "z", 270);
   options.character_coverage = 1.0;
   train_tokenizer(options);
   CHECK(Tokenizer(options.output).encode("z").size() == 1);
@@ -186,7 +188,7 @@ TEST_CASE("The coverage of characters is an option", "[data][tokenizer]") {
 
 TEST_CASE("Only a tokenizer is replaced, and never an input", "[data][tokenizer]") {
   const TempFolder folder;
-  auto options = options_for(folder, code_like_text(3, 500));
+  auto options = training_options(folder, code_like_text(3, 500));
   options.output = folder.write("notes.txt", "precious");
   CHECK(contains(message_of<InputError>([&] { train_tokenizer(options); }), "is not a tokenizer"));
   CHECK(content_of(options.output) == "precious");
@@ -200,7 +202,7 @@ TEST_CASE("Only a tokenizer is replaced, and never an input", "[data][tokenizer]
 
 TEST_CASE("Bad inputs and outputs of training are refused", "[data][tokenizer]") {
   const TempFolder folder;
-  auto options = options_for(folder, "some text\n");
+  auto options = training_options(folder, "some text\n");
   options.overwrite = false;
   options.output = folder.write("exists.model", "precious");
   CHECK(contains(message_of<InputError>([&] { train_tokenizer(options); }), "--overwrite"));
@@ -219,6 +221,6 @@ TEST_CASE("Bad inputs and outputs of training are refused", "[data][tokenizer]")
 
 TEST_CASE("Texts without any pair of characters do not crash the trainer", "[data][tokenizer]") {
   const TempFolder folder;
-  CHECK_THROWS_AS(train_tokenizer(options_for(folder, "a\nb\nc\n", 300)), InputError);
-  CHECK(train_tokenizer(options_for(folder, "a\nb\nc\n", 264)).vocab_size == 264);
+  CHECK_THROWS_AS(train_tokenizer(training_options(folder, "a\nb\nc\n", 300)), InputError);
+  CHECK(train_tokenizer(training_options(folder, "a\nb\nc\n", 264)).vocab_size == 264);
 }

@@ -3,44 +3,26 @@
 #include "base/error.h"
 #include "data/tokenizer.h"
 #include "ops/vocabulary.h"
+#include "shared_tiny_data.h"
 #include "support/tensors.h"
-#include "support/tiny_data.h"
 
 namespace zebra {
 namespace {
 
 using namespace zebra::testing;
 
-/// Made once; nobody writes into it.
-struct Fixture {
-  TemporaryFolder folder;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::unique_ptr<TokenDataset> dataset;
-
-  Fixture() {
-    make_tiny_data(folder);
-    tokenizer = std::make_unique<Tokenizer>(folder / "tok.model");
-    dataset = std::make_unique<TokenDataset>(folder / "valid", tokenizer->hash(), 300);
-  }
-};
-
-const Fixture& shared_fixture() {
-  static const Fixture made;
-  return made;
-}
-
 TEST_CASE("targets are the tokens shifted by one; those across a boundary do not count") {
-  const auto& fixture = shared_fixture();
-  const auto bos = fixture.tokenizer->bos();
-  const auto second = static_cast<std::int64_t>(fixture.dataset->document_offsets()[1]);
-  const std::vector<Sample> samples = {{fixture.dataset.get(), second - 30},
-                                       {fixture.dataset.get(), second - 1},
-                                       {fixture.dataset.get(), second}};
+  const auto& shared = shared_tiny_data();
+  const auto bos = shared.tokenizer->bos();
+  const auto second = static_cast<std::int64_t>(shared.valid->document_offsets()[1]);
+  const std::vector<Sample> samples = {{shared.valid.get(), second - 30},
+                                       {shared.valid.get(), second - 1},
+                                       {shared.valid.get(), second}};
   const auto batch = make_batch(samples, 90, /*document_mask=*/true, /*pinned=*/false);
   std::int64_t counted = 0;
   for (std::int64_t row = 0; row < 3; ++row) {
     std::vector<std::int32_t> tokens(91);
-    fixture.dataset->copy_tokens(samples[static_cast<std::size_t>(row)].begin, tokens);
+    shared.valid->copy_tokens(samples[static_cast<std::size_t>(row)].begin, tokens);
     std::int64_t first = 0;
     for (std::int64_t t = 0; t < 90; ++t) {
       const auto token = tokens[static_cast<std::size_t>(t)],
@@ -57,10 +39,10 @@ TEST_CASE("targets are the tokens shifted by one; those across a boundary do not
 }
 
 TEST_CASE("a label that nobody may read is a target, and its stand-in the input") {
-  const auto& fixture = shared_fixture();
+  const auto& shared = shared_tiny_data();
   const TemporaryFolder folder;
   TokenDatasetWriter writer({.output = folder / "d",
-                             .tokenizer_hash = fixture.tokenizer->hash(),
+                             .tokenizer_hash = shared.tokenizer->hash(),
                              .vocab_size = 300,
                              .label_stand_in = 7});
   writer.begin_document();
@@ -69,7 +51,7 @@ TEST_CASE("a label that nobody may read is a target, and its stand-in the input"
   writer.append(std::vector<std::int32_t>{13, 14}, false);
   writer.finish();
   writer.publish();
-  const TokenDataset dataset(folder / "d", fixture.tokenizer->hash(), 300);
+  const TokenDataset dataset(folder / "d", shared.tokenizer->hash(), 300);
   const auto batch = make_batch(std::vector<Sample>{{&dataset, 0}}, 4, true, false);
   const auto row = [](const std::vector<std::int64_t>& values) {
     return torch::tensor(values).unsqueeze(0);
@@ -80,9 +62,9 @@ TEST_CASE("a label that nobody may read is a target, and its stand-in the input"
 }
 
 TEST_CASE("a document that begins right behind the sample takes its last target only") {
-  const auto& fixture = shared_fixture();
-  const auto second = static_cast<std::int64_t>(fixture.dataset->document_offsets()[1]);
-  const std::vector<Sample> samples = {{fixture.dataset.get(), 0}};
+  const auto& shared = shared_tiny_data();
+  const auto second = static_cast<std::int64_t>(shared.valid->document_offsets()[1]);
+  const std::vector<Sample> samples = {{shared.valid.get(), 0}};
   const auto batch = make_batch(samples, second, true, false);
   REQUIRE_FALSE(batch.documents.is_packed());
   REQUIRE(batch.targets[0][second - 1].item<std::int64_t>() == kIgnoredTarget);
@@ -90,8 +72,8 @@ TEST_CASE("a document that begins right behind the sample takes its last target 
 }
 
 TEST_CASE("without the document mask everything counts and nothing is packed") {
-  const auto& fixture = shared_fixture();
-  const std::vector<Sample> samples = {{fixture.dataset.get(), 0}};
+  const auto& shared = shared_tiny_data();
+  const std::vector<Sample> samples = {{shared.valid.get(), 0}};
   const auto batch = make_batch(samples, 200, false, false);
   REQUIRE_FALSE(batch.documents.is_packed());
   REQUIRE(batch.counted_targets == 200);
@@ -99,13 +81,12 @@ TEST_CASE("without the document mask everything counts and nothing is packed") {
 }
 
 TEST_CASE("targets are counted as a batch counts them, without reading tokens") {
-  const auto& fixture = shared_fixture();
+  const auto& shared = shared_tiny_data();
   const bool document_mask = GENERATE(true, false);
   const std::int64_t length = GENERATE(1, 2, 37, 200);
   std::int64_t counted = 0, samples = 0;
-  for (std::int64_t begin = 0; begin + length < fixture.dataset->tokens();
-       begin += length / 2 + 1) {
-    const Sample sample = {fixture.dataset.get(), begin};
+  for (std::int64_t begin = 0; begin + length < shared.valid->tokens(); begin += length / 2 + 1) {
+    const Sample sample = {shared.valid.get(), begin};
     const auto batch = make_batch({&sample, 1}, length, document_mask, false);
     REQUIRE(count_targets(sample, length, document_mask) == batch.counted_targets);
     counted += batch.counted_targets;
@@ -136,15 +117,17 @@ TEST_CASE("a loss mask is applied") {
   REQUIRE((batch.targets[0].slice(0, 0, prompt) == kIgnoredTarget).all().item<bool>());
 }
 
-TrainingData open(const Config& config, const Tokenizer& tokenizer, DataShare share = {}) {
+TrainingData open_training_data(const Config& config, const Tokenizer& tokenizer,
+                                DataShare share = {}) {
   return {config, open_run_datasets(config, tokenizer).train, /*pinned=*/false, share};
 }
 
 TEST_CASE("a step is a function of its number, whatever was read before") {
-  const auto& folder = shared_fixture().folder;
+  const auto& folder = shared_tiny_data().folder;
   const auto config = tiny_run(folder);
-  const auto& tokenizer = *shared_fixture().tokenizer;
-  auto forward = open(config, tokenizer), jumping = open(config, tokenizer);
+  const auto& tokenizer = *shared_tiny_data().tokenizer;
+  auto forward = open_training_data(config, tokenizer),
+       jumping = open_training_data(config, tokenizer);
   for (std::int64_t step = 1; step <= 9; ++step) {
     const auto batch = forward.step(step);
     REQUIRE(batch.micro_batches.size() == 2);
@@ -154,30 +137,33 @@ TEST_CASE("a step is a function of its number, whatever was read before") {
     REQUIRE(same_bits(jumping.step(step).micro_batches[1].tokens, batch.micro_batches[1].tokens));
   }
   REQUIRE(same_bits(jumping.step(2).micro_batches[0].tokens,
-                    open(config, tokenizer).step(2).micro_batches[0].tokens));
+                    open_training_data(config, tokenizer).step(2).micro_batches[0].tokens));
 }
 
 TEST_CASE("micro-batches only cut the step's samples") {
-  const auto& folder = shared_fixture().folder;
-  const auto& tokenizer = *shared_fixture().tokenizer;
-  auto whole = open(tiny_run(folder, {"train.micro_batch_size=4"}), tokenizer).step(3);
-  auto parts = open(tiny_run(folder, {"train.micro_batch_size=1"}), tokenizer).step(3);
+  const auto& folder = shared_tiny_data().folder;
+  const auto& tokenizer = *shared_tiny_data().tokenizer;
+  auto whole =
+      open_training_data(tiny_run(folder, {"train.micro_batch_size=4"}), tokenizer).step(3);
+  auto parts =
+      open_training_data(tiny_run(folder, {"train.micro_batch_size=1"}), tokenizer).step(3);
   std::vector<torch::Tensor> rows;
   for (const auto& part : parts.micro_batches) rows.push_back(part.tokens);
   REQUIRE(same_bits(torch::cat(rows), whole.micro_batches[0].tokens));
 }
 
 TEST_CASE("the ranks' shares together are the samples of one rank, in order") {
-  const auto& folder = shared_fixture().folder;
+  const auto& folder = shared_tiny_data().folder;
   const bool document_mask = GENERATE(true, false);
   const std::string mask = document_mask ? "true" : "false";
   const auto config = tiny_run(folder, {"train.global_batch_size=12", "train.micro_batch_size=2",
                                         "data.document_mask=" + mask});
-  const auto& tokenizer = *shared_fixture().tokenizer;
+  const auto& tokenizer = *shared_tiny_data().tokenizer;
   const int ranks = GENERATE(1, 2, 3, 6);
-  auto alone = open(config, tokenizer);
+  auto alone = open_training_data(config, tokenizer);
   std::vector<TrainingData> shares;
-  for (int rank = 0; rank < ranks; ++rank) shares.push_back(open(config, tokenizer, {rank, ranks}));
+  for (int rank = 0; rank < ranks; ++rank)
+    shares.push_back(open_training_data(config, tokenizer, {rank, ranks}));
   for (const std::int64_t step : {1, 4}) {
     const auto whole = alone.step(step);
     std::vector<Batch> batches;
@@ -199,10 +185,10 @@ TEST_CASE("the ranks' shares together are the samples of one rank, in order") {
 }
 
 TEST_CASE("the prefetch thread gives the same batches in order") {
-  const auto& folder = shared_fixture().folder;
+  const auto& folder = shared_tiny_data().folder;
   const auto config = tiny_run(folder);
-  const auto& tokenizer = *shared_fixture().tokenizer;
-  auto data = open(config, tokenizer), again = open(config, tokenizer);
+  const auto& tokenizer = *shared_tiny_data().tokenizer;
+  auto data = open_training_data(config, tokenizer), again = open_training_data(config, tokenizer);
   Prefetch prefetch(data, 5);
   for (std::int64_t step = 5; step < 15; ++step) {
     REQUIRE(same_bits(prefetch.next().micro_batches[0].tokens,
@@ -211,19 +197,20 @@ TEST_CASE("the prefetch thread gives the same batches in order") {
 }
 
 TEST_CASE("all datasets that cannot be used are named at once") {
-  const auto& folder = shared_fixture().folder;
-  const auto& tokenizer = *shared_fixture().tokenizer;
+  const auto& folder = shared_tiny_data().folder;
+  const auto& tokenizer = *shared_tiny_data().tokenizer;
   auto config = tiny_run(folder);
   config.data.train = {{folder / "nowhere", std::nullopt},
                        {folder / "train", std::nullopt},
                        {folder / "missing", std::nullopt}};
-  REQUIRE_THROWS_WITH(open(config, tokenizer),
+  REQUIRE_THROWS_WITH(open_training_data(config, tokenizer),
                       Catch::Matchers::Contains("nowhere") && Catch::Matchers::Contains("missing"));
   config.data.train = tiny_run(folder).data.train;
   config.data.validation = {{folder / "absent", std::nullopt}};
-  REQUIRE_THROWS_WITH(open(config, tokenizer), Catch::Matchers::Contains("absent"));
+  REQUIRE_THROWS_WITH(open_training_data(config, tokenizer), Catch::Matchers::Contains("absent"));
   config = tiny_run(folder, {"data.sequence_length=1000000", "eval.every_steps=0"});
-  REQUIRE_THROWS_WITH(open(config, tokenizer), Catch::Matchers::Contains("data.sequence_length"));
+  REQUIRE_THROWS_WITH(open_training_data(config, tokenizer),
+                      Catch::Matchers::Contains("data.sequence_length"));
 }
 
 }  // namespace

@@ -4,35 +4,20 @@
 #include "data/tokenizer.h"
 #include "data/training_data.h"
 #include "ops/vocabulary.h"
+#include "shared_tiny_data.h"
 #include "support/tensors.h"
-#include "support/tiny_data.h"
 
 namespace zebra {
 namespace {
 
 using namespace zebra::testing;
 
-/// Made once; nobody writes into it.
-struct Fixture {
-  TemporaryFolder folder;
-  std::unique_ptr<Tokenizer> tokenizer;
-
-  Fixture() {
-    make_tiny_data(folder);
-    tokenizer = std::make_unique<Tokenizer>(folder / "tok.model");
-  }
-
-  /// Of the sources train and valid, in steps of 12 samples.
-  TrainingData open(double of_train, double of_valid, DataShare share = {}) const {
-    auto config = tiny_run(folder, {"train.global_batch_size=12", "train.micro_batch_size=2"});
-    config.data.train = {{{folder / "train", 2.0}, of_train}, {{folder / "valid", 1.0}, of_valid}};
-    return {config, open_run_datasets(config, *tokenizer).train, /*pinned=*/false, share};
-  }
-};
-
-const Fixture& shared_fixture() {
-  static const Fixture made;
-  return made;
+/// Of the sources train and valid, in steps of 12 samples.
+TrainingData open_sources(double of_train, double of_valid, DataShare share = {}) {
+  const auto& [folder, tokenizer, valid] = shared_tiny_data();
+  auto config = tiny_run(folder, {"train.global_batch_size=12", "train.micro_batch_size=2"});
+  config.data.train = {{{folder / "train", 2.0}, of_train}, {{folder / "valid", 1.0}, of_valid}};
+  return {config, open_run_datasets(config, *tokenizer).train, /*pinned=*/false, share};
 }
 
 using Row = std::vector<std::int64_t>;
@@ -54,7 +39,7 @@ std::set<Row> samples_of(const TokenDataset& dataset, std::int64_t length) {
 }
 
 TEST_CASE("every target has the weight of its source, relative to the largest") {
-  auto data = shared_fixture().open(0.5, 4.0);
+  auto data = open_sources(0.5, 4.0);
   const auto of_valid = samples_of(*data.sources()[1], 48);
   for (const std::int64_t step : {1, 2, 7}) {
     const auto batch = data.step(step);
@@ -88,11 +73,10 @@ TEST_CASE("every target has the weight of its source, relative to the largest") 
 }
 
 TEST_CASE("the sum of the weights is the same double on all ranks") {
-  const auto& fixture = shared_fixture();
-  const auto expected = fixture.open(0.3, 7.1).step(3);
+  const auto expected = open_sources(0.3, 7.1).step(3);
   for (const int ranks : {2, 3, 6}) {
     for (int rank = 0; rank < ranks; ++rank) {
-      const auto own = fixture.open(0.3, 7.1, {rank, ranks}).step(3);
+      const auto own = open_sources(0.3, 7.1, {rank, ranks}).step(3);
       REQUIRE(own.target_weight == expected.target_weight);
       REQUIRE(own.counted_targets == expected.counted_targets);
       REQUIRE(own.sources[0].targets == expected.sources[0].targets);
@@ -102,13 +86,13 @@ TEST_CASE("the sum of the weights is the same double on all ranks") {
 
 TEST_CASE("weights that are all alike are none") {
   const double weight = GENERATE(1.0, 0.3);
-  const auto batch = shared_fixture().open(weight, weight).step(2);
+  const auto batch = open_sources(weight, weight).step(2);
   for (const auto& micro : batch.micro_batches) REQUIRE_FALSE(micro.target_weights.defined());
   REQUIRE(batch.target_weight == static_cast<double>(batch.counted_targets));
 }
 
 TEST_CASE("weights stay with their batch on its way to a device") {
-  const auto& data = shared_fixture().open(1.0, 2.0);
+  const auto& data = open_sources(1.0, 2.0);
   const std::vector<Sample> samples = {{data.sources()[0].get(), 48, 0.5F},
                                        {data.sources()[0].get(), 96}};
   const auto batch = make_batch(samples, 48, true, false).to(torch::kCPU);
@@ -117,7 +101,7 @@ TEST_CASE("weights stay with their batch on its way to a device") {
 }
 
 TEST_CASE("the shares of the sources are what the steps come to") {
-  auto data = shared_fixture().open(1.0, 5.0);
+  auto data = open_sources(1.0, 5.0);
   const auto shares = data.shares();
   REQUIRE(shares.size() == 2);
   REQUIRE(shares[1].samples == Approx(1.0 / 3.0));

@@ -29,7 +29,7 @@ Samples make_samples(std::int64_t vocabulary) {
   return {tokens, targets.masked_fill(random(4) == 0, kIgnoredTarget)};
 }
 
-struct Case {
+struct StepCase {
   ModelConfig model;
   ShardingOptions options;
   ActivationCheckpointing checkpointing = ActivationCheckpointing::none;
@@ -51,7 +51,7 @@ struct Result {
 };
 
 // Two steps on `own`; the result holds this rank's shards of the second step's gradients.
-Result train_two_steps(const Case& test, TestRank& own) {
+Result train_two_steps(const StepCase& test, TestRank& own) {
   const auto samples = make_samples(test.model.vocab_size);
   ZebraModel model(test.model, ParameterMemory::placeholder);
   ShardedDataParallel parallel(model, test.options, own.groups(), torch::kCPU, /*seed=*/3);
@@ -97,7 +97,7 @@ void require_close_results(const Result& result, const Result& expected, double 
   }
 }
 
-ModelConfig model_of(bool tied) {
+ModelConfig small_model_of(bool tied) {
   auto model = small_model();
   model.tie_word_embeddings = tied;
   return model;
@@ -105,14 +105,14 @@ ModelConfig model_of(bool tied) {
 
 TEST_CASE("every mode on any number of ranks gives the gradients of one rank") {
   const bool tied = GENERATE(false, true);
-  const Case one = {model_of(tied), {Sharding::none, torch::kFloat32, torch::kFloat32}};
+  const StepCase one = {small_model_of(tied), {Sharding::none, torch::kFloat32, torch::kFloat32}};
   TestRank alone;
   const auto expected = train_two_steps(one, alone);
   struct Shape {
     int ranks, replicas;
   };
   const auto shape = GENERATE(Shape{1, 1}, Shape{2, 1}, Shape{3, 1}, Shape{4, 1}, Shape{4, 2});
-  Case test = one;
+  StepCase test = one;
   test.options.sharding =
       GENERATE(Sharding::none, Sharding::optimizer, Sharding::gradients, Sharding::full);
   test.checkpointing = GENERATE(ActivationCheckpointing::none, ActivationCheckpointing::selective,
@@ -133,8 +133,8 @@ TEST_CASE("every mode on any number of ranks gives the gradients of one rank") {
 }
 
 TEST_CASE("gradients repeat to the bit") {
-  const Case test = {
-      model_of(false),
+  const StepCase test = {
+      small_model_of(false),
       {Sharding::full, torch::kBFloat16, GENERATE(torch::kFloat32, torch::kBFloat16)}};
   std::array<Result, 2> results;
   for (auto& result : results) {
@@ -148,7 +148,7 @@ TEST_CASE("gradients repeat to the bit") {
 }
 
 TEST_CASE("reductions in bfloat16 agree with those in float32 to bfloat16") {
-  Case test = {model_of(true), {Sharding::gradients, torch::kFloat32, torch::kFloat32}};
+  StepCase test = {small_model_of(true), {Sharding::gradients, torch::kFloat32, torch::kFloat32}};
   TestRank alone;
   const auto expected = train_two_steps(test, alone);
   test.options.reduce_type = torch::kBFloat16;
@@ -160,7 +160,7 @@ TEST_CASE("reductions in bfloat16 agree with those in float32 to bfloat16") {
 }
 
 TEST_CASE("split weights are in memory only while their unit computes") {
-  const Case test = {model_of(false), {Sharding::full, torch::kFloat32, torch::kFloat32}};
+  const StepCase test = {small_model_of(false), {Sharding::full, torch::kFloat32, torch::kFloat32}};
   run_on_ranks(2, 1, [&](TestRank& own) {
     ZebraModel model(test.model, ParameterMemory::placeholder);
     const ShardedDataParallel parallel(model, test.options, own.groups(), torch::kCPU, 3);

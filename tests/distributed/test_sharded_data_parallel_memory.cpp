@@ -14,7 +14,7 @@ namespace {
 using namespace zebra::testing;
 
 // Large enough for padding not to count, small enough for a test.
-ModelConfig model_of(bool tied) {
+ModelConfig wide_model_of(bool tied) {
   auto model = small_model();
   model.hidden_size = 192;
   model.head_dim = 48;
@@ -24,8 +24,8 @@ ModelConfig model_of(bool tied) {
   return model;
 }
 
-void train_two_steps(const ModelConfig& section, const ShardingOptions& options, TestRank& own,
-                     ActivationCheckpointing checkpointing) {
+void optimize_two_steps(const ModelConfig& section, const ShardingOptions& options, TestRank& own,
+                        ActivationCheckpointing checkpointing) {
   ZebraModel model(section, ParameterMemory::placeholder);
   ShardedDataParallel parallel(model, options, own.groups(), torch::kCPU, /*seed=*/1);
   AdamW optimizer(OptimizerSection{}, parallel.optimizer_ranges());
@@ -56,7 +56,7 @@ TEST_CASE("a rank holds what the plan says, to a tenth") {
   constexpr int kRanks = 4;
   if (sharding == Sharding::none && replicas == 2) return;
 
-  auto section = model_of(tied);
+  auto section = wide_model_of(tied);
   section.qk_norm = section.attention_sink = tied;
   const auto type = [](Precision p) {
     return p == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
@@ -72,7 +72,7 @@ TEST_CASE("a rank holds what the plan says, to a tenth") {
   const int copies = sharding == Sharding::none ? kRanks : replicas;
   run_on_ranks(kRanks, copies, [&](TestRank& own) {
     const CountingAllocator::Account account(own.rank);
-    train_two_steps(section, options, own, checkpointing);
+    optimize_two_steps(section, options, own, checkpointing);
   });
   for (int rank = 0; rank < kRanks; ++rank) {
     const auto peak = counting.peak(rank);

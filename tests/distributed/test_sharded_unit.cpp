@@ -142,18 +142,18 @@ void check(bool holds, const std::string& what) {
   if (!holds) throw std::runtime_error("does not hold: " + what);
 }
 
-struct Case {
+struct UnitCase {
   int ranks;
   Sharding sharding;
   int replicas = 1;
   torch::ScalarType weight_type = torch::kFloat32, reduce_type = torch::kFloat32;
 };
 
-Case any_case() {
+UnitCase any_case() {
   const auto sharding =
       GENERATE(Sharding::none, Sharding::optimizer, Sharding::gradients, Sharding::full);
   const int ranks = GENERATE(1, 3, 4);
-  Case test = {ranks, sharding};
+  UnitCase test = {ranks, sharding};
   if (sharding == Sharding::none) test.replicas = ranks;
   if (ranks == 4 && sharding != Sharding::none) test.replicas = GENERATE(1, 2);
   test.weight_type = ranks == 3 ? torch::kBFloat16 : torch::kFloat32;
@@ -166,7 +166,7 @@ struct RankUnit {
   ParameterUnit parameters = model->units()[2];
   ShardedUnit unit;
 
-  RankUnit(const Case& test, const TestRank& own)
+  RankUnit(const UnitCase& test, const TestRank& own)
       : unit(parameters, {test.sharding, test.weight_type, test.reduce_type}, own.groups(),
              torch::kCPU, kSeed) {}
 
@@ -188,7 +188,7 @@ struct RankUnit {
   }
 };
 
-void on_ranks(const Case& test, const std::function<void(RankUnit&, const TestRank&)>& work) {
+void on_ranks(const UnitCase& test, const std::function<void(RankUnit&, const TestRank&)>& work) {
   INFO("ranks " << test.ranks << " replicas " << test.replicas << " mode "
                 << static_cast<int>(test.sharding));
   run_on_ranks(test.ranks, test.replicas, [&](TestRank& own) {
@@ -320,7 +320,7 @@ TEST_CASE("shards hold the sum of the gradients of all ranks; in a step they add
 }
 
 TEST_CASE("split gradients of several micro-batches add up") {
-  const Case test = {3, GENERATE(Sharding::gradients, Sharding::full)};
+  const UnitCase test = {3, GENERATE(Sharding::gradients, Sharding::full)};
   on_ranks(test, [&](RankUnit& own, const TestRank&) {
     own.unit.zero_gradients();
     for (int micro_batch = 0; micro_batch < 3; ++micro_batch)

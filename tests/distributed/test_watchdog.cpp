@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "support/catch.h"
+#include "support/text.h"
 
 namespace zebra {
 namespace {
@@ -56,14 +57,14 @@ class FaultyStore : public c10d::HashStore {
 };
 
 // The ranks of a job as watchdogs in one process, which note what real ones would do.
-class Job {
+class WatchedJob {
  public:
-  explicit Job(int ranks) : ranks_(ranks), left_(static_cast<std::size_t>(ranks)) {
+  explicit WatchedJob(int ranks) : ranks_(ranks), left_(static_cast<std::size_t>(ranks)) {
     settings.timeout = kNever;
     settings.heartbeat = 0.02;
     settings.silent_after = kNever;
   }
-  ~Job() {
+  ~WatchedJob() {
     store->unblock();
     resume_reports();
   }
@@ -145,12 +146,8 @@ std::future<void> in_background(std::function<void()> main_thread) {
   return std::async(std::launch::async, std::move(main_thread));
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_CASE("ranks that end in good order wait for each other and report nothing") {
-  Job job(3);
+  WatchedJob job(3);
   job.start();
   std::atomic<int> working = 3;
   std::vector<std::future<int>> ranks;
@@ -173,7 +170,7 @@ TEST_CASE("ranks that end in good order wait for each other and report nothing")
 }
 
 TEST_CASE("a rank that throws is reported in its own words, and the others leave") {
-  Job job(3);
+  WatchedJob job(3);
   job.start();
   job[1].set_step(7);
   job[1].begin("computing");
@@ -187,7 +184,7 @@ TEST_CASE("a rank that throws is reported in its own words, and the others leave
 }
 
 TEST_CASE("ranks that throw together are one message, and each goes on to its own end") {
-  Job job(3);
+  WatchedJob job(3);
   job.settings.heartbeat = 0.5;  // long enough to look only when called
   job.start();
   REQUIRE(job.store->is_asked(3));
@@ -202,7 +199,7 @@ TEST_CASE("ranks that throw together are one message, and each goes on to its ow
 }
 
 TEST_CASE("a rank that throws ends those that wait for it to finish") {
-  Job job(2);
+  WatchedJob job(2);
   job.start();
   auto finishing = in_background([&job] { job[0].finish(); });
   job.store->wait({"finished"});
@@ -213,7 +210,7 @@ TEST_CASE("a rank that throws ends those that wait for it to finish") {
 }
 
 TEST_CASE("a dead rank is found by its silence, with whoever waits") {
-  Job job(3);
+  WatchedJob job(3);
   job.settings.silent_after = kSoon;
   job.start();
   for (const std::size_t rank : {0, 1}) {
@@ -231,7 +228,7 @@ TEST_CASE("a dead rank is found by its silence, with whoever waits") {
 }
 
 TEST_CASE("a collective that throws accuses the dead rank, not the one that threw") {
-  Job job(3);
+  WatchedJob job(3);
   job.settings.silent_after = kSoon;
   job.start();
   job.kill(2);
@@ -246,7 +243,7 @@ TEST_CASE("a collective that throws accuses the dead rank, not the one that thre
 }
 
 TEST_CASE("a rank whose main thread hangs is named, and leaves with the others") {
-  Job job(3);
+  WatchedJob job(3);
   job.settings.silent_after = kSoon;
   job.start();
   for (const std::size_t rank : {0, 2}) {
@@ -264,7 +261,7 @@ TEST_CASE("a rank whose main thread hangs is named, and leaves with the others")
 }
 
 TEST_CASE("when the store is lost, every rank leaves and the first to claim reports") {
-  Job job(3);
+  WatchedJob job(3);
   job.let_claim();
   SECTION("its connection breaks") {
     job.start();
@@ -284,7 +281,7 @@ TEST_CASE("when the store is lost, every rank leaves and the first to claim repo
 }
 
 TEST_CASE("a rank that throws while the store is lost is reported in its own words") {
-  Job job(2);
+  WatchedJob job(2);
   job.settings.silent_after = kSoon;
   job.start();
   job.kill(0);
@@ -297,7 +294,7 @@ TEST_CASE("a rank that throws while the store is lost is reported in its own wor
 }
 
 TEST_CASE("a report that does not come to an end keeps no rank") {
-  Job job(2);
+  WatchedJob job(2);
   job.settings.silent_after = kSoon;
   job.stop_reports();
   std::future<void> failing;

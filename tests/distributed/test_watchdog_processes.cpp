@@ -18,6 +18,7 @@
 #include "distributed/watchdog.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
+#include "support/text.h"
 
 C10_DECLARE_int(caffe2_log_level);
 
@@ -26,9 +27,9 @@ namespace {
 
 using namespace zebra::testing;
 
-constexpr int kRanks = 3;
-constexpr int kPatience = 120;        // seconds after which a process is a test's failure
-constexpr double kSilentAfter = 2.0;  // longer than a loaded machine keeps a thread waiting
+constexpr int kProcesses = 3;
+constexpr int kProcessPatience = 120;        // seconds after which a process is a test's failure
+constexpr double kProcessSilentAfter = 2.0;  // longer than a loaded machine keeps a thread waiting
 constexpr int kStatusOfOwnError = 2;
 
 // What a rank's main thread does; the result is its process's exit status.
@@ -43,21 +44,21 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(bool serve, std::uint16_t port) {
 }
 
 // Three ranks in processes of their own, which tell this one what happens through a pipe.
-class Job {
+class JobOfProcesses {
  public:
-  explicit Job(MainThread main_thread, double timeout = 1000.0, bool may_claim = true)
+  explicit JobOfProcesses(MainThread main_thread, double timeout = 1000.0, bool may_claim = true)
       : main_thread_(std::move(main_thread)), timeout_(timeout), may_claim_(may_claim) {
     REQUIRE(::pipe(pipe_) == 0);
     REQUIRE(::fcntl(pipe_[0], F_SETFL, O_NONBLOCK) == 0);
     start(0, 0);
     wait_for("port");
     const auto port = static_cast<std::uint16_t>(std::stoi(lines_.front().substr(5)));
-    for (int rank = 1; rank < kRanks; ++rank) start(rank, port);
+    for (int rank = 1; rank < kProcesses; ++rank) start(rank, port);
     store_ = open_store(false, port);
     store_->set("all ranks are started", "");
-    for (int rank = 0; rank < kRanks; ++rank) wait_for("ready " + std::to_string(rank));
+    for (int rank = 0; rank < kProcesses; ++rank) wait_for("ready " + std::to_string(rank));
   }
-  ~Job() {
+  ~JobOfProcesses() {
     for (const auto& [rank, process] : processes_) {
       ::kill(process, SIGKILL);
       ::waitpid(process, nullptr, 0);
@@ -65,8 +66,8 @@ class Job {
     ::close(pipe_[0]);
     ::close(pipe_[1]);
   }
-  Job(const Job&) = delete;
-  Job& operator=(const Job&) = delete;
+  JobOfProcesses(const JobOfProcesses&) = delete;
+  JobOfProcesses& operator=(const JobOfProcesses&) = delete;
 
   pid_t process(int rank) const { return processes_.at(rank); }
   void send(int signal, int rank) { ::kill(processes_.at(rank), signal); }
@@ -74,7 +75,7 @@ class Job {
 
   // The rank's exit status; minus the signal that killed it.
   int status(int rank) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPatience);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kProcessPatience);
     int status = 0;
     while (::waitpid(processes_.at(rank), &status, WNOHANG) == 0) {
       if (std::chrono::steady_clock::now() > deadline)
@@ -118,10 +119,10 @@ class Job {
     store->wait({"all ranks are started"});
     WatchdogSettings settings;
     settings.rank = rank;
-    settings.ranks = kRanks;
+    settings.ranks = kProcesses;
     settings.timeout = timeout_;
     settings.heartbeat = 0.05;
-    settings.silent_after = kSilentAfter;
+    settings.silent_after = kProcessSilentAfter;
     settings.report = [this](const std::string& diagnosis) { say("report " + diagnosis); };
     if (may_claim_) {
       settings.claim_report = [this] {
@@ -148,7 +149,7 @@ class Job {
   }
 
   void wait_for(const std::string& beginning) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kPatience);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(kProcessPatience);
     const auto has_come = [&] {
       read_lines();
       return std::any_of(lines_.begin(), lines_.end(),
@@ -208,29 +209,25 @@ int work(int rank, Watchdog& watchdog, c10d::Store&) {
   return 0;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 bool is_one(const std::string& reports) { return !reports.empty() && !contains(reports, " | "); }
 
 TEST_CASE("processes that finish at different moments all end with status 0") {
-  Job job(work);
-  for (int rank = 0; rank < kRanks; ++rank) CHECK(job.status(rank) == 0);
+  JobOfProcesses job(work);
+  for (int rank = 0; rank < kProcesses; ++rank) CHECK(job.status(rank) == 0);
   REQUIRE(job.reports() == "");
 }
 
 TEST_CASE("a job that is suspended as a whole goes on unharmed") {
-  Job job(work);
-  for (int rank = 0; rank < kRanks; ++rank) job.send(SIGSTOP, rank);
-  std::this_thread::sleep_for(std::chrono::duration<double>(1.5 * kSilentAfter));
-  for (int rank = 0; rank < kRanks; ++rank) job.send(SIGCONT, rank);
-  for (int rank = 0; rank < kRanks; ++rank) CHECK(job.status(rank) == 0);
+  JobOfProcesses job(work);
+  for (int rank = 0; rank < kProcesses; ++rank) job.send(SIGSTOP, rank);
+  std::this_thread::sleep_for(std::chrono::duration<double>(1.5 * kProcessSilentAfter));
+  for (int rank = 0; rank < kProcesses; ++rank) job.send(SIGCONT, rank);
+  for (int rank = 0; rank < kProcesses; ++rank) CHECK(job.status(rank) == 0);
   REQUIRE(job.reports() == "");
 }
 
 TEST_CASE("a killed process is named and ends the others") {
-  Job job(wait_in_collective);
+  JobOfProcesses job(wait_in_collective);
   const std::string process = std::to_string(job.process(2));
   job.send(SIGKILL, 2);
   for (const int rank : {0, 1}) CHECK(job.status(rank) == 1);
@@ -244,7 +241,7 @@ TEST_CASE("a killed process is named and ends the others") {
 }
 
 TEST_CASE("a stopped process is named, and leaves quietly when it goes on") {
-  Job job(wait_in_collective);
+  JobOfProcesses job(wait_in_collective);
   job.send(SIGSTOP, 1);
   for (const int rank : {0, 2}) CHECK(job.status(rank) == 1);
   REQUIRE(contains(job.reports(), "rank 1 of 3 (host "));
@@ -254,7 +251,7 @@ TEST_CASE("a stopped process is named, and leaves quietly when it goes on") {
 }
 
 TEST_CASE("the process that serves the store ends the others when it is killed or stopped") {
-  Job job(wait_in_collective);
+  JobOfProcesses job(wait_in_collective);
   const int signal = GENERATE(SIGKILL, SIGSTOP);
   job.send(signal, 0);
   for (const int rank : {1, 2}) CHECK(job.status(rank) == 1);
@@ -270,9 +267,9 @@ TEST_CASE("the process that serves the store ends the others when it is killed o
 TEST_CASE("a process that throws is reported in its own words, also where it serves the store") {
   const int thrower = GENERATE(0, 1);
   // The store lives for long enough that all ranks see the diagnosis there.
-  Job job(throwing(thrower), /*timeout=*/1000.0, /*may_claim=*/false);
+  JobOfProcesses job(throwing(thrower), /*timeout=*/1000.0, /*may_claim=*/false);
   job.tell("throw");
-  for (int rank = 0; rank < kRanks; ++rank)
+  for (int rank = 0; rank < kProcesses; ++rank)
     CHECK(job.status(rank) == (rank == thrower ? kStatusOfOwnError : 1));
   const auto reports = job.reports();
   CAPTURE(reports);
@@ -282,8 +279,8 @@ TEST_CASE("a process that throws is reported in its own words, also where it ser
 }
 
 TEST_CASE("a process whose main thread hangs is named and ends with the others") {
-  Job job(hang_in_rank_1, /*timeout=*/0.5);
-  for (int rank = 0; rank < kRanks; ++rank) CHECK(job.status(rank) == 1);
+  JobOfProcesses job(hang_in_rank_1, /*timeout=*/0.5);
+  for (int rank = 0; rank < kProcesses; ++rank) CHECK(job.status(rank) == 1);
   const auto reports = job.reports();
   CAPTURE(reports);
   REQUIRE(is_one(reports));

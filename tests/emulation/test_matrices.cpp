@@ -7,7 +7,7 @@
 namespace zebra::kernels::testing {
 namespace {
 
-constexpr int kRows = 16, kColumns = 8, kDepth = 16;
+constexpr int kTileRows = 16, kTileColumns = 8, kTileDepth = 16;
 
 struct ProductParameters {
   const std::uint16_t* a;             // [16, 16]
@@ -22,7 +22,7 @@ ZEBRA_KERNEL(32, 1) product_kernel(ZEBRA_PARAMETER ProductParameters p) {
   using namespace device;
   const int lane = thread_index();
   std::byte* const a_tile = shared_memory();
-  std::byte* const b_tile = a_tile + kRows * kDepth * 2;
+  std::byte* const b_tile = a_tile + kTileRows * kTileDepth * 2;
   copy_async(a_tile + 16 * lane, p.a + 8 * lane, true);
   if (lane < 16)
     copy_async(b_tile + 16 * lane, (p.transpose ? p.b : p.b_transposed) + 8 * lane, true);
@@ -38,7 +38,7 @@ ZEBRA_KERNEL(32, 1) product_kernel(ZEBRA_PARAMETER ProductParameters p) {
   float c[4] = {100, 100, 100, 100};
   multiply_add(c, a, b[0], b[1]);
   const int row = lane / 4, column = 2 * (lane % 4);
-  for (int i = 0; i < 4; ++i) p.c[(row + i / 2 * 8) * kColumns + column + i % 2] = c[i];
+  for (int i = 0; i < 4; ++i) p.c[(row + i / 2 * 8) * kTileColumns + column + i % 2] = c[i];
 }
 
 /// Small whole numbers, exact in bfloat16 and in all sums, different in every place.
@@ -47,27 +47,31 @@ struct Product {
   std::vector<float> c, expected;
 
   Product()
-      : a(kRows * kDepth), b(kDepth * kColumns), b_transposed(b), c(kRows * kColumns), expected(c) {
+      : a(kTileRows * kTileDepth),
+        b(kTileDepth * kTileColumns),
+        b_transposed(b),
+        c(kTileRows * kTileColumns),
+        expected(c) {
     const auto bits = [](int x) {
       return static_cast<std::uint16_t>(device::pack_bfloat16(static_cast<float>(x), 0));
     };
     const auto left = [](int i, int k) { return i * 5 % 17 - k * 7 % 11 + i * k % 3; };
     const auto right = [](int k, int j) { return k * 3 % 13 - j * 9 % 7 - k * j % 5; };
-    for (int i = 0; i < kRows; ++i)
-      for (int k = 0; k < kDepth; ++k) a[i * kDepth + k] = bits(left(i, k));
-    for (int k = 0; k < kDepth; ++k)
-      for (int j = 0; j < kColumns; ++j)
-        b[k * kColumns + j] = b_transposed[j * kDepth + k] = bits(right(k, j));
-    for (int i = 0; i < kRows; ++i)
-      for (int j = 0; j < kColumns; ++j) {
+    for (int i = 0; i < kTileRows; ++i)
+      for (int k = 0; k < kTileDepth; ++k) a[i * kTileDepth + k] = bits(left(i, k));
+    for (int k = 0; k < kTileDepth; ++k)
+      for (int j = 0; j < kTileColumns; ++j)
+        b[k * kTileColumns + j] = b_transposed[j * kTileDepth + k] = bits(right(k, j));
+    for (int i = 0; i < kTileRows; ++i)
+      for (int j = 0; j < kTileColumns; ++j) {
         int sum = 100;
-        for (int k = 0; k < kDepth; ++k) sum += left(i, k) * right(k, j);
-        expected[i * kColumns + j] = static_cast<float>(sum);
+        for (int k = 0; k < kTileDepth; ++k) sum += left(i, k) * right(k, j);
+        expected[i * kTileColumns + j] = static_cast<float>(sum);
       }
   }
 
   bool is_right_with(bool transpose) {
-    run(product_kernel, 32, 2 * (kRows + kColumns) * kDepth,
+    run(product_kernel, 32, 2 * (kTileRows + kTileColumns) * kTileDepth,
         ProductParameters{a.data(), b.data(), b_transposed.data(), c.data(), transpose});
     return c == expected;
   }

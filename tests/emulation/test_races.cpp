@@ -176,7 +176,7 @@ TEST_CASE("a copy reads its source until the wait") {
 }
 
 /// Blocks of even y write before their barrier, the others after it.
-ZEBRA_KERNEL(64, 1) blocks_kernel(ZEBRA_PARAMETER RaceParameters p) {
+ZEBRA_KERNEL(64, 1) ordered_blocks_kernel(ZEBRA_PARAMETER RaceParameters p) {
   const int thread = device::thread_index();
   words()[thread] = 1;
   if (device::block_index_y() % 2 == 0) p.out[thread] = 1;
@@ -185,8 +185,8 @@ ZEBRA_KERNEL(64, 1) blocks_kernel(ZEBRA_PARAMETER RaceParameters p) {
 }
 
 TEST_CASE("blocks share no shared memory, but global memory") {
-  CHECK_FALSE(has_race(blocks_kernel));
-  CHECK(has_race(blocks_kernel, {}, {1, 2, 1}));
+  CHECK_FALSE(has_race(ordered_blocks_kernel));
+  CHECK(has_race(ordered_blocks_kernel, {}, {1, 2, 1}));
 }
 
 }  // namespace

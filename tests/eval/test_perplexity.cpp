@@ -15,14 +15,14 @@ namespace {
 
 using namespace zebra::testing;
 
-struct Fixture {
+struct PerplexityFixture {
   TemporaryFolder folder;
   Config config;
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<std::unique_ptr<TokenDataset>> datasets;
   ZebraModel model{nullptr};
 
-  Fixture() {
+  PerplexityFixture() {
     make_tiny_data(folder);
     config = tiny_run(folder);
     tokenizer = std::make_unique<Tokenizer>(config.data.tokenizer);
@@ -67,7 +67,7 @@ struct Fixture {
 };
 
 TEST_CASE("perplexity equals the definition, with and without a limit") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   const bool document_mask = GENERATE(true, false);
   const std::int64_t length = GENERATE(1, 7, 50);
   const auto predictable = fixture.datasets[0]->tokens() - 1;
@@ -91,7 +91,7 @@ TEST_CASE("perplexity equals the definition, with and without a limit") {
 }
 
 TEST_CASE("ranks share the work and all get the figures of one") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   auto both = open_datasets({fixture.config.data.validation[0], fixture.config.data.train[0]},
                             *fixture.tokenizer, 300);
   // At 8192 tokens to a batch the first makes more batches than there are ranks, the second one.
@@ -158,7 +158,7 @@ TEST_CASE("what is visible is counted from the beginning of the document") {
 }
 
 TEST_CASE("buckets of positions double and add up to the whole") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   const auto result =
       evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {50, 500, false});
   std::int64_t begin = 0;
@@ -177,7 +177,7 @@ TEST_CASE("buckets of positions double and add up to the whole") {
 }
 
 TEST_CASE("of several datasets each is read, and the order of the list changes nothing") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   const DataSource valid = fixture.config.data.validation[0], train = fixture.config.data.train[0];
   const auto evaluate = [&](const std::vector<DataSource>& sources, std::int64_t limit,
                             std::vector<double> weights) {
@@ -217,7 +217,7 @@ TEST_CASE("of several datasets each is read, and the order of the list changes n
 }
 
 TEST_CASE("data without a single target that counts is refused") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   REQUIRE_THROWS_AS(
       evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets, {1000000, 10, true}),
       InputError);

@@ -137,13 +137,13 @@ ByHand by_hand(ZebraModel& model, const std::set<std::pair<int, int>>& seen, con
   return result;
 }
 
-struct Fixture {
+struct RecallFixture {
   TemporaryFolder folder;
   TokenDatasets train, validation;
   std::set<std::pair<int, int>> seen;  // pairs of the training data
   std::unique_ptr<FlatText> text;      // of the validation data
 
-  explicit Fixture(bool masked = false, const std::string& hash = "hash") {
+  explicit RecallFixture(bool masked = false, const std::string& hash = "hash") {
     const auto known = repetitive_documents(7, 9, 60, false);
     for (const auto& document : known) {
       for (std::size_t i = 1; i < document.tokens.size(); ++i)
@@ -188,7 +188,7 @@ TEST_CASE("classes, samples and contexts equal the definitions") {
   const bool document_mask = GENERATE(true, false);
   const std::int64_t length = GENERATE(61, 90);
   const std::int64_t max_tokens = GENERATE(0, 200);
-  Fixture fixture(masked);
+  RecallFixture fixture(masked);
   auto model = make_model("GLL", 4);
   const TextRecallOptions options = {length, max_tokens, {6, 3}, document_mask, 100000};
   const auto expected = by_hand(model, fixture.seen, *fixture.text, options);
@@ -243,7 +243,7 @@ TEST_CASE("all classes together are the loss of the text") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
   const Tokenizer tokenizer(folder / "tok.model");
-  Fixture fixture(true, tokenizer.hash());
+  RecallFixture fixture(true, tokenizer.hash());
   fixture.validation.push_back(
       std::make_unique<TokenDataset>(folder / "valid", tokenizer.hash(), kVocabSize));
   auto model = make_model("GLL", 4);
@@ -278,7 +278,7 @@ TEST_CASE("all classes together are the loss of the text") {
 /// Largest difference that the cut makes.
 double effect_of_cut(const std::string& pattern, std::int64_t window, std::int64_t cut_window,
                      bool document_mask) {
-  Fixture fixture;
+  RecallFixture fixture;
   auto model = make_model(pattern, window);
   const auto context = evaluate_text_recall(model, fixture.train, fixture.validation,
                                             {80, 0, {cut_window, 3}, document_mask, 100000})
@@ -304,7 +304,7 @@ TEST_CASE("a cut at the reach of the local layers changes nothing, one token les
 }
 
 TEST_CASE("targets are chosen by the seed among all that can be, in the order of the text") {
-  Fixture fixture;
+  RecallFixture fixture;
   auto model = make_model("GL", 4);
   const auto choose = [&](std::int64_t targets, std::uint64_t seed) {
     return evaluate_text_recall(model, fixture.train, fixture.validation,
@@ -355,7 +355,7 @@ TEST_CASE("a short context is an eighth of the whole, whatever the window") {
 }
 
 TEST_CASE("samples shorter than the cut leave no context to cut, and progress ends at its total") {
-  Fixture fixture;
+  RecallFixture fixture;
   auto model = make_model("GL", 4);
   std::vector<std::pair<std::int64_t, std::int64_t>> calls;
   TextRecallOptions options = {20, 0, {20, 2}, false};
@@ -378,7 +378,7 @@ TEST_CASE("samples shorter than the cut leave no context to cut, and progress en
 }
 
 TEST_CASE("text without a single target that counts is refused") {
-  Fixture fixture;
+  RecallFixture fixture;
   auto model = make_model("GL", 4);
   REQUIRE_THROWS_AS(
       evaluate_text_recall(model, fixture.train, fixture.validation, {1000000, 0, {4, 2}, true}),

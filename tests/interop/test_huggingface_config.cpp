@@ -38,7 +38,7 @@ Json as(const std::string& model_type, const Json& changes = Json::object()) {
   return with(with(llama(), {{"model_type", model_type}}), changes);
 }
 
-HuggingFaceConfig read(const Json& json) {
+HuggingFaceConfig read_config(const Json& json) {
   Problems problems;
   const auto config = read_huggingface_config(json.dump(), "config.json", problems);
   INFO(join(problems.all(), "\n"));
@@ -57,7 +57,7 @@ std::vector<std::string> problems_of_text(const std::string& text) {
 std::vector<std::string> problems_of(const Json& json) { return problems_of_text(json.dump()); }
 
 // The one problem of a config.json.
-std::string problem_of(const Json& json) {
+std::string problem_of_config(const Json& json) {
   const auto problems = problems_of(json);
   INFO(join(problems, "\n"));
   REQUIRE(problems.size() == 1);
@@ -65,7 +65,7 @@ std::string problem_of(const Json& json) {
 }
 
 TEST_CASE("a llama config.json as transformers saves it becomes a model section") {
-  const auto config = read(llama());
+  const auto config = read_config(llama());
   REQUIRE(config.model_type == "llama");
   REQUIRE(config.bos_token_id == 1);
   REQUIRE(config.eos_token_ids == std::vector<std::int64_t>{2});
@@ -85,7 +85,7 @@ TEST_CASE("a llama config.json as transformers saves it becomes a model section"
   REQUIRE_FALSE(model.tie_word_embeddings);
   REQUIRE(model.attention_pattern == "GGGGG");
   REQUIRE_FALSE(model.window_size.has_value());
-  REQUIRE(read(with(llama(), {{"tie_word_embeddings", true}})).model.tie_word_embeddings);
+  REQUIRE(read_config(with(llama(), {{"tie_word_embeddings", true}})).model.tie_word_embeddings);
 }
 
 TEST_CASE("keys that are absent take the values of transformers") {
@@ -96,17 +96,17 @@ TEST_CASE("keys that are absent take the values of transformers") {
                {"num_attention_heads", 8},
                {"vocab_size", 321},
                {"rope_parameters", {{"rope_type", "default"}}}};
-  const auto llama_model = read(bare).model;
+  const auto llama_model = read_config(bare).model;
   REQUIRE(llama_model.num_key_value_heads == 8);
   REQUIRE(llama_model.head_dim == 6);
   REQUIRE(llama_model.max_position_embeddings == 2048);
   REQUIRE(llama_model.rms_norm_eps == 1e-6);
   REQUIRE(llama_model.rope_theta == 1e4);
-  REQUIRE(read(bare).eos_token_ids.empty());
+  REQUIRE(read_config(bare).eos_token_ids.empty());
 
   bare["model_type"] = "mistral";
   bare["num_attention_heads"] = 16;
-  const auto mistral = read(bare).model;
+  const auto mistral = read_config(bare).model;
   REQUIRE(mistral.num_key_value_heads == 8);
   REQUIRE(mistral.head_dim == 3);
   REQUIRE(mistral.max_position_embeddings == 131072);
@@ -115,7 +115,7 @@ TEST_CASE("keys that are absent take the values of transformers") {
   REQUIRE(mistral.rope_theta == 1e4);
 
   bare["model_type"] = "cwm";
-  const auto cwm = read(bare).model;
+  const auto cwm = read_config(bare).model;
   REQUIRE(cwm.num_key_value_heads == 8);
   REQUIRE(cwm.head_dim == 128);
   REQUIRE(cwm.rms_norm_eps == 1e-5);
@@ -125,8 +125,8 @@ TEST_CASE("keys that are absent take the values of transformers") {
 
   // Null is derived, whatever the architecture's own value.
   const Json derived = {{"num_key_value_heads", nullptr}, {"head_dim", nullptr}};
-  REQUIRE(read(with(bare, derived)).model.num_key_value_heads == 16);
-  REQUIRE(read(with(bare, derived)).model.head_dim == 3);
+  REQUIRE(read_config(with(bare, derived)).model.num_key_value_heads == 16);
+  REQUIRE(read_config(with(bare, derived)).model.head_dim == 3);
 }
 
 TEST_CASE("sizes must be there, all at once") {
@@ -140,49 +140,52 @@ TEST_CASE("sizes must be there, all at once") {
 
   // Our own export leaves nothing to guess.
   const Json zebra = as("zebra", {{"attention_pattern", "GGGGG"}});
-  REQUIRE(problem_of(without(zebra, "rms_norm_eps")) == "config.json: rms_norm_eps: missing");
-  REQUIRE(problem_of(without(zebra, "max_position_embeddings")) ==
+  REQUIRE(problem_of_config(without(zebra, "rms_norm_eps")) ==
+          "config.json: rms_norm_eps: missing");
+  REQUIRE(problem_of_config(without(zebra, "max_position_embeddings")) ==
           "config.json: max_position_embeddings: missing");
-  REQUIRE_THAT(problem_of(without(zebra, "attention_pattern")),
+  REQUIRE_THAT(problem_of_config(without(zebra, "attention_pattern")),
                Catch::Matchers::Contains("attention_pattern: missing"));
 }
 
 TEST_CASE("a sliding window counts the token itself") {
-  const auto sliding = read(as("mistral", {{"sliding_window", 16}})).model;
+  const auto sliding = read_config(as("mistral", {{"sliding_window", 16}})).model;
   REQUIRE(sliding.window_size == 15);
   REQUIRE(sliding.attention_pattern == "LLLLL");
-  REQUIRE(read(as("mistral", {{"sliding_window", 1}})).model.window_size == 0);
-  const auto full = read(as("mistral", {{"sliding_window", nullptr}})).model;
+  REQUIRE(read_config(as("mistral", {{"sliding_window", 1}})).model.window_size == 0);
+  const auto full = read_config(as("mistral", {{"sliding_window", nullptr}})).model;
   REQUIRE(full.attention_pattern == "GGGGG");
   REQUIRE_FALSE(full.window_size.has_value());
-  REQUIRE_THAT(problem_of(as("mistral", {{"sliding_window", 0}})),
+  REQUIRE_THAT(problem_of_config(as("mistral", {{"sliding_window", 0}})),
                Catch::Matchers::Contains("sliding_window: must be a whole number from 1"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"sliding_window", 16}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"sliding_window", 16}})),
                Catch::Matchers::Contains("a llama model has none"));
-  REQUIRE(read(with(llama(), {{"sliding_window", nullptr}})).model.attention_pattern == "GGGGG");
+  REQUIRE(read_config(with(llama(), {{"sliding_window", nullptr}})).model.attention_pattern ==
+          "GGGGG");
 }
 
 TEST_CASE("layer_types make the layout of cwm and must not contradict the others") {
   const std::string full = "full_attention", sliding = "sliding_attention";
   const Json mixed = {sliding, full, sliding, sliding, full};
-  const auto model = read(as("cwm", {{"layer_types", mixed}, {"sliding_window", 8}})).model;
+  const auto model = read_config(as("cwm", {{"layer_types", mixed}, {"sliding_window", 8}})).model;
   REQUIRE(model.attention_pattern == "LGLLG");
   REQUIRE(model.window_size == 7);
-  REQUIRE_THAT(problem_of(as("cwm", {{"layer_types", mixed}, {"sliding_window", nullptr}})),
+  REQUIRE_THAT(problem_of_config(as("cwm", {{"layer_types", mixed}, {"sliding_window", nullptr}})),
                Catch::Matchers::Contains("sliding_window: missing"));
   const Json all_full = {full, full, full, full, full};
-  const auto plain = read(as("cwm", {{"layer_types", all_full}})).model;
+  const auto plain = read_config(as("cwm", {{"layer_types", all_full}})).model;
   REQUIRE(plain.attention_pattern == "GGGGG");
   REQUIRE_FALSE(plain.window_size.has_value());
   for (const Json& wrong :
        {Json({full, full}), Json({full, full, full, full, "chunked_attention"}), Json(full)})
-    REQUIRE_THAT(problem_of(as("cwm", {{"layer_types", wrong}})),
+    REQUIRE_THAT(problem_of_config(as("cwm", {{"layer_types", wrong}})),
                  Catch::Matchers::Contains("layer_types: must list full_attention or"));
 
-  REQUIRE(read(with(llama(), {{"layer_types", all_full}})).model.attention_pattern == "GGGGG");
-  REQUIRE_THAT(problem_of(with(llama(), {{"layer_types", mixed}})),
+  REQUIRE(read_config(with(llama(), {{"layer_types", all_full}})).model.attention_pattern ==
+          "GGGGG");
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"layer_types", mixed}})),
                Catch::Matchers::Contains("layer_types: contradicts the layers of a llama model"));
-  REQUIRE_THAT(problem_of(as("mistral", {{"layer_types", mixed}, {"sliding_window", 8}})),
+  REQUIRE_THAT(problem_of_config(as("mistral", {{"layer_types", mixed}, {"sliding_window", 8}})),
                Catch::Matchers::Contains("which are here LLLLL"));
 }
 
@@ -192,23 +195,23 @@ TEST_CASE("our own architecture has its own keys") {
                      {"attention_sink", true},       {"global_rope_theta", 0},
                      {"local_rope_theta", 1e3}};
   const Json zebra = as("zebra", keys);
-  const auto model = read(zebra).model;
+  const auto model = read_config(zebra).model;
   REQUIRE(model.attention_pattern == "GLGLL");
   REQUIRE(model.window_size == 6);
   REQUIRE(model.qk_norm);
   REQUIRE(model.attention_sink);
   REQUIRE(model.global_rope_theta == 0.0);
   REQUIRE(model.local_rope_theta == 1e3);
-  REQUIRE(read(without(zebra, "window_size")).model.window_size == 6);
-  REQUIRE(read(without(zebra, "sliding_window")).model.window_size == 6);
-  REQUIRE_THAT(problem_of(with(zebra, {{"window_size", 7}})),
+  REQUIRE(read_config(without(zebra, "window_size")).model.window_size == 6);
+  REQUIRE(read_config(without(zebra, "sliding_window")).model.window_size == 6);
+  REQUIRE_THAT(problem_of_config(with(zebra, {{"window_size", 7}})),
                Catch::Matchers::Contains("window_size: 7 contradicts sliding_window, 7"));
-  REQUIRE_THAT(problem_of(with(zebra, {{"attention_pattern", "GL"}})),
+  REQUIRE_THAT(problem_of_config(with(zebra, {{"attention_pattern", "GL"}})),
                Catch::Matchers::Contains("for each of the 5 layers"));
-  REQUIRE_THAT(problem_of(with(zebra, {{"local_rope_theta", -1}})),
+  REQUIRE_THAT(problem_of_config(with(zebra, {{"local_rope_theta", -1}})),
                Catch::Matchers::Contains("local_rope_theta: must be at least 0"));
   // On the stock architectures they are unknown.
-  REQUIRE_THAT(problem_of(with(llama(), {{"qk_norm", true}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"qk_norm", true}})),
                Catch::Matchers::Contains("qk_norm: unknown key"));
 }
 
@@ -220,25 +223,25 @@ TEST_CASE("keys that change the mathematics are refused unless they are neutral"
       {"logit_scale", 0.0625},        {"final_logit_softcapping", 30.0},
       {"use_qk_norm", true},          {"per_layer_config", {{"0", {{"sliding_window", 4}}}}}};
   for (const auto& [key, value] : changing)
-    REQUIRE_THAT(problem_of(with(llama(), {{key, value}})),
+    REQUIRE_THAT(problem_of_config(with(llama(), {{key, value}})),
                  Catch::Matchers::Contains("config.json: " + key + ": ") &&
                      Catch::Matchers::Contains("cannot be imported"));
-  read(with(llama(), {{"attention_bias", nullptr},
-                      {"hidden_act", "swish"},
-                      {"partial_rotary_factor", 1.0},
-                      {"quantization_config", nullptr},
-                      {"logit_scale", 1.0},
-                      {"per_layer_config", Json::object()}}));
+  read_config(with(llama(), {{"attention_bias", nullptr},
+                             {"hidden_act", "swish"},
+                             {"partial_rotary_factor", 1.0},
+                             {"quantization_config", nullptr},
+                             {"logit_scale", 1.0},
+                             {"per_layer_config", Json::object()}}));
 }
 
 TEST_CASE("bookkeeping is ignored, an unknown key is named with the nearest known one") {
-  read(with(llama(), {{"torch_dtype", "bfloat16"},
-                      {"_name_or_path", "somewhere"},
-                      {"use_cache", false},
-                      {"attention_dropout", 0.1},
-                      {"auto_map", Json::object()},
-                      {"temperature", 0.6}}));
-  const std::string problem = problem_of(with(llama(), {{"rope_thetta", 1e4}}));
+  read_config(with(llama(), {{"torch_dtype", "bfloat16"},
+                             {"_name_or_path", "somewhere"},
+                             {"use_cache", false},
+                             {"attention_dropout", 0.1},
+                             {"auto_map", Json::object()},
+                             {"temperature", 0.6}}));
+  const std::string problem = problem_of_config(with(llama(), {{"rope_thetta", 1e4}}));
   REQUIRE_THAT(problem, Catch::Matchers::Contains("rope_thetta: unknown key") &&
                             Catch::Matchers::Contains("is rope_theta meant?"));
 }
@@ -261,7 +264,7 @@ TEST_CASE("keys that conversions and trainers leave behind pass where they chang
                          {"seq_length", 96},
                          {"initializer_range", 0},
                          {"whatever_this_is", nullptr}};
-  REQUIRE(read(with(llama(), harmless)).model.initializer_range == 0.02);
+  REQUIRE(read_config(with(llama(), harmless)).model.initializer_range == 0.02);
   for (const Json& changes : std::vector<Json>{{{"rope_interleaved", true}},
                                                {{"use_bidirectional_attention", true}},
                                                {{"ffn_dim", 81}},
@@ -270,13 +273,13 @@ TEST_CASE("keys that conversions and trainers leave behind pass where they chang
                                                {{"pruned_heads", {{"1", {2}}}}},
                                                {{"initializer_range", -0.1}},
                                                {{"whatever_this_is", false}}}) {
-    REQUIRE_THAT(problem_of(with(llama(), changes)),
+    REQUIRE_THAT(problem_of_config(with(llama(), changes)),
                  Catch::Matchers::Contains("config.json: " + changes.begin().key() + ": "));
   }
   const auto mistral = as("mistral", {{"sliding_window", 17}});
-  REQUIRE_THAT(problem_of(with(mistral, {{"use_sliding_window", false}})),
+  REQUIRE_THAT(problem_of_config(with(mistral, {{"use_sliding_window", false}})),
                Catch::Matchers::Contains("use_sliding_window: false, but"));
-  REQUIRE_THAT(problem_of(with(mistral, {{"max_window_layers", 2}})),
+  REQUIRE_THAT(problem_of_config(with(mistral, {{"max_window_layers", 2}})),
                Catch::Matchers::Contains("max_window_layers: 2 cannot be imported"));
 }
 
@@ -308,17 +311,17 @@ TEST_CASE("all problems of a config.json are reported at once") {
 }
 
 TEST_CASE("values of another type or out of range are refused") {
-  REQUIRE_THAT(problem_of(with(llama(), {{"vocab_size", 321.0}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"vocab_size", 321.0}})),
                Catch::Matchers::Contains("vocab_size: must be a whole number"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"vocab_size", 18446744073709551615ull}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"vocab_size", 18446744073709551615ull}})),
                Catch::Matchers::Contains("vocab_size: must be a whole number"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"rms_norm_eps", 0}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"rms_norm_eps", 0}})),
                Catch::Matchers::Contains("rms_norm_eps: must be greater than 0, not 0"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"rms_norm_eps", nullptr}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"rms_norm_eps", nullptr}})),
                Catch::Matchers::Contains("rms_norm_eps: null; give its value"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"tie_word_embeddings", "no"}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"tie_word_embeddings", "no"}})),
                Catch::Matchers::Contains("tie_word_embeddings: must be true or false"));
-  REQUIRE_THAT(problem_of(with(llama(), {{"head_dim", nullptr}, {"hidden_size", 50}})),
+  REQUIRE_THAT(problem_of_config(with(llama(), {{"head_dim", nullptr}, {"hidden_size", 50}})),
                Catch::Matchers::Contains("hidden_size: 50 is not a multiple of the 4"));
   const std::string deep(200000, '[');
   REQUIRE_THAT(
@@ -331,20 +334,21 @@ TEST_CASE("values of another type or out of range are refused") {
 }
 
 TEST_CASE("eos_token_id may be a list, and both ids may be null") {
-  REQUIRE(read(with(llama(), {{"eos_token_id", {7, 2}}})).eos_token_ids ==
+  REQUIRE(read_config(with(llama(), {{"eos_token_id", {7, 2}}})).eos_token_ids ==
           std::vector<std::int64_t>{7, 2});
-  const auto none = read(with(llama(), {{"eos_token_id", nullptr}, {"bos_token_id", nullptr}}));
+  const auto none =
+      read_config(with(llama(), {{"eos_token_id", nullptr}, {"bos_token_id", nullptr}}));
   REQUIRE(none.eos_token_ids.empty());
   REQUIRE_FALSE(none.bos_token_id.has_value());
   for (const Json& wrong : {Json("</s>"), Json::array(), Json({2, "</s>"})})
-    REQUIRE_THAT(problem_of(with(llama(), {{"eos_token_id", wrong}})),
+    REQUIRE_THAT(problem_of_config(with(llama(), {{"eos_token_id", wrong}})),
                  Catch::Matchers::Contains("eos_token_id: must be"));
 }
 
 TEST_CASE("another architecture is refused before its keys are judged") {
-  REQUIRE_THAT(problem_of({{"model_type", "qwen2"}, {"mystery", 1}}),
+  REQUIRE_THAT(problem_of_config({{"model_type", "qwen2"}, {"mystery", 1}}),
                Catch::Matchers::Contains("\"qwen2\" cannot be imported; Zebra reads llama"));
-  REQUIRE_THAT(problem_of(without(llama(), "model_type")),
+  REQUIRE_THAT(problem_of_config(without(llama(), "model_type")),
                Catch::Matchers::Contains("model_type: missing; Zebra reads llama"));
 }
 

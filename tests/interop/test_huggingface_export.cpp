@@ -14,7 +14,7 @@ namespace {
 using namespace zebra::testing;
 using Json = nlohmann::json;
 
-ModelConfig section(const std::vector<std::string>& overrides) {
+ModelConfig section_with(const std::vector<std::string>& overrides) {
   std::vector<std::string> all = {"data.sequence_length=64"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return resolve(parse_run_file(
@@ -31,12 +31,12 @@ ModelConfig section(const std::vector<std::string>& overrides) {
 }
 
 std::string type_of(const std::vector<std::string>& overrides) {
-  return name_of(exported_architecture(section(overrides)));
+  return name_of(exported_architecture(section_with(overrides)));
 }
 
 Json config_of(const std::vector<std::string>& overrides) {
   Config config;
-  config.model = section(overrides);
+  config.model = section_with(overrides);
   return Json::parse(exported_config(config, {1, 2}));
 }
 

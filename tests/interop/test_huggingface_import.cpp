@@ -35,14 +35,14 @@ const fs::path& tokenizer_file() {
   return path;
 }
 
-ModelConfig section(const std::string& pattern = "LLL") {
+ModelConfig stock_section(const std::string& pattern = "LLL") {
   auto model = small_model(pattern, 6);
   model.vocab_size = 310;
   model.rms_norm_eps = 1e-6;
   return model;
 }
 
-Json mistral_config(const ModelConfig& model = section()) {
+Json mistral_config(const ModelConfig& model = stock_section()) {
   return {{"model_type", "mistral"},
           {"hidden_size", model.hidden_size},
           {"intermediate_size", model.intermediate_size},
@@ -134,7 +134,7 @@ std::string stored_type(const Checkpoint& checkpoint, const NamedTensor& tensor)
 
 TEST_CASE("an import is a checkpoint that loads with the very weights") {
   const Source source;
-  const auto weights = weights_of(section());
+  const auto weights = weights_of(stock_section());
   write_weights(source.at("model.safetensors"), weights);
   const auto imported = source.read();
   REQUIRE(imported.model_type == "mistral");
@@ -177,7 +177,7 @@ TEST_CASE("shards are joined, types kept as stored, and nothing is copied before
   const Source source;
   Tensors first, second;
   Json index;
-  for (auto& [name, tensor] : weights_of(section())) {
+  for (auto& [name, tensor] : weights_of(stock_section())) {
     const bool is_first = name.find("mlp") != std::string::npos;
     (is_first ? first : second)[name] = tensor.to(is_first ? torch::kBFloat16 : torch::kFloat16);
     index["weight_map"][name] = is_first ? "a.safetensors" : "b.safetensors";
@@ -212,7 +212,7 @@ TEST_CASE("a model is computed in bfloat16 only where all of it is stored so") {
   const auto& [norm, others] = norm_and_others;
   const Source source;
   Tensors weights;
-  for (const auto& [name, tensor] : weights_of(section()))
+  for (const auto& [name, tensor] : weights_of(stock_section()))
     weights[name] = tensor.to(name == "model.norm.weight" ? norm : others);
   write_weights(source.at("model.safetensors"), weights);
   REQUIRE(source.read().config.train.precision ==
@@ -221,7 +221,7 @@ TEST_CASE("a model is computed in bfloat16 only where all of it is stored so") {
 
 TEST_CASE("weights that are NaN or infinite are refused, with tensor and place") {
   const Source source;
-  auto weights = weights_of(section());
+  auto weights = weights_of(stock_section());
   weights["model.norm.weight"][3] = std::nan("");
   weights["model.layers.1.mlp.up_proj.weight"] =
       weights["model.layers.1.mlp.up_proj.weight"].to(torch::kFloat16);
@@ -237,7 +237,7 @@ TEST_CASE("weights that are NaN or infinite are refused, with tensor and place")
 
 TEST_CASE("the name of a folder need not be UTF-8") {
   const Source source;
-  write_weights(source.at("model.safetensors"), weights_of(section()));
+  write_weights(source.at("model.safetensors"), weights_of(stock_section()));
   const auto odd = source.folder / "odd\xff";
   fs::rename(source.folder / "source", odd);
   write_imported_checkpoint(read_huggingface_folder(odd, std::nullopt, source.output()));
@@ -253,7 +253,7 @@ TEST_CASE("an index that names a tensor twice is refused") {
 
 TEST_CASE("a tied head may be stored if it is the embedding") {
   const Source source;
-  auto model = section();
+  auto model = stock_section();
   model.tie_word_embeddings = true;
   source.write_config(mistral_config(model));
   auto weights = weights_of(model);
@@ -271,7 +271,7 @@ TEST_CASE("a tied head may be stored if it is the embedding") {
 
 TEST_CASE("tensors that do not fit the model are named, all at once") {
   const Source source;
-  auto weights = weights_of(section());
+  auto weights = weights_of(stock_section());
   weights.erase("model.norm.weight");
   weights.erase("lm_head.weight");
   weights["model.layers.0.self_attn.q_proj.bias"] = torch::zeros({24});
@@ -290,7 +290,7 @@ TEST_CASE("tensors that do not fit the model are named, all at once") {
 
 TEST_CASE("an index that does not fit its files is refused") {
   const Source source;
-  const auto weights = weights_of(section());
+  const auto weights = weights_of(stock_section());
   write_weights(source.at("all.safetensors"), weights);
   Json index;
   for (const auto& [name, tensor] : weights) index["weight_map"][name] = "all.safetensors";
@@ -360,7 +360,7 @@ TEST_CASE("a folder without weights, a config or a tokenizer is refused in one m
 
 TEST_CASE("the tokenizer must be the model's") {
   Source source;
-  write_weights(source.at("model.safetensors"), weights_of(section()));
+  write_weights(source.at("model.safetensors"), weights_of(stock_section()));
   auto config = mistral_config();
   config["bos_token_id"] = 2;
   config["eos_token_id"] = {1, 7};
@@ -371,14 +371,14 @@ TEST_CASE("the tokenizer must be the model's") {
   REQUIRE_THAT(lines[0], Contains("bos_token_id: 2 contradicts") && Contains("whose BOS is 1"));
   REQUIRE_THAT(lines[1], Contains("eos_token_id: does not name the EOS"));
 
-  auto model = section();
+  auto model = stock_section();
   model.vocab_size = 299;
   source.write_config(mistral_config(model));
   write_weights(source.at("model.safetensors"), weights_of(model));
   REQUIRE_THAT(source.problem(), Contains("vocab_size: 299 is less than the 300 pieces"));
 
   source.write_config(mistral_config());
-  write_weights(source.at("model.safetensors"), weights_of(section()));
+  write_weights(source.at("model.safetensors"), weights_of(stock_section()));
   fs::remove(source.at("tokenizer.model"));
   source.tokenizer = tokenizer_file();
   write_imported_checkpoint(source.read());
@@ -387,7 +387,7 @@ TEST_CASE("the tokenizer must be the model's") {
 
 TEST_CASE("an output that exists is refused, and what Zebra's own rules refuse") {
   const Source source;
-  write_weights(source.at("model.safetensors"), weights_of(section()));
+  write_weights(source.at("model.safetensors"), weights_of(stock_section()));
   fs::create_directory(source.output());
   REQUIRE_THROWS_WITH(source.read(), Contains("out: exists already"));
   fs::remove(source.output());
@@ -400,7 +400,7 @@ TEST_CASE("an output that exists is refused, and what Zebra's own rules refuse")
 
 TEST_CASE("our own architecture comes back with all that is its own") {
   const Source source;
-  auto model = section("LGL");
+  auto model = stock_section("LGL");
   model.qk_norm = model.attention_sink = true;
   model.global_rope_theta = 0.0;
   model.local_rope_theta = 500.0;

@@ -3,6 +3,7 @@
 #include "ops/attention.h"
 
 #include "model/sequence_context.h"
+#include "support/attention_gradients.h"
 #include "support/attention_reference.h"
 #include "support/tensors.h"
 
@@ -14,7 +15,7 @@ using namespace zebra::testing;
 constexpr std::int64_t kGlobal = -1;
 constexpr double kTheta = 10000.0;
 
-struct Case {
+struct AttentionCase {
   std::int64_t batch, length, window, query_heads, key_heads, width;
   std::vector<std::vector<std::int64_t>>
       document_starts;  // one list per sequence; empty lists: not packed
@@ -27,21 +28,7 @@ RotaryFactors plain_rotary(const torch::Tensor& positions, std::int64_t width) {
   return rotary_factors(rotary_frequencies(model, LayerKind::global, 1), positions);
 }
 
-struct Gradients {
-  torch::Tensor out, packed;
-};
-
-// q, k and v are slices of one packed projection, as in the model; the gradient is that of the
-// projection.
-template <class Attention>
-Gradients run(const torch::Tensor& packed, const torch::Tensor& out_gradient, const Case& c,
-              const Attention& attention) {
-  const auto input = packed.detach().clone().set_requires_grad(true);
-  const auto out = attention(PackedHeads{input, c.query_heads});
-  return {out.detach(), torch::autograd::grad({out}, {input}, {out_gradient})[0]};
-}
-
-void check(const Case& c, torch::ScalarType type) {
+void check_attention(const AttentionCase& c, torch::ScalarType type) {
   INFO("B " << c.batch << " T " << c.length << " W " << c.window << " heads " << c.query_heads
             << ":" << c.key_heads << " D " << c.width << " packed " << !c.document_starts.empty()
             << " type " << type);
@@ -64,8 +51,9 @@ void check(const Case& c, torch::ScalarType type) {
     return dense_attention(rotate_by_complex(heads.q(), positions, kTheta),
                            rotate_by_complex(heads.k(), positions, kTheta), heads.v(), visible);
   };
-  const auto exact = run(packed.to(torch::kFloat64), out_gradient.to(torch::kFloat64), c, naive);
-  const auto plain = run(packed, out_gradient, c, naive);
+  const auto exact = attention_gradients(packed.to(torch::kFloat64), c.query_heads,
+                                         out_gradient.to(torch::kFloat64), naive);
+  const auto plain = attention_gradients(packed, c.query_heads, out_gradient, naive);
   const auto fused = [&](const PackedHeads& heads) {
     return c.window == kGlobal ? global_attention(heads, rotary, documents)
                                : local_attention(heads, c.window, rotary, documents);
@@ -77,7 +65,7 @@ void check(const Case& c, torch::ScalarType type) {
   };
   const auto check_form = [&](const char* name, const auto& form) {
     INFO(name);
-    const auto ours = run(packed, out_gradient, c, form);
+    const auto ours = attention_gradients(packed, c.query_heads, out_gradient, form);
     require_as_exact_as_naive(ours.out, plain.out, exact.out);
     require_as_exact_as_naive(ours.packed, plain.packed, exact.packed);
   };
@@ -91,7 +79,7 @@ TEST_CASE("attention equals the float64 definition at odd sizes") {
   for (const auto length : lengths) {
     for (const std::int64_t window : {kGlobal, std::int64_t{0}, std::int64_t{1}, std::int64_t{15},
                                       std::int64_t{64}, length - 1, length, length + 7}) {
-      check({2, length, window, 4, 2, 16, {}}, type);
+      check_attention({2, length, window, 4, 2, 16, {}}, type);
     }
   }
 }
@@ -99,10 +87,10 @@ TEST_CASE("attention equals the float64 definition at odd sizes") {
 TEST_CASE("grouped, multi-query and plain heads") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   for (const std::int64_t window : {kGlobal, std::int64_t{20}}) {
-    check({1, 70, window, 8, 8, 8, {}}, type);
-    check({2, 70, window, 8, 2, 32, {}}, type);
-    check({1, 70, window, 8, 1, 6, {}}, type);
-    check({3, 33, window, 1, 1, 2, {}}, type);
+    check_attention({1, 70, window, 8, 8, 8, {}}, type);
+    check_attention({2, 70, window, 8, 2, 32, {}}, type);
+    check_attention({1, 70, window, 8, 1, 6, {}}, type);
+    check_attention({3, 33, window, 1, 1, 2, {}}, type);
   }
 }
 
@@ -110,9 +98,9 @@ TEST_CASE("packed documents do not see each other") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   for (const std::int64_t window :
        {kGlobal, std::int64_t{0}, std::int64_t{5}, std::int64_t{32}, std::int64_t{200}}) {
-    check({2, 100, window, 4, 2, 16, {{1, 2, 3, 50, 99}, {}}}, type);
-    check({3, 65, window, 4, 4, 8, {{32}, {31, 33}, {64}}}, type);
-    check({1, 2, window, 2, 1, 8, {{1}}}, type);
+    check_attention({2, 100, window, 4, 2, 16, {{1, 2, 3, 50, 99}, {}}}, type);
+    check_attention({3, 65, window, 4, 4, 8, {{32}, {31, 33}, {64}}}, type);
+    check_attention({1, 2, window, 2, 1, 8, {{1}}}, type);
   }
 }
 

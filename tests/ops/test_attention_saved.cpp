@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "ops/attention.h"
+#include "support/attention_gradients.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -16,14 +17,14 @@ namespace {
 
 using namespace zebra::testing;
 
-struct Case {
+struct SavedCase {
   std::int64_t batch, length, query_heads, key_heads, width;
   bool rotate = false;
   std::vector<std::vector<std::int64_t>> document_starts = {};  // empty: not packed
 };
 
 struct Inputs {
-  Inputs(const Case& c, torch::ScalarType type, torch::Device device = torch::kCPU)
+  Inputs(const SavedCase& c, torch::ScalarType type, torch::Device device = torch::kCPU)
       : query_heads(c.query_heads) {
     torch::manual_seed(c.length);
     packed = torch::randn({c.batch, c.length, c.query_heads + 2 * c.key_heads, c.width})
@@ -58,15 +59,11 @@ torch::Tensor plain_global(const PackedHeads& heads, const Inputs& in, Attention
   return plain_global_attention(heads.q(), heads.k(), heads.v(), in.rotary, in.documents, saved);
 }
 
-struct Gradients {
-  torch::Tensor out, packed;
-};
-
 // As a recomputed layer does it, every call has a projection of its own.
-Gradients differentiate(Attention attention, const Inputs& in, AttentionResult* saved = nullptr) {
-  const auto packed = in.packed.clone().set_requires_grad(true);
-  const auto out = attention({packed, in.query_heads}, in, saved);
-  return {out.detach(), torch::autograd::grad({out}, {packed}, {in.d_out})[0]};
+AttentionGradients differentiate(Attention attention, const Inputs& in,
+                                 AttentionResult* saved = nullptr) {
+  return attention_gradients(in.packed, in.query_heads, in.d_out,
+                             [&](const PackedHeads& heads) { return attention(heads, in, saved); });
 }
 
 torch::Tensor first_call(Attention attention, const Inputs& in, AttentionResult& saved) {
@@ -90,11 +87,11 @@ TEST_CASE("a second call with the saved result gives the bits of one call") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   const Attention attention =
       GENERATE(Attention(local<0>), local<5>, local<64>, local<1000>, global, plain_global);
-  for (const Case& c :
-       {Case{2, 65, 4, 4, 16}, Case{1, 1, 2, 1, 8}, Case{2, 130, 8, 2, 32, /*rotate=*/true},
-        Case{1, 77, 4, 1, 6, /*rotate=*/true},
-        Case{2, 100, 4, 2, 16, /*rotate=*/true, {{1, 2, 3, 50, 99}, {}}},
-        Case{3, 33, 2, 2, 8, /*rotate=*/false, {{}, {31}, {16, 32}}}}) {
+  for (const SavedCase& c :
+       {SavedCase{2, 65, 4, 4, 16}, SavedCase{1, 1, 2, 1, 8},
+        SavedCase{2, 130, 8, 2, 32, /*rotate=*/true}, SavedCase{1, 77, 4, 1, 6, /*rotate=*/true},
+        SavedCase{2, 100, 4, 2, 16, /*rotate=*/true, {{1, 2, 3, 50, 99}, {}}},
+        SavedCase{3, 33, 2, 2, 8, /*rotate=*/false, {{}, {31}, {16, 32}}}}) {
     INFO("T " << c.length << " heads " << c.query_heads << ":" << c.key_heads << " type " << type);
     check_second_call(attention, Inputs(c, type));
   }

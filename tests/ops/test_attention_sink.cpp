@@ -11,18 +11,18 @@ namespace {
 
 using namespace zebra::testing;
 
-struct Case {
+struct SinkCase {
   std::int64_t batch, length, window, query_heads, key_heads, width;
   std::vector<std::vector<std::int64_t>> document_starts = {};  // empty: not packed
 };
 
-struct Gradients {
+struct SinkGradients {
   torch::Tensor out, packed, sink;
 };
 
 template <class Attention>
-Gradients differentiate(const torch::Tensor& packed, const torch::Tensor& sink,
-                        const torch::Tensor& d_out, const Attention& attention) {
+SinkGradients differentiate_with_sink(const torch::Tensor& packed, const torch::Tensor& sink,
+                                      const torch::Tensor& d_out, const Attention& attention) {
   const auto input = packed.detach().clone().set_requires_grad(true);
   const auto own_sink = sink.detach().clone().set_requires_grad(true);
   const auto out = attention(input, own_sink);
@@ -47,7 +47,7 @@ torch::Tensor dense_with_sink(const PackedHeads& heads, const torch::Tensor& sin
   return torch::einsum("bhts,bshd->bthd", {(weights / total).to(q.scalar_type()), v});
 }
 
-void check(const Case& c, torch::ScalarType type) {
+void check_sink(const SinkCase& c, torch::ScalarType type) {
   INFO("T " << c.length << " W " << c.window << " heads " << c.query_heads << ":" << c.key_heads
             << " D " << c.width << " type " << type);
   torch::manual_seed(c.length + c.window);
@@ -67,12 +67,12 @@ void check(const Case& c, torch::ScalarType type) {
   const auto by_definition = [&](const torch::Tensor& input, const torch::Tensor& s) {
     return dense_with_sink({input, c.query_heads}, s, visible);
   };
-  const auto exact = differentiate(packed.to(torch::kFloat64), sink.to(torch::kFloat64),
-                                   d_out.to(torch::kFloat64), by_definition);
-  const auto naive = differentiate(packed, sink, d_out, by_definition);
+  const auto exact = differentiate_with_sink(packed.to(torch::kFloat64), sink.to(torch::kFloat64),
+                                             d_out.to(torch::kFloat64), by_definition);
+  const auto naive = differentiate_with_sink(packed, sink, d_out, by_definition);
   const auto check_form = [&](const char* name, const auto& form) {
     INFO(name);
-    const auto ours = differentiate(packed, sink, d_out, form);
+    const auto ours = differentiate_with_sink(packed, sink, d_out, form);
     require_as_exact_as_naive(ours.out, naive.out, exact.out);
     require_as_exact_as_naive(ours.packed, naive.packed, exact.packed);
     require_as_exact_as_naive(ours.sink, naive.sink, exact.sink);
@@ -89,10 +89,10 @@ void check(const Case& c, torch::ScalarType type) {
 TEST_CASE("local attention with sinks equals the float64 definition") {
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   for (const std::int64_t window : {0, 1, 15, 64, 300}) {
-    check({2, 65, window, 4, 2, 16}, type);
-    check({1, 1, window, 2, 1, 8}, type);
-    check({1, 130, window, 6, 6, 6}, type);
-    check({2, 100, window, 4, 1, 32, {{1, 2, 50, 99}, {}}}, type);
+    check_sink({2, 65, window, 4, 2, 16}, type);
+    check_sink({1, 1, window, 2, 1, 8}, type);
+    check_sink({1, 130, window, 6, 6, 6}, type);
+    check_sink({2, 100, window, 4, 1, 32, {{1, 2, 50, 99}, {}}}, type);
   }
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("a saved result with sinks gives the bits of one call") {
   const auto d_out = torch::randn({2, 70, 2, 16});
   const auto sink = torch::randn({2});
   const auto with = [&](AttentionResult* saved) {
-    return differentiate(packed, sink, d_out, [&](const auto& input, const auto& s) {
+    return differentiate_with_sink(packed, sink, d_out, [&](const auto& input, const auto& s) {
       return local_attention({input, 2}, 9, {}, {}, saved, s);
     });
   };

@@ -14,11 +14,12 @@ namespace {
 
 using namespace zebra::testing;
 using Tensors = std::vector<torch::Tensor>;
-using Operation = std::function<Tensors(const Tensors&)>;
+using TensorOperation = std::function<Tensors(const Tensors&)>;
 
 // Results and the gradients of the floating-point inputs, for gradients that are made from the
 // results' sizes.
-Tensors run(const Operation& operation, const Tensors& inputs, torch::Device device) {
+Tensors results_and_gradients(const TensorOperation& operation, const Tensors& inputs,
+                              torch::Device device) {
   Tensors on_device, leaves;
   for (const auto& input : inputs) {
     auto copy = input.detach().to(device);
@@ -47,7 +48,7 @@ TEST_CASE("the fused kernels of a GPU give what those of the CPU give", "[.][cud
   const auto frequencies = rotary_frequencies(model, LayerKind::global, 33);
   struct Case {
     const char* name;
-    Operation operation;
+    TensorOperation operation;
     Tensors inputs;
   };
   const std::vector<Case> cases = {
@@ -79,8 +80,8 @@ TEST_CASE("the fused kernels of a GPU give what those of the CPU give", "[.][cud
        {values({3, 33, 8, 64})}}};
   const double unit = type == torch::kFloat32 ? 1e-6 : 0x1.0p-8;
   for (const auto& [name, operation, inputs] : cases) {
-    const auto expected = run(operation, inputs, torch::kCPU),
-               actual = run(operation, inputs, torch::kCUDA);
+    const auto expected = results_and_gradients(operation, inputs, torch::kCPU),
+               actual = results_and_gradients(operation, inputs, torch::kCUDA);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       INFO(name << ", result " << i);
       REQUIRE(actual[i].scalar_type() == expected[i].scalar_type());

@@ -19,10 +19,10 @@ NormedResidual definition(const torch::Tensor& x, const torch::Tensor& added,
   return {sum, sum / (sum.square().mean(-1, true) + eps).sqrt() * weight};
 }
 
-struct Case {
+struct NormCase {
   torch::Tensor x, added, weight, d_sum, d_normed;
 
-  Case to(torch::ScalarType type) const {
+  NormCase to(torch::ScalarType type) const {
     const auto cast = [&](const torch::Tensor& t) {
       return t.defined() ? t.to(type) : torch::Tensor();
     };
@@ -32,7 +32,7 @@ struct Case {
 
 // sum, normed and the gradients of x, added (where there is one) and weight.
 template <class Form>
-Tensors run(const Case& c, const Form& form) {
+Tensors run_norm(const NormCase& c, const Form& form) {
   const auto leaf = [](const torch::Tensor& t) {
     return t.defined() ? t.detach().clone().set_requires_grad(true) : torch::Tensor();
   };
@@ -54,11 +54,11 @@ TEST_CASE("the norm of the residual stream equals the float64 definition, both w
   const auto width = GENERATE(1, 37, 256, 1000);
   torch::manual_seed(width);
   const std::vector<std::int64_t> sizes = {3, 19, width};
-  const Case c = Case{torch::randn(sizes) * 3, adds ? torch::randn(sizes) : torch::Tensor(),
-                      torch::rand({width}) + 0.5, torch::randn(sizes), torch::randn(sizes)}
-                     .to(type);
-  const auto ours = run(c, residual_rms_norm), naive = run(c, plain_residual_rms_norm),
-             exact = run(c.to(torch::kFloat64), definition);
+  const NormCase c = NormCase{torch::randn(sizes) * 3, adds ? torch::randn(sizes) : torch::Tensor(),
+                              torch::rand({width}) + 0.5, torch::randn(sizes), torch::randn(sizes)}
+                         .to(type);
+  const auto ours = run_norm(c, residual_rms_norm), naive = run_norm(c, plain_residual_rms_norm),
+             exact = run_norm(c.to(torch::kFloat64), definition);
   REQUIRE(ours.size() == exact.size());
   for (std::size_t i = 0; i < ours.size(); ++i) {
     INFO("result " << i);

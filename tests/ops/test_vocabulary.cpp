@@ -29,8 +29,8 @@ torch::Tensor dense_objective(const torch::Tensor& hidden, const torch::Tensor& 
 }
 
 template <class Objective>
-Result run(const torch::Tensor& hidden, const torch::Tensor& weight, double scale,
-           const Objective& objective) {
+Result run_objective(const torch::Tensor& hidden, const torch::Tensor& weight, double scale,
+                     const Objective& objective) {
   const auto h = hidden.detach().clone().set_requires_grad(true),
              w = weight.detach().clone().set_requires_grad(true);
   const auto value = objective(h, w);
@@ -38,21 +38,23 @@ Result run(const torch::Tensor& hidden, const torch::Tensor& weight, double scal
   return {value.detach(), gradients[0], gradients[1]};
 }
 
-void check(std::int64_t tokens, std::int64_t width, std::int64_t vocabulary, double z_loss) {
+void check_cross_entropy(std::int64_t tokens, std::int64_t width, std::int64_t vocabulary,
+                         double z_loss) {
   torch::manual_seed(tokens);
   const auto hidden = torch::randn({tokens, width}),
              weight = torch::randn({vocabulary, width}) * 0.3;
   auto targets = torch::randint(vocabulary, {tokens}, torch::kInt64);
   targets.slice(0, 0, tokens, 3).fill_(kIgnoredTarget);
   const double scale = 0.37;
-  const auto ours = run(hidden, weight, scale, [&](const auto& h, const auto& w) {
+  const auto ours = run_objective(hidden, weight, scale, [&](const auto& h, const auto& w) {
     return linear_cross_entropy(h, w, targets, z_loss).objective;
   });
   const auto dense = [&](const auto& h, const auto& w) {
     return dense_objective(h, w, targets, z_loss);
   };
-  const auto naive = run(hidden, weight, scale, dense);
-  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), scale, dense);
+  const auto naive = run_objective(hidden, weight, scale, dense);
+  const auto exact =
+      run_objective(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), scale, dense);
   require_as_exact_as_naive(ours.objective, naive.objective, exact.objective);
   require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
   require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);
@@ -60,9 +62,9 @@ void check(std::int64_t tokens, std::int64_t width, std::int64_t vocabulary, dou
 
 TEST_CASE("linear cross-entropy equals the float64 definition") {
   const double z_loss = GENERATE(0.0, 1e-3);
-  check(1, 4, 7, z_loss);
-  check(50, 16, 33, z_loss);
-  check(301, 8, 70001, z_loss);  // several chunks, the last one partial
+  check_cross_entropy(1, 4, 7, z_loss);
+  check_cross_entropy(50, 16, 33, z_loss);
+  check_cross_entropy(301, 8, 70001, z_loss);  // several chunks, the last one partial
 }
 
 void check_weighted(std::int64_t tokens, std::int64_t vocabulary, torch::ScalarType type,
@@ -73,14 +75,15 @@ void check_weighted(std::int64_t tokens, std::int64_t vocabulary, torch::ScalarT
   auto targets = torch::randint(vocabulary, {tokens}, torch::kInt64);
   targets.slice(0, 1, tokens, 3).fill_(kIgnoredTarget);
   const auto weights = torch::rand({tokens}) * 30.0 + 0.01;
-  const auto ours = run(hidden, weight, 0.37, [&](const auto& h, const auto& w) {
+  const auto ours = run_objective(hidden, weight, 0.37, [&](const auto& h, const auto& w) {
     return linear_cross_entropy(h, w, targets, z_loss, weights).objective;
   });
   const auto dense = [&](const auto& h, const auto& w) {
     return dense_objective(h, w, targets, z_loss, weights);
   };
-  const auto naive = run(hidden, weight, 0.37, dense);
-  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 0.37, dense);
+  const auto naive = run_objective(hidden, weight, 0.37, dense);
+  const auto exact =
+      run_objective(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 0.37, dense);
   require_as_exact_as_naive(ours.objective, naive.objective, exact.objective);
   require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
   require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);
@@ -100,7 +103,7 @@ TEST_CASE("weights of 1 change no bit") {
   const auto hidden = torch::randn({37, 8}), weight = torch::randn({45, 8}),
              targets = torch::randint(45, {37}, torch::kInt64);
   const auto with = [&](const torch::Tensor& weights) {
-    return run(hidden, weight, 0.21, [&](const auto& h, const auto& w) {
+    return run_objective(hidden, weight, 0.21, [&](const auto& h, const auto& w) {
       return linear_cross_entropy(h, w, targets, 1e-3, weights).objective;
     });
   };
@@ -155,14 +158,15 @@ TEST_CASE("bfloat16 gradients keep their type and stay near the exact ones") {
   const auto hidden = torch::randn({64, 32}).to(torch::kBFloat16),
              weight = (torch::randn({50, 32}) * 0.2).to(torch::kBFloat16);
   const auto targets = torch::randint(50, {64}, torch::kInt64);
-  const auto ours = run(hidden, weight, 1.0, [&](const auto& h, const auto& w) {
+  const auto ours = run_objective(hidden, weight, 1.0, [&](const auto& h, const auto& w) {
     return linear_cross_entropy(h, w, targets).objective;
   });
   const auto dense = [&](const auto& h, const auto& w) {
     return dense_objective(h, w, targets, 0.0);
   };
-  const auto naive = run(hidden, weight, 1.0, dense);
-  const auto exact = run(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 1.0, dense);
+  const auto naive = run_objective(hidden, weight, 1.0, dense);
+  const auto exact =
+      run_objective(hidden.to(torch::kFloat64), weight.to(torch::kFloat64), 1.0, dense);
   REQUIRE(ours.hidden.scalar_type() == torch::kBFloat16);
   require_as_exact_as_naive(ours.hidden, naive.hidden, exact.hidden);
   require_as_exact_as_naive(ours.weight, naive.weight, exact.weight);

@@ -91,7 +91,7 @@ TEST_CASE("counted parameters are the model's") {
 constexpr std::int64_t kTokens = 3 * 50;
 
 // 24 wide, 40 in the feed-forward part, 53 rows; queries 24, keys and values 12 each, 4 heads.
-Config config(ActivationCheckpointing mode, const std::string& pattern = "GLLG") {
+Config activation_config(ActivationCheckpointing mode, const std::string& pattern = "GLLG") {
   Config config;
   config.model = small_model(pattern);
   config.data.sequence_length = 50;
@@ -114,34 +114,34 @@ constexpr std::int64_t kInput = 2 * 24;
 constexpr std::int64_t kHead = kTokens * 3 * 2 * 24 + 4 * 53 * 24;
 
 TEST_CASE("everything that backward reads is kept, or again made from what is kept") {
-  const auto none = activation_bytes(config(ActivationCheckpointing::none));
+  const auto none = activation_bytes(activation_config(ActivationCheckpointing::none));
   REQUIRE(none.blocks == kTokens * (2 * kGlobal + 2 * kLocal));
   REQUIRE(none.at_work == kHead);
 
-  const auto full = activation_bytes(config(ActivationCheckpointing::full));
+  const auto full = activation_bytes(activation_config(ActivationCheckpointing::full));
   REQUIRE(full.blocks == kTokens * 4 * kInput);
   // When the last block, a global one, is computed again, the head's are gone.
   REQUIRE(full.at_work == std::max(kHead, kTokens * (kGlobal - kInput)));
 
-  const auto selective = activation_bytes(config(ActivationCheckpointing::selective));
+  const auto selective = activation_bytes(activation_config(ActivationCheckpointing::selective));
   REQUIRE(selective.blocks == kTokens * (4 * (kInput + kResult) + 2 * kRotatedKeys));
 
-  const auto every_2 = activation_bytes(config(ActivationCheckpointing::every_2));
+  const auto every_2 = activation_bytes(activation_config(ActivationCheckpointing::every_2));
   REQUIRE(every_2.blocks == kTokens * (2 * kInput + kGlobal + kLocal));
   REQUIRE(every_2.at_work == kHead);
   REQUIRE(every_2.total() == every_2.blocks + every_2.at_work);
 }
 
 TEST_CASE("QK-norm keeps the packed projection twice") {
-  auto normed = config(ActivationCheckpointing::none);
+  auto normed = activation_config(ActivationCheckpointing::none);
   normed.model.qk_norm = true;
   REQUIRE(activation_bytes(normed).blocks -
-              activation_bytes(config(ActivationCheckpointing::none)).blocks ==
+              activation_bytes(activation_config(ActivationCheckpointing::none)).blocks ==
           kTokens * 4 * 2 * (24 + 12 + 12));
 }
 
 TEST_CASE("a block computed again counts with what the blocks before it keep") {
-  auto wide = config(ActivationCheckpointing::every_2, "LLG");
+  auto wide = activation_config(ActivationCheckpointing::every_2, "LLG");
   wide.model.vocab_size = 1;  // almost no head
   const auto head = kTokens * 3 * 2 * 24 + 4 * 24;
   const auto kept = kTokens * (2 * kInput + kLocal);
@@ -181,7 +181,7 @@ TEST_CASE("four more local layers keep as many bytes as planned, in every mode")
   // Only the kernel for CUDA keeps rotated keys; that for the CPU rotates them again.
   const auto [mode, layers_with_rotated_keys] = GENERATE(
       std::pair{none, 4}, std::pair{selective, 4}, std::pair{full, 0}, std::pair{every_2, 2});
-  auto deep = config(mode, "LLLLLL"), shallow = config(mode, "LL");
+  auto deep = activation_config(mode, "LLLLLL"), shallow = activation_config(mode, "LL");
   deep.model.qk_norm = shallow.model.qk_norm = GENERATE(false, true);
   const Growth growth(deep, shallow);
   REQUIRE(growth.counted == growth.planned - layers_with_rotated_keys * kTokens * kRotatedKeys);
@@ -191,7 +191,7 @@ TEST_CASE("four more local layers keep as many bytes as planned, in every mode")
 // otherwise is planned for CUDA; on the CPU our kernel computes them too.)
 TEST_CASE("global layers that are computed again keep as many bytes as planned") {
   const auto mode = ActivationCheckpointing::full;
-  const Growth growth(config(mode, "GGLGG"), config(mode, "GL"));
+  const Growth growth(activation_config(mode, "GGLGG"), activation_config(mode, "GL"));
   REQUIRE(growth.counted == growth.planned);
 }
 

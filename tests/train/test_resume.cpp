@@ -15,7 +15,7 @@ namespace {
 using namespace zebra::testing;
 using Catch::Matchers::Contains;
 
-struct Run {
+struct ResumedRun {
   TemporaryFolder folder;
   Config config = resolve(parse_run_file("run: {dir: " + folder.path().string() +
                                              "/run}\nmodel: {preset: zebra-tiny}\n"
@@ -71,7 +71,7 @@ struct Run {
   }
 };
 
-TEST_CASE_METHOD(Run, "a new run starts from scratch") {
+TEST_CASE_METHOD(ResumedRun, "a new run starts from scratch") {
   for (const auto* resume : {"auto", "never"}) {
     const auto point = find(resume);
     REQUIRE_FALSE(point.checkpoint);
@@ -79,7 +79,8 @@ TEST_CASE_METHOD(Run, "a new run starts from scratch") {
   }
 }
 
-TEST_CASE_METHOD(Run, "the newest undamaged checkpoint is taken, and those passed over are told") {
+TEST_CASE_METHOD(ResumedRun,
+                 "the newest undamaged checkpoint is taken, and those passed over are told") {
   for (const std::int64_t step : {10, 20, 30}) save(step);
   REQUIRE(find().checkpoint == at(30));
   REQUIRE_THROWS_WITH(find("never"), Contains("up to step 30"));
@@ -100,7 +101,7 @@ TEST_CASE_METHOD(Run, "the newest undamaged checkpoint is taken, and those passe
                                   Contains("no undamaged checkpoint is left"));
 }
 
-TEST_CASE_METHOD(Run, "a checkpoint that was named is taken or refused, never replaced") {
+TEST_CASE_METHOD(ResumedRun, "a checkpoint that was named is taken or refused, never replaced") {
   for (const std::int64_t step : {10, 20}) save(step);
   REQUIRE(find(at(20).string()).checkpoint == at(20));
   REQUIRE_THROWS_WITH(find(at(10).string()), Contains("newer than step 10"));
@@ -109,7 +110,8 @@ TEST_CASE_METHOD(Run, "a checkpoint that was named is taken or refused, never re
                       Contains("weights-00000.safetensors") && Contains("is damaged"));
 }
 
-TEST_CASE_METHOD(Run, "where a run and its data lie does not count, what the data hold does") {
+TEST_CASE_METHOD(ResumedRun,
+                 "where a run and its data lie does not count, what the data hold does") {
   auto checkpoint = saved_with({{"a"}, {}});
   config.run.dir = "/elsewhere/run";
   config.run.name = "other";
@@ -127,7 +129,7 @@ TEST_CASE_METHOD(Run, "where a run and its data lie does not count, what the dat
                           Contains("loss_weight: 2.0"));
 }
 
-TEST_CASE_METHOD(Run, "a refusal has the command that forks a run with the changes") {
+TEST_CASE_METHOD(ResumedRun, "a refusal has the command that forks a run with the changes") {
   auto checkpoint = saved_with({{"a"}, {}});
   config.optimizer.lr = 0.5;
   config.data.train[0].path = "it's";
@@ -137,7 +139,8 @@ TEST_CASE_METHOD(Run, "a refusal has the command that forks a run with the chang
                           Contains("--set optimizer.lr=0.5") && Contains("it'\\''s"));
 }
 
-TEST_CASE_METHOD(Run, "the checkpoint of a newer build is no damage: nothing older replaces it") {
+TEST_CASE_METHOD(ResumedRun,
+                 "the checkpoint of a newer build is no damage: nothing older replaces it") {
   for (const std::int64_t step : {10, 20}) save(step);
   const auto path = at(20) / Manifest::kFileName;
   auto text = read_file(path);

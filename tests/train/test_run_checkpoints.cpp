@@ -45,7 +45,7 @@ TEST_CASE("a checkpoint without training state is refused") {
   REQUIRE_THROWS_AS(TrainingState::from_json({{"step", 3}}), InputError);
 }
 
-struct Run {
+struct CheckpointedRun {
   TemporaryFolder folder;
   RunFolder run = RunFolder(folder / "run");
   Job job{Launch{}};
@@ -75,7 +75,8 @@ struct Run {
   }
 };
 
-TEST_CASE_METHOD(Run, "the newest checkpoint is known and told, and superfluous ones go") {
+TEST_CASE_METHOD(CheckpointedRun,
+                 "the newest checkpoint is known and told, and superfluous ones go") {
   REQUIRE(checkpoints.newest().empty());
   for (const std::int64_t step : {10, 20}) {
     REQUIRE(checkpoints.save_due(step, content(step)) > 0.0);
@@ -91,7 +92,8 @@ TEST_CASE_METHOD(Run, "the newest checkpoint is known and told, and superfluous 
   REQUIRE(checkpoints.take_seconds_lost() == 0.0);
 }
 
-TEST_CASE_METHOD(Run, "a checkpoint that cannot be saved is told; only the last one must succeed") {
+TEST_CASE_METHOD(CheckpointedRun,
+                 "a checkpoint that cannot be saved is told; only the last one must succeed") {
   write_text(run.path() / "checkpoints", "in the way");
   checkpoints.save_due(10, content(10));
   REQUIRE_THROWS_AS(checkpoints.save_now(20, content(20)), RunError);
