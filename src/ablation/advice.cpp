@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "ablation/recall_request.h"
+#include "ablation/probes.h"
 #include "ablation/sweep_report.h"
 #include "base/error.h"
 #include "base/file.h"
@@ -24,7 +24,8 @@ void check_results(const Sweep& sweep) {
         "it one (docs/ablations.md)");
   }
   const bool has_finished = std::ranges::any_of(sweep.arms, [&](const Arm& arm) {
-    return read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm)).state == ArmState::finished;
+    return read_arm_status(ArmPaths(sweep.file.dir, arm.name), goal_of(sweep, arm)).state ==
+           ArmState::finished;
   });
   if (has_finished) return;
   throw InputError("--advise: no arm of the ladder has finished in " + sweep.file.dir.string() +

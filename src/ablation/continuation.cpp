@@ -4,10 +4,9 @@
 #include <map>
 #include <optional>
 
-#include "ablation/arm_problems.h"
-#include "ablation/recall_request.h"
+#include "ablation/probes.h"
+#include "ablation/sweep.h"
 #include "ablation/sweep_folder.h"
-#include "ablation/training_probes.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"

@@ -1,17 +1,20 @@
 #include "ablation/preparation.h"
 
+#include <stdlib.h>  // mkdtemp
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <thread>
 
-#include "ablation/arm_problems.h"
-#include "ablation/recall_request.h"
-#include "ablation/training_probes.h"
+#include "ablation/probes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_reader.h"
@@ -19,6 +22,8 @@
 #include "base/message.h"
 #include "base/text.h"
 #include "config/load.h"
+#include "data/tokenizer.h"
+#include "data/training_data.h"
 #include "model/placement.h"
 #include "plan/plan.h"
 #include "train/stop_signal.h"
@@ -46,6 +51,70 @@ void weigh_probes(Sweep& sweep) {
   of_arms.add_to(problems);
   problems.throw_if_any();
 }
+
+// As many as shares are counted in (TrainingData::shares), and the one that is no sample.
+constexpr std::int64_t kSampleOfProbes = 257;
+
+/// A folder of its own among the system's temporary files, gone with the object.
+class ScratchFolder {
+ public:
+  ScratchFolder() : path_((std::filesystem::temp_directory_path() / "zebra-XXXXXX").string()) {
+    if (::mkdtemp(path_.data()) == nullptr)
+      throw RunError(path_ + ": cannot be made: " + std::strerror(errno));
+  }
+  ~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+
+  std::filesystem::path path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void check_sources(const Config& config) {
+  const Tokenizer tokenizer(config.data.tokenizer);
+  TrainingData(config, open_run_datasets(config, tokenizer).train, /*pinned=*/false);
+}
+
+class DataCheck {
+ public:
+  explicit DataCheck(const Sweep& sweep) : sweep_(sweep), probes_(training_probes(sweep)) {}
+
+  void check(const Arm& arm) {
+    auto config = arm.config;
+    auto& train = config.data.train;
+    const auto& loss_share = sweep_.file.probes.training_loss_share;
+    const auto probes = probes_.find(train.back().path);
+    if (probes == probes_.end()) return check_sources(config);
+    if (std::filesystem::exists(train.back().path)) {
+      check_sources(config);
+    } else {
+      const auto source = train.back();
+      train.pop_back();
+      check_sources(config);
+      train.push_back(source);
+      if (loss_share) train.back().path = sample_of(probes->second);
+    }
+    if (loss_share) set_probe_loss_share(config, *loss_share);
+  }
+
+ private:
+  std::filesystem::path sample_of(ProbeDatasetOptions options) {
+    if (!scratch_) scratch_.emplace();
+    options.output = scratch_->path() / options.output.filename();
+    options.sequences = std::min(options.sequences, kSampleOfProbes);
+    if (!std::filesystem::exists(options.output)) write_probe_dataset(options);
+    return options.output;
+  }
+
+  const Sweep& sweep_;
+  std::map<std::filesystem::path, ProbeDatasetOptions> probes_;
+  std::optional<ScratchFolder> scratch_;
+};
 
 /// Whether measured cost has a row for each of the patterns at each length.
 bool has_cost(const std::filesystem::path& file, const std::vector<std::string>& patterns,
@@ -102,6 +171,19 @@ void check_fit(const std::vector<Arm>& arms, int jobs, Problems& problems) {
   for (const auto& problem : unfit.all()) problems.add(problem);
 }
 
+void check_data(const Sweep& sweep, Problems& problems) {
+  DataCheck data(sweep);
+  ArmProblems of_arms;
+  for (const auto& arm : sweep.arms) {
+    try {
+      data.check(arm);
+    } catch (const InputError& error) {
+      of_arms.add(arm.name, error.what());
+    }
+  }
+  of_arms.add_to(problems);
+}
+
 std::vector<QueuedArm> prepare(Sweep sweep, const std::filesystem::path& program) {
   std::filesystem::create_directories(sweep.file.dir / "arms");
   for (const auto& [path, options] : training_probes(sweep)) write_training_probes(options);
@@ -153,7 +235,7 @@ void measure_cost(const Sweep& sweep, const std::filesystem::path& program) {
     if (has_cost(run.output, run.patterns, lengths) || stop_signal() != 0) continue;
     log_info("measuring cost by length (" + log.string() + ")");
     ChildProcess bench(
-        {program, "bench", ArmPaths(dir, run.arm).run_file, "--lengths", join(lengths, ","),
+        {program, "bench", ArmPaths(dir, run.arm).run_file, "--lengths", join_numbers(lengths, ","),
          "--layouts", join(run.patterns, ","), "--json", run.output},
         {}, log);
     while (!bench.has_ended()) {

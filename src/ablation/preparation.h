@@ -14,6 +14,12 @@ namespace zebra {
 /// would use here, and `jobs` arms at a time that cannot fit together. Arms on GPUs have one each.
 void check_fit(const std::vector<Arm>& arms, int jobs, Problems& problems);
 
+/// Adds to `problems` whatever keeps an arm from using its data: tokenizers and datasets that are
+/// not there or do not fit, sources without a single sample, and a share of the loss that training
+/// probes cannot have. Where those are not written yet, a few hundred of them are made to tell,
+/// outside the sweep's folder.
+void check_data(const Sweep& sweep, Problems& problems);
+
 /// Makes what the arms need: DIR with their run files, and the training probes. `program` is the
 /// zebra command that will train and measure them. Where the sweep gives probes a share of the
 /// loss, their loss_weight comes into the run files here. What a former start made stays, whatever

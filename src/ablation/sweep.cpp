@@ -5,8 +5,8 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <sstream>
 
-#include "ablation/arm_problems.h"
 #include "ablation/combinations.h"
 #include "ablation/sweep_folder.h"
 #include "base/file.h"
@@ -318,6 +318,24 @@ void add_training_probes(DataSection& data, const std::filesystem::path& path, d
   }
   for (DataSource& source : sources) *source.weight *= (1.0 - share) / total;
   sources.push_back({{path, share}});
+}
+
+void ArmProblems::add(const std::string& arm, const std::string& message) {
+  std::istringstream lines(message);
+  for (std::string line; std::getline(lines, line);) {
+    const auto known = std::ranges::find(found_, line, &Found::problem);
+    if (known != found_.end()) ++known->arms;
+    if (known == found_.end()) found_.push_back({line, arm, 1});
+  }
+}
+
+void ArmProblems::add_to(Problems& problems) const {
+  for (const auto& [problem, first_arm, arms] : found_) {
+    const std::string others =
+        arms == 1 ? ""
+                  : " (and " + std::to_string(arms - 1) + " more arm" + (arms > 2 ? "s)" : ")");
+    problems.add("arm " + first_arm + ": " + problem + others);
+  }
 }
 
 }  // namespace zebra

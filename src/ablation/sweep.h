@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ablation/sweep_file.h"
+#include "base/error.h"
 #include "config/config.h"
 #include "data/distance_bands.h"
 
@@ -89,5 +90,24 @@ void match_budget(Config& config, Budget budget, const ArmCost& base);
 /// samples; the other sources share the rest as they did. Throws InputError when several of them
 /// have no weight: their sizes would decide, and those are not in a run file.
 void add_training_probes(DataSection& data, const std::filesystem::path& path, double share);
+
+/// What is wrong with the arms of a sweep: a problem that several arms have is said once.
+class ArmProblems {
+ public:
+  /// `message` is that of an InputError: one problem per line.
+  void add(const std::string& arm, const std::string& message);
+
+  bool empty() const { return found_.empty(); }
+
+  /// "arm NAME: PROBLEM (and 5 more arms)", in the order of their first appearance.
+  void add_to(Problems& problems) const;
+
+ private:
+  struct Found {
+    std::string problem, first_arm;
+    std::size_t arms = 0;
+  };
+  std::vector<Found> found_;
+};
 
 }  // namespace zebra

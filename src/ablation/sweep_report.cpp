@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "ablation/recall_request.h"
+#include "ablation/probes.h"
 #include "base/build_info.h"
 #include "base/error.h"
 #include "base/file.h"

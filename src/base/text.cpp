@@ -52,7 +52,7 @@ std::string join(const std::vector<std::string>& parts, const std::string& separ
   return text;
 }
 
-std::string join(const std::vector<std::int64_t>& numbers, const std::string& separator) {
+std::string join_numbers(const std::vector<std::int64_t>& numbers, const std::string& separator) {
   std::vector<std::string> texts;
   for (const auto number : numbers) texts.push_back(std::to_string(number));
   return join(texts, separator);

@@ -17,7 +17,7 @@ std::vector<std::string> split(const std::string& text, char separator);
 
 /// The parts with `separator` between them.
 std::string join(const std::vector<std::string>& parts, const std::string& separator);
-std::string join(const std::vector<std::int64_t>& numbers, const std::string& separator);
+std::string join_numbers(const std::vector<std::int64_t>& numbers, const std::string& separator);
 
 /// Fixed decimals: `fixed(3.14159, 2)` is "3.14".
 std::string fixed(double value, int decimals);

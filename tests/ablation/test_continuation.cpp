@@ -2,7 +2,7 @@
 
 #include "ablation/base_run_folder.h"
 #include "ablation/preparation.h"
-#include "ablation/recall_request.h"
+#include "ablation/probes.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/folder.h"

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ablation/base_run_folder.h"
-#include "ablation/recall_request.h"
+#include "ablation/probes.h"
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "support/catch.h"

@@ -45,7 +45,8 @@ struct Counts {
     const bool per_answer = spec.task == ProbeTask::associative_recall;
     for (std::uint64_t item = 0; item < items; ++item) {
       const auto sequence = make_probe(spec, small_vocabulary(), {split, 3, item});
-      const auto blind = key_blind_hits(spec, small_vocabulary(), sequence, item, spec.bands.reach());
+      const auto blind =
+          key_blind_hits(spec, small_vocabulary(), sequence, item, spec.bands.reach());
       for (std::size_t i = 0; i < blind.size(); i += per_answer ? 1 : blind.size()) {
         auto bits = blind[i];
         if (!per_answer)

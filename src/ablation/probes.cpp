@@ -1,4 +1,4 @@
-#include "ablation/training_probes.h"
+#include "ablation/probes.h"
 
 #include <nlohmann/json.hpp>
 
@@ -12,6 +12,7 @@
 #include "config/names.h"
 #include "data/tokenizer.h"
 #include "data/training_data.h"
+#include "eval/recall.h"
 
 namespace zebra {
 namespace {
@@ -48,8 +49,8 @@ Json description(const ProbeDatasetOptions& options) {
           {"values", options.vocabulary.values},
           {"fillers", options.vocabulary.fillers},
           {"questions", options.questions},
-          {"pairs", join(options.pairs, ",")},
-          {"hops", join(options.hops, ",")}};
+          {"pairs", join_numbers(options.pairs, ",")},
+          {"hops", join_numbers(options.hops, ",")}};
 }
 
 std::filesystem::path description_file(const ProbeDatasetOptions& options) {
@@ -113,6 +114,21 @@ void add_difference(const ProbeDatasetOptions& options, const Json& written, con
                ", or set another dir for the new sweep");
 }
 
+bool asks_earlier(const Arm& arm) { return arm.config.checkpoint.keep_every > 0; }
+
+RecallOptions recall_options(const Sweep& sweep, const Arm& arm) {
+  const auto& probes = sweep.file.probes;
+  RecallOptions options = {.bands = sweep.bands, .lengths = probes.lengths, .tasks = probes.tasks};
+  options.items = probes.items;
+  options.vocabulary = probes.vocabulary;
+  options.questions = probes.questions;
+  options.pairs = probes.pairs;
+  options.hops = probes.hops;
+  options.seed = static_cast<std::uint64_t>(probes.seed);
+  options.max_tokens = arm.config.eval.max_tokens;
+  return options;
+}
+
 }  // namespace
 
 std::map<std::filesystem::path, ProbeDatasetOptions> training_probes(const Sweep& sweep) {
@@ -169,6 +185,37 @@ void set_probe_loss_share(Config& config, double share) {
                    " of the loss would take a loss_weight of " + scientific(weight) +
                    " for the probes, whose targets are " + fixed(100.0 * unweighted, 2) +
                    " % of the loss without it; set another probes.training_share");
+}
+
+ArmGoal goal_of(const Sweep& sweep, const Arm& arm) {
+  return {arm.config.train.max_steps,
+          asked_json(recall_options(sweep, arm), asks_earlier(arm)).dump()};
+}
+
+std::vector<std::string> recall_command(const Sweep& sweep, const Arm& arm,
+                                        const std::filesystem::path& program) {
+  const ArmPaths paths(sweep.file.dir, arm.name);
+  const auto asked = recall_options(sweep, arm);
+  const std::vector<std::pair<std::string, std::string>> options = {
+      {"--window", std::to_string(asked.bands.window)},
+      {"--layers", std::to_string(asked.bands.layers)},
+      {"--lengths", join_numbers(asked.lengths, ",")},
+      {"--tasks", join(names_of(asked.tasks), ",")},
+      {"--items", std::to_string(asked.items)},
+      {"--keys", std::to_string(asked.vocabulary.keys)},
+      {"--values", std::to_string(asked.vocabulary.values)},
+      {"--fillers", std::to_string(asked.vocabulary.fillers)},
+      {"--questions", std::to_string(asked.questions)},
+      {"--seed", std::to_string(asked.seed)},
+      {"--max-tokens", std::to_string(asked.max_tokens)},
+      {"--json", paths.recall()}};
+  std::vector<std::string> command = {program, "recall", paths.run};
+  if (!asked.pairs.empty())
+    command.insert(command.end(), {"--pairs", join_numbers(asked.pairs, ",")});
+  if (!asked.hops.empty()) command.insert(command.end(), {"--hops", join_numbers(asked.hops, ",")});
+  for (const auto& [name, value] : options) command.insert(command.end(), {name, value});
+  if (asks_earlier(arm)) command.emplace_back("--earlier");
+  return command;
 }
 
 }  // namespace zebra

@@ -1,7 +1,7 @@
-#include "ablation/training_probes.h"
+#include "ablation/probes.h"
 
-#include "ablation/arm_data.h"
 #include "ablation/base_run_folder.h"
+#include "ablation/preparation.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "support/catch.h"

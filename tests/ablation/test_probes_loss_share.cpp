@@ -1,4 +1,4 @@
-#include "ablation/training_probes.h"
+#include "ablation/probes.h"
 
 #include "base/error.h"
 #include "data/tokenizer.h"

@@ -2,11 +2,15 @@
 
 #include <filesystem>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "ablation/sweep.h"
+#include "ablation/sweep_folder.h"
 #include "data/probe_dataset.h"
 
-// The datasets of probes that arms are trained on: one for each sequence length, below DIR/data.
+// The probes of a sweep: the datasets that arms are trained on, one for each sequence length, below
+// DIR/data; and what recall is asked of them, the same of all arms but for the limit on text.
 
 namespace zebra {
 
@@ -25,5 +29,13 @@ void write_training_probes(const ProbeDatasetOptions& options);
 /// TrainingData::shares). The same data give the same weight. Throws InputError when a dataset
 /// cannot be used, or the weight would be out of bounds.
 void set_probe_loss_share(Config& config, double share);
+
+/// What the arm's files have to hold before it is finished.
+ArmGoal goal_of(const Sweep& sweep, const Arm& arm);
+
+/// The command that asks a trained arm and writes ArmPaths::recall(). `program` is the zebra
+/// command.
+std::vector<std::string> recall_command(const Sweep& sweep, const Arm& arm,
+                                        const std::filesystem::path& program);
 
 }  // namespace zebra
