@@ -27,7 +27,7 @@ def section(a_study, styles):
     if ladder.points:
         parts.append(_points(ladder, styles))
     if not ladder.lacking:
-        parts.append(Bullets(tuple(_limits(ladder))))
+        parts.append(Bullets((*_found(ladder), *_limits(ladder))))
     return Section("Ladder", tuple(parts), new_page=True)
 
 
@@ -79,6 +79,11 @@ def chance(share):
     return quantities.whole_percent(share)
 
 
+def _verdict(multipliers):
+    _, low, high = ladder_fit.interval(multipliers)
+    return "needs less" if low > 1 else "needs more" if high < 1 else "no difference shown"
+
+
 def _multipliers(ladder, styles):
     rows = []
     for layout in ladder.law.layouts:
@@ -88,8 +93,7 @@ def _multipliers(ladder, styles):
             cell, verdict = "1", "compared with"
         else:
             cell = _figure(values, factor)
-            _, low, high = ladder_fit.interval(values)
-            verdict = "needs less" if low > 1 else "needs more" if high < 1 else "no difference shown"
+            verdict = _verdict(values)
         rows.append((GroupCell(layout, styles[layout]), cell, verdict, _figure(best.losses, quantities.loss_size),
                      *_size(ladder, layout, best), _outside(ladder, layout, best, values[0])))
     return Table(
@@ -169,6 +173,19 @@ def _points(ladder, styles):
         _LAYOUT, Column("size", numeric=False), Column("tokens per parameter"), Column("best learning rate"),
         Column("rates tried"), Column("loss"), Column("seeds"), Column("parameters"), Column("tokens"),
         Column("training FLOPs")), tuple(rows), "Loss: validation loss, mean over seeds.")
+
+
+def _found(ladder):
+    verdicts = {}
+    for layout in ladder.law.layouts:
+        if layout != ladder.reference:
+            verdicts.setdefault(_verdict(ladder.multiplier(layout)), []).append(layout)
+    words = {"needs less": "less compute than {} is needed by", "needs more": "more compute than {} is needed by",
+             "no difference shown": "no difference from {} is shown in"}
+    found = [f"{words[verdict].format(ladder.reference)} {listed(layouts)}" for verdict, layouts in verdicts.items()]
+    if found:
+        yield (f"For the same loss, at {quantities.si(ladder.budget, 'FLOP')}: {'; '.join(found)}. Each interval is of one "
+               "layout; they are not adjusted for their number.")
 
 
 def _limits(ladder):

@@ -34,6 +34,7 @@ std::vector<Arm> load_arms(const SweepFile& file, const std::vector<Combination>
               {}};
       arm.seed = arm.config.run.seed;
       if (file.ladder.is_given()) {
+        // A number: the file's reader has checked it.
         const double tokens_per_parameter =
             *number_from(find_setting(arm.settings, kTokensPerParameter)->value);
         train_for(arm.config, tokens_per_parameter);

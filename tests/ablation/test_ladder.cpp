@@ -1,5 +1,6 @@
 #include "ablation/ladder.h"
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "ablation/base_run_folder.h"
@@ -130,6 +131,16 @@ TEST_CASE("A ladder that lacks something, or has something else in it, is refuse
   CHECK_THAT(folder.refusal("ladder: {sizes: {s: {}}, tokens_per_parameter: [10, 10], "
                             "learning_rates: [1.0e-3]}\n"),
              Contains("two values would be called 10-per-parameter"));
+}
+
+TEST_CASE("Tokens per parameter may be in quotes, or a variable") {
+  const BaseRunFolder folder;
+  ::setenv("ZEBRA_TEST_TOKENS", "1e1", 1);
+  for (const char* text : {"10", "\"10\"", "\"${ZEBRA_TEST_TOKENS}\""}) {
+    const auto arms = folder.arms("ladder: {sizes: {s: {}}, tokens_per_parameter: [" +
+                                  std::string(text) + "], learning_rates: [1.0e-3]}\n");
+    CHECK(arms.front().ladder->tokens_per_parameter == 10);
+  }
 }
 
 TEST_CASE("Each size of a ladder has its cost measured with its own layouts") {

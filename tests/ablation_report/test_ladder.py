@@ -170,7 +170,7 @@ def test_the_report_has_a_section_of_the_ladder(report):
     assert (report / "plots/ladder.svg").exists()
     for words in ("Compute multipliers", "Constants of the law", "equal FLOPs", "equal time", "equal cache", "1 of 108 arms",
                   "27 of 27 points the best learning rate is the lowest or the highest", "FLOPs of full",
-                  "fitted here; the interval does not cover"):
+                  "less compute than full is needed by half", "fitted here; the interval does not cover"):
         assert words in section, words
     assert section.count("at the edge") == 27
     rest = text[text.index("## Groups"):text.index("## Arms")]
