@@ -17,7 +17,7 @@ struct ReadSweep {
   std::string refusal;
 };
 
-ReadSweep sweep_of(const std::string& yaml) {
+ReadSweep sweep_file_of(const std::string& yaml) {
   Problems problems;
   ReadSweep result;
   result.sweep = read_sweep_file(yaml, "s.yaml", problems);
@@ -25,12 +25,14 @@ ReadSweep sweep_of(const std::string& yaml) {
   return result;
 }
 
-std::string refusal_with(const std::string& lines) { return sweep_of(kSmallSweep + lines).refusal; }
+std::string refusal_with(const std::string& lines) {
+  return sweep_file_of(kSmallSweep + lines).refusal;
+}
 
 }  // namespace
 
 TEST_CASE("A sweep file of four lines has defaults for everything else") {
-  const auto [sweep, refusal] = sweep_of(kSmallSweep);
+  const auto [sweep, refusal] = sweep_file_of(kSmallSweep);
   REQUIRE(refusal == "accepted");
   CHECK(sweep.name == "odd");
   CHECK(sweep.dir == std::filesystem::current_path() / "some/out");
@@ -54,7 +56,7 @@ TEST_CASE("A sweep file of four lines has defaults for everything else") {
 }
 
 TEST_CASE("Every key of a sweep file is read") {
-  const auto [sweep, refusal] = sweep_of(
+  const auto [sweep, refusal] = sweep_file_of(
       "x-anchors: &values [8, 16]\n"
       "name: odd\n"
       "dir: /abs/out\n"
@@ -95,7 +97,7 @@ TEST_CASE("Every key of a sweep file is read") {
 }
 
 TEST_CASE("Probes are trained on as they are asked unless other tasks are named") {
-  const auto [sweep, refusal] = sweep_of(kSmallSweep + "probes: {tasks: [copying]}\n");
+  const auto [sweep, refusal] = sweep_file_of(kSmallSweep + "probes: {tasks: [copying]}\n");
   REQUIRE(refusal == "accepted");
   CHECK(sweep.probes.training_tasks == std::vector<ProbeTask>{ProbeTask::copying});
 }
@@ -110,7 +112,7 @@ TEST_CASE("A share of the loss is for probes that are trained on") {
 }
 
 TEST_CASE("All problems of a sweep file are told at once, with their lines") {
-  const auto [sweep, refusal] = sweep_of(
+  const auto [sweep, refusal] = sweep_file_of(
       "nam: odd\n"
       "base: b.yaml\n"
       "axes: {model.windw_size: [8, 16]}\n"
@@ -141,7 +143,7 @@ TEST_CASE("All problems of a sweep file are told at once, with their lines") {
 
 TEST_CASE("Values of a sweep file are read as those of a run file are") {
   const auto of_items = [](const std::string& value) {
-    const auto [sweep, refusal] = sweep_of(kSmallSweep + "probes: {items: " + value + "}\n");
+    const auto [sweep, refusal] = sweep_file_of(kSmallSweep + "probes: {items: " + value + "}\n");
     return refusal == "accepted" ? std::to_string(sweep.probes.items) : refusal.substr(10);
   };
   CHECK(of_items("+5") == "5");
@@ -153,7 +155,7 @@ TEST_CASE("Values of a sweep file are read as those of a run file are") {
   CHECK(of_items("'${ZEBRA_TEST_UNSET}'").find("ZEBRA_TEST_UNSET is not set") != std::string::npos);
 
   const auto [large, refusal] =
-      sweep_of(kSmallSweep + "probes: {seed: 9007199254740993}\ncost_lengths: [+64]\n");
+      sweep_file_of(kSmallSweep + "probes: {seed: 9007199254740993}\ncost_lengths: [+64]\n");
   CHECK(refusal == "accepted");
   CHECK(large.probes.seed == 9007199254740993);  // 2^53 + 1
   CHECK(large.cost_lengths == std::vector<std::int64_t>{64});
@@ -190,9 +192,9 @@ TEST_CASE("A budget decides the steps, equal parameters the width inside: no axi
 }
 
 TEST_CASE("What is no YAML, or not a map, is refused") {
-  CHECK(sweep_of("name: [").refusal.find("s.yaml:1: not valid YAML") == 0);
-  CHECK(sweep_of("[1]").refusal.find("s.yaml:1: ") == 0);
-  CHECK(sweep_of("").refusal.find("s.yaml: name: missing") == 0);
-  CHECK(sweep_of("base: []").refusal.find("base: must be a list with at least one value") !=
+  CHECK(sweep_file_of("name: [").refusal.find("s.yaml:1: not valid YAML") == 0);
+  CHECK(sweep_file_of("[1]").refusal.find("s.yaml:1: ") == 0);
+  CHECK(sweep_file_of("").refusal.find("s.yaml: name: missing") == 0);
+  CHECK(sweep_file_of("base: []").refusal.find("base: must be a list with at least one value") !=
         std::string::npos);
 }
