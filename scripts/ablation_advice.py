@@ -7,7 +7,7 @@ import json
 import pathlib
 import sys
 
-from ablation_report import ladder_advice, shapes, study
+from ablation_report import ladder_advice, results_file, shapes
 
 
 def main():
@@ -18,7 +18,7 @@ def main():
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     try:
-        answer = ladder_advice.answer(study.read(arguments.results), ladder_advice.read_question(arguments.question))
+        answer = ladder_advice.answer(results_file.read(arguments.results), ladder_advice.read_question(arguments.question))
     except shapes.InvalidInput as invalid:
         print(f"ablation_advice: {invalid}", file=sys.stderr)
         return 2

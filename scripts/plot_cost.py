@@ -5,7 +5,7 @@ import argparse
 import pathlib
 import sys
 
-from ablation_report import cost_plots, drawing, files, shapes, study
+from ablation_report import cost_plots, drawing, files, results_file, shapes
 
 
 def main():
@@ -14,7 +14,7 @@ def main():
     parser.add_argument("output", type=pathlib.Path, metavar="OUTPUT.svg", help="file for the plot")
     arguments = parser.parse_args()
     try:
-        cost = study.read_cost(arguments.cost)
+        cost = results_file.read_cost(arguments.cost)
     except shapes.InvalidInput as invalid:
         print(f"plot_cost: {invalid}", file=sys.stderr)
         return 2

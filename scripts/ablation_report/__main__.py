@@ -9,8 +9,8 @@ import sys
 if not __package__:  # run as a folder: Python then looks in the folder, not for the package
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
-from ablation_report import (contents, files, latex, markdown, page, results_csv, shapes,  # noqa: E402
-                             study)
+from ablation_report import (contents, files, latex, markdown, page, results_csv,  # noqa: E402
+                             results_file, shapes)
 
 
 def main():
@@ -21,7 +21,7 @@ def main():
                         help="folder for the report; made where it is missing")
     arguments = parser.parse_args()
     try:
-        a_study = study.read(arguments.results)
+        a_study = results_file.read(arguments.results)
     except shapes.InvalidInput as invalid:
         print(f"ablation_report: {invalid}", file=sys.stderr)
         return 2

@@ -38,11 +38,11 @@ def known_report(known, tmp_path_factory):
 
 @pytest.fixture
 def read(tmp_path):
-    """study.read of results that are not in a file yet."""
-    from ablation_report import study
+    """results_file.read of results that are not in a file yet."""
+    from ablation_report import results_file
 
     def read_results(results):
         path = tmp_path / "results.json"
         path.write_text(json.dumps(results))
-        return study.read(path)
+        return results_file.read(path)
     return read_results
