@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the limit of the reference implementation
-constexpr std::uint64_t kLargest = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kLargestSize = std::numeric_limits<std::int64_t>::max();
 
 // Every element type of the format, whether or not LibTorch has it.
 struct TypeDescription {
@@ -34,50 +34,51 @@ struct HeaderFault {
   std::string what;
 };
 
-[[noreturn]] void refuse(const std::string& tensor, const std::string& what) {
+[[noreturn]] void refuse_tensor(const std::string& tensor, const std::string& what) {
   throw HeaderFault{"tensor " + quoted_text(tensor) + " " + what};
 }
 
 const nlohmann::json& member(const nlohmann::json& entry, const std::string& tensor,
                              const char* name) {
   const auto* found = member_of(entry, name);
-  if (found == nullptr) refuse(tensor, std::string("has no ") + name);
+  if (found == nullptr) refuse_tensor(tensor, std::string("has no ") + name);
   return *found;
 }
 
 const TypeDescription& type_of(const nlohmann::json& entry, const std::string& tensor) {
   const auto& name = member(entry, tensor, "dtype");
-  if (!name.is_string()) refuse(tensor, "has a dtype that is not a string");
+  if (!name.is_string()) refuse_tensor(tensor, "has a dtype that is not a string");
   for (const auto& known : kTypes) {
     if (name.get_ref<const std::string&>() == known.name) return known;
   }
-  refuse(tensor, "has the unknown type " + quoted_text(name.get_ref<const std::string&>()));
+  refuse_tensor(tensor, "has the unknown type " + quoted_text(name.get_ref<const std::string&>()));
 }
 
 std::vector<std::uint64_t> numbers_of(const nlohmann::json& entry, const std::string& tensor,
                                       const char* name) {
   auto counts = counts_of<std::uint64_t>(member(entry, tensor, name));
   if (!counts)
-    refuse(tensor, std::string("has a ") + name + " that is not a list of unsigned integers");
+    refuse_tensor(tensor,
+                  std::string("has a ") + name + " that is not a list of unsigned integers");
   return *std::move(counts);
 }
 
 // Bytes of a tensor; nothing when they are not whole or their bits would not fit into 63 bits.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, std::uint64_t bits) {
-  const auto elements = product_of_sizes(shape, kLargest / bits);
+  const auto elements = product_of_sizes(shape, kLargestSize / bits);
   if (!elements || *elements * bits % 8 != 0) return std::nullopt;
   return *elements * bits / 8;
 }
 
 SafetensorsEntry entry_of(const nlohmann::json& json, const std::string& tensor) {
-  if (!json.is_object()) refuse(tensor, "is not described by an object");
+  if (!json.is_object()) refuse_tensor(tensor, "is not described by an object");
   const auto& type = type_of(json, tensor);
   const auto shape = numbers_of(json, tensor, "shape");
   const auto offsets = numbers_of(json, tensor, "data_offsets");
   const auto bytes = bytes_of(shape, type.bits);
-  if (!bytes) refuse(tensor, "has a shape of too many bytes or of a broken one");
+  if (!bytes) refuse_tensor(tensor, "has a shape of too many bytes or of a broken one");
   if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] - offsets[0] != *bytes)
-    refuse(tensor, "has data_offsets that do not fit its type and shape");
+    refuse_tensor(tensor, "has data_offsets that do not fit its type and shape");
   return {type.name, {shape.begin(), shape.end()}, offsets[0], offsets[1]};
 }
 
@@ -97,7 +98,7 @@ void check_tiling(const SafetensorsEntries& entries, std::uint64_t data_bytes) {
   std::uint64_t end = 0;
   for (const auto* entry : in_order) {
     if (entry->second.begin != end)
-      refuse(entry->first, "leaves a gap before it, or overlaps another");
+      refuse_tensor(entry->first, "leaves a gap before it, or overlaps another");
     end = entry->second.end;
   }
   if (end != data_bytes) {
@@ -106,7 +107,7 @@ void check_tiling(const SafetensorsEntries& entries, std::uint64_t data_bytes) {
   }
 }
 
-SafetensorsEntries parse(std::string_view json, std::uint64_t data_bytes) {
+SafetensorsEntries parse_header(std::string_view json, std::uint64_t data_bytes) {
   if (json.size() > kLongestHeader)
     throw HeaderFault{"its header is longer than " + std::to_string(kLongestHeader) + " bytes"};
   if (const auto fault = json_object_fault(json); !fault.empty())
@@ -123,14 +124,14 @@ SafetensorsEntries parse(std::string_view json, std::uint64_t data_bytes) {
   return entries;
 }
 
-SafetensorsEntries parse(std::span<const std::byte> file) {
+SafetensorsEntries parse_header(std::span<const std::byte> file) {
   if (file.size() < kLengthBytes) throw HeaderFault{"it is shorter than 8 bytes"};
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
   if (length > file.size() - kLengthBytes) throw HeaderFault{"its header reaches beyond its end"};
   const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
   const std::uint64_t data_begin = kLengthBytes + length;
-  auto entries = parse({text, length}, file.size() - data_begin);
+  auto entries = parse_header({text, length}, file.size() - data_begin);
   for (auto& [name, entry] : entries) {
     entry.begin += data_begin;
     entry.end += data_begin;
@@ -141,7 +142,7 @@ SafetensorsEntries parse(std::span<const std::byte> file) {
 template <class... Input>
 SafetensorsEntries entries_of(const std::filesystem::path& path, const Input&... input) {
   try {
-    return parse(input...);
+    return parse_header(input...);
   } catch (const HeaderFault& fault) {
     throw CheckpointDamage(path.string() + ": is not a whole safetensors file: " + fault.what);
   }

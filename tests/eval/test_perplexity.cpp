@@ -128,7 +128,7 @@ TEST_CASE("ranks share the work and all get the figures of one") {
 }
 
 TEST_CASE("what is visible is counted from the beginning of the document") {
-  Fixture fixture;
+  PerplexityFixture fixture;
   const bool document_mask = GENERATE(true, false);
   constexpr std::int64_t kLength = 50;
   const auto result = evaluate_perplexity(fixture.model, *fixture.tokenizer, fixture.datasets,

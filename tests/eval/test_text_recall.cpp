@@ -339,7 +339,7 @@ TEST_CASE("targets are chosen by the seed among all that can be, in the order of
 TEST_CASE("a short context is an eighth of the whole, whatever the window") {
   REQUIRE(short_context(4096) == 512);
   REQUIRE(short_context(3) == 1);
-  Fixture fixture;
+  RecallFixture fixture;
   auto model = make_model("GL", 4);
   const auto evaluate = [&](std::int64_t window) {
     TextRecallOptions options = {61, 0, {window, 3}, true, 100};
