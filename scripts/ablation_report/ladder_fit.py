@@ -14,6 +14,7 @@ same for all layouts, which share them; where a point has one seed, residuals of
 import dataclasses
 import itertools
 import math
+import warnings
 
 import numpy as np
 from scipy import optimize
@@ -113,9 +114,11 @@ class _Points:
 
     def fit(self, start, log_losses):
         """(constants, sum of squared residuals)"""
-        constants, _, found, _, _ = optimize.leastsq(self.residuals, start, (log_losses,), self.derivatives, True,
-                                                     ftol=_TOLERANCE, xtol=_TOLERANCE, maxfev=_MOST_EVALUATIONS)
-        return constants, float(np.sum(found["fvec"]**2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # fits to drawn runs may end where nothing changes any more
+            constants, _ = optimize.leastsq(self.residuals, start, (log_losses,), self.derivatives, ftol=_TOLERANCE,
+                                            xtol=_TOLERANCE, maxfev=_MOST_EVALUATIONS)
+        return constants, float(np.sum(self.residuals(constants, log_losses)**2))
 
     def best(self, log_losses):
         lowest = math.exp(log_losses.min())

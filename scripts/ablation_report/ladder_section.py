@@ -6,6 +6,7 @@ from . import drawing, ladder_fit, ladder_frontier, ladder_plots, ladder_view, q
 from .document import Alert, Bullets, Column, FigureCell, GroupCell, Paragraph, Plot, Section, Table
 from .quantities import NONE, listed
 
+_LARGEST_LOSS = 20  # nats per token; a law may say anything far from its runs
 _LAYOUT = Column("layout", numeric=False)
 
 
@@ -71,6 +72,10 @@ def factor(value):
     return "< 0.0002" if value <= 2e-4 else f"{value:.2f}"
 
 
+def loss(value):
+    return quantities.loss_size(value) if value < _LARGEST_LOSS else f"> {_LARGEST_LOSS}"
+
+
 def number(value):
     return f"{value:.3g}"
 
@@ -94,7 +99,7 @@ def _multipliers(ladder, styles):
         else:
             cell = _figure(values, factor)
             verdict = _verdict(values)
-        rows.append((GroupCell(layout, styles[layout]), cell, verdict, _figure(best.losses, quantities.loss_size),
+        rows.append((GroupCell(layout, styles[layout]), cell, verdict, _figure(best.losses, loss),
                      *_size(ladder, layout, best), _outside(ladder, layout, best, values[0])))
     return Table(
         "Compute multipliers", (
@@ -134,7 +139,7 @@ def _views(ladder, styles):
         for view in views:
             best = view.optima[layout]
             words = ladder_frontier.beyond(ladder.points, layout, best.parameters[0], best.tokens[0])
-            cells.append(_figure(best.losses, quantities.loss_size, [f"extrapolated: {', '.join(words)}"] if words else ())
+            cells.append(_figure(best.losses, loss, [f"extrapolated: {', '.join(words)}"] if words else ())
                          if np.isfinite(best.losses[0]) else NONE)
             cells.append(chance(view.chances[layout]))
         rows.append(tuple(cells))
