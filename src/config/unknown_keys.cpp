@@ -199,11 +199,11 @@ class KeyChecker {
     if (const auto dotted = hint_of_dots(written, group)) return *dotted;
     const std::string word = normalized(written);
     if (group.find(word) != nullptr) return hint_of_sibling(word);
-    if (const auto keys = keys_named(word); !keys.empty()) {
-      return hint_of_other_place(word, keys, known_);
-    }
     if (const Alias* alias = find_alias(word); alias != nullptr && knows(alias->key)) {
       return hint_of_alias(*alias);
+    }
+    if (const auto keys = keys_named(word); !keys.empty()) {
+      return hint_of_other_place(word, keys, known_);
     }
     const std::vector<std::string> siblings = names_in(group);
     if (const std::string near = nearest_word(word, siblings); !near.empty()) {

@@ -97,6 +97,7 @@ TEST_CASE("Words of other trainers name our key wherever they stand") {
       {"dtype", "train.precision"},
       {"mixed_precision", "train.precision"},
       {"sliding_window", "window_size = sliding_window - 1"},
+      {"window", "model.window_size"},
       {"ws_schedule", "model.window_schedule"},
       {"window_schedule", "it belongs in model, as model.window_schedule"},
       {"save_interval", "checkpoint.every_steps"},

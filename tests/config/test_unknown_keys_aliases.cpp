@@ -9,10 +9,11 @@ using namespace zebra;
 
 namespace {
 
-/// All names and dotted keys, groups included.
+/// All names and dotted keys, groups included. The names of a list's elements do not count: beside
+/// the list they stand for nothing.
 void collect(const KeyInfo& info, std::set<std::string>& names, std::set<std::string>& keys) {
   for (const KeyInfo& child : info.children) {
-    names.insert(child.name);
+    if (info.type != KeyType::list) names.insert(child.name);
     keys.insert(child.key);
     collect(child, names, keys);
   }
