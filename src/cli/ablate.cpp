@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "ablation/advice.h"
-#include "ablation/preparation.h"
 #include "ablation/continuation.h"
+#include "ablation/preparation.h"
 #include "ablation/sweep_report.h"
 #include "base/error.h"
 #include "base/json_reader.h"
