@@ -14,13 +14,13 @@ namespace zebra {
 
 /// The names of the strategies, in the order of the bits of key_blind_hits():
 ///
-///   newest, 2nd … 8th newest   of the pairs (strings, values of chains) in sight, by recency
-///   oldest, 2nd … 4th oldest
-///   any                        one of them at random
-///   out of reach               one of those that the reach of the bands' local layers does not
-///   show most / least frequent      value in sight, the newest and the oldest of several odd count
-///   the newest value that occurred an odd number of times out of own reach           one of those
-///   that the reader's own local layers do not show
+/// - newest, 2nd … 8th newest: of the pairs (strings, values of chains) in sight, by recency.
+/// - oldest, 2nd … 4th oldest.
+/// - any: one of them at random.
+/// - out of reach: one of those that the reach of the bands' local layers does not show.
+/// - most frequent, least frequent: value in sight, the newest and the oldest of several.
+/// - odd count: the newest value that occurred an odd number of times.
+/// - out of own reach: one of those that the reader's own local layers do not show.
 const std::vector<std::string>& key_blind_strategies();
 
 /// Which of the strategies are right about each answer of the sequence: bit k of an answer's number

@@ -10,7 +10,7 @@ import synthetic
 import synthetic_ladder
 from conftest import run
 
-from ablation_report import ladder_fit, ladder_frontier, ladder_points, ladder_view, study
+from ablation_report import ladder_fit, ladder_frontier, ladder_points, ladder_view, shapes
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_the_largest_rung_has_a_group_for_each_layout(read):
 def test_a_study_is_a_ladder_as_a_whole_or_not_at_all(read):
     results = synthetic_ladder.study(seeds=1)
     del results["arms"][3]["ladder"]
-    with pytest.raises(study.shapes.InvalidInput, match="each of its arms stands on it, or none"):
+    with pytest.raises(shapes.InvalidInput, match="each of its arms stands on it, or none"):
         read(results)
 
 
