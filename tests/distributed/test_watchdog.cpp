@@ -14,6 +14,8 @@
 namespace zebra {
 namespace {
 
+using namespace zebra::testing;
+
 // Long enough for any machine; a test that waits so long has failed.
 constexpr std::chrono::seconds kPatience(120);
 constexpr double kNever = 1000.0;
