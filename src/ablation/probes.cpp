@@ -8,7 +8,6 @@
 #include "base/json_reader.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "config/fields.h"
 #include "config/names.h"
 #include "data/tokenizer.h"
 #include "data/training_data.h"
@@ -25,7 +24,8 @@ ProbeDatasetOptions dataset_options(const Sweep& sweep, const Config& config) {
   return {.tokenizer = config.data.tokenizer,
           .output = probe_dataset_path(sweep.file.dir, length),
           .length = length,
-          .bands = sweep.bands,
+          .bands = {probes.training_bands.window.value_or(sweep.bands.window),
+                    probes.training_bands.layers.value_or(sweep.bands.layers)},
           .sequences = probes.training_sequences,
           .tasks = probes.training_tasks,
           .seed = static_cast<std::uint64_t>(probes.seed),
@@ -57,56 +57,37 @@ std::filesystem::path description_file(const ProbeDatasetOptions& options) {
   return options.output.string() + ".json";
 }
 
-// A key of a description as a sweep file spells it, and its value.
-struct SweepSetting {
-  std::string section, key, value;
-};
-
-SweepSetting as_setting(const std::string& key, const Json& value) {
+// A key of a description as `probes` of a sweep file spells it, with its value.
+std::string as_setting(const std::string& key, const Json& value) {
   const auto text = value.is_string() ? "[" + value.get<std::string>() + "]" : value.dump();
-  if (key == "window" || key == "layers") return {"compare", key, text};
   const bool is_of_training = key == "sequences" || key == "tasks";
-  return {"probes", (is_of_training ? "training_" : "") + key, text};
+  return (is_of_training ? "training_" : "") + key + ": " + text;
 }
 
-// What to write to have what was described: "`compare: {window: 8, layers: 2}`".
-std::string as_yaml(const std::vector<SweepSetting>& settings) {
-  std::vector<std::string> sections;
-  for (const std::string section : {"compare", "probes"}) {
-    std::vector<std::string> keys;
-    for (const auto& setting : settings)
-      if (setting.section == section) keys.push_back(setting.key + ": " + setting.value);
-    if (!keys.empty()) sections.push_back("`" + section + ": {" + join(keys, ", ") + "}`");
-  }
-  return join(sections, " and ");
+std::string bands_setting(const Json& description) {
+  return "training_bands: {" + as_setting("window", description.value("window", Json())) + ", " +
+         as_setting("layers", description.value("layers", Json())) + "}";
 }
 
 void add_difference(const ProbeDatasetOptions& options, const Json& written, const Json& wanted,
                     Problems& problems) {
-  std::vector<std::string> changes;
-  std::vector<SweepSetting> former;
-  bool is_of_bands = false;
-  for (const auto& [key, value] : wanted.items()) {
-    const auto before = written.value(key, Json());
-    if (before == value) continue;
-    if (key == "tokenizer") {
-      changes.emplace_back("another tokenizer");
-      continue;
-    }
-    former.push_back(as_setting(key, before));
-    changes.push_back(former.back().section + "." + former.back().key + ": " + former.back().value +
-                      " -> " + as_setting(key, value).value);
-    is_of_bands = is_of_bands || former.back().section == "compare";
+  std::vector<std::string> changes, former;
+  const auto differs = [&](const std::string& key) {
+    return written.value(key, Json()) != wanted.at(key);
+  };
+  if (differs("tokenizer")) changes.emplace_back("another tokenizer");
+  if (differs("window") || differs("layers")) {
+    former.push_back(bands_setting(written));
+    changes.push_back(former.back() + " -> " + bands_setting(wanted));
   }
-  // Half of the bands alone would leave the other half to the arms.
-  if (is_of_bands) {
-    std::erase_if(former, [](const SweepSetting& each) { return each.section == "compare"; });
-    for (const std::string key : {"layers", "window"})
-      former.insert(former.begin(), as_setting(key, written.value(key, Json())));
+  for (const auto& [key, value] : wanted.items()) {
+    if (key == "tokenizer" || key == "window" || key == "layers" || !differs(key)) continue;
+    former.push_back(as_setting(key, written.value(key, Json())));
+    changes.push_back(former.back() + " -> " + as_setting(key, value));
   }
   const auto way_out = former.empty() ? "undo the change"
-                                      : "write " + as_yaml(former) +
-                                            " in the sweep file to keep those, and the arms that "
+                                      : "write `probes: {" + join(former, ", ") +
+                                            "}` in the sweep file to keep those, and the arms that "
                                             "have learnt from them";
   problems.add(options.output.string() + ": holds training probes of other settings (" +
                join(changes, "; ") +

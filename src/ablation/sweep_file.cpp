@@ -22,6 +22,14 @@ void describe(V& v, CompareOptions& s) {
 }
 
 template <class V>
+void describe(V& v, BandOptions& s) {
+  v.field("window", s.window, at_least(1).defaults_to("that of `compare`"),
+          "Window W of the bands that training questions are drawn in.");
+  v.field("layers", s.layers, at_least(1).defaults_to("those of `compare`"),
+          "Layers n of these bands.");
+}
+
+template <class V>
 void describe(V& v, ProbeOptions& s) {
   constexpr double kMostProbes = 1e9;
   v.field("training_share", s.training_share, at_least(0).below(1),
@@ -34,6 +42,7 @@ void describe(V& v, ProbeOptions& s) {
   v.field("tasks", s.tasks, anything().defaults_to("all"), "What recall is measured by.");
   v.field("training_tasks", s.training_tasks, anything().defaults_to("`tasks`"),
           "What training probes ask.");
+  v.group("training_bands", s.training_bands, anything(), "Bands of distance of training probes.");
   v.field("items", s.items, between(1, kMostProbes), "Questions of each task and length.");
   v.field("lengths", s.lengths, at_least(1).defaults_to("the longest `data.sequence_length`"),
           "Tokens of the sequences in which recall is measured.");

@@ -33,10 +33,13 @@ struct EnumNames<BandChoice> {
       {{BandChoice::common, "common"}, {BandChoice::own, "own"}}};
 };
 
-/// Bands of distance of the recall measurements, as far as the sweep file gives them: those that
-/// questions are drawn in, the same for all arms.
-struct CompareOptions {
+/// Bands of distance that questions are drawn in, as far as the sweep file gives them.
+struct BandOptions {
   std::optional<std::int64_t> window, layers;
+};
+
+/// Those of the recall measurements, the same for all arms.
+struct CompareOptions : BandOptions {
   BandChoice bands = BandChoice::common;
 };
 
@@ -47,6 +50,7 @@ struct ProbeOptions {
   std::int64_t training_sequences = 20000;
   std::vector<ProbeTask> tasks;           ///< in the file or all of them
   std::vector<ProbeTask> training_tasks;  ///< in the file or `tasks`
+  BandOptions training_bands;             ///< what is missing is as it is measured
   std::int64_t items = 256;               ///< questions of each task and length
   std::vector<std::int64_t> lengths;      ///< tokens, ascending; empty when the file gives none
   ProbeVocabularySizes vocabulary;

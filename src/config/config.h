@@ -75,6 +75,10 @@ struct DataSource {
   std::optional<double> weight;
 };
 
+/// Of a source's weight in the loss: keeps the ratio of any two, and sums of them, far inside
+/// float32.
+inline constexpr double kLeastLossWeight = 1e-6, kMostLossWeight = 1e6;
+
 struct TrainingSource : DataSource {
   double loss_weight = 1.0;
 };

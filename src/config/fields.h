@@ -23,8 +23,6 @@ namespace zebra {
 /// Keeps every product of a batch size and a number of ranks far inside 64 bits.
 inline constexpr double kLargestBatch = 1 << 30;
 inline constexpr double kMostLayers = 1 << 16;
-/// Keeps the ratio of any two, and sums of them, far inside float32.
-inline constexpr double kLeastLossWeight = 1e-6, kMostLossWeight = 1e6;
 
 template <class V>
 void describe(V& v, RunSection& s) {

@@ -24,14 +24,19 @@ TEST_CASE("training probes that would change are refused with what to write to k
   REQUIRE(refusal(probed.sweep("[7]")) == "accepted");
   REQUIRE(refusal(probed.sweep("[5, 7]")) == "accepted");
   const auto wider = refusal(probed.sweep("[7, 9]"));
-  REQUIRE_THAT(wider, Contains("holds training probes of other settings (compare.window: 7 -> 9)"));
-  REQUIRE_THAT(wider, Contains("write `compare: {window: 7, layers: 2}` in the sweep file"));
+  REQUIRE_THAT(wider,
+               Contains("holds training probes of other settings (training_bands: {window: 7, "
+                        "layers: 2} -> training_bands: {window: 9, layers: 2})"));
+  REQUIRE_THAT(wider, Contains("write `probes: {training_bands: {window: 7, layers: 2}}` in the "
+                               "sweep file"));
   const auto kept = probed.folder.sweep(
-      "axes: {model.window_size: [7, 9], run.seed: [1]}\ncompare: {window: 7, layers: 2}\n"
-      "probes: {training_share: 0.5, training_sequences: 40, values: 16}\n");
+      "axes: {model.window_size: [7, 9], run.seed: [1]}\n"
+      "probes: {training_bands: {window: 7}, training_share: 0.5, training_sequences: 40, values: "
+      "16}\n");
   REQUIRE(refusal(kept) == "accepted");
+  REQUIRE(kept.bands.window == 9);
   REQUIRE_THAT(refusal(probed.sweep("[7, 9]", ", keys: 30, tasks: [passkey, copying]")),
-               Contains("`compare: {window: 7, layers: 2}` and `probes: {training_tasks: "
+               Contains("`probes: {training_bands: {window: 7, layers: 2}, training_tasks: "
                         "[associative_recall,passkey,copying,variable_tracking], keys: 32}`"));
 }
 

@@ -67,7 +67,8 @@ TEST_CASE("Every key of a sweep file is read") {
       "compare: {window: 16, layers: 6, bands: own}\n"
       "contrast: full\n"
       "probes: {training_share: 0.75, training_loss_share: 0.25, training_sequences: 100, "
-      "tasks: [passkey, copying], training_tasks: [copying], items: 9, lengths: [512, 256], keys: "
+      "tasks: [passkey, copying], training_tasks: [copying], training_bands: {layers: 3}, items: "
+      "9, lengths: [512, 256], keys: "
       "10, values: 9, "
       "pairs: [4, 8], hops: [1], seed: 5}\n"
       "cost_lengths: [128, 64]\n");
@@ -85,6 +86,8 @@ TEST_CASE("Every key of a sweep file is read") {
   CHECK(sweep.probes.training_sequences == 100);
   CHECK(sweep.probes.tasks == std::vector<ProbeTask>{ProbeTask::passkey, ProbeTask::copying});
   CHECK(sweep.probes.training_tasks == std::vector<ProbeTask>{ProbeTask::copying});
+  CHECK_FALSE(sweep.probes.training_bands.window.has_value());
+  CHECK(sweep.probes.training_bands.layers == 3);
   CHECK(sweep.probes.items == 9);
   CHECK(sweep.probes.lengths == std::vector<std::int64_t>{256, 512});
   CHECK(sweep.probes.vocabulary.keys == 10);

@@ -238,7 +238,7 @@ def test_a_sweep_grows_and_keeps_what_is_finished(whole, sweep_file):
     wide = SWEEP.replace(full, full + "    wide: {{model.self_attn_type: local, model.window_size: 12}}\n")
     sweep_file("grown", wide)
     refusals = [zebra("ablate", path, *arguments, status=2)[1] for arguments in ([], ["--dry-run"])]
-    assert refusals[0] == refusals[1] and "write `compare: {window: 8, layers: 2}` in the sweep file" in refusals[0]
+    assert refusals[0] == refusals[1] and "write `probes: {training_bands: {window: 8, layers: 2}}` in the sweep file" in refusals[0]
     sweep_file("grown", wide + "compare: {{window: 8, layers: 2}}\n")
     assert "to do: train 2 arms; 6 arms are over" in zebra("ablate", path, "--dry-run")[0]
 
