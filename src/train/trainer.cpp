@@ -77,7 +77,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above),
       checkpoints_(config, folder, job) {
-  set_numerics(config.train.deterministic);
+  set_numerics(config.train.deterministic, device_);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   state_.dataset_fingerprints = fingerprints_of(data_.sources());
