@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
+
+#include "device_launch.h"
 
 #define ZEBRA_DEVICE __device__ __forceinline__
 #define ZEBRA_KERNEL(threads, blocks) __global__ void __launch_bounds__(threads, blocks)
@@ -116,41 +116,5 @@ struct alignas(16) Words {
 };
 ZEBRA_DEVICE Words load_words(const void* address) { return *static_cast<const Words*>(address); }
 ZEBRA_DEVICE void store_words(void* address, Words words) { *static_cast<Words*>(address) = words; }
-
-struct Grid {
-  int x = 1, y = 1, z = 1;
-};
-using Stream = cudaStream_t;
-
-inline void check_cuda(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) {
-    throw std::runtime_error(std::string("a CUDA kernel: ") + what + ": " +
-                             cudaGetErrorString(status));
-  }
-}
-
-/// Of the current device: 80 is 8.0.
-inline int compute_capability() {
-  int device = 0, major = 0, minor = 0;
-  check_cuda(cudaGetDevice(&device), "no CUDA device");
-  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
-             "no answer");
-  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
-             "no answer");
-  return 10 * major + minor;
-}
-
-template <class Parameters>
-void launch(void (*kernel)(Parameters), Grid grid, int threads, int shared_bytes,
-            Parameters parameters, Stream stream) {
-  const void* function = reinterpret_cast<const void*>(kernel);
-  check_cuda(
-      cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes),
-      "this GPU has too little shared memory for the kernel");
-  void* arguments[] = {&parameters};
-  check_cuda(cudaLaunchKernel(function, dim3(grid.x, grid.y, grid.z), dim3(threads), arguments,
-                              static_cast<std::size_t>(shared_bytes), stream),
-             "the launch failed");
-}
 
 }  // namespace zebra::kernels::device

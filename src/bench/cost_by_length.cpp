@@ -282,7 +282,7 @@ std::int64_t reference_length(const std::vector<std::int64_t>& lengths) {
 
 CostMeasurement measure_cost(const std::vector<NamedLayout>& layouts,
                              const std::vector<std::int64_t>& lengths, const CostOptions& options) {
-  set_numerics(options.deterministic);
+  set_numerics(options.deterministic, resolve_device(options.device));
   return CostSweep(layouts, lengths, options).run();
 }
 

@@ -1,7 +1,5 @@
 #include "checkpoint/checkpoint_writer.h"
 
-#include <torch/cuda.h>
-
 #include <chrono>
 #include <utility>
 
@@ -10,34 +8,6 @@
 namespace zebra {
 
 using namespace std::chrono_literals;
-
-CheckpointContent HostCopy::of(CheckpointContent content) {
-  const torch::NoGradGuard no_grad;
-  std::int64_t elements = 0;
-  torch::Device device = torch::kCPU;
-  for (const auto& [group, tensors] : content.groups) {
-    for (const auto& tensor : tensors) {
-      elements += tensor.values.numel();
-      device = tensor.values.device();
-    }
-  }
-  if (!buffer_.defined() || buffer_.numel() < elements) {
-    buffer_.reset();  // before its successor is there
-    buffer_ = torch::empty(
-        {elements}, torch::TensorOptions().dtype(torch::kFloat32).pinned_memory(device.is_cuda()));
-  }
-  std::int64_t begin = 0;
-  for (auto& [group, tensors] : content.groups) {
-    for (auto& [tensor, from, values] : tensors) {
-      const auto copy = buffer_.narrow(0, begin, values.numel());
-      copy.copy_(values, /*non_blocking=*/true);
-      begin += values.numel();
-      values = copy;
-    }
-  }
-  if (device.is_cuda()) torch::cuda::synchronize(device.index());
-  return content;
-}
 
 CheckpointWriter::CheckpointWriter(TextCollectives texts, std::function<void()> after_save)
     : texts_(std::move(texts)), after_save_(std::move(after_save)) {}

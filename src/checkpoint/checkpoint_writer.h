@@ -1,7 +1,5 @@
 #pragma once
 
-#include <torch/types.h>
-
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -11,21 +9,10 @@
 #include <optional>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/host_copy.h"
 #include "distributed/job.h"
 
 namespace zebra {
-
-/// Copies, in host memory, of tensors that are about to change. One buffer serves all copies, one
-/// after the other: it grows to the largest and stays (pinned where the tensors are on a GPU).
-class HostCopy {
- public:
-  /// `content` with its values copied. Returns when the copies are complete; they are views of the
-  /// buffer, valid until the next call.
-  CheckpointContent of(CheckpointContent content);
-
- private:
-  torch::Tensor buffer_;  // [n] float32
-};
 
 /// Writes checkpoints in a thread of its own, one at a time, while training goes on. Every rank of
 /// a job has one, and all start the same saves.

@@ -241,7 +241,8 @@ void describe(V& v, TrainSection& s) {
   v.field("z_loss", s.z_loss, at_least(0),
           "Weight of the squared log-partition term that keeps logits small; 0 for none.");
   v.field("deterministic", s.deterministic, anything(),
-          "Whether the same seed, machine and ranks give the same bits.");
+          "Whether the same seed, machine and ranks give the same bits. On a GPU global layers of "
+          "long sequences then take longer.");
 }
 
 template <class V>

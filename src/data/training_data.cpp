@@ -97,7 +97,7 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
     batch.tokens = batch.tokens.pin_memory();
     batch.targets = batch.targets.pin_memory();
     if (batch.target_weights.defined()) batch.target_weights = batch.target_weights.pin_memory();
-    if (any_start) batch.documents.first_token = batch.documents.first_token.pin_memory();
+    batch.documents = batch.documents.pinned();
   }
   return batch;
 }

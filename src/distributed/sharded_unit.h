@@ -73,7 +73,10 @@ class TransientBuffer {
 
   /// Takes memory (uninitialized) where there is none.
   void allocate();
-  /// Gives the memory back. On CUDA in the order of the current stream.
+  /// Gives the memory back. On CUDA it then serves later work of the stream on which it was taken,
+  /// and of that alone; so all that uses it must be ordered before, on that stream. It is: passes,
+  /// and copies into and out of the buffer, run on the current stream, also in autograd's thread,
+  /// and a collective, which has a stream of its own, is waited for before (PendingCollective).
   void free();
 
  private:

@@ -4,6 +4,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <c10/util/env.h>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -39,12 +40,19 @@ std::int64_t device_memory_bytes(torch::Device device) {
   return static_cast<std::int64_t>(total);
 }
 
-void set_numerics(bool deterministic) {
+void set_numerics(bool deterministic, torch::Device device) {
   auto& context = at::globalContext();
-  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/true);
+  // Where it is only to warn, LibTorch leaves FlashAttention's backward to atomic additions.
+  context.setDeterministicAlgorithms(deterministic, /*warn_only=*/device.is_cpu());
+  if (deterministic && !device.is_cpu()) {
+    // The size that LibTorch takes on Hopper anyway, said to cuBLAS too; another choice stays.
+    c10::utils::set_env("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/false);
+  }
   context.setDeterministicFillUninitializedMemory(
       false);  // a debugging aid that writes every new tensor twice
   context.setFloat32MatmulPrecision("highest");
+  // Weight gradients are sums over all tokens of a micro-batch, which cuBLAS splits.
+  context.setAllowBF16ReductionCuBLAS(false);
 }
 
 }  // namespace zebra

@@ -81,22 +81,57 @@ RotaryFactors rotary_factors(const RotaryFrequencies& frequencies, const torch::
           (angles.sin() * frequencies.amplitude).to(torch::kFloat32)};
 }
 
-SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t length,
+RotaryFactors RotaryTables::of(LayerKind kind, std::int64_t length, std::int64_t longest,
+                               torch::Device device) {
+  const auto frequencies = rotary_frequencies(model_, kind, longest);
+  if (frequencies.radians_per_token.empty()) return {};
+  auto& table = kind == LayerKind::global ? global_ : local_;
+  const auto& cos = table.factors.cos;
+  if (!cos.defined() || cos.size(0) < length || cos.device() != device ||
+      !(table.frequencies == frequencies)) {
+    const auto positions = torch::arange(length, torch::TensorOptions(device).dtype(torch::kInt64));
+    table = {frequencies, rotary_factors(frequencies, positions)};
+  }
+  return table.factors;
+}
+
+SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents,
                                       std::int64_t first_position, std::int64_t longest) {
   SequenceContext context;
   context.documents = documents;
-  context.window = model.window_size;
-  auto positions = torch::arange(first_position, first_position + length,
-                                 torch::TensorOptions(device).dtype(torch::kInt64));
-  if (documents.is_packed()) positions = positions.unsqueeze(0) - documents.first_token;
+  context.window = tables.model().window_size;
   if (longest == 0) longest = first_position + length;
 
-  const auto global = rotary_frequencies(model, LayerKind::global, longest);
-  const auto local = rotary_frequencies(model, LayerKind::local, longest);
-  context.global = rotary_factors(global, positions);
-  context.local = local == global ? context.global : rotary_factors(local, positions);
+  torch::Tensor positions;  // [B, T] where documents make them differ between sequences
+  if (documents.is_packed()) {
+    positions = torch::arange(first_position, first_position + length,
+                              torch::TensorOptions(device).dtype(torch::kInt64))
+                    .unsqueeze(0) -
+                documents.first_token;
+  }
+  const auto rows = [&](const torch::Tensor& table) {
+    if (!table.defined()) return table;
+    if (!positions.defined()) return table.narrow(0, first_position, length);
+    return table.index_select(0, positions.flatten())
+        .view({positions.size(0), positions.size(1), table.size(1)});
+  };
+  const auto factors = [&](LayerKind kind) -> RotaryFactors {
+    const auto table = tables.of(kind, std::max(longest, first_position + length), longest, device);
+    return {rows(table.cos), rows(table.sin)};
+  };
+  context.global = factors(LayerKind::global);
+  const bool is_shared = rotary_frequencies(tables.model(), LayerKind::local, longest) ==
+                         rotary_frequencies(tables.model(), LayerKind::global, longest);
+  context.local = is_shared ? context.global : factors(LayerKind::local);
   return context;
+}
+
+SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t length,
+                                      torch::Device device, const PackedDocuments& documents,
+                                      std::int64_t first_position, std::int64_t longest) {
+  RotaryTables tables(model);
+  return make_sequence_context(tables, length, device, documents, first_position, longest);
 }
 
 }  // namespace zebra

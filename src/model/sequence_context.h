@@ -41,9 +41,37 @@ struct SequenceContext {
   }
 };
 
+/// The rotary factors of a model at the positions 0, 1, …: made on the first call for a device, and
+/// again where positions beyond them are asked for or dynamic NTK scaling wants other angles. So a
+/// step that is as long as the one before it copies nothing to the device and computes no angle.
+class RotaryTables {
+ public:
+  explicit RotaryTables(const ModelConfig& model) : model_(model) {}
+
+  const ModelConfig& model() const { return model_; }
+
+  /// Cosines and sines [N, D / 2], N >= length; undefined where the layers have no rotary
+  /// embedding. `longest` as in rotary_frequencies.
+  RotaryFactors of(LayerKind kind, std::int64_t length, std::int64_t longest, torch::Device device);
+
+ private:
+  struct Table {
+    RotaryFrequencies frequencies;
+    RotaryFactors factors;
+  };
+
+  ModelConfig model_;
+  Table global_, local_;
+};
+
 /// For T tokens per sequence from `first_position` on. `longest` (0: first_position + T) is the
 /// longest length that the whole call will reach, which dynamic NTK scaling wants to know.
 /// `documents` lie on `device`.
+SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
+                                      torch::Device device, const PackedDocuments& documents = {},
+                                      std::int64_t first_position = 0, std::int64_t longest = 0);
+
+/// The same with tables for this call alone.
 SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents = {},
                                       std::int64_t first_position = 0, std::int64_t longest = 0);

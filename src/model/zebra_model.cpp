@@ -16,7 +16,7 @@ const char* part_of(LayerKind kind) {
 }  // namespace
 
 ZebraModelImpl::ZebraModelImpl(const ModelConfig& model, ParameterMemory memory)
-    : model_(model), memory_(memory), window_(model.window_size) {
+    : model_(model), memory_(memory), rotary_(model), window_(model.window_size) {
   reset();
 }
 
@@ -41,9 +41,8 @@ void ZebraModelImpl::initialize(std::int64_t seed) {
 
 SequenceContext ZebraModelImpl::context_for(const torch::Tensor& tokens,
                                             const PackedDocuments& documents,
-                                            std::int64_t first_position,
-                                            std::int64_t longest) const {
-  auto context = make_sequence_context(model_, tokens.size(1), tokens.device(), documents,
+                                            std::int64_t first_position, std::int64_t longest) {
+  auto context = make_sequence_context(rotary_, tokens.size(1), tokens.device(), documents,
                                        first_position, longest);
   context.window = window_;
   return context;

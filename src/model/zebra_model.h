@@ -12,6 +12,7 @@
 #include "model/block.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
+#include "model/sequence_context.h"
 #include "model/unit_pass.h"
 #include "ops/vocabulary.h"
 
@@ -90,7 +91,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// Embedding and blocks: [B, T, hidden_size] before the final norm.
   Tensor trunk(const Tensor& tokens, const PackedDocuments& documents);
   SequenceContext context_for(const Tensor& tokens, const PackedDocuments& documents = {},
-                              std::int64_t first_position = 0, std::int64_t longest = 0) const;
+                              std::int64_t first_position = 0, std::int64_t longest = 0);
   Tensor embed(const Tensor& tokens);
   Tensor run_block(std::size_t layer, const Tensor& x, const SequenceContext& context);
   /// A use of the head's unit: final norm and output weights.
@@ -99,6 +100,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
 
   ModelConfig model_;
   ParameterMemory memory_;
+  RotaryTables rotary_;
   std::int64_t window_;
   ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;
   UnitObserver* observer_ = nullptr;

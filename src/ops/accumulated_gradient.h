@@ -6,9 +6,9 @@ namespace zebra {
 
 /// While one lives, gradients of weights that our own operations form are added to the weights'
 /// `.grad` where they arise, instead of becoming tensors that autograd adds: a pass over memory
-/// less, and no rounding to the weight's type before float32 sums. For backward passes that end in
-/// `.grad` anyway (torch::autograd::backward, not torch::autograd::grad), and for the thread that
-/// runs them.
+/// less, and no rounding to the weight's type before float32 sums, but where add_matrix_product
+/// (linear.h) rounds. For backward passes that end in `.grad` anyway (torch::autograd::backward,
+/// not torch::autograd::grad), and for the thread that runs them.
 class GradientAccumulation {
  public:
   GradientAccumulation() : outer_(active_) { active_ = true; }

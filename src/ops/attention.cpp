@@ -1,5 +1,7 @@
 #include "ops/attention.h"
 
+#include <ATen/Context.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -16,6 +18,10 @@ AttentionInputs inputs_of(const PackedHeads& packed, std::int64_t window,
           .rotary = rotary,
           .first_token = documents.first_token};
 }
+
+// Tokens of a document from which on LibTorch's FlashAttention is the quicker one on a GPU, by the
+// model of docs/kernels.md: it has five products in its backward where ours has seven.
+constexpr double kLongDocument = 4096.0;
 
 // Below this many queries a block is too small for an efficient matrix product.
 constexpr std::int64_t kSmallestBlock = 32;
@@ -109,12 +115,28 @@ torch::Tensor local_attention(const PackedHeads& packed, std::int64_t window,
   return plain_local_attention(packed.q(), packed.k(), packed.v(), window, rotary, documents, sink);
 }
 
+bool our_kernel_is_for_global_layers(bool on_cpu, bool deterministic,
+                                     const PackedDocuments& documents) {
+  if (on_cpu || deterministic) return true;
+  if (!documents.is_packed()) return false;
+  double pairs = 0.0, tokens = 0.0;
+  for (const auto length : documents.lengths) {
+    pairs += static_cast<double>(length) * static_cast<double>(length);
+    tokens += static_cast<double>(length);
+  }
+  return pairs < kLongDocument * tokens;
+}
+
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
                                const PackedDocuments& documents, AttentionResult* saved) {
   const auto& heads = packed.heads;
-  // On a GPU LibTorch's own (FlashAttention, or cuDNN's) has the fewer products in its backward; on
-  // the CPU our kernel is several times as quick as LibTorch's (docs/kernels.md).
-  if (!wants_reference_kernels() && heads.is_cpu() && has_local_attention_kernel(heads)) {
+  // In float32 LibTorch's repeats where it is asked to, and ours on a GPU is for checks.
+  const bool repeats =
+      at::globalContext().deterministicAlgorithms() && heads.scalar_type() == torch::kBFloat16;
+  const bool ours = saved != nullptr && saved->is_filled()
+                        ? saved->kernel == AttentionKernel::ours
+                        : our_kernel_is_for_global_layers(heads.is_cpu(), repeats, documents);
+  if (ours && !wants_reference_kernels() && has_local_attention_kernel(heads)) {
     return fused_attention(inputs_of(packed, /*window=*/heads.size(1), rotary, documents), saved);
   }
   const auto [q, k, v] = packed_rotary(packed, rotary);

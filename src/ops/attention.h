@@ -20,14 +20,24 @@ namespace zebra {
 // that output without computing attention, and with a gradient. Where no kernel leaves a result
 // that can be saved (see each function) it stays empty, and the second call computes again.
 
-/// Every earlier token of the same document. On the CPU our fused kernel with a window that hides
-/// nothing (where it exists, see local_attention); else LibTorch's scaled-dot-product attention.
+/// Whether global layers are for our fused kernel, with a window that hides nothing: on the CPU,
+/// where LibTorch's takes several times as long (docs/kernels.md); on a GPU
+/// - where the same bits are wanted each time, in bfloat16: LibTorch then refuses cuDNN's kernel
+///   and runs the slower, deterministic backward of its FlashAttention;
+/// - for documents, unless tokens are on average in documents of 4096 and more: one launch for the
+///   whole batch, whatever their lengths.
+/// Else LibTorch's kernels have fewer products in their backward.
+bool our_kernel_is_for_global_layers(bool on_cpu, bool deterministic,
+                                     const PackedDocuments& documents);
+
+/// Every earlier token of the same document, by one kernel for the whole batch: ours where the
+/// above says so and it exists (see local_attention), else LibTorch's, see plain_global_attention.
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
                                const PackedDocuments& documents, AttentionResult* saved = nullptr);
 
-/// The same in LibTorch's own operations, on any device. The reference of the fused kernels.
-/// `saved` is filled where LibTorch runs FlashAttention or cuDNN's kernel, so on CUDA in bfloat16
-/// but not in float32.
+/// The same by LibTorch's own kernels (torch_attention_kernels.h), on any device. The reference of
+/// ours. Where LibTorch has neither FlashAttention nor cuDNN's kernel for the tensors (float32 on
+/// CUDA) documents are one call each, and `saved` is not filled.
 torch::Tensor plain_global_attention(const torch::Tensor& q, const torch::Tensor& k,
                                      const torch::Tensor& v, const RotaryFactors& rotary,
                                      const PackedDocuments& documents,

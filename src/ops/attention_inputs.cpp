@@ -87,6 +87,16 @@ class PackedRotaryFunction : public torch::autograd::Function<PackedRotaryFuncti
   }
 };
 
+torch::Tensor offsets_of(const std::vector<std::int64_t>& lengths) {
+  const auto offsets = torch::zeros({static_cast<std::int64_t>(lengths.size()) + 1}, torch::kInt32);
+  auto* offset = offsets.mutable_data_ptr<std::int32_t>();
+  for (const auto length : lengths) {
+    offset[1] = offset[0] + static_cast<std::int32_t>(length);
+    ++offset;
+  }
+  return offsets;
+}
+
 }  // namespace
 
 PackedDocuments PackedDocuments::from_starts(const std::vector<std::vector<std::int64_t>>& starts,
@@ -107,12 +117,23 @@ PackedDocuments PackedDocuments::from_starts(const std::vector<std::vector<std::
     }
     first_token += sequence_length;
   }
+  documents.offsets = offsets_of(documents.lengths);
   return documents;
+}
+
+PackedDocuments PackedDocuments::pinned() const {
+  PackedDocuments pinned = *this;
+  if (!is_packed()) return pinned;
+  pinned.first_token = first_token.pin_memory();
+  pinned.offsets = offsets.pin_memory();
+  return pinned;
 }
 
 PackedDocuments PackedDocuments::to(torch::Device device) const {
   PackedDocuments moved = *this;
-  if (is_packed()) moved.first_token = first_token.to(device, /*non_blocking=*/true);
+  if (!is_packed()) return moved;
+  moved.first_token = first_token.to(device, /*non_blocking=*/true);
+  moved.offsets = offsets.to(device, /*non_blocking=*/true);
   return moved;
 }
 

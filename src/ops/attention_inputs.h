@@ -38,6 +38,8 @@ struct PackedDocuments {
   /// Lengths of the documents in the order of the tokens [B, T] in memory; they add up to B * T.
   /// Empty when not packed.
   std::vector<std::int64_t> lengths;
+  /// [documents + 1] int32: where each begins in that order, and B * T. Undefined when not packed.
+  torch::Tensor offsets;
 
   bool is_packed() const { return first_token.defined(); }
 
@@ -45,6 +47,8 @@ struct PackedDocuments {
   static PackedDocuments from_starts(const std::vector<std::vector<std::int64_t>>& starts,
                                      std::int64_t sequence_length);
 
+  /// In page-locked memory, from which a copy to a GPU does not wait.
+  PackedDocuments pinned() const;
   PackedDocuments to(torch::Device device) const;
 };
 

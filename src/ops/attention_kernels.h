@@ -91,7 +91,8 @@ struct AttentionOperators {
                           const Tensor& log_sum_exp, const Tensor& saved) {
     const auto inputs = separate_inputs(q, k, v, window, cos, sin, first_token);
     const Tensors gradients = {empty_like(q), empty_like(k), empty_like(v)};
-    differentiate(d_out, inputs, {out, log_sum_exp, saved}, /*has_sink=*/false, gradients);
+    differentiate(d_out, inputs, {.out = out, .log_sum_exp = log_sum_exp, .saved = saved},
+                  /*has_sink=*/false, gradients);
     return gradients;
   }
 
@@ -103,8 +104,8 @@ struct AttentionOperators {
                                 bool has_sink) {
     const auto inputs = packed_inputs(qkv, query_heads, window, cos, sin, first_token);
     const PackedHeads gradient = {empty_like(qkv), query_heads};
-    differentiate(d_out, unpacked(inputs), {out, log_sum_exp, saved}, has_sink,
-                  {gradient.q(), gradient.k(), gradient.v()});
+    differentiate(d_out, unpacked(inputs), {.out = out, .log_sum_exp = log_sum_exp, .saved = saved},
+                  has_sink, {gradient.q(), gradient.k(), gradient.v()});
     return gradient.heads;
   }
 

@@ -43,7 +43,7 @@ AttentionResult compute(const AttentionInputs& in) {
       find_operator<decltype(Operators::packed_forward)>("zebra::packed_local_attention_forward");
   const at::AutoDispatchBelowADInplaceOrView guard;
   const auto [out, log_sum_exp, saved] = call(separate, packed, in);
-  return {out, log_sum_exp, saved};
+  return {.out = out, .log_sum_exp = log_sum_exp, .saved = saved};
 }
 
 // Gives a result its gradient and computes nothing itself: whether the result is a new one or was
@@ -72,7 +72,7 @@ class LocalAttention : public torch::autograd::Function<LocalAttention> {
     const auto s = context->get_saved_variables();
     const auto &q = s[0], &k = s[1], &v = s[2], &sink = s[3];
     const auto cos = optional(s[4]), sin = optional(s[5]), first_token = optional(s[6]);
-    const AttentionResult result = {s[7], s[8], s[9]};
+    const AttentionResult result = {.out = s[7], .log_sum_exp = s[8], .saved = s[9]};
     const auto query_heads = context->saved_data["query_heads"].toInt();
     const auto window = context->saved_data["window"].toInt();
     if (query_heads == 0) {
@@ -230,8 +230,10 @@ AttentionResult with_sink(const AttentionResult& result, const torch::Tensor& si
   const torch::NoGradGuard no_grad;
   const auto s = beside_log_sum_exp(sink);
   const auto share = torch::sigmoid(result.log_sum_exp - s).transpose(1, 2).unsqueeze(-1);
-  return {(result.out * share).to(result.out.scalar_type()),
-          torch::logaddexp(result.log_sum_exp, s), result.saved};
+  auto with = result;
+  with.out = (result.out * share).to(result.out.scalar_type());
+  with.log_sum_exp = torch::logaddexp(result.log_sum_exp, s);
+  return with;
 }
 
 torch::Tensor sink_gradient(const torch::Tensor& d_out, const AttentionResult& result,

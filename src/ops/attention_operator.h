@@ -25,6 +25,10 @@ namespace zebra {
 /// Whether a kernel exists for tensors like q.
 bool has_local_attention_kernel(const torch::Tensor& q);
 
+/// The kernels that can leave a result: ours, and those behind LibTorch's
+/// scaled_dot_product_attention (torch_attention_kernels.h).
+enum class AttentionKernel { ours, cpu_flash, flash, variable_length_flash, cudnn };
+
 /// What one call of attention computed: its output and what its backward needs. Kept by a caller
 /// whose second call with equal inputs need not compute it again (selective activation
 /// checkpointing). Empty until a call fills it; a kernel that leaves nothing to keep leaves it so.
@@ -32,6 +36,7 @@ struct AttentionResult {
   torch::Tensor out;          ///< [B, T, Hq, D]
   torch::Tensor log_sum_exp;  ///< of each query's scaled scores, float32, as its kernel lays it out
   torch::Tensor saved;        ///< whatever else the kernel's backward asks for; may be undefined
+  AttentionKernel kernel = AttentionKernel::ours;  ///< that made it: no other's backward fits
 
   bool is_filled() const { return out.defined(); }
 };

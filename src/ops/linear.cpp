@@ -119,6 +119,8 @@ torch::Tensor matrix_product(const torch::Tensor& a, const torch::Tensor& b) {
 void add_matrix_product(torch::Tensor& sum, const torch::Tensor& a, const torch::Tensor& b) {
   if (a.scalar_type() == torch::kFloat32) {
     sum.addmm_(a, b);
+  } else if (!a.is_cpu() && a.scalar_type() == torch::kBFloat16) {
+    at::addmm_out(sum, sum, a, b, torch::kFloat32);
   } else if (!widens(a)) {
     sum.add_(torch::mm(a, b));
   } else {

@@ -38,7 +38,8 @@ torch::Tensor matrix_product(const torch::Tensor& a, const torch::Tensor& b);
 /// The same into `out`.
 void matrix_product_out(torch::Tensor& out, const torch::Tensor& a, const torch::Tensor& b);
 
-/// sum += a b, for a float32 `sum` [m, n].
+/// sum += a b, for a float32 `sum` [m, n]. Without a rounding between, but for bfloat16 on
+/// processors that have instructions for it: LibTorch's product there is rounded to bfloat16 first.
 void add_matrix_product(torch::Tensor& sum, const torch::Tensor& a, const torch::Tensor& b);
 
 }  // namespace zebra

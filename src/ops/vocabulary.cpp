@@ -61,10 +61,9 @@ static_assert(kIgnoredTarget == kernels::kNoTarget);
 
 // Logits of one chunk: large enough for full matrix-product speed, small beside the activations.
 constexpr std::int64_t kChunkLogits = std::int64_t{1} << 23;
-
-std::int64_t chunk_tokens(std::int64_t vocabulary) {
-  return std::max<std::int64_t>(16, kChunkLogits / vocabulary);
-}
+// Each chunk reads and writes the gradient of the head's weights, and a GPU multiplies some hundred
+// times as fast as a CPU but moves memory only tens of times as fast.
+constexpr std::int64_t kChunkLogitsOnGpu = std::int64_t{1} << 27, kFewestTokensOnGpu = 2048;
 
 /// Softmax and loss of n tokens.
 struct Chunk {
@@ -122,7 +121,7 @@ class ChunkedLoss {
         targets_(targets.contiguous()),
         target_weights_(target_weights),
         z_loss_(z_loss),
-        tokens_(chunk_tokens(weight.size(0))) {
+        tokens_(loss_chunk_tokens(weight.size(0), hidden.is_cpu())) {
     const auto floats = hidden.options().dtype(torch::kFloat32);
     cross_entropy = torch::empty({hidden.size(0)}, floats);
     log_sum_exp = torch::empty({hidden.size(0)}, floats);
@@ -209,6 +208,11 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
 };
 
 }  // namespace
+
+std::int64_t loss_chunk_tokens(std::int64_t vocabulary, bool on_cpu) {
+  return on_cpu ? std::max<std::int64_t>(16, kChunkLogits / vocabulary)
+                : std::max(kFewestTokensOnGpu, kChunkLogitsOnGpu / vocabulary);
+}
 
 torch::Tensor token_embedding(const torch::Tensor& tokens, const torch::Tensor& weight) {
   return EmbeddingFunction::apply(tokens, weight);

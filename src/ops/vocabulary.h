@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 // The two ends of a model, where weights have a row for each token of the vocabulary.
 
 namespace zebra {
@@ -31,6 +33,9 @@ struct CrossEntropySum {
 CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
                                      const torch::Tensor& targets, double z_loss = 0.0,
                                      const torch::Tensor& target_weights = {});
+
+/// Tokens of a chunk.
+std::int64_t loss_chunk_tokens(std::int64_t vocabulary, bool on_cpu);
 
 /// Cross-entropy of each target, [N] float32, 0 where ignored. No gradient; chunked in the same
 /// way.

@@ -60,8 +60,9 @@ std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length
                                    std::int64_t bytes_per_value);
 
 /// Bytes that a micro-batch's forward pass leaves on its rank for the backward pass: an estimate
-/// for bf16 on CUDA, where local layers run our kernels and global ones FlashAttention. Gradients
-/// of activations and the kernels' own workspaces come on top.
+/// for bf16 on CUDA, where local layers run our kernels and global ones FlashAttention (where they
+/// run ours too, see docs/kernels.md, they keep q less, and with `selective` kv more). Gradients of
+/// activations, the kernels' own workspaces and the chunk of logits come on top.
 struct ActivationBytes {
   std::int64_t blocks = 0;   ///< kept by all blocks
   std::int64_t at_work = 0;  ///< on top at the peak: the head's, or those of a block computed again

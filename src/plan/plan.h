@@ -41,7 +41,7 @@ struct Plan {
   /// Master weights and both moments in float32.
   std::int64_t checkpoint_bytes = 0;
   /// Bytes of host memory that a rank's share of a checkpoint takes while it is written
-  /// (checkpoint/checkpoint_writer.h); kept from the first save on.
+  /// (checkpoint/host_copy.h); kept from the first save on.
   std::int64_t host_copy_bytes = 0;
   std::vector<PlannedCache> caches;  ///< lengths ascending
   std::optional<PlannedTime> time;

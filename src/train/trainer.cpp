@@ -17,6 +17,7 @@
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
 #include "plan/model_cost.h"
+#include "train/step_gradients.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -77,7 +78,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
       skip_rule_(config.train.skip_above),
       checkpoints_(config, folder, job) {
-  set_numerics(config.train.deterministic);
+  set_numerics(config.train.deterministic, device_);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
   state_.dataset_fingerprints = fingerprints_of(data_.sources());
@@ -252,33 +253,15 @@ StepMetrics Trainer::take_results() {
           .window = window};
 }
 
-// The gradient of the mean over all counted targets of the step, weighted by their loss weights,
-// whatever the ranks and micro-batches. Returns, float64 on the device, the weighted sum of their
-// losses and the number of ranks that each of kStopSignals has come to: ranks get theirs at
-// different moments, and must stop after the same step.
+// Returns, float64 on the device, the weighted sum of all ranks' losses and the number of ranks
+// that each of kStopSignals has come to: ranks get theirs at different moments, and must stop after
+// the same step.
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
   model_->set_window(window_at(config_, step));
-  parallel_.begin_step();
-  auto loss_sum = torch::zeros({1}, torch::TensorOptions(device_).dtype(torch::kFloat32));
-  const double divisor = batch.counted_targets > 0 ? batch.target_weight : 1.0;
-  const auto scale = torch::full({}, 1.0 / divisor, loss_sum.options());
-  for (const auto& on_host : batch.micro_batches) {
-    job_.begin("computing");
-    parallel_.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
-    const auto micro_batch = on_host.to(device_);
-    const auto sums = model_->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
-                                   config_.train.z_loss, micro_batch.target_weights);
-    sums.objective.backward(scale);
-    parallel_.finish_micro_batch();
-    loss_sum.add_(sums.cross_entropy);
-  }
-  parallel_.finish_step();
-  auto signals = torch::zeros({static_cast<std::int64_t>(kStopSignals.size())}, torch::kFloat32);
-  for (std::size_t i = 0; i < kStopSignals.size(); ++i) {
-    if (stop_signal() == kStopSignals[i]) signals[static_cast<std::int64_t>(i)] = 1.0;
-  }
-  const auto totals = torch::cat({loss_sum, signals.to(device_)});
+  const auto loss = add_step_gradients({model_, parallel_, device_, config_.train.z_loss}, batch,
+                                       [this] { job_.begin("computing"); });
+  const auto totals = torch::cat({loss, stop_requests(device_)});
   mesh_.all().all_reduce(totals, "the loss").wait();
   return totals.to(torch::kFloat64);
 }

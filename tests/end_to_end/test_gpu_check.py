@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -18,3 +19,12 @@ def test_device_tests_compile(tmp_path):
 def test_wrong_option_is_refused():
     result = subprocess.run(["bash", ROOT / "scripts/gpu_check.sh", "--fast"], capture_output=True, text=True)
     assert result.returncode == 2 and "usage" in result.stderr
+
+
+@pytest.mark.skipif(NVCC is None, reason="CUDA's headers are not there")
+def test_launches_ask_once_and_leave_no_error(tmp_path):
+    cuda = Path(NVCC).resolve().parent.parent
+    program = tmp_path / "check_launch"
+    subprocess.run(["c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/csrc_kernels/cuda", f"-isystem{cuda}/include",
+                    ROOT / "tests/gpu/check_launch.cpp", "-o", program], check=True)
+    subprocess.run([program], check=True)

@@ -16,7 +16,7 @@ BRANCH_ON_DEVICES = {
     "csrc_kernels/cuda/": "the kernels of one device",
     "src/ops/": "each operator calls the kernel of its tensors' device",
     "src/distributed/communicator.cpp": "NCCL between GPUs, Gloo between CPUs",
-    "src/checkpoint/checkpoint_writer.cpp": "page-locked memory, and waiting for copies into it",
+    "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
     "src/checkpoint/model_state.cpp": "memory of tensors is reused on the CPU",
     "src/train/metrics.cpp": "values arrive on the host later than on the CPU",
     "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",

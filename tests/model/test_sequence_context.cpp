@@ -95,5 +95,52 @@ TEST_CASE("factors are cosines and sines of position times frequency") {
   REQUIRE(factors.sin[0][1][0].item<float>() == Approx(std::sin(7.0)));
 }
 
+// The angles of each token, from its position alone.
+void require_factors_of(const RotaryFactors& factors, const RotaryFrequencies& frequencies,
+                        const torch::Tensor& positions) {
+  const auto direct = rotary_factors(frequencies, positions);
+  REQUIRE(same_bits(factors.cos, direct.cos));
+  REQUIRE(same_bits(factors.sin, direct.sin));
+}
+
+TEST_CASE("rows of a table are the bits of their own positions") {
+  auto model = with_scaling(GENERATE(RopeScaling::none, RopeScaling::dynamic), 2, 16);
+  if (GENERATE(false, true)) model.local_rope_theta = 500.0;
+  RotaryTables tables(model);
+  const auto documents = PackedDocuments::from_starts({{3, 20}, {}}, 37);
+  const auto check = [&](std::int64_t length, const PackedDocuments& packed, std::int64_t first,
+                         std::int64_t longest) {
+    const auto context = make_sequence_context(tables, length, torch::kCPU, packed, first, longest);
+    auto positions = torch::arange(first, first + length, torch::kInt64);
+    if (packed.is_packed()) positions = positions.unsqueeze(0) - packed.first_token;
+    const auto reach = longest == 0 ? first + length : longest;
+    require_factors_of(context.global, rotary_frequencies(model, LayerKind::global, reach),
+                       positions);
+    require_factors_of(context.local, rotary_frequencies(model, LayerKind::local, reach),
+                       positions);
+    REQUIRE(context.window == model.window_size);
+  };
+  check(37, {}, 0, 0);
+  check(37, documents, 0, 0);
+  check(11, {}, 0, 0);   // shorter
+  check(50, {}, 0, 0);   // longer
+  check(1, {}, 40, 64);  // a token of a text that is to become longer still
+  check(37, documents, 0, 0);
+}
+
+TEST_CASE("a table is made once") {
+  RotaryTables tables(with_scaling(RopeScaling::none, 1, 1));
+  const auto table = [&](std::int64_t length) {
+    return tables.of(LayerKind::global, length, length, torch::kCPU).cos.const_data_ptr();
+  };
+  const auto* first = table(100);
+  REQUIRE(table(100) == first);
+  REQUIRE(table(7) == first);
+  const auto documents = PackedDocuments::from_starts({{3}}, 100);
+  make_sequence_context(tables, 100, torch::kCPU, documents);
+  REQUIRE(table(100) == first);
+  REQUIRE(table(101) != first);
+}
+
 }  // namespace
 }  // namespace zebra

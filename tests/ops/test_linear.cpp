@@ -1,4 +1,5 @@
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/library.h>
 
 #include "ops/linear.h"
 
@@ -114,6 +115,30 @@ TEST_CASE("products are added to a float32 sum") {
   const auto exact = torch::mm(a.to(torch::kFloat64), b.to(torch::kFloat64)) + 2.0;
   // The product may be rounded to its type before it is added.
   require_as_exact_as_naive(sum, torch::mm(a, b).to(torch::kFloat32) + 2.0, exact);
+}
+
+at::ScalarType type_of_addition;
+
+torch::Tensor& played_addmm(const torch::Tensor& sum, const torch::Tensor&, const torch::Tensor&,
+                            at::ScalarType type, const at::Scalar& beta, const at::Scalar& alpha,
+                            torch::Tensor& out) {
+  TORCH_CHECK(out.is_same(sum) && beta.to<double>() == 1.0 && alpha.to<double>() == 1.0,
+              "not an addition in place");
+  type_of_addition = type;
+  return out;
+}
+
+// cuBLAS adds what it has in float32; only its call is to be seen here, with tensors without data.
+TEST_CASE("a GPU's products are not rounded to bfloat16 before they are added") {
+  torch::Library library(torch::Library::IMPL, "aten", c10::DispatchKey::Meta, __FILE__, __LINE__);
+  library.impl("addmm.dtype_out", played_addmm);
+  const auto options = torch::TensorOptions(torch::kMeta);
+  auto sum = torch::empty({5, 3}, options);
+  const auto a = torch::empty({5, 7}, options.dtype(torch::kBFloat16)),
+             b = torch::empty({7, 3}, options.dtype(torch::kBFloat16));
+  type_of_addition = at::ScalarType::Undefined;
+  add_matrix_product(sum, a, b);
+  REQUIRE(type_of_addition == at::ScalarType::Float);
 }
 
 TEST_CASE("the same product gives the same bits") {

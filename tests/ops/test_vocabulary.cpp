@@ -67,6 +67,14 @@ TEST_CASE("linear cross-entropy equals the float64 definition") {
   check_cross_entropy(301, 8, 70001, z_loss);  // several chunks, the last one partial
 }
 
+TEST_CASE("a chunk is as large as its device is quick") {
+  REQUIRE(loss_chunk_tokens(32768, /*on_cpu=*/true) == 256);
+  REQUIRE(loss_chunk_tokens(131072, /*on_cpu=*/true) == 64);
+  REQUIRE(loss_chunk_tokens(1 << 22, /*on_cpu=*/true) == 16);
+  REQUIRE(loss_chunk_tokens(32768, /*on_cpu=*/false) == 4096);
+  REQUIRE(loss_chunk_tokens(131072, /*on_cpu=*/false) == 2048);
+}
+
 void check_weighted(std::int64_t tokens, std::int64_t vocabulary, torch::ScalarType type,
                     double z_loss) {
   torch::manual_seed(tokens);

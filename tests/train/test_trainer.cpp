@@ -1,7 +1,11 @@
 #include "train/trainer.h"
 
+#include <ATen/record_function.h>
+
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -228,6 +232,27 @@ TEST_CASE("a step without a single target that counts does no update and is no d
   for (const auto& text : timeless_rows(config))
     empty += nlohmann::json::parse(text).contains("skipped");
   REQUIRE(empty > 3);
+}
+
+TEST_CASE("between events the host asks no tensor for a value") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  static std::atomic<int> asked;
+  asked = 0;
+  const auto handle = at::addGlobalCallback(
+      at::RecordFunctionCallback([](const at::RecordFunction& call) {
+        const std::string_view name = call.name();
+        if (name == "aten::_local_scalar_dense" || name == "aten::equal" || name == "aten::nonzero")
+          ++asked;
+        return std::unique_ptr<at::ObserverContext>();
+      }).scopes({at::RecordScope::FUNCTION}));
+  std::vector<int> asked_until;  // the end of each step
+  start(tiny_run(folder, {"logging.every_steps=100", "eval.every_steps=100",
+                          "checkpoint.every_steps=100", "train.max_steps=6"}),
+        0, [&](const StepMetrics&) { asked_until.push_back(asked); });
+  at::removeCallback(handle);
+  REQUIRE(asked_until.size() == 6);
+  REQUIRE(asked_until[4] == asked_until[0]);
 }
 
 TEST_CASE("a resumed run must be the same run") {

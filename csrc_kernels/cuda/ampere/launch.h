@@ -102,6 +102,8 @@ void backward(const LocalAttentionBackward& arguments, const void* saved, device
   dkv.dk = rows_of<std::uint16_t>(arguments.dk);
   dkv.dv = rows_of<std::uint16_t>(arguments.dv);
   using KeyShape = KeyValueGradientShape<D>;
+  // It reads whole tiles of queries, and behind the rows that the other has written nothing is set.
+  static_assert(QueryShape::kRows % KeyShape::kColumns == 0);
   device::launch(key_value_gradient_kernel<D>, grid_of(s, s.key_heads, KeyShape::kRows),
                  KeyShape::kThreads, key_value_gradient_shared_bytes<D>(), dkv, stream);
 }
