@@ -28,7 +28,7 @@ row_kernels() { "$bin/check_row_kernels"; }
 # Catch2 ends with 0 where a filter matches no test.
 catch_tests() { "$bin/$1" "[cuda]" --warn NoTests; }
 operators() { catch_tests test_ops; }
-deferred_values() { catch_tests test_train; }
+trainer() { catch_tests test_train; }
 nccl() { catch_tests test_distributed; }
 
 attention_bench() {  # attention_bench NAME option…
@@ -44,13 +44,14 @@ attention_documents() { attention_bench attention_documents -D 64,128 -W 512,163
 peers() { python3 "$BUNDLE/peers.py" attention "$OUTPUT/peers.jsonl"; }
 flex_attention() { python3 "$BUNDLE/peers.py" flex "$OUTPUT/peers.jsonl"; }
 
-training_steps() {  # training_steps SIZE DOCUMENTS NAME
-  "$bin/zebra" bench "$BUNDLE/runs/$1.yaml" --set data.document_mask="$2" --steps 4 --warm-up 3 --json "$WORK/$3.json"
+training_steps() {  # training_steps NAME SIZE DOCUMENTS [option…]
+  "$bin/zebra" bench "$BUNDLE/runs/$2.yaml" --set data.document_mask="$3" "${@:4}" --steps 4 --warm-up 3 --json "$WORK/$1.json"
 }
-steps_350m() { training_steps 350m false steps_350m; }
-steps_350m_packed() { training_steps 350m true steps_350m_packed; }
-steps_1.3b() { training_steps 1.3b false steps_1.3b; }
-steps_1.3b_packed() { training_steps 1.3b true steps_1.3b_packed; }
+steps_350m() { training_steps steps_350m 350m false; }
+steps_350m_packed() { training_steps steps_350m_packed 350m true; }
+steps_350m_free() { training_steps steps_350m_free 350m false --set train.deterministic=false; }
+steps_1.3b() { training_steps steps_1.3b 1.3b false; }
+steps_1.3b_packed() { training_steps steps_1.3b_packed 1.3b true; }
 
 train() {  # train NAME [option…]: the small model, in a folder of that name
   "$bin/zebra" train "$BUNDLE/runs/small.yaml" --set run.dir="$ZEBRA_RUNS/$1" "${@:2}"

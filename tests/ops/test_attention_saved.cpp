@@ -1,5 +1,4 @@
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/cuda.h>
 
 #include "ops/attention_operator.h"
 
@@ -10,6 +9,7 @@
 
 #include "ops/attention.h"
 #include "support/attention_gradients.h"
+#include "support/gpu.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -202,9 +202,9 @@ TEST_CASE("a saved result of another shape is refused") {
 }
 
 // Global attention on CUDA is LibTorch's: FlashAttention, or cuDNN's where that is there and
-// results may differ in the last bits. Run by scripts/gpu_check.sh.
+// results may differ in the last bits. Run by scripts/gpu/run.sh.
 TEST_CASE("global attention on CUDA keeps its result", "[.cuda]") {
-  REQUIRE(torch::cuda::is_available());
+  require_gpu();
   const Inputs in({2, 300, 8, 2, 64, /*rotate=*/true, {{7}, {20, 100}}}, torch::kBFloat16,
                   torch::kCUDA);
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
