@@ -11,7 +11,11 @@ file(GLOB hopper_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/hoppe
 add_executable(hopper_primitives ${hopper_sources})
 target_include_directories(hopper_primitives PRIVATE ${PROJECT_SOURCE_DIR}/csrc_kernels/cuda)
 # wgmma and setmaxnreg are in no other target.
-set_target_properties(hopper_primitives PROPERTIES CUDA_ARCHITECTURES "90a-real")
+set_target_properties(hopper_primitives PROPERTIES CUDA_ARCHITECTURES "90a-real" UNITY_BUILD OFF)
+
+foreach(program check_primitives hopper_primitives)
+  target_compile_options(${program} PRIVATE --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra)
+endforeach()
 
 foreach(check check_local_attention check_row_kernels)
   add_executable(${check} gpu/${check}.cpp)

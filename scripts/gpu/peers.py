@@ -2,8 +2,9 @@
 """What PyTorch reaches on this GPU: the ceilings of copies and matrix products, and attention beside ours.
 
     peers.py ceilings | attention | flex FILE
+    peers.py gpus                               prints how many there are
 
-Adds a line of JSON to FILE for each measurement: "what", the "case", milliseconds (medians), TFLOP/s or GB/s. FLOP/s count
+The first form adds a line of JSON to FILE for each measurement: "what", the "case", milliseconds (medians), TFLOP/s or GB/s. FLOP/s count
 visible pairs of query and key only, 4 D forward and 10 D backward for each, as zebra_bench_attention does.
 """
 
@@ -172,11 +173,13 @@ PARTS = {"ceilings": ceilings, "attention": attention, "flex": flex}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=PARTS)
-    parser.add_argument("file")
+    parser.add_argument("part", choices=[*PARTS, "gpus"])
+    parser.add_argument("file", nargs="?", default="/dev/null")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("there is no GPU: torch.cuda.is_available() is false")
+    if arguments.part == "gpus":
+        return print(torch.cuda.device_count())
     torch.manual_seed(1)
     with open(arguments.file, "a") as file:
         for row in PARTS[arguments.part]():

@@ -85,7 +85,8 @@ note() {
   printf '%-20s %6.1f s of %3d  %s\n' "$1" "$3" "$4" "$2"
 }
 
-: >"$output/log.txt"
+# What an earlier run left there would be taken for this one's.
+rm -f "$output"/{summary.txt,results.json,log.txt,hopper.txt,attention.csv,peers.jsonl,steps.jsonl,kernels.ncu-rep}
 failures=0 passed=0
 read -r _ all_seconds < <(plan)
 while read -r name limit programs; do
