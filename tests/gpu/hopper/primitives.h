@@ -47,10 +47,18 @@ ZEBRA_DEVICE bool try_wait(Barrier* barrier, int parity) {
       : "memory");
   return done != 0;
 }
-/// False where it is not complete after a million tries, a second or so.
+ZEBRA_DEVICE std::uint64_t nanoseconds() {
+  std::uint64_t time;
+  asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(time));
+  return time;
+}
+/// False where it is not complete after half a second.
 ZEBRA_DEVICE bool wait(Barrier* barrier, int parity) {
-  for (int i = 0; i < 1000000; ++i)
+  if (try_wait(barrier, parity)) return true;
+  const auto begin = nanoseconds();
+  do {
     if (try_wait(barrier, parity)) return true;
+  } while (nanoseconds() - begin < 500000000u);
   return false;
 }
 
