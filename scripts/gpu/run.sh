@@ -17,6 +17,8 @@
 # --measured makes tables of it), log.txt with all that was printed, and from single steps hopper.txt, attention.csv,
 # peers.jsonl, steps.jsonl and kernels.ncu-rep. The first two are complete after each step.
 set -uo pipefail
+unset LC_ALL
+export LC_NUMERIC=C  # points in numbers
 here=$(cd "$(dirname "$0")" && pwd)
 
 usage() { sed -n 's/^#   bash/usage: bash/p' "$0" >&2; exit 2; }
