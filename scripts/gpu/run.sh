@@ -36,7 +36,7 @@ done
 [ -n "$output" ] || usage
 plan() { grep -v '^#' "$here/plan.txt"; }
 for name in ${only//,/ }; do
-  plan | grep -q "^$name " || { echo "--only $name: plan.txt has no such step" >&2; exit 2; }
+  grep -q "^$name " <<<"$(plan)" || { echo "--only $name: plan.txt has no such step" >&2; exit 2; }
 done
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
