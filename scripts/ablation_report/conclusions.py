@@ -7,15 +7,15 @@ from .quantities import listed
 
 def section(a_study, groups, verdicts, compared, references, learnt):
     return Section("What may be concluded", (
-        Paragraph(" ".join(may(groups, verdicts, compared, references))),
+        Paragraph(" ".join(may(groups, verdicts, compared, references, learnt))),
         Paragraph(" ".join(may_not(a_study, groups, verdicts, compared, learnt)))))
 
 
-def may(groups, verdicts, compared, references):
+def may(groups, verdicts, compared, references, learnt):
     yield from _differences(compared)
     known = False
     for key in references.values():
-        known |= (yield from _lookup(groups, verdicts, key))
+        known |= (yield from _lookup(groups, verdicts, key, learnt.get(key)))
     if references and not known:
         yield "Nothing is shown about looking up keys: no floor is known, or no group was tested."
 
@@ -47,8 +47,9 @@ def _smallest(tests):
     return f"where one of {low if low == high else f'{low} to {high}'} {unit} could have been seen"
 
 
-def _lookup(groups, verdicts, key):
-    """Sentences on one probe; returns whether anything could be tested."""
+def _lookup(groups, verdicts, key, learnt):
+    """Sentences on one probe; returns whether anything could be tested. `learnt`:
+    learning.ProbeLearning or None."""
     of_probe = {name: by_key[key] for name, by_key in verdicts.items() if key in by_key}
     tested = [name for name, verdict in of_probe.items()
               if verdict.floors_known and verdict.bands["beyond"] not in (
@@ -61,9 +62,22 @@ def _lookup(groups, verdicts, key):
         yield (f"{key.text}: keys are looked up beyond the reach of windows, above what "
                f"{floor.name} gets without reading one ({quantities.percent(floor.share)}), by "
                f"{listed(able) or 'no group'}.")
-    if failed := [name for name, verdict in of_probe.items() if verdict.control_failed]:
-        yield f"Not learnt is {key.text} by {listed(failed)}."
+    failed = [name for name, verdict in of_probe.items() if verdict.control_failed]
+    in_part = {name: seeds for name in failed if (seeds := _seeds_that_learnt(learnt, name))}
+    if none := [name for name in failed if name not in in_part]:
+        yield f"Not learnt is {key.text} by {listed(none)}."
+    for name, seeds in in_part.items():
+        yield (f"{name} has learnt {key.text} in {seeds}, too few for a mean of which something "
+               "could be said.")
     return bool(tested)
+
+
+def _seeds_that_learnt(learnt, name):
+    """Such as "3 of 5 seeds"; None where none has come to the goal of the control."""
+    of_group = learnt.groups.get(name, {}) if learnt else {}
+    times = of_group["control"].times.values() if "control" in of_group else ()
+    reached = sum(time.reached for time in times)
+    return f"{reached} of {quantities.count(len(times), 'seed')}" if reached else None
 
 
 def may_not(a_study, groups, verdicts, compared, learnt):

@@ -1,6 +1,7 @@
 """How every plot looks: colours, legends, axes, and SVG that comes out the same each time."""
 
 import dataclasses
+import functools
 import io
 import math
 import textwrap
@@ -70,17 +71,23 @@ def styles(names):
 
 
 class Svg:
-    """A drawing whose ids begin with its name, so that several fit into one page."""
+    """A drawing whose ids begin with its name, so that several fit into one page. `text()` gives its
+    text when it is first written: that takes most of the time of a report."""
 
     def __init__(self, name, text):
-        self._root = ElementTree.fromstring(text)
-        for element in self._root.iter():
+        self._name, self._text = name, text
+
+    @functools.cached_property
+    def _root(self):
+        root = ElementTree.fromstring(self._text())
+        for element in root.iter():
             element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
             attributes = {key.removeprefix(f"{{{_XLINK}}}"): value
                           for key, value in element.attrib.items()}
             element.attrib.clear()
-            element.attrib.update({key: _own(key, value, name)
+            element.attrib.update({key: _own(key, value, self._name)
                                    for key, value in attributes.items()})
+        return root
 
     def file(self):
         root = ElementTree.Element("svg", {"xmlns": _SVG, **self._root.attrib})
@@ -111,38 +118,60 @@ def _own(key, value, name):
     return value.replace("url(#", f"url(#{name}-")
 
 
+def _style(name, style):
+    return matplotlib.rc_context({**style, "svg.hashsalt": name})
+
+
+def _svg_text(figure):
+    file = io.StringIO()
+    figure.savefig(file, format="svg",
+                   metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return file.getvalue()
+
+
 def svg(name, draw, *arguments):
     """The Svg of the figure that draw(*arguments) returns; None if it returns none."""
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with _style(name, _STYLE):
         figure = draw(*arguments)
-        if figure is None:
-            return None
-        buffer = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", metadata=nothing)
-    return Svg(name, buffer.getvalue())
+
+    def text():
+        with _style(name, _STYLE):
+            return _svg_text(figure)
+
+    return figure and Svg(name, text)
 
 
-@dataclasses.dataclass(frozen=True)
 class Printed:
-    """A figure as two files."""
-    svg: str
-    pdf: bytes
+    """A figure as two files, drawn when one of them is first written."""
+
+    def __init__(self, name, figure):
+        self._name, self._figure = name, figure
+
+    @functools.cached_property
+    def _files(self):
+        with _style(self._name, _PRINTED_STYLE):
+            svg_text = _svg_text(self._figure)
+            # It has been laid out; doing so again takes as long as drawing.
+            self._figure.set_layout_engine("none")
+            pdf_file = io.BytesIO()
+            self._figure.savefig(pdf_file, format="pdf", metadata=dict.fromkeys(
+                ("Creator", "Producer", "CreationDate")))
+        return svg_text, pdf_file.getvalue()
+
+    @property
+    def svg(self):
+        return self._files[0]
+
+    @property
+    def pdf(self):
+        return self._files[1]
 
 
 def printed(name, draw, *arguments):
     """The Printed figure that draw(*arguments) returns; None if it returns none."""
-    with matplotlib.rc_context({**_PRINTED_STYLE, "svg.hashsalt": name}):
+    with _style(name, _PRINTED_STYLE):
         figure = draw(*arguments)
-        if figure is None:
-            return None
-        svg_file, pdf_file = io.StringIO(), io.BytesIO()
-        figure.savefig(svg_file, format="svg",
-                       metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-        figure.set_layout_engine("none")  # it has been laid out; doing so again takes as long as drawing
-        figure.savefig(pdf_file, format="pdf",
-                       metadata=dict.fromkeys(("Creator", "Producer", "CreationDate")))
-    return Printed(svg_file.getvalue(), pdf_file.getvalue())
+    return figure and Printed(name, figure)
 
 
 def column_panel(entries):

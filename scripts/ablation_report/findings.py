@@ -4,7 +4,8 @@ import dataclasses
 
 from . import significance
 
-ABOVE, NOT_ABOVE, NOT_MEASURED = "above", "not above", "not measured"
+ABOVE, NOT_ABOVE = "above", "not above"
+NOT_MEASURED = "not measured"  # no answers, or reading no key gets them all
 NOT_TESTED = "not tested"  # too few seeds
 CONTROL_FAILED = "not learnt: nothing can be concluded from the other bands"
 _OWN_REACH = "beyond own reach"
@@ -43,7 +44,7 @@ def p_above_floor(figures):
     """Of being so far above the floor without looking anything up. Seeds may all guess alike, so the
     hits of one seed alone must be more than guessing explains, too: a handful of items that happen
     to be right have no variance. None where nothing can be tested."""
-    if not figures.units or not figures.excess.tested:
+    if not _tells(figures) or not figures.excess.tested:
         return None
     seeds = figures.exact.seeds
     of_one_seed = significance.binomial_tail(figures.hits // seeds, figures.units // seeds,
@@ -65,8 +66,13 @@ def comparisons(groups):
     return len(_adjusted(groups))
 
 
+def _tells(figures):
+    """Nothing can be above a floor of 100 %, which the newest value has in a window of one pair."""
+    return figures.units and figures.floor.share < 1.0
+
+
 def _verdict(figures, p):
-    if not figures.units:
+    if not _tells(figures):
         return NOT_MEASURED
     if p is None:
         return NOT_TESTED

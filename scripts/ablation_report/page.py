@@ -169,7 +169,7 @@ def _link(file, text):
 def _figure(figure):
     files = ", ".join(_link(f"figures/{figure.name}.{kind}", kind.upper())
                       for kind in ("svg", "pdf"))
-    drawn = Svg(figure.name, figure.drawn.svg).inline(figure.title)
+    drawn = Svg(figure.name, lambda: figure.drawn.svg).inline(figure.title)
     return (f"<figure>{drawn}\n<figcaption>{html.escape(figure.title)} ({files})</figcaption>"
             "</figure>")
 

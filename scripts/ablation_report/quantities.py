@@ -71,7 +71,8 @@ def loss_difference(value):
 
 
 def points_size(share):
-    return f"{100 * share:.1f}"
+    """Of a difference of shares, of which there are none beyond 100 points."""
+    return f"{100 * share:.1f}" if share <= 1 else "more than 100"
 
 
 def points(share):

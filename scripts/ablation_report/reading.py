@@ -25,6 +25,17 @@ def _own_bands(a_study):
         "distances, and do not compare."]
 
 
+def _who_reaches(a_study):
+    """Of the bands control and relay, which a study may draw wider than windows are."""
+    bands = a_study.bands
+    if any(group.common("window_size") < bands.window for group in a_study.groups
+           if "L" in (group.common("layout") or "") and group.common("window_size")):
+        return ("any group reaches it, those of narrower windows through several layers",
+                "farther, but local layers can hand it on")
+    return ("any layer sees it", "farther than one window, but local layers can hand it on, "
+            f"{bands.layers} layers of {bands.window} tokens each")
+
+
 def _bands(a_study):
     if a_study.bands.own:
         return _own_bands(a_study)
@@ -33,12 +44,12 @@ def _bands(a_study):
            if "L" in (group.common("layout") or "") and
            group.common("window_size") not in (None, bands.window)]
     control, relay, beyond = (quantities.band_range(bands, band) for band in recall.BANDS)
+    of_control, of_relay = _who_reaches(a_study)
     texts = [
-        f"d: how many tokens back the fact stands. Control, {control}: any layer sees "
-        "it. A group that fails here has not learnt the task, and its failure elsewhere says "
-        "nothing about its layout.",
-        f"Relay, {relay}: farther than one window, but local layers can hand it on, "
-        f"{bands.layers} layers of {bands.window} tokens each.",
+        f"d: how many tokens back the fact stands. Control, {control}: {of_control}. A group that "
+        "fails here has not learnt the task, and its failure elsewhere says nothing about its "
+        "layout.",
+        f"Relay, {relay}: {of_relay}.",
         f"Beyond, {beyond}: only global layers can carry it. A group of local layers "
         "must not be above the floor; if it is, its group is marked LEAK. The leak is sought beyond the "
         "group's own reach, which is its layers times its window.",

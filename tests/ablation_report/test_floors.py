@@ -75,6 +75,24 @@ def test_counting_is_not_a_lookup(read):
     assert "above the floor: control and relay" in text
 
 
+def test_a_control_that_needs_no_lookup_is_none(read):
+    """In a window of one pair the newest value is always right: nobody fails there, nor passes."""
+    floors = {"newest": {"control": 1.0, "relay": 0.1, "beyond": 0.05}}
+    a_study = read(synthetic.study([
+        synthetic.arm(group, seed, layout, rates, probes=[{"floors": floors, "items": 200}])
+        for seed in (1, 2, 3) for group, layout, rates in (
+            ("full", "GGGGGG", {**synthetic.ALL, "control": 1.0}),
+            ("untrained", "GLGLGL", {**synthetic.GUESSING, "control": 1.0}))]))
+    verdicts = findings.verdicts(measures.of_study(a_study))
+    (key,) = verdicts["full"]
+    for of_group in verdicts.values():
+        assert not of_group[key].has_control and not of_group[key].control_failed
+    assert verdicts["full"][key].conclusive("beyond")
+    assert not verdicts["untrained"][key].conclusive("beyond")
+    text = markdown.text(contents.report(a_study))
+    assert "or reading no key gets them all" in text and "Not learnt" not in text
+
+
 def test_unknown_floors_say_nothing_about_lookup(read):
     results = counting_study()
     for arm in results["arms"]:

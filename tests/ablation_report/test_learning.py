@@ -142,6 +142,16 @@ def test_medians_of_kaplan_and_meier(reached, total, middle):
     assert learning.median(times) == middle
 
 
+def test_a_group_that_has_learnt_in_part_is_not_called_unlearnt(read):
+    """Of such seeds the mean is not above the floor, but that is not all that is known."""
+    text = markdown.text(contents.report(read(synthetic.study([
+        *arms("full", "GGGG", (100, 150, 250)), *arms("part", "LGLG", (150, 300, None)),
+        *arms("none", "GLLL", (None, None, None))])))).replace("\\", "")
+    assert "Not learnt is associative_recall at length 256 by none." in text
+    assert "part has learnt associative_recall at length 256 in 2 of 3 seeds, too few" in text
+    assert "where one of more than 100 percentage points could have been seen" in text
+
+
 def test_a_goal_that_luck_reaches_is_none(read):
     """Five answers beyond, floor 0.6: four or five of them are right by luck in a third of cases."""
     arm = synthetic.learning(synthetic.arm("a", 1, "GL", None), dict.fromkeys((50, 100), synthetic.ALL))
