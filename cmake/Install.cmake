@@ -20,3 +20,15 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake 
 install(FILES ${PROJECT_BINARY_DIR}/ZebraConfig.cmake ${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake
         ${PROJECT_SOURCE_DIR}/cmake/LibTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/Dependencies.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)
+
+# Libraries of the distribution that are not linked statically (Dependencies.cmake), beside the programs that need them.
+if(ZEBRA_PORTABLE)
+  foreach(name yaml sentencepiece sentencepiece_train zlib zstd xxhash)
+    get_target_property(library Dependency::${name} IMPORTED_LOCATION)
+    if(library MATCHES "\\.so$")
+      file(GLOB versions ${library}.*)
+      install(FILES ${versions} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+      install(FILES ${versions} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT gpu EXCLUDE_FROM_ALL)
+    endif()
+  endforeach()
+endif()

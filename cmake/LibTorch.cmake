@@ -66,6 +66,10 @@ if(ZEBRA_CUDA_ENABLED)
                         "-Wl,--push-state,--no-as-needed" LibTorch::torch_cuda LibTorch::c10_cuda "-Wl,--pop-state")
 endif()
 # The wheel's libraries find NVIDIA's beside them by their own run path, the linker does not: leave those to run time.
-target_link_options(LibTorch::torch INTERFACE "-Wl,--allow-shlib-undefined"
-                    "-Wl,--disable-new-dtags" "-Wl,-rpath,${TORCH_ROOT}/lib")
+target_link_options(LibTorch::torch INTERFACE "-Wl,--allow-shlib-undefined")
+if(ZEBRA_PORTABLE)
+  target_link_options(LibTorch::torch INTERFACE "-Wl,-rpath-link,${TORCH_ROOT}/lib")
+else()
+  target_link_options(LibTorch::torch INTERFACE "-Wl,--disable-new-dtags" "-Wl,-rpath,${TORCH_ROOT}/lib")
+endif()
 message(STATUS "LibTorch ${ZEBRA_TORCH_VERSION} from ${TORCH_ROOT}, CUDA: ${ZEBRA_CUDA_ENABLED}")

@@ -8,7 +8,7 @@ import pathlib
 import sys
 import tempfile
 
-from . import comparison, compilation, disassembly, kernels, occupancy, tables
+from . import comparison, compilation, disassembly, kernels, measured, occupancy, tables
 
 
 def _as_json(kernel):
@@ -34,6 +34,8 @@ def _arguments():
                         help="target; may be given twice; default: both")
     parser.add_argument("--model", action="store_true",
                         help="also a model of the expected speed (not a measurement)")
+    parser.add_argument("--measured", type=pathlib.Path, metavar="RESULTS.json",
+                        help="also what a card measured (scripts/gpu/run.sh), beside the model")
     parser.add_argument("--output", type=pathlib.Path, metavar="FILE",
                         help="where the Markdown goes instead of standard output")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="the numbers as JSON")
@@ -46,6 +48,10 @@ def _arguments():
 
 def main():
     arguments = _arguments()
+    try:
+        results = arguments.measured and measured.read(arguments.measured)
+    except measured.UnknownResults as unknown:
+        sys.exit(f"kernel_report: {unknown}")
     with tempfile.TemporaryDirectory() as temporary:
         compiler = compilation.Compiler(arguments.build_folder or temporary)
         try:
@@ -60,6 +66,8 @@ def main():
         numbers["model"] = comparison.compare(compiled)
         numbers["model_checks"] = comparison.check()
         text += "\n" + tables.model_report(numbers["model"], numbers["model_checks"])
+    if results:
+        text += "\n" + measured.report(results, numbers.get("model") or comparison.compare(compiled))
     if arguments.json:
         arguments.json.write_text(json.dumps(numbers, indent=1) + "\n")
     if arguments.output:

@@ -6,7 +6,7 @@ _COUNTED = ("HMMA", "LDSM", "LDS", "STS", "LDGSTS", "LDG", "STG", "MUFU", "F2FP"
             "FSEL", "SHFL", "BAR", "INT", "MOVE", "BRANCH", "LOCAL")
 
 
-def _table(header, rows):
+def table(header, rows):
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
@@ -44,7 +44,7 @@ def _resources(kernels):
         same[0].facts["threads"],
         *(_blocks(same, gpu) for gpu in occupancy.ALL),
     ] for same in _by_target(kernels)]
-    return _table(["class", "kernel", "D", "registers", "spill bytes", "stack bytes",
+    return table(["class", "kernel", "D", "registers", "spill bytes", "stack bytes",
                    "shared bytes, static + dynamic", "threads",
                    *(f"blocks on {gpu.name}" for gpu in occupancy.ALL)], rows)
 
@@ -72,12 +72,12 @@ def _passes(kernels):
             _joined(_with_fewest(len(k.loop.free), sum(k.fewest.values())) for k in same),
             _joined(len(k.loop.masked) for k in same),
         ])
-    return _table(["kernel", "D", "tile of a warp", *columns, "all", "all, masked"], rows)
+    return table(["kernel", "D", "tile of a warp", *columns, "all", "all, masked"], rows)
 
 
 def _whole(kernels):
     columns = _columns([kernel.counts for kernel in kernels])
-    return _table(["class", "kernel", "D", *columns, "all"], [[
+    return table(["class", "kernel", "D", *columns, "all"], [[
         *_name(same), *(_joined(k.counts[kind] for k in same) for kind in columns),
         _joined(len(k.compiled.instructions) for k in same)] for same in _by_target(kernels)])
 
@@ -113,7 +113,7 @@ def row_report(kernels):
             for (name, element, is_aligned), of_targets in same.items()]
     return "\n".join([
         "### Row kernels", "", f"Two numbers in a cell are those of {targets}.", "",
-        _table(["kernel", "type", "access", "registers", "spill bytes", "stack bytes"], rows)])
+        table(["kernel", "type", "access", "registers", "spill bytes", "stack bytes"], rows)])
 
 
 def _speed(speed):
@@ -121,7 +121,7 @@ def _speed(speed):
 
 
 def model_report(rows, checks):
-    comparison = _table(
+    comparison = table(
         ["GPU", "D", "W", "key heads", "forward ms", "TFLOP/s", "backward ms", "TFLOP/s",
          "both ms", "TFLOP/s", "of peak", "limit: forward", "dq", "dk, dv", "FA2 forward ms",
          "FA2 backward ms", "gain forward", "backward", "both"],
@@ -134,13 +134,15 @@ def model_report(rows, checks):
           f"{row['flash_attention_2']['backward']['ms']:.3f}",
           *(f"{row['gain'][name]:.2f}" for name in ("forward", "backward", "both"))]
          for row in rows])
-    checked = _table(
+    checked = table(
         ["GPU", "D", "W", "direction", "published TFLOP/s", "model"],
         [[row["gpu"], row["head_size"], row["window"], row["direction"], row["published"],
           f"{row['model']:.0f}"] for row in checks])
     length, heads = (rows[0][name] for name in ("length", "query_heads")) if rows else (0, 0)
     assumptions = [
-        "**A model, not a measurement.** No GPU has run these kernels for this table.",
+        "**A model, not a measurement.** No GPU has run these kernels for this table. The first card "
+        "replaces every time and rate, the share of peak, the limits and the gain (--measured sets "
+        "them beside the model); registers, occupancy and instructions above stay as they are.",
         f"One sequence of {length} tokens, {heads} query heads, rotary embedding inside, no "
         "documents. Useful TFLOP/s: 4 D per visible pair forward, 10 D backward.",
         "Instructions are those of the disassembly, tiles and visible groups are counted exactly. "

@@ -41,8 +41,9 @@ Row measured(const std::string& name, const Case& task, bool rotary, const Times
 std::vector<std::string> shape_cells(const Row& row) {
   const auto& task = row.task;
   std::vector<std::string> cells = {device_name(task.device), row.name, type_name(task.type)};
-  for (const auto size : {task.batch, task.query_heads, task.key_heads, task.head_size, task.length,
-                          task.window, static_cast<std::int64_t>(at::get_num_threads())}) {
+  for (const auto size :
+       {task.batch, task.query_heads, task.key_heads, task.head_size, task.length, task.window,
+        task.document_length, static_cast<std::int64_t>(at::get_num_threads())}) {
     cells.push_back(std::to_string(size));
   }
   return cells;
@@ -63,6 +64,7 @@ std::vector<Table::Column> columns(const Case& first) {
           {"D", 3},
           {"T", 5},
           {"W", 5},
+          {"documents", 0},
           {"threads", 0},
           {"forward ms", 0},
           {"backward ms", 0},
@@ -123,9 +125,10 @@ Result global_result(const Problem& problem, const Case& task,
 }  // namespace
 
 std::vector<std::string> Comparison::csv_headings() {
-  std::vector<std::string> headings = {
-      "device",          "name",   "type",       "B", "H", "Hkv", "D", "T", "W", "threads",
-      "instruction_set", "rotary", "repetitions"};
+  std::vector<std::string> headings = {"device", "name",       "type",    "B",
+                                       "H",      "Hkv",        "D",       "T",
+                                       "W",      "documents",  "threads", "instruction_set",
+                                       "rotary", "repetitions"};
   const auto add = [&](const std::string& name) {
     for (const char* suffix : {"", "_lowest", "_highest"}) headings.push_back(name + suffix);
   };

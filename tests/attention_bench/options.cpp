@@ -78,6 +78,8 @@ void add_shape_options(CLI::App& app, Options& options) {
   number("-B,--batch", options.batch, "B, sequences (default: 1)");
   number("-H,--heads", options.heads, "Hq, query heads (default: 8, on CUDA 32)");
   number("--key-heads", options.key_heads, "Hkv, a divisor of Hq (default: Hq)");
+  number("--document-length", options.document_length,
+         "Mean tokens of the documents packed into a sequence (default: one document)");
 }
 
 }  // namespace
@@ -129,6 +131,7 @@ std::vector<Case> Options::cases(torch::DeviceType on) const {
   shape.batch = batch;
   shape.query_heads = heads > 0 ? heads : cpu ? 8 : 32;
   shape.key_heads = key_heads > 0 ? key_heads : shape.query_heads;
+  shape.document_length = document_length;
   if (shape.query_heads % shape.key_heads != 0) {
     throw InputError("--key-heads " + std::to_string(shape.key_heads) +
                      " does not divide --heads " + std::to_string(shape.query_heads));

@@ -27,7 +27,7 @@ struct Options {
   std::string device, instruction_set;
   std::vector<std::string> types, peers;
   std::vector<std::int64_t> head_sizes, windows, lengths;
-  std::int64_t batch = 1, heads = 0, key_heads = 0;
+  std::int64_t batch = 1, heads = 0, key_heads = 0, document_length = 0;
   int threads = 0, repetitions = 5;
   bool without_rotary = false, length_sweep = false;
   std::filesystem::path csv;

@@ -123,7 +123,7 @@ std::unique_ptr<Competitor> dense(const Problem& problem) {
 
 std::unique_ptr<Competitor> plain(const Problem& problem) {
   return autograd_competitor(problem, [&problem](const auto& q, const auto& k, const auto& v) {
-    return plain_local_attention(q, k, v, problem.shape.window, problem.rotary, PackedDocuments());
+    return plain_local_attention(q, k, v, problem.shape.window, problem.rotary, problem.documents);
   });
 }
 
@@ -137,7 +137,9 @@ std::unique_ptr<Competitor> causal(const Problem& problem) {
 
 const std::vector<Peer>& all_peers() {
   static const std::vector<Peer> peers = [] {
-    const auto on_cpu = [](const Case& shape) { return shape.device == torch::kCPU; };
+    const auto on_cpu = [](const Case& shape) {
+      return shape.device == torch::kCPU && shape.document_length == 0;
+    };
     std::vector<Peer> list = {
         {"sdpa-chunks", "LibTorch's fused attention, 256 queries at a time under a band mask",
          /*global=*/false, on_cpu,
@@ -145,7 +147,9 @@ const std::vector<Peer>& all_peers() {
         {"sdpa-dense", "the same in one call under a [T, T] band mask", /*global=*/false, on_cpu,
          dense},
         {"plain", "our reference in LibTorch's operations, on CUDA in float32", /*global=*/false,
-         [on_cpu](const Case& shape) { return on_cpu(shape) || shape.type == torch::kFloat32; },
+         [](const Case& shape) {
+           return shape.device == torch::kCPU || shape.type == torch::kFloat32;
+         },
          plain},
         {"sdpa-causal", "LibTorch's fused attention over all earlier tokens: a global layer",
          /*global=*/true, on_cpu, causal}};

@@ -14,6 +14,7 @@ struct Case {
   torch::DeviceType device = torch::kCPU;
   torch::ScalarType type = torch::kBFloat16;
   std::int64_t batch = 1, length = 0, query_heads = 0, key_heads = 0, head_size = 0, window = 0;
+  std::int64_t document_length = 0;  // mean tokens of a document; 0: one document a sequence
 };
 
 /// "float32" or "bfloat16".
@@ -22,8 +23,13 @@ const char* type_name(torch::ScalarType type);
 /// "cpu" or "cuda".
 const char* device_name(torch::DeviceType device);
 
-/// "cpu bfloat16 B 1 H 8 Hkv 8 D 64 T 4096 W 512".
+/// "cpu bfloat16 B 1 H 8 Hkv 8 D 64 T 4096 W 512", and the mean length of documents where there
+/// are several.
 std::string to_string(const Case& shape);
+
+/// Documents of exponentially distributed lengths, the same in every process; none where the case
+/// has none. On the CPU.
+PackedDocuments documents_of(const Case& shape);
 
 /// What the task needs, however it is computed.
 struct Cost {
@@ -48,6 +54,7 @@ struct Problem {
   PackedHeads inputs;    // as one projection gives them
   torch::Tensor d_out;   // [B, T, Hq, D]
   RotaryFactors rotary;  // undefined: none
+  PackedDocuments documents;
 };
 
 /// The result of a forward and backward: [B, T, H, D] each, of any strides.

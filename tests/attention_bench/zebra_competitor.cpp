@@ -37,7 +37,8 @@ class KernelCompetitor final : public Competitor {
                                .k = problem.inputs.k(),
                                .v = problem.inputs.v(),
                                .window = task.window,
-                               .rotary = problem.rotary})) {}
+                               .rotary = problem.rotary,
+                               .first_token = problem.documents.first_token})) {}
 
   void forward() override {
     const auto& shape = problem_.shape;
@@ -86,7 +87,7 @@ class OperatorCompetitor final : public Competitor {
   }
 
   void forward() override {
-    out_ = local_attention(leaf_, window_, problem_.rotary, PackedDocuments());
+    out_ = local_attention(leaf_, window_, problem_.rotary, problem_.documents);
   }
 
   void backward() override {

@@ -4,9 +4,10 @@
 #include <torch/cuda.h>
 
 #include "distributed/communicator.h"
+#include "support/gpu.h"
 #include "support/tensors.h"
 
-// Runs where there is a GPU (scripts/gpu_check.sh): one rank for each, as threads of this process.
+// Runs where there is a GPU (scripts/gpu/run.sh): one rank for each, as threads of this process.
 
 namespace zebra {
 namespace {
@@ -53,8 +54,8 @@ bool collectives_work(const c10::intrusive_ptr<c10d::Store>& store, int rank, in
 
 TEST_CASE("every collective of NCCL between all GPUs of this host", "[.cuda]") {
 #ifdef ZEBRA_WITH_CUDA
+  require_gpu();
   const auto ranks = static_cast<int>(torch::cuda::device_count());
-  REQUIRE(ranks > 0);
   const c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::HashStore>();
   std::vector<int> right(static_cast<std::size_t>(ranks), 0);
   std::vector<std::thread> threads;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device.h"
+#include "gpu/gpu_check.h"
 
 namespace zebra::kernels {
 namespace {
@@ -39,15 +40,13 @@ ZEBRA_KERNEL(32, 1) layout_kernel(ZEBRA_PARAMETER Parameters p) {
 }
 
 template <class T>
-T* managed(std::size_t count) {
-  void* memory = nullptr;
-  device::check_cuda(cudaMallocManaged(&memory, count * sizeof(T)), "allocation");
-  return static_cast<T*>(memory);
+T* mapped(std::size_t count) {
+  return static_cast<T*>(testing::MappedMemory::allocate(count * sizeof(T)));
 }
 
 int run() {
   Parameters p{};
-  auto* matrix = managed<std::uint16_t>(256);
+  auto* matrix = mapped<std::uint16_t>(256);
   // 0 .. 255 are exact in bfloat16.
   for (int i = 0; i < 256; ++i) {
     const float x = static_cast<float>(i);
@@ -56,9 +55,9 @@ int run() {
     matrix[i] = static_cast<std::uint16_t>(bits >> 16);
   }
   p.matrix = matrix;
-  p.loaded = managed<std::uint32_t>(128);
-  p.transposed = managed<std::uint32_t>(128);
-  p.product = managed<float>(128);
+  p.loaded = mapped<std::uint32_t>(128);
+  p.transposed = mapped<std::uint32_t>(128);
+  p.product = mapped<float>(128);
   device::launch(layout_kernel, device::Grid{}, 32, 512, p, nullptr);
   device::check_cuda(cudaDeviceSynchronize(), "the kernel failed");
   const auto print = [](const char* name, int lane, const auto& value) {
@@ -83,11 +82,4 @@ int run() {
 }  // namespace
 }  // namespace zebra::kernels
 
-int main() {
-  try {
-    return zebra::kernels::run();
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
-}
+int main() { return zebra::kernels::testing::exit_status_of(zebra::kernels::run); }

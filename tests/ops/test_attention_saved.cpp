@@ -1,5 +1,4 @@
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/cuda.h>
 
 #include "ops/attention_operator.h"
 
@@ -10,6 +9,7 @@
 
 #include "ops/attention.h"
 #include "support/attention_gradients.h"
+#include "support/gpu.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -203,9 +203,9 @@ TEST_CASE("a saved result of another shape is refused") {
 
 // On CUDA global attention is ours for documents and where it must be deterministic; the plain form
 // is FlashAttention there, or for whole sequences cuDNN's where that is there and results may
-// differ in the last bits. Run by scripts/gpu_check.sh.
+// differ in the last bits. Run by scripts/gpu/run.sh.
 TEST_CASE("global attention on CUDA keeps its result", "[.cuda]") {
-  REQUIRE(torch::cuda::is_available());
+  require_gpu();
   const Attention attention = GENERATE(Attention(global), plain_global);
   for (const auto& starts : std::vector<std::vector<std::vector<std::int64_t>>>{
            {}, {{7}, {20, 100}}, {{1, 2, 299}, {}}}) {

@@ -7,6 +7,7 @@
 #include "ops/linear.h"
 #include "ops/rms_norm.h"
 #include "ops/vocabulary.h"
+#include "support/gpu.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -40,6 +41,7 @@ Tensors results_and_gradients(const TensorOperation& operation, const Tensors& i
 }
 
 TEST_CASE("the fused kernels of a GPU give what those of the CPU give", "[.][cuda]") {
+  require_gpu();
   const auto type = GENERATE(torch::kFloat32, torch::kBFloat16);
   torch::manual_seed(1);
   const auto values = [&](at::IntArrayRef sizes) { return torch::randn(sizes).to(type); };

@@ -1,5 +1,6 @@
 #include "train/metrics.h"
 
+#include "support/gpu.h"
 #include "support/tensors.h"
 
 namespace zebra {
@@ -17,7 +18,10 @@ void check(torch::Device device) {
 
 TEST_CASE("deferred values are those at the time of the copy") { check(torch::kCPU); }
 
-TEST_CASE("deferred values of a GPU", "[.][cuda]") { check(torch::kCUDA); }
+TEST_CASE("deferred values of a GPU", "[.][cuda]") {
+  require_gpu();
+  check(torch::kCUDA);
+}
 
 }  // namespace
 }  // namespace zebra
