@@ -7,7 +7,7 @@ from . import significance
 ABOVE, NOT_ABOVE = "above", "not above"
 NOT_MEASURED = "not measured"  # no answers, or reading no key gets them all
 NOT_TESTED = "not tested"  # too few seeds
-CONTROL_FAILED = "not learnt: nothing can be concluded from the other bands"
+CONTROL_FAILED = "not learnt on average: nothing can be concluded from the other bands"
 _OWN_REACH = "beyond own reach"
 
 

@@ -44,8 +44,8 @@ def alerts(a_study, groups, verdicts):
                             for key, of_probe in of_group.items() if not of_probe.has_control)
     if missing:
         result.append(Alert("No control", (
-            f"{_texts(missing)}: the control band has no answers, or reading no key gets them all. What is above "
-            f"{_floor_word(verdicts)} counts; of what is not, nothing can be concluded.")))
+            f"{_texts(missing)}: the control band has no answers, or reading no key gets them all. "
+            f"What is above {_floor_word(verdicts)} counts; of what is not, nothing can be concluded.")))
     if lost := list(_missing_arms(a_study)):
         result.append(Alert("Left out", " ".join(lost)))
     return result

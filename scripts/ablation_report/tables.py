@@ -159,7 +159,7 @@ def _verdict(of_probe):
     if not of_probe.has_control:
         words.append("no control")
     if of_probe.control_failed:
-        return "; ".join([*words, "not learnt"])
+        return "; ".join([*words, "not learnt on average"])
     if findings.NOT_TESTED in of_probe.bands.values():
         return "; ".join([*words, "not tested: too few seeds"])
     above = [band for band in recall.BANDS if of_probe.bands[band] == findings.ABOVE]

@@ -143,7 +143,7 @@ def test_summary(known_report):
     assert ("**LEAK.** Local layers only, and yet above chance beyond their reach: leaking, which cannot "
             "see farther back than 96 tokens, in associative_recall at length 256. ") in summary
     assert summary.count("**LEAK.**") == summary.count("**Left out.**") == 1
-    assert re.findall(r"\*\*Control\.\*\* (\S+), associative_recall at length 256: not learnt: "
+    assert re.findall(r"\*\*Control\.\*\* (\S+), associative_recall at length 256: not learnt on average: "
                       "nothing can be concluded from the other bands", summary) == ["untrained"]
     assert "halting: seed 3 failed (the loss is not finite). 2 of 3 seeds remain." in summary
     assert "lost: seed 1 is unfinished. No seed remains" in summary
