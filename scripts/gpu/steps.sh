@@ -72,6 +72,16 @@ equal_bits() {
   train second
   same_checkpoints first second
 }
+# The same with the micro-step as a CUDA graph, and how quick each is.
+equal_graph() {
+  local run
+  [ -d "$ZEBRA_RUNS/first" ] || train first
+  train graph --set train.cuda_graph=true
+  same_checkpoints first graph
+  for run in first graph; do
+    echo "$run: $(grep -o '"tokens_per_second":[^,}]*' "$ZEBRA_RUNS/$run/metrics.jsonl" | tail -n 1)"
+  done
+}
 
 sharded() {
   local gpus sharding

@@ -116,6 +116,7 @@ struct TrainSection {
   double skip_above = 0.0;  // 0: only non-finite steps are skipped
   double z_loss = 0.0;
   bool deterministic = true;
+  bool cuda_graph = false;
 };
 
 struct ParallelSection {

@@ -243,6 +243,9 @@ void describe(V& v, TrainSection& s) {
   v.field("deterministic", s.deterministic, anything(),
           "Whether the same seed, machine and ranks give the same bits. On a GPU global layers of "
           "long sequences then take longer.");
+  v.field("cuda_graph", s.cuda_graph, anything().may_change_on_resume(),
+          "Whether a GPU gets the work of a micro-batch as one graph, recorded once: quicker where "
+          "sequences are short or the model is small. The same bits.");
 }
 
 template <class V>

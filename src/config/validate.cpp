@@ -258,6 +258,16 @@ void check_skipping(const TrainSection& train, Report& report) {
                      "more than 1 (10 is common), or 0 for off");
 }
 
+// The host may not choose kernels by the lengths of documents, as it does without determinism and
+// in float32.
+void check_cuda_graph(const TrainSection& train, Report& report) {
+  if (!report.sound({"train.cuda_graph", "train.deterministic", "train.precision"})) return;
+  if (!train.cuda_graph || (train.deterministic && train.precision == Precision::bf16)) return;
+  report.problem("train.cuda_graph",
+                 "needs train.deterministic: true and train.precision: bf16, with which every "
+                 "batch takes the same kernels; set them, or train.cuda_graph: false");
+}
+
 void check_validation(const RunFile& config, Report& report) {
   if (!report.sound({"eval.every_steps", "data.validation"}) || config.eval.every_steps == 0)
     return;
@@ -293,6 +303,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_schedule(config.schedule, config.train, report);
   check_size(config, report);
   check_skipping(config.train, report);
+  check_cuda_graph(config.train, report);
   check_validation(config, report);
 }
 

@@ -50,6 +50,12 @@ void ShardedDataParallel::begin_micro_batch(bool last) {
   for (const auto unit : order_) ++uses_left_[unit];
 }
 
+bool ShardedDataParallel::exchanges(bool last) const {
+  const auto& first = units_.front();
+  if (first.splits_weights() || first.splits_gradients()) return true;
+  return last && (groups_.shards->size() > 1 || groups_.replicas->size() > 1);
+}
+
 void ShardedDataParallel::before_forward(std::size_t unit) {
   units_[unit].finish_gather();
   // Generation comes to the head twice, as norm and as logits: hence the search.

@@ -35,6 +35,9 @@ class ShardedDataParallel : public UnitObserver {
   void begin_step() { std::ranges::for_each(units_, &ShardedUnit::zero_gradients); }
   void begin_micro_batch(bool last);
   void finish_micro_batch();
+  /// Whether ranks exchange anything during the passes of a micro-batch once all whole weights have
+  /// arrived (finish_publishing).
+  bool exchanges(bool last) const;
   /// Now the shards hold the gradients of all ranks and micro-batches.
   void finish_step() { std::ranges::for_each(units_, &ShardedUnit::finish_step); }
 

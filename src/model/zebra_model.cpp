@@ -48,6 +48,11 @@ SequenceContext ZebraModelImpl::context_for(const torch::Tensor& tokens,
   return context;
 }
 
+const RotaryTables& ZebraModelImpl::rotary_tables(std::int64_t length, torch::Device device) {
+  make_sequence_context(rotary_, length, device);
+  return rotary_;
+}
+
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
   const UnitPass pass = {
       .unit = 0, .part = "embedding", .observer = observer_, .backward_reads_weights = false};

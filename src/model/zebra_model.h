@@ -58,6 +58,11 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// From now on local layers see `window` previous tokens instead of window_size (a warm-up of the
   /// window). Caches that exist already keep theirs.
   void set_window(std::int64_t window) { window_ = window; }
+  std::int64_t window() const { return window_; }
+
+  /// Makes the rotary factors of whole sequences of `length` tokens where they are not there
+  /// (passes over other lengths may have replaced them), and returns all that there are.
+  const RotaryTables& rotary_tables(std::int64_t length, torch::Device device);
 
   /// From now on `observer` (which must outlive its use; null: none) hears of every unit that a
   /// pass comes to. Gradients then exist for loss() only.

@@ -1,28 +1,75 @@
 #include "train/step_gradients.h"
 
+#include "base/error.h"
+#include "ops/attention_operator.h"
+#include "ops/fused_kernels.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
+namespace {
 
-torch::Tensor add_step_gradients(const GradientTask& task, const StepBatch& batch,
-                                 const std::function<void()>& before_micro_batch) {
-  auto& [model, parallel, device, z_loss] = task;
-  parallel.begin_step();
-  auto loss_sum = torch::zeros({1}, torch::TensorOptions(device).dtype(torch::kFloat32));
-  const double divisor = batch.counted_targets > 0 ? batch.target_weight : 1.0;
-  const auto scale = torch::full({}, 1.0 / divisor, loss_sum.options());
-  for (const auto& on_host : batch.micro_batches) {
-    before_micro_batch();
-    parallel.begin_micro_batch(/*last=*/&on_host == &batch.micro_batches.back());
-    const auto micro_batch = on_host.to(device);
-    const auto sums = model->loss(micro_batch.tokens, micro_batch.targets, micro_batch.documents,
-                                  z_loss, micro_batch.target_weights);
-    sums.objective.backward(scale);
-    parallel.finish_micro_batch();
-    loss_sum.add_(sums.cross_entropy);
+// A graph has what the host did once: it may take no part in the passes, nor choose by the lengths
+// of documents.
+void check_graphs(const ModelConfig& model, const ShardedDataParallel& parallel,
+                  torch::Device device) {
+  if (parallel.exchanges(/*last=*/false)) {
+    throw InputError(
+        "train.cuda_graph: with split gradients or weights ranks exchange something in every "
+        "micro-batch, which a graph cannot hold; set parallel.sharding to none or optimizer, or "
+        "train.cuda_graph to false");
   }
-  parallel.finish_step();
-  return loss_sum;
+  const auto head =
+      torch::empty({1, 1, 3, model.head_dim}, torch::TensorOptions(device).dtype(torch::kBFloat16));
+  if (device.is_cuda() && (wants_reference_kernels() || !has_local_attention_kernel(head))) {
+    throw InputError(
+        "train.cuda_graph: needs our attention kernels, which are switched off by "
+        "ZEBRA_KERNEL=reference or have no heads of model.head_dim " +
+        std::to_string(model.head_dim) +
+        " on a GPU: without them documents are one call each; set train.cuda_graph to false");
+  }
+}
+
+}  // namespace
+
+StepGradients::StepGradients(const ZebraModel& model, ShardedDataParallel& parallel,
+                             torch::Device device, double z_loss, const DeviceGraphs& graphs)
+    : model_(model),
+      parallel_(parallel),
+      device_(device),
+      z_loss_(z_loss),
+      scale_(torch::empty({}, torch::TensorOptions(device).dtype(torch::kFloat32))),
+      loss_sum_(torch::empty({1}, scale_.options())) {
+  if (!graphs) return;
+  check_graphs(model_->config(), parallel, device);
+  graphs_.emplace(model_, graphs, device);
+}
+
+torch::Tensor StepGradients::add(const StepBatch& batch,
+                                 const std::function<void()>& before_micro_batch) {
+  parallel_.begin_step();
+  loss_sum_.zero_();
+  scale_.fill_(1.0 / (batch.counted_targets > 0 ? batch.target_weight : 1.0));
+  for (const auto& micro_batch : batch.micro_batches) {
+    before_micro_batch();
+    const bool last = &micro_batch == &batch.micro_batches.back();
+    parallel_.begin_micro_batch(last);
+    if (graphs_ && !parallel_.exchanges(last)) {
+      parallel_.finish_publishing();
+      graphs_->run(micro_batch, [this](const Batch& on_device) { queue_passes(on_device); });
+    } else {
+      queue_passes(micro_batch.to(device_));
+    }
+    parallel_.finish_micro_batch();
+  }
+  parallel_.finish_step();
+  return loss_sum_;
+}
+
+void StepGradients::queue_passes(const Batch& on_device) {
+  const auto sums = model_->loss(on_device.tokens, on_device.targets, on_device.documents, z_loss_,
+                                 on_device.target_weights);
+  sums.objective.backward(scale_);
+  loss_sum_.add_(sums.cross_entropy);
 }
 
 torch::Tensor stop_requests(torch::Device device) {

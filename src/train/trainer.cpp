@@ -17,7 +17,6 @@
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
 #include "plan/model_cost.h"
-#include "train/step_gradients.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -73,6 +72,8 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       validation_(std::move(validation)),
       model_(config.model, ParameterMemory::placeholder),
       parallel_(model_, sharding_options(config), mesh_.groups(), device_, config.run.seed),
+      gradients_(model_, parallel_, device_, config.train.z_loss,
+                 config.train.cuda_graph ? device_graphs(device_) : DeviceGraphs()),
       // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),
@@ -259,8 +260,7 @@ StepMetrics Trainer::take_results() {
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
   model_->set_window(window_at(config_, step));
-  const auto loss = add_step_gradients({model_, parallel_, device_, config_.train.z_loss}, batch,
-                                       [this] { job_.begin("computing"); });
+  const auto loss = gradients_.add(batch, [this] { job_.begin("computing"); });
   const auto totals = torch::cat({loss, stop_requests(device_)});
   mesh_.all().all_reduce(totals, "the loss").wait();
   return totals.to(torch::kFloat64);

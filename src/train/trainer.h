@@ -20,6 +20,7 @@
 #include "train/metrics_log.h"
 #include "train/run_checkpoints.h"
 #include "train/run_folder.h"
+#include "train/step_gradients.h"
 
 namespace zebra {
 
@@ -100,6 +101,7 @@ class Trainer {
   TokenDatasets validation_;
   ZebraModel model_;
   ShardedDataParallel parallel_;
+  StepGradients gradients_;
   AdamW optimizer_;
   SkipRule skip_rule_;
   TrainingState state_;

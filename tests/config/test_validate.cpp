@@ -159,6 +159,14 @@ TEST_CASE("Validation needs data, and at least one window of it") {
   CHECK(config_with({data, "eval.max_tokens=5"}).eval.every_steps == 0);
 }
 
+TEST_CASE("A CUDA graph needs kernels that do not depend on the batch") {
+  const std::string graph = "train.cuda_graph=true", half = "train.precision=bf16";
+  CHECK_THAT(refusal_with({graph}), Contains("train.cuda_graph: needs train.deterministic: true"));
+  CHECK_THAT(refusal_with({graph, half, "train.deterministic=false"}),
+             Contains("train.cuda_graph: needs train.deterministic: true"));
+  CHECK(config_with({graph, half}).train.cuda_graph);
+}
+
 TEST_CASE("Skipping ordinary steps is refused") {
   CHECK_THAT(refusal_with({"train.skip_above=0.9"}),
              Contains("train.skip_above: 0.9 would skip ordinary steps"));

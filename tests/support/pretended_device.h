@@ -29,7 +29,7 @@
 // A device that is not there. LibTorch takes it for an accelerator; its memory is the host's and
 // its operations are the CPU's. So every copy between host and device, and every value of the
 // device that the host asks for, can be seen without a GPU. To be included by one file of a test
-// binary: what is registered here is registered for good.
+// binary.
 
 namespace zebra::testing::pretended {
 
@@ -58,6 +58,8 @@ class HostWaits {
     const std::lock_guard lock(mutex_);
     found_.push_back(what);
   }
+
+  static bool is_inside_operation() { return inside_operation_; }
 
   /// While one lives the copies of this thread are those by which the CPU plays the device.
   class InsideOperation {
@@ -169,13 +171,33 @@ struct Guard : c10::impl::DeviceGuardImplInterface {
 
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
-inline const bool is_registered = [] {
-  static Hooks hooks;
-  at::RegisterPrivateUse1HooksInterface(&hooks);
-  c10::register_privateuse1_backend("pretended");
-  c10::SetAllocator(c10::DeviceType::PrivateUse1, &device_memory);
-  return true;
-}();
+/// The device. From the first call on it is the process's accelerator, in place of a GPU that may
+/// be there.
+inline torch::Device device() {
+  static const bool is_registered = [] {
+    static Hooks hooks;
+    at::RegisterPrivateUse1HooksInterface(&hooks);
+    c10::register_privateuse1_backend("pretended");
+    c10::SetAllocator(c10::DeviceType::PrivateUse1, &device_memory);
+    return true;
+  }();
+  static_cast<void>(is_registered);
+  return kDevice;
+}
+
+/// Hears of the work that the device gets, as it comes.
+class WorkListener {
+ public:
+  virtual ~WorkListener() = default;
+  virtual void before(const c10::OperatorHandle& operation, const torch::jit::Stack& inputs) = 0;
+  virtual void after(const c10::OperatorHandle& operation, const torch::jit::Stack& inputs,
+                     const torch::jit::Stack& outputs) = 0;
+  /// A copy on the device, not yet done.
+  virtual void copy(const torch::Tensor& source, const torch::Tensor& target) = 0;
+  /// A copy between host and device, or a value that the host asks for.
+  virtual void meets_host() = 0;
+};
+inline std::atomic<WorkListener*> work_listener = nullptr;  // autograd has threads of its own
 
 // The same memory as a tensor of the CPU.
 inline torch::Tensor on_cpu(const torch::Tensor& x) {
@@ -197,6 +219,12 @@ inline torch::Tensor copy_from(const torch::Tensor& source, const torch::Tensor&
                                bool non_blocking) {
   if (target.numel() == 0) return target;
   note_copy(source, target, non_blocking);
+  if (auto* listener = work_listener.load(); listener && !HostWaits::is_inside_operation()) {
+    if (source.device() == target.device())
+      listener->copy(source, target);
+    else
+      listener->meets_host();
+  }
   on_cpu(target).copy_(on_cpu(source));
   return target;
 }
@@ -209,6 +237,7 @@ inline torch::Tensor copy_from_and_resize(const torch::Tensor& source,
 
 inline at::Scalar read_scalar(const torch::Tensor& x) {
   HostWaits::add("for a scalar");
+  if (auto* listener = work_listener.load()) listener->meets_host();
   return on_cpu(x).item();
 }
 
@@ -242,7 +271,16 @@ inline void run_on_cpu(const c10::OperatorHandle& operation, torch::jit::Stack* 
   const auto& name = operation.operator_name().name;
   if (std::ranges::find(kAsked, name) != kAsked.end()) HostWaits::add("for " + name);
   const HostWaits::InsideOperation inside;
+  auto* listener = work_listener.load();
+  if (listener == nullptr) {
+    at::native::cpu_fallback(operation, stack);
+    return;
+  }
+  const auto inputs = torch::jit::last(*stack, operation.schema().arguments().size()).vec();
+  listener->before(operation, inputs);
   at::native::cpu_fallback(operation, stack);
+  listener->after(operation, inputs,
+                  torch::jit::last(*stack, operation.schema().returns().size()).vec());
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
@@ -266,7 +304,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 /// alone.
 inline void move_to_device(torch::nn::Module& module) {
   for (const auto& parameter : module.parameters()) {
-    const auto there = torch::empty(parameter.sizes(), parameter.options().device(kDevice));
+    const auto there = torch::empty(parameter.sizes(), parameter.options().device(device()));
     parameter.unsafeGetTensorImpl()->shallow_copy_from(there.getIntrusivePtr());
   }
 }

@@ -10,9 +10,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "checkpoint/folder.h"
+#include "support/gpu.h"
 #include "support/tensors.h"
 #include "support/tiny_data.h"
 #include "train/resume.h"
+
+#ifdef ZEBRA_WITH_CUDA
+#include <c10/cuda/CUDAFunctions.h>
+#endif
 
 namespace zebra {
 namespace {
@@ -30,7 +35,8 @@ TrainOutcome start(const Config& config, std::int64_t stop_after = 0,
   const DataFingerprints data = {fingerprints_of(datasets.train),
                                  fingerprints_of(datasets.validation)};
   Trainer trainer(config, tokenizer,
-                  TrainingData(config, std::move(datasets.train), /*pinned=*/false),
+                  TrainingData(config, std::move(datasets.train),
+                               /*pinned=*/config.run.device == Device::cuda),
                   std::move(datasets.validation), folder, job);
   if (const auto newest = find_resume_point(config, "auto", job).checkpoint) {
     Checkpoint checkpoint(*newest);
@@ -254,6 +260,38 @@ TEST_CASE("between events the host asks no tensor for a value") {
   REQUIRE(asked_until.size() == 6);
   REQUIRE(asked_until[4] == asked_until[0]);
 }
+
+#ifdef ZEBRA_WITH_CUDA
+TEST_CASE("between events the host waits for no work of a GPU", "[.][cuda]") {
+  require_gpu();
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const std::string graph = GENERATE("false", "true");
+  auto& waits = c10::cuda::warning_state();
+  start(tiny_run(folder, {"run.device=cuda", "model.hidden_size=128", "train.precision=bf16",
+                          "train.cuda_graph=" + graph, "logging.every_steps=100",
+                          "eval.every_steps=100", "checkpoint.every_steps=100"}),
+        0, [&](const StepMetrics& metrics) {
+          if (metrics.step == 4) waits.set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR);
+          if (metrics.step == 10) waits.set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
+        });
+}
+
+TEST_CASE("a CUDA graph changes no bit of a run", "[.][cuda]") {
+  require_gpu();
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto rows = [&](const std::string& graph) {
+    const auto config = tiny_run(
+        folder, {"run.device=cuda", "model.hidden_size=128", "train.precision=bf16",
+                 "train.activation_checkpointing=selective", "run.dir=" + (folder / graph).string(),
+                 "train.cuda_graph=" + graph, "schedule.window_warmup_steps=6"});
+    start(config);
+    return timeless_rows(config);
+  };
+  REQUIRE(rows("true") == rows("false"));
+}
+#endif
 
 TEST_CASE("a resumed run must be the same run") {
   const TemporaryFolder folder;
