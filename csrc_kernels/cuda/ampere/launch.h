@@ -12,7 +12,8 @@
 
 namespace zebra::kernels::ampere {
 
-inline Extent extent_of(const LocalAttentionShape& s) {
+inline Extent extent_of(const LocalAttentionInputs& in) {
+  const LocalAttentionShape& s = in.shape;
   Extent extent;
   extent.length = static_cast<int>(s.length);
   extent.padded_length = static_cast<int>(padded_length(s));
@@ -20,6 +21,7 @@ inline Extent extent_of(const LocalAttentionShape& s) {
   extent.key_heads = static_cast<int>(s.key_heads);
   extent.group = static_cast<int>(s.query_heads / s.key_heads);
   extent.window = static_cast<int>(std::min(s.window, s.length));
+  extent.has_documents = in.first_token != nullptr;
   extent.scale = score_scale(s);
   return extent;
 }
@@ -48,7 +50,7 @@ void forward(const LocalAttentionForward& arguments, void* saved, device::Stream
   const Prepared prepared = take_prepared(memory, s);
 
   PrepareParameters prepare;
-  prepare.extent = extent_of(s);
+  prepare.extent = extent_of(in);
   prepare.k = rows_of<std::uint16_t>(in.k);
   prepare.rotary = in.rotary;
   prepare.first_token = in.first_token;
@@ -78,7 +80,7 @@ void backward(const LocalAttentionBackward& arguments, const void* saved, device
   cuda::MemoryLayout memory(const_cast<void*>(saved)), workspace(arguments.workspace);
 
   QueryGradientParameters dq;
-  dq.extent = extent_of(s);
+  dq.extent = extent_of(in);
   dq.q = rows_of<std::uint16_t>(in.q);
   dq.v = rows_of<std::uint16_t>(in.v);
   dq.out = rows_of<std::uint16_t>(arguments.out);
