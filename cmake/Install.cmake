@@ -18,7 +18,8 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/ZebraConfig.cmake.in $
                               INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/ZebraConfig.cmake ${PROJECT_BINARY_DIR}/ZebraConfigVersion.cmake
-        ${PROJECT_SOURCE_DIR}/cmake/LibTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/Dependencies.cmake
+        ${PROJECT_SOURCE_DIR}/cmake/LibTorch.cmake ${PROJECT_SOURCE_DIR}/cmake/Cuda.cmake
+        ${PROJECT_SOURCE_DIR}/cmake/Dependencies.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/Zebra)
 
 # Libraries of the distribution that are not linked statically (Dependencies.cmake), beside the programs that need them.

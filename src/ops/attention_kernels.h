@@ -8,10 +8,12 @@
 
 #include "ops/attention_operator.h"
 #include "ops/fused_kernels.h"
-#include "zebra_kernels/local_attention.h"
+#include "zebra_kernels/attention_tensors.h"
 
 // From tensors to kernels: what the operators do on each device, for the files that register them
-// under its dispatch key.
+// under its dispatch key. What they ask of tensors is zebra_kernels/attention_tensors.h, which the
+// Python package shares; allocation and launches here are LibTorch's own, with symbolic sizes and
+// tensors without data, of which the package's stable ABI knows nothing.
 
 namespace zebra {
 
@@ -41,25 +43,11 @@ inline kernels::MutableHeadArray kernel_output(const torch::Tensor& x) {
   return {x.mutable_data_ptr(), x.stride(0), x.stride(1), x.stride(2)};
 }
 
-/// Describes unpacked inputs, which must outlive the call, to a kernel.
-inline kernels::LocalAttentionInputs kernel_inputs(const AttentionInputs& in) {
-  kernels::LocalAttentionInputs inputs;
-  inputs.shape = {.batch = in.q.size(0),
-                  .length = in.q.size(1),
-                  .query_heads = in.q.size(2),
-                  .key_heads = in.k.size(2),
-                  .head_size = in.q.size(3),
-                  .window = in.window,
-                  .type = element_type(in.q)};
-  inputs.q = kernel_input(in.q);
-  inputs.k = kernel_input(in.k);
-  inputs.v = kernel_input(in.v);
-  if (const auto& [cos, sin] = in.rotary; cos.defined()) {
-    inputs.rotary = {cos.const_data_ptr<float>(), sin.const_data_ptr<float>(),
-                     cos.dim() == 3 ? cos.stride(0) : 0, cos.stride(-2)};
-  }
-  if (in.first_token.defined()) inputs.first_token = in.first_token.const_data_ptr<std::int64_t>();
-  return inputs;
+/// Unpacked inputs, which must outlive the result, as the checks and the kernels see them.
+kernels::AttentionTensors described(const AttentionInputs& inputs);
+
+inline kernels::LocalAttentionInputs kernel_inputs(const AttentionInputs& inputs) {
+  return kernels::attention_inputs(described(inputs));
 }
 
 /// The operators of one device:

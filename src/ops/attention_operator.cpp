@@ -2,6 +2,8 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <stdexcept>
+
 #include "ops/attention_kernels.h"
 
 namespace zebra {
@@ -121,6 +123,33 @@ Tensor call_operator(const AttentionInputs& in) {
   return call(separate, packed, in);
 }
 
+kernels::TensorDescription description(const Tensor& x) {
+  const auto type = x.scalar_type();
+  return {.data = x.const_data_ptr(),
+          .sizes = x.sizes().vec(),
+          .strides = x.strides().vec(),
+          .type = type == torch::kFloat32    ? kernels::TensorType::kFloat32
+                  : type == torch::kBFloat16 ? kernels::TensorType::kBfloat16
+                  : type == torch::kInt64    ? kernels::TensorType::kInt64
+                                             : kernels::TensorType::kOther,
+          .type_name = c10::toString(type),
+          .device = x.device().str()};
+}
+
+std::optional<kernels::TensorDescription> optional_description(const Tensor& x) {
+  return x.defined() ? std::optional(description(x)) : std::nullopt;
+}
+
+/// What a check of the kernels says, as LibTorch's operators say it.
+template <class Check>
+void as_torch_error(const Check& check) {
+  try {
+    check();
+  } catch (const std::invalid_argument& error) {
+    TORCH_CHECK(false, error.what());
+  }
+}
+
 // [Hq] beside log-sum-exps [B, Hq, T].
 torch::Tensor beside_log_sum_exp(const torch::Tensor& sink) {
   return sink.detach().to(torch::kFloat32).view({1, -1, 1});
@@ -142,10 +171,7 @@ AttentionInputs separate_inputs(const Tensor& q, const Tensor& k, const Tensor& 
 AttentionInputs packed_inputs(const Tensor& qkv, std::int64_t query_heads, std::int64_t window,
                               const OptionalTensor& cos, const OptionalTensor& sin,
                               const OptionalTensor& first_token) {
-  TORCH_CHECK(qkv.dim() == 4 && query_heads > 0 && query_heads < qkv.size(2) &&
-                  (qkv.size(2) - query_heads) % 2 == 0,
-              "zebra::packed_local_attention: qkv must be [B, T, Hq + 2 Hkv, D], got ", qkv.sizes(),
-              " with ", query_heads, " query heads");
+  as_torch_error([&] { kernels::check_packed(qkv.sizes().vec(), query_heads); });
   auto inputs = separate_inputs(qkv, {}, {}, window, cos, sin, first_token);
   inputs.query_heads = query_heads;
   return inputs;
@@ -161,46 +187,21 @@ AttentionInputs unpacked(const AttentionInputs& inputs) {
   return views;
 }
 
-void check(const AttentionInputs& in) {
+kernels::AttentionTensors described(const AttentionInputs& in) {
   const auto& [cos, sin] = in.rotary;
-  const auto &q = in.q, &k = in.k, &v = in.v;
-  TORCH_CHECK(q.dim() == 4 && k.dim() == 4 && k.sizes() == v.sizes(),
-              "zebra::local_attention: q must be [B, T, Hq, D], k and v [B, T, Hkv, D], got ",
-              q.sizes(), ", ", k.sizes(), " and ", v.sizes());
-  TORCH_CHECK(q.size(0) == k.size(0) && q.size(1) == k.size(1) && q.size(3) == k.size(3),
-              "zebra::local_attention: q, k and v must agree in B, T and D, got ", q.sizes(),
-              " and ", k.sizes());
-  TORCH_CHECK(k.size(2) > 0 && q.size(2) % k.size(2) == 0 && q.size(2) > 0,
-              "zebra::local_attention: the query heads must be a multiple of the key heads, got ",
-              q.size(2), " and ", k.size(2));
-  TORCH_CHECK(
-      has_fused_type(q) && k.scalar_type() == q.scalar_type() && v.scalar_type() == q.scalar_type(),
-      "zebra::local_attention: q, k and v must be all float32 or all bfloat16, got ",
-      q.scalar_type(), ", ", k.scalar_type(), " and ", v.scalar_type());
-  TORCH_CHECK(in.window >= 0, "zebra::local_attention: the window cannot be negative, got ",
-              in.window);
-  TORCH_CHECK(cos.defined() == sin.defined(),
-              "zebra::local_attention: cos and sin must be given together");
-  for (const auto& table : {cos, sin}) {
-    if (!table.defined()) continue;
-    const auto tail = table.sizes().slice(table.dim() == 3 ? 1 : 0);
-    TORCH_CHECK(
-        table.scalar_type() == torch::kFloat32 && (table.dim() == 2 || table.dim() == 3) &&
-            (table.dim() == 2 || table.size(0) == q.size(0)) && tail[0] == q.size(1) &&
-            2 * tail[1] == q.size(3) && table.sizes() == cos.sizes(),
-        "zebra::local_attention: cos and sin must be float32 [T, D / 2] or [B, T, D / 2], got ",
-        table.scalar_type(), " ", table.sizes());
-  }
-  TORCH_CHECK(!in.first_token.defined() || (in.first_token.scalar_type() == torch::kInt64 &&
-                                            in.first_token.sizes() == q.sizes().slice(0, 2)),
-              "zebra::local_attention: first_token must be int64 [B, T]");
-  for (const auto& x : {k, v, cos, sin, in.first_token}) {
-    TORCH_CHECK(!x.defined() || x.device() == q.device(),
-                "zebra::local_attention: all tensors must be on one device, got ", q.device(),
-                " and ", x.device());
-  }
-  TORCH_CHECK(has_local_attention_kernel(q), "zebra::local_attention: no kernel for heads of size ",
-              q.size(3), " on ", q.device());
+  return {.q = description(in.q),
+          .k = description(in.k),
+          .v = description(in.v),
+          .cos = optional_description(cos),
+          .sin = optional_description(sin),
+          .first_token = optional_description(in.first_token),
+          .window = in.window};
+}
+
+void check(const AttentionInputs& in) {
+  as_torch_error([&] { kernels::check(described(in)); });
+  TORCH_CHECK(has_local_attention_kernel(in.q), "local attention: no kernel for heads of size ",
+              in.q.size(3), " on ", in.q.device());
 }
 
 bool has_local_attention_kernel(const Tensor& q) {

@@ -9,18 +9,20 @@
 namespace zebra {
 
 // Our local attention kernels as operators of LibTorch's dispatcher, with autograd and meta
-// functions, on the CPU and on CUDA. build/lib/libzebra_ops.so registers them in any other program:
+// functions, on the CPU and on CUDA:
 //
-//   torch.ops.load_library("build/lib/libzebra_ops.so")
-//   out = torch.ops.zebra.local_attention(q, k, v, window, cos, sin, first_token)
-//   out = torch.ops.zebra.packed_local_attention(qkv, query_heads, window, cos, sin, first_token)
+//   zebra::local_attention(q, k, v, window, cos, sin, first_token)
+//   zebra::packed_local_attention(qkv, query_heads, window, cos, sin, first_token)
 //
 // q [B, T, Hq, D], k and v [B, T, Hkv, D], qkv [B, T, Hq + 2 Hkv, D], all float32 or all bfloat16;
 // out [B, T, Hq, D] contiguous. cos and sin are [T, D / 2] or [B, T, D / 2] float32, first_token is
 // [B, T] int64; None: no rotation, one document per sequence. The definition is that of
 // zebra_kernels/local_attention.h. Differentiable once, in q, k and v or in qkv. A tensor whose
-// rows the kernel cannot read in place is copied. c10::Error (in Python RuntimeError) with a
-// sentence for arguments that do not fit; CUDA does not check the values of first_token.
+// rows the kernel cannot read in place is copied. c10::Error with a sentence for arguments that do
+// not fit; CUDA does not check the values of first_token.
+//
+// For Python programs python/zebra_attention has operators of its own, on every version of
+// LibTorch: these here are compiled for one.
 
 /// Whether a kernel exists for tensors like q.
 bool has_local_attention_kernel(const torch::Tensor& q);

@@ -10,8 +10,8 @@ namespace {
 
 using namespace zebra::testing;
 
-// Parity with the definition is tested through zebra::local_attention (test_attention.cpp), and
-// from Python (end_to_end/test_operator.py).
+// Parity with the definition is tested through zebra::local_attention (test_attention.cpp), and for
+// the same kernels from Python (tests/zebra_attention).
 
 RotaryFactors tables(std::int64_t length, std::int64_t half) {
   const auto angle = torch::rand({length, half}) * 6.0;

@@ -1,0 +1,20 @@
+# ZEBRA_CUDA_ENABLED, from ZEBRA_CUDA (AUTO, ON or OFF), nvcc and the torch in TORCH_ROOT; then CUDA as a language too.
+
+if(ZEBRA_CUDA STREQUAL "AUTO")
+  find_program(NVCC_PROGRAM nvcc HINTS /usr/local/cuda/bin)
+  if(NVCC_PROGRAM AND EXISTS ${TORCH_ROOT}/lib/libtorch_cuda.so)
+    set(ZEBRA_CUDA_ENABLED ON)
+  else()
+    set(ZEBRA_CUDA_ENABLED OFF)
+  endif()
+else()
+  set(ZEBRA_CUDA_ENABLED ${ZEBRA_CUDA})
+endif()
+
+if(ZEBRA_CUDA_ENABLED)
+  if(NOT CMAKE_CUDA_COMPILER AND NVCC_PROGRAM)
+    set(CMAKE_CUDA_COMPILER ${NVCC_PROGRAM})
+  endif()
+  set(CMAKE_CUDA_ARCHITECTURES 80 CACHE STRING "Each target names its own")
+  enable_language(CUDA)
+endif()
