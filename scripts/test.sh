@@ -39,6 +39,10 @@ pytest tests/end_to_end
 stage "Tests of the ablation report"
 pytest tests/ablation_report
 
+stage "The wheel zebra_attention"
+bash scripts/wheels.sh
+pytest tests/zebra_attention
+
 # What needs nvcc is skipped where it is not there.
 stage "PTX of the CUDA kernels, interpreted"
 pytest tests/ptx
