@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes dist/zebra_attention-VERSION-py3-none-manylinux_….whl: csrc_kernels for every PyTorch since 2.10, on every Python since
-# 3.10. Needs what scripts/setup.sh installs. With nvcc in reach the CUDA kernels are in it too (ZEBRA_CUDA=OFF: never).
-# The tag names the glibc that the libraries ask for: 2.34 when built on Debian 12.
+# Makes dist/zebra_attention-VERSION-py3-none-manylinux_….whl: csrc_kernels for every PyTorch since 2.10, on every Python
+# since 3.10. Needs what scripts/setup.sh installs. With nvcc in reach the CUDA kernels are in it too (ZEBRA_CUDA=OFF: never).
+# The tag names the oldest glibc that the libraries run on: 2.32 for what is built on Debian 12 without CUDA.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,12 +10,12 @@ if ! .venv/bin/python -c 'import scikit_build_core, torch' 2>/dev/null; then
   exit 2
 fi
 
-# wheel PLATFORM: a build in build/zebra_attention and a wheel of it. Without isolation: the headers are those of .venv's torch.
+# wheel PLATFORM: a build in build/zebra_attention and a wheel of it. Not isolated: torch's headers are those of .venv.
 wheel() {
   rm -f dist/zebra_attention-*.whl
   _PYTHON_HOST_PLATFORM=$1 .venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist \
-    --config-settings=build-dir="$PWD/build/zebra_attention" --config-settings=cmake.define.ZEBRA_CUDA="${ZEBRA_CUDA:-AUTO}" \
-    python/zebra_attention
+    --config-settings=build-dir="$PWD/build/zebra_attention" \
+    --config-settings=cmake.define.ZEBRA_CUDA="${ZEBRA_CUDA:-AUTO}" python/zebra_attention
 }
 
 machine=$(uname -m)

@@ -39,9 +39,9 @@ def results(function, dtype, gradient, *tensors):
 
 
 def assert_as_exact_as_the_naive_form(ours, naive, exact, dtype, summed=None):
-    """Each error at most twice that of the naive form in the same precision; and a unit of the last place, for the naive form
-    may be right by chance. The last result is a sum of `summed` numbers that were rounded before: its unit grows as their
-    random errors do. False for NaN."""
+    """Each error at most twice that of the naive form in the same precision; and a unit of the last place, for the naive
+    form may be right by chance. The last result is a sum of `summed` numbers that were rounded before: its unit grows as
+    their random errors do. False for NaN."""
     for i, (value, reference, truth) in enumerate(zip(ours, naive, exact, strict=True)):
         assert value.dtype == dtype and value.shape == truth.shape
         if not truth.numel():

@@ -16,9 +16,10 @@ def heads(*shape):
     return [torch.randn(*shape, count, 16, generator=generator) for count in (4, 2, 2, 4)]
 
 
-@pytest.mark.parametrize("options, window", [({"causal": True}, LENGTH), ({"causal": True, "window_size": (9, 0)}, 9),
-                                             ({"window_size": (9, 0)}, 9), ({"causal": True, "window_size": (9, 3)}, 9),
-                                             ({"causal": True, "window_size": (0, 0)}, 0), ({"window_size": (-1, 0)}, LENGTH)])
+@pytest.mark.parametrize("options, window", [
+    ({"causal": True}, LENGTH), ({"causal": True, "window_size": (9, 0)}, 9), ({"window_size": (9, 0)}, 9),
+    ({"causal": True, "window_size": (9, 3)}, 9), ({"causal": True, "window_size": (0, 0)}, 0),
+    ({"window_size": (-1, 0)}, LENGTH)])
 def test_windows(options, window):
     *tensors, gradient = heads(2, LENGTH)
     sinks = torch.randn(4)

@@ -53,8 +53,8 @@ def test_results_and_gradients(dtype, batch, length, window, query_heads, key_he
     exact = results(split(attention), torch.float64, gradient, *tensors)
     naive = results(split(attention), dtype, gradient, *tensors)
     separate = results(split(local_attention), dtype, gradient, *tensors)
-    whole = results(lambda leaf, sinks=None: packed_local_attention(leaf, query_heads, window, sinks=sinks, **options), dtype,
-                    gradient, *tensors)
+    whole = results(lambda leaf, sinks=None: packed_local_attention(leaf, query_heads, window, sinks=sinks, **options),
+                    dtype, gradient, *tensors)
     # The gradient of a sink is a sum over all tokens of products with the rounded output.
     assert_as_exact_as_the_naive_form(separate, naive, exact, dtype, summed=None if sink is None else batch * length)
     assert all(torch.equal(a, b) for a, b in zip(separate, whole, strict=True))
@@ -169,7 +169,8 @@ TABLE = torch.ones(6, 4)
     ("multiple of the key heads, got 4 and 3", lambda: local_attention(Q, Q[:, :, 1:], Q[:, :, 1:], 3)),
     ("must agree in B, T and D", lambda: local_attention(Q, K[:, 1:], K[:, 1:], 3)),
     (r"k and v \[B, T, Hkv, D\], got", lambda: local_attention(Q, K, K[..., :4], 3)),
-    ("all float32 or all bfloat16, got Double, Double and Double", lambda: local_attention(*(x.double() for x in (Q, K, K)), 3)),
+    ("all float32 or all bfloat16, got Double, Double and Double",
+     lambda: local_attention(Q.double(), K.double(), K.double(), 3)),
     ("all float32 or all bfloat16", lambda: local_attention(Q, K.bfloat16(), K, 3)),
     ("cannot be negative, got -1", lambda: local_attention(Q, K, K, -1)),
     ("given together", lambda: local_attention(Q, K, K, 3, cos=TABLE)),

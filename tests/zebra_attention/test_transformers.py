@@ -185,7 +185,8 @@ def test_autocast(kernel_calls):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_compiled_whole():
-    plain = model("granite_swa", "zebra", layer_types=LAYERS["layer_types"][:2], num_hidden_layers=2, layer_rope_theta=[1e4, 0])
+    plain = model("granite_swa", "zebra", num_hidden_layers=2, layer_types=LAYERS["layer_types"][:2],
+                  layer_rope_theta=[1e4, 0])
     compiled = torch.compile(plain.model, backend="eager", fullgraph=True, dynamic=True)
     for length in (LENGTH, LENGTH + 7):
         ids = tokens(length=length)

@@ -10,7 +10,6 @@ import importlib.util
 from .flash_attention import flash_attn_func, flash_attn_varlen_func
 from .operators import first_tokens, has_kernel, local_attention, packed_local_attention
 
-__version__ = "0.1.0"
 __all__ = ["first_tokens", "flash_attn_func", "flash_attn_varlen_func", "has_kernel", "local_attention",
            "packed_local_attention"]
 

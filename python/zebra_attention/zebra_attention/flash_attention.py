@@ -64,6 +64,6 @@ def _window(function, causal, window_size, length):
     """Earlier tokens that a token sees, of FlashAttention's (left, right), in which -1 is all."""
     left, right = window_size
     if not causal and right != 0:
-        raise NotImplementedError(f"{function}: attention to later tokens (causal=False with window_size={tuple(window_size)})"
-                                  " is not supported by zebra_attention; give causal=True or a window (W, 0).")
+        raise NotImplementedError(f"{function}: attention to later tokens (causal=False, window_size={tuple(window_size)}) is "
+                                  "not supported by zebra_attention; give causal=True or a window (W, 0).")
     return length if left < 0 else left

@@ -45,8 +45,9 @@ def mask(batch_size, q_length, kv_length, q_offset=0, kv_offset=0, mask_function
         mask_function = causal_mask_function
 
     def dense():
-        return sdpa_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset, mask_function=mask_function,
-                         attention_mask=attention_mask, allow_is_causal_skip=False, device=device)
+        return sdpa_mask(batch_size, q_length, kv_length, q_offset=q_offset, kv_offset=kv_offset,
+                         mask_function=mask_function, attention_mask=attention_mask, allow_is_causal_skip=False,
+                         device=device)
 
     with_cache = q_length != kv_length or isinstance(q_offset, torch.Tensor) or q_offset != kv_offset
     if with_cache or (attention_mask is not None and attention_mask.shape[1] != kv_length):
@@ -90,8 +91,9 @@ def _first_visible(mask_function, batch_size, length, local_size, device):
     first = first_tokens(~sees(token - 1))
     if local_size is not None:
         first = torch.maximum(first, token - (local_size - 1))
-    causal = (sees(token) & sees(first) & (~sees(first - 1) | (first == 0))
-              & (~sees(token + 1) | (token == length - 1)) & (~sees(torch.full_like(token, length - 1)) | (token == length - 1)))
+    last = torch.full_like(token, length - 1)
+    causal = sees(token) & sees(first) & (~sees(first - 1) | (first == 0))
+    causal &= (~sees(token + 1) & ~sees(last)) | (token == last)
     return first, causal.all()
 
 
@@ -107,8 +109,9 @@ def attention(module, query, key, value, attention_mask, dropout=0.0, scaling=No
             _refuse("attention to a cache without a mask")
     fits = has_kernel(query.device.type, _computed_type(query), query.shape[3]) and value.shape[3] == query.shape[3]
     if is_dense or not fits or dropout > 0 or softcap is not None or position_bias is not None:
-        return _dense_attention(module, query, key, value, _dense_mask(attention_mask, query, sliding_window), dropout, scaling,
-                                softcap, s_aux, position_bias, **others)
+        visible = _dense_mask(attention_mask, query, sliding_window)
+        return _dense_attention(module, query, key, value, visible, dropout, scaling, softcap, s_aux, position_bias,
+                                **others)
     window = key.shape[2] if sliding_window is None else sliding_window - 1
     out = local_attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), window,
                           first_token=attention_mask, sinks=s_aux, scale=scaling)
@@ -158,6 +161,6 @@ def _dense_attention(module, query, key, value, visible, dropout, scaling, softc
 
 
 def _refuse(what):
-    raise NotImplementedError(f'zebra_attention: {what} is not supported by attn_implementation="{_NAME}". Choose "sdpa" for '
-                              'this model, or for one part of it: attn_implementation={"text_config": "zebra", '
+    raise NotImplementedError(f'zebra_attention: {what} is not supported by attn_implementation="{_NAME}". Choose "sdpa" '
+                              'for this model, or for one part of it: attn_implementation={"text_config": "zebra", '
                               '"vision_config": "sdpa"}.')
