@@ -70,6 +70,7 @@ run_step() {
   child=$!
   wait "$child"
   local status=$?
+  kill -KILL -- "-$child" 2>/dev/null  # what did not end with its step: all of it is one process group
   child=
   case $status in
     0) outcome=passed ;;

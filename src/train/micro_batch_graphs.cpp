@@ -1,6 +1,7 @@
 #include "train/micro_batch_graphs.h"
 
 #include <utility>
+#include <vector>
 
 namespace zebra {
 namespace {
@@ -33,20 +34,17 @@ void MicroBatchGraphs::run(const Batch& batch, const Passes& passes) {
     return;
   }
   auto& recording = found->second;
-  if (!recording) recording = record(batch, passes);
-  copy_into(recording->inputs, batch);
+  if (recording)
+    copy_into(recording->inputs, batch);
+  else
+    recording = record(batch, passes);
   recording->graph->replay();
 }
 
 MicroBatchGraphs::Recording MicroBatchGraphs::record(const Batch& batch, const Passes& passes) {
-  const auto like = [this](const torch::Tensor& x) {
-    return x.defined() ? torch::empty(x.sizes(), x.options().device(device_)) : x;
-  };
-  Batch inputs;
-  inputs.tokens = like(batch.tokens);
-  inputs.targets = like(batch.targets);
-  inputs.target_weights = like(batch.target_weights);
-  inputs.documents.first_token = like(batch.documents.first_token);
+  auto inputs = batch.to(device_);
+  inputs.documents.lengths.clear();
+  inputs.documents.offsets.reset();
   auto rotary = model_->rotary_tables(batch.tokens.size(1), device_);
   auto graph = make_graph_();
   graph->record([&] { passes(inputs); });

@@ -1,36 +1,9 @@
 #include "train/step_gradients.h"
 
 #include "base/error.h"
-#include "ops/attention_operator.h"
-#include "ops/fused_kernels.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
-namespace {
-
-// A graph has what the host did once: it may take no part in the passes, nor choose by the lengths
-// of documents.
-void check_graphs(const ModelConfig& model, const ShardedDataParallel& parallel,
-                  torch::Device device) {
-  if (parallel.exchanges(/*last=*/false)) {
-    throw InputError(
-        "train.cuda_graph: with split gradients or weights ranks exchange something in every "
-        "micro-batch, which a graph cannot hold; set parallel.sharding to none or optimizer, or "
-        "train.cuda_graph to false");
-  }
-  const auto head =
-      torch::empty({1, 1, 3, model.head_dim}, torch::TensorOptions(device).dtype(torch::kBFloat16));
-  if (device.is_cuda() && (wants_reference_kernels() || !has_local_attention_kernel(head))) {
-    throw InputError(
-        "train.cuda_graph: needs our attention kernels, which are switched off by "
-        "ZEBRA_KERNEL=reference or have no heads of model.head_dim " +
-        std::to_string(model.head_dim) +
-        " on a GPU: without them documents are one call each; set train.cuda_graph to false");
-  }
-}
-
-}  // namespace
-
 StepGradients::StepGradients(const ZebraModel& model, ShardedDataParallel& parallel,
                              torch::Device device, double z_loss, const DeviceGraphs& graphs)
     : model_(model),
@@ -40,7 +13,12 @@ StepGradients::StepGradients(const ZebraModel& model, ShardedDataParallel& paral
       scale_(torch::empty({}, torch::TensorOptions(device).dtype(torch::kFloat32))),
       loss_sum_(torch::empty({1}, scale_.options())) {
   if (!graphs) return;
-  check_graphs(model_->config(), parallel, device);
+  if (parallel.exchanges(/*last=*/false)) {
+    throw InputError(
+        "train.cuda_graph: with split gradients or weights ranks exchange something in every "
+        "micro-batch, which a graph cannot hold; set parallel.sharding to none or optimizer, or "
+        "train.cuda_graph to false");
+  }
   graphs_.emplace(model_, graphs, device);
 }
 

@@ -14,6 +14,8 @@
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "model/placement.h"
+#include "ops/attention_operator.h"
+#include "ops/fused_kernels.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
 #include "plan/model_cost.h"
@@ -57,6 +59,22 @@ ShardingOptions sharding_options(const Config& config) {
           weight_type(config.parallel.reduce_precision)};
 }
 
+// Without our attention kernels the host makes a call for each document, which no graph can follow.
+DeviceGraphs graphs_of(const Config& config, torch::Device device) {
+  if (!config.train.cuda_graph) return {};
+  auto graphs = device_graphs(device);
+  const auto head =
+      torch::empty({1, 1, 3, config.model.head_dim},
+                   torch::TensorOptions(device).dtype(weight_type(config.train.precision)));
+  if (wants_reference_kernels() || !has_local_attention_kernel(head)) {
+    throw InputError(
+        "train.cuda_graph: needs our attention kernels, which are switched off by "
+        "ZEBRA_KERNEL=reference or have no heads of model.head_dim " +
+        std::to_string(config.model.head_dim) + " on a GPU; set train.cuda_graph to false");
+  }
+  return graphs;
+}
+
 }  // namespace
 
 Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
@@ -72,8 +90,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       validation_(std::move(validation)),
       model_(config.model, ParameterMemory::placeholder),
       parallel_(model_, sharding_options(config), mesh_.groups(), device_, config.run.seed),
-      gradients_(model_, parallel_, device_, config.train.z_loss,
-                 config.train.cuda_graph ? device_graphs(device_) : DeviceGraphs()),
+      gradients_(model_, parallel_, device_, config.train.z_loss, graphs_of(config, device_)),
       // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
       // agree.
       optimizer_(config.optimizer, parallel_.optimizer_ranges()),

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/LegacyTypeDispatch.h>
+
 #include <cstring>
 #include <functional>
 #include <map>
@@ -30,6 +32,7 @@ class Graph : public DeviceGraph {
   }
 
   void replay() override {
+    const at::AutoDispatchBelowAutograd without_gradients;  // as they were when they were recorded
     const HostWaits::InsideOperation inside;
     for (const auto& operation : operations_) operation();
   }

@@ -12,8 +12,7 @@
 
 namespace zebra::kernels::ampere {
 
-inline Extent extent_of(const LocalAttentionInputs& in) {
-  const LocalAttentionShape& s = in.shape;
+inline Extent extent_of(const LocalAttentionShape& s) {
   Extent extent;
   extent.length = static_cast<int>(s.length);
   extent.padded_length = static_cast<int>(padded_length(s));
@@ -21,7 +20,6 @@ inline Extent extent_of(const LocalAttentionInputs& in) {
   extent.key_heads = static_cast<int>(s.key_heads);
   extent.group = static_cast<int>(s.query_heads / s.key_heads);
   extent.window = static_cast<int>(std::min(s.window, s.length));
-  extent.has_documents = in.first_token != nullptr;
   extent.scale = score_scale(s);
   return extent;
 }
@@ -50,7 +48,7 @@ void forward(const LocalAttentionForward& arguments, void* saved, device::Stream
   const Prepared prepared = take_prepared(memory, s);
 
   PrepareParameters prepare;
-  prepare.extent = extent_of(in);
+  prepare.extent = extent_of(s);
   prepare.k = rows_of<std::uint16_t>(in.k);
   prepare.rotary = in.rotary;
   prepare.first_token = in.first_token;
@@ -80,7 +78,7 @@ void backward(const LocalAttentionBackward& arguments, const void* saved, device
   cuda::MemoryLayout memory(const_cast<void*>(saved)), workspace(arguments.workspace);
 
   QueryGradientParameters dq;
-  dq.extent = extent_of(in);
+  dq.extent = extent_of(s);
   dq.q = rows_of<std::uint16_t>(in.q);
   dq.v = rows_of<std::uint16_t>(in.v);
   dq.out = rows_of<std::uint16_t>(arguments.out);

@@ -21,7 +21,6 @@ struct Extent {
   int length = 0, padded_length = 0;
   int query_heads = 0, key_heads = 0, group = 0;  // group = query_heads / key_heads
   int window = 0;                                 // at most length
-  bool has_documents = false;                     // else what a token sees follows from the window
   float scale = 0.0F;                             // 1 / sqrt(D)
 
   /// The first row of a sequence, or of a head of a sequence, in an array of padded_length rows

@@ -32,11 +32,6 @@ ZEBRA_DEVICE int round_up(int x) {
 template <int kCount>
 ZEBRA_DEVICE VisibleBounds bounds_of(const Prepared& prepared, const Extent& extent, int batch,
                                      int first) {
-  // A block's first copies wait for these numbers: better computed than read.
-  if (!extent.has_documents) {
-    const int last = smaller(first + kCount, extent.length) - 1;
-    return {larger(first - extent.window, 0), larger(last - extent.window, 0)};
-  }
   const VisibleBounds* bounds =
       prepared.bounds + (extent.padded_row(batch) + first) / kBoundedTokens;
   VisibleBounds all = bounds[0];
