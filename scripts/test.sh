@@ -14,6 +14,8 @@ for argument in "$@"; do
   esac
 done
 export ZEBRA_LONG_TESTS=$long
+wheel_cuda=${long:+AUTO}  # its CUDA kernels are those of the build, which need not be compiled twice every time
+wheel_cuda=${wheel_cuda:-OFF}
 
 # pytest [option…] FOLDER in as many processes as there are cores, eight at most: one of tests/ptx may take 3 GiB.
 processes=$(($(nproc) < 8 ? $(nproc) : 8))
@@ -40,7 +42,7 @@ stage "Tests of the ablation report"
 pytest tests/ablation_report
 
 stage "The wheel zebra_attention"
-bash scripts/wheels.sh
+ZEBRA_CUDA=$wheel_cuda bash scripts/wheels.sh
 pytest tests/zebra_attention
 
 # What needs nvcc is skipped where it is not there.
