@@ -44,9 +44,12 @@ target_link_libraries(LibTorch::torch INTERFACE ${TORCH_ROOT}/lib/libgomp.so.1)
 if(ZEBRA_CUDA_ENABLED)
   _zebra_import_torch_library(c10_cuda)
   _zebra_import_torch_library(torch_cuda)
-  # Nothing refers to a symbol of libtorch_cuda: its kernels register themselves when it is loaded.
-  target_link_libraries(LibTorch::torch INTERFACE
-                        "-Wl,--push-state,--no-as-needed" LibTorch::torch_cuda LibTorch::c10_cuda "-Wl,--pop-state")
+  target_link_libraries(LibTorch::torch INTERFACE LibTorch::c10_cuda)
+  # What refers to LibTorch's CUDA library by name (src/cuda), and programs of the tests that do. Programs of the project
+  # load it where there is a driver (src/ops/cuda_library.h), with the kernels that register themselves.
+  add_library(LibTorch::cuda INTERFACE IMPORTED GLOBAL)
+  target_include_directories(LibTorch::cuda SYSTEM INTERFACE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  target_link_libraries(LibTorch::cuda INTERFACE LibTorch::torch LibTorch::torch_cuda)
 endif()
 # The wheel's libraries find NVIDIA's beside them by their own run path, the linker does not: leave those to run time.
 target_link_options(LibTorch::torch INTERFACE "-Wl,--allow-shlib-undefined")

@@ -25,7 +25,7 @@ bash scripts/gpu_tree.sh "$build" "$tree"
 # What every machine with a driver and torch has, and what is carried.
 allowed='lib(torch|torch_cpu|torch_cuda|c10|c10_cuda).so|libgomp.so.1|lib(stdc\+\+|m|gcc_s|c|dl|rt|pthread).so.[0-9]*|ld-linux.*'
 faults=0
-for program in "$tree"/bin/*; do
+for program in "$tree"/bin/* "$tree"/lib/libzebra_cuda.so; do
   dynamic=$(readelf -d "$program" 2>/dev/null) || continue  # a script
   for library in $(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$dynamic"); do
     [[ $library =~ ^($allowed)$ ]] || [ -e "$tree/lib/$library" ] ||

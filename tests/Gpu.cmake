@@ -30,6 +30,8 @@ set(gpu_programs check_primitives hopper_primitives check_local_attention check_
     test_ops test_train test_distributed)
 add_custom_target(zebra_gpu_programs DEPENDS ${gpu_programs})
 # Optional: run.sh says which are missing.
+add_dependencies(zebra_gpu_programs zebra_cuda)
+install(TARGETS zebra_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT gpu EXCLUDE_FROM_ALL)
 install(TARGETS ${gpu_programs} RUNTIME DESTINATION bin COMPONENT gpu EXCLUDE_FROM_ALL OPTIONAL)
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/launch/torchrun.sh DESTINATION bin COMPONENT gpu EXCLUDE_FROM_ALL)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/gpu/ DESTINATION . COMPONENT gpu EXCLUDE_FROM_ALL

@@ -24,6 +24,6 @@ def rates(zebra, tokenizer, dataset, folder):
     """(loaded, trained), in tokens a second."""
     run_file, report = folder / "run.yaml", folder / "step.json"
     write_run_file(run_file, REFERENCE, tokenizer, dataset, steps=100)
-    subprocess.run([zebra, "bench", run_file, "--steps", "3", "--json", report], check=True, capture_output=True, text=True)
+    subprocess.run([zebra, "bench", run_file, "--steps", "3", "--warm-up", "1", "--json", report], check=True, capture_output=True, text=True)
     step = json.loads(report.read_text())
     return step["loaded_tokens_per_second"], step["tokens_per_second"]

@@ -9,12 +9,10 @@
 
 #include "base/system.h"
 #include "model/placement.h"
+#include "ops/cuda_library.h"
 #include "ops/linear.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
-#ifdef ZEBRA_WITH_CUDA
-#include <ATen/cuda/CUDAContextLight.h>
-#endif
 
 namespace zebra {
 namespace {
@@ -43,10 +41,7 @@ DeviceMeter::DeviceMeter(torch::Device device) : device_(device) {
 }
 
 std::string DeviceMeter::machine() const {
-#ifdef ZEBRA_WITH_CUDA
-  if (device_.is_cuda()) return at::cuda::getDeviceProperties(device_.index())->name;
-#endif
-  return processor_name();
+  return device_.is_cuda() ? cuda_library().device_name(device_) : processor_name();
 }
 
 void DeviceMeter::synchronize() const {

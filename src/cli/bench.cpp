@@ -188,7 +188,7 @@ void add_bench_command(CLI::App& app) {
       ->needs(json);
   command->footer(
       "Examples: zebra bench run.yaml --precision bf16 --profile trace.json\n"
-      "          zebra bench --lengths 64,128 --layouts full,mix:4,local\n"
+      "          zebra bench --lengths 64,128 --layouts full,mix:4\n"
       "          zebra bench --preset zebra-tiny --lengths 128 --json cost.json");
   command->callback([options, command] {
     options->sweeps = command->count("--lengths") + command->count("--layouts") > 0;

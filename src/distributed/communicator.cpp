@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
-#ifdef ZEBRA_WITH_CUDA
-#include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
-#endif
 
 #include "distributed/job.h"
+#include "ops/cuda_library.h"
 #include "ops/part_scope.h"
 #include "plan/sharding_cost.h"
 
@@ -20,18 +18,6 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const GroupOptions& options) {
   return c10::make_intrusive<c10d::ProcessGroupGloo>(options.store, options.rank, options.size,
                                                      gloo);
 }
-
-#ifdef ZEBRA_WITH_CUDA
-c10::intrusive_ptr<c10d::Backend> make_nccl(const GroupOptions& options, torch::Device device) {
-  // High priority: a gather for the next unit must not queue behind the kernels of this one.
-  auto nccl = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/true);
-  nccl->timeout = options.timeout;
-  auto backend =
-      c10::make_intrusive<c10d::ProcessGroupNCCL>(options.store, options.rank, options.size, nccl);
-  backend->setBoundDeviceId(device);
-  return backend;
-}
-#endif
 
 std::shared_ptr<Communicator> make_group(Job& job, const std::string& name, int rank, int size,
                                          const ParallelSection& parallel, torch::Device device) {
@@ -129,10 +115,11 @@ void Communicator::barrier(const std::string& what) {
 }
 
 std::unique_ptr<Communicator> make_communicator(const GroupOptions& options, torch::Device device) {
-#ifdef ZEBRA_WITH_CUDA
-  if (device.is_cuda())
-    return std::make_unique<Communicator>(make_nccl(options, device), options.listener);
-#endif
+  if (device.is_cuda()) {
+    auto nccl =
+        cuda_library().nccl(options.store, options.rank, options.size, options.timeout, device);
+    return std::make_unique<Communicator>(std::move(nccl), options.listener);
+  }
   TORCH_INTERNAL_ASSERT(device.is_cpu(), "no collectives for ", device);
   return std::make_unique<Communicator>(make_gloo(options), options.listener);
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "ops/cuda_library.h"
 
 namespace zebra {
 
@@ -18,9 +19,10 @@ torch::ScalarType weight_type(Precision precision) {
 torch::Device resolve_device(Device device, int local_rank) {
   const bool available = torch::cuda::is_available();
   if (device == Device::cuda && !available) {
-    throw InputError(
-        "run.device: cuda was asked for, but LibTorch sees no usable GPU here (a build without "
-        "CUDA, no GPU, or a driver that is too old); set run.device to cpu or auto");
+    const auto& fault = cuda_library_fault();
+    throw InputError("run.device: cuda was asked for, but LibTorch sees no usable GPU here: " +
+                     (fault.empty() ? "none is there, or the driver is too old" : fault) +
+                     "; set run.device to cpu or auto");
   }
   if (device == Device::cpu || !available) return torch::Device(torch::kCPU);
   const auto gpus = static_cast<int>(torch::cuda::device_count());

@@ -1,13 +1,13 @@
 // Only in builds with CUDA.
 
 #include <ATen/DeviceAccelerator.h>
-#include <ATen/cuda/CUDAContextLight.h>
 #include <c10/core/Event.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "device.h"
+#include "ops/cuda_library.h"
 
 namespace zebra::bench {
 namespace {
@@ -24,7 +24,9 @@ c10::CachingAllocator::Stat allocated_bytes() {
 
 class CudaDevice final : public Device {
  public:
-  std::string name() const override { return at::cuda::getCurrentDeviceProperties()->name; }
+  std::string name() const override {
+    return cuda_library().device_name({torch::kCUDA, at::accelerator::getDeviceIndex()});
+  }
 
   double seconds(const std::function<void()>& work) const override {
     const double estimate = seconds_of_calls(work, 1);

@@ -1,6 +1,9 @@
 """The command's own behaviour: help, version, exit statuses, and one clear message for bad input."""
 
 import json
+import os
+import re
+import subprocess
 
 import pytest
 from conftest import ZEBRA, zebra
@@ -140,3 +143,16 @@ def test_export_refuses_an_existing_folder(trained, tmp_path):
         "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
     _, error = zebra("export", trained, "--output", tmp_path / "out", status=2)
     assert "exists already" in error
+
+
+def test_libtorchs_cuda_library_is_loaded_where_a_driver_is(tmp_path):
+    """And nowhere else: it costs every command half as much again."""
+    if not zebra("--version")[0].rstrip().endswith("CUDA)"):
+        pytest.skip("a build without CUDA")
+    subprocess.run(["gcc", "-shared", "-x", "c", "/dev/null", "-o", tmp_path / "libcuda.so.1"], check=True)
+    for folder, loaded in ((tmp_path, True), (tmp_path / "nowhere", False)):
+        result = subprocess.run([ZEBRA, "--version"], env={**os.environ, "LD_LIBRARY_PATH": str(folder), "LD_DEBUG": "libs"},
+                                capture_output=True, text=True)
+        assert result.returncode == 0
+        for library in ("libzebra_cuda.so", "libtorch_cuda.so"):
+            assert bool(re.search(f"calling init: .*/{library}", result.stderr)) == (loaded or os.path.exists("/dev/nvidiactl"))

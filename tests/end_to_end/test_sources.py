@@ -5,7 +5,7 @@ import subprocess
 
 from conftest import ROOT
 
-FOLDERS = ["zebra_kernels", "base", "config", "ops", "data", "model", "plan", "optim", "distributed", "checkpoint", "interop", "eval",
+FOLDERS = ["zebra_kernels", "base", "config", "ops", "cuda", "data", "model", "plan", "optim", "distributed", "checkpoint", "interop", "eval",
            "train", "bench", "ablation", "cli"]
 # Only here is a device chosen; everything else takes the device of its tensors, or one that it is given.
 CHOOSES_DEVICES = "src/model/placement.cpp"
@@ -15,6 +15,7 @@ BRANCH_ON_DEVICES = {
     CHOOSES_DEVICES: "chooses the device, and knows its memory",
     "csrc_kernels/cuda/": "the kernels of one device",
     "src/ops/": "each operator calls the kernel of its tensors' device",
+    "src/cuda/": "LibTorch's CUDA library, called by name",
     "src/distributed/communicator.cpp": "NCCL between GPUs, Gloo between CPUs",
     "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
     "src/checkpoint/model_state.cpp": "memory of tensors is reused on the CPU",
