@@ -45,14 +45,6 @@ struct GivenPrompts {
 };
 
 void check_generate_options(const GenerateOptions& options, Problems& problems) {
-  const int given =
-      (options.prompt ? 1 : 0) + (options.prompt_file ? 1 : 0) + (options.prompts ? 1 : 0);
-  if (given != 1) {
-    problems.add(std::string(given == 0 ? "nothing to continue is given"
-                                        : "more than one text to continue is given") +
-                 ": give one of --prompt TEXT, --prompt-file FILE (- is standard input) and "
-                 "--prompts FILE.jsonl");
-  }
   if (options.batch_size && !options.prompts)
     problems.add("--batch-size: is of several texts, which --prompts FILE.jsonl gives");
   for (const auto& stop : options.stop_strings) {
@@ -65,6 +57,15 @@ void check_generate_options(const GenerateOptions& options, Problems& problems) 
 
 GivenPrompts read_given_prompts(const GenerateOptions& options, Problems& problems) {
   GivenPrompts given;
+  const int count =
+      (options.prompt ? 1 : 0) + (options.prompt_file ? 1 : 0) + (options.prompts ? 1 : 0);
+  if (count != 1) {
+    problems.add(std::string(count == 0 ? "nothing to continue is given"
+                                        : "more than one text to continue is given") +
+                 ": give one of --prompt TEXT, --prompt-file FILE (- is standard input) and "
+                 "--prompts FILE.jsonl");
+    return given;
+  }
   try {
     if (options.prompt) given.text = *options.prompt;
     if (options.prompt_file) given.text = read_prompt(*options.prompt_file);

@@ -53,7 +53,8 @@ std::string prompt_fault(const std::string& text, PromptLine& prompt) {
     if (!number) return "has a \"seed\" that is not a whole number from 0";
     prompt.seed = number;
   }
-  for (const auto& [field, value] : answer_fields({}).items()) {
+  const auto answer = answer_fields({});
+  for (const auto& [field, value] : answer.items()) {
     if (prompt.fields.contains(field))
       return std::string("has a field \"") + field + "\", which the answer is to have; rename it";
   }
