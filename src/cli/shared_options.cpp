@@ -104,9 +104,8 @@ std::vector<CLI::Option*> add_document_options(CLI::App& command, DocumentReader
               "--format",
               [&options](const std::string& name) { options.format = format_named(name); },
               "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first "
-              "line "
-              "is a document (in a stream: by a leading {), else text; text: a file is a document; "
-              "jsonl: a line is one")
+              "line is a document (in a stream: by a leading {), else text; text: a file is a "
+              "document; jsonl: a line is one")
           ->check(CLI::IsMember({"auto", "text", "jsonl"}))
           ->type_name("")
           ->default_str("auto"),

@@ -33,8 +33,9 @@ struct TextListener {
 /// by the window in local layers, and random numbers of its own.
 ///
 /// Prompts are read one by one; what texts share are the products with weights for each new token,
-/// which always have `rows` rows. Products of one shape compute every row alike, so what becomes of
-/// a text does not depend on the others, and on `rows` by rounding only.
+/// which always have `rows` rows. No bit of a row depends on what is in the others. But a product
+/// may round one row otherwise than another, so what becomes of a text depends by rounding on its
+/// row, and thus on when texts before it end, and on `rows`.
 void continue_texts(ZebraModel& model, const std::vector<TextToContinue>& texts, std::size_t rows,
                     const SamplingOptions& options, const TextListener& listener);
 

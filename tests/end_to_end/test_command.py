@@ -181,6 +181,28 @@ def test_eval_of_a_text_is_that_of_its_dataset(trained, data, tmp_path):
     assert [row["length"] for row in result["by_length"]] == [32, 128]
 
 
+@pytest.fixture
+def broken(run_file, tmp_path):
+    """A checkpoint whose weights are no numbers: of a step beyond all of them."""
+    zebra("train", run_file, "--set", "optimizer.lr=1e300", "--set", "schedule.warmup_steps=0", "--set", "train.max_steps=1",
+          "--set", "eval.every_steps=0")
+    return tmp_path / "run"
+
+
+def test_a_figure_that_is_no_number_is_status_1(broken, tmp_path):
+    _, error = zebra("eval", broken, "--lengths", "32,64", "--max-tokens", 256, "--json", tmp_path / "eval.json", status=1)
+    assert "the loss at length 32, 64 is not a finite number" in error
+    result = json.loads((tmp_path / "eval.json").read_text())
+    assert result["loss"] is result["perplexity"] is result["bits_per_byte"] is None
+    assert [row["loss"] for row in result["by_length"]] == [None, None]
+    (tmp_path / "notes.txt").write_text("x = 1\n")
+    assert "the loss at length" in zebra("eval", broken, "--text", tmp_path / "notes.txt", status=1)[1]
+    for prompts in (["--prompt", "x"], ["--prompts", "-"]):
+        output, error = zebra("generate", broken, *prompts, stdin='{"prompt": "x"}\n', status=1)
+        assert "what the model predicts is not a finite number" in error
+        assert "completion" not in output
+
+
 def test_outside_of_the_prompts_terminal_newlines(trained):
     output, _ = zebra("generate", trained, "--prompt", "a\tb\n  c ", "--max-new-tokens", 1)
     assert output.startswith("a\tb\n  c ")
