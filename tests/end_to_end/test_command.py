@@ -164,7 +164,7 @@ def test_prompts_of_a_file_are_answered_as_each_alone(trained, tmp_path):
 
 
 def test_eval_of_a_text_is_that_of_its_dataset(trained, data, tmp_path):
-    text = "".join(path.read_text() for path in sorted((data / "corpus/valid").iterdir())[:2])
+    text = "".join(path.read_text() for path in sorted((data / "corpus/valid").rglob("*.py"))[:2])
     (tmp_path / "a.txt").write_text(text)
     (tmp_path / "b.jsonl").write_text(json.dumps({"text": text[:2000]}) + "\n" + json.dumps({"text": "x = 1"}) + "\n")
     zebra("data", "pack", "--input", tmp_path / "b.jsonl", "--tokenizer", data / "tok.model", "--output", tmp_path / "packed")
