@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the limit of the reference implementation
-constexpr std::uint64_t kLargestSize = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kMostBits = std::numeric_limits<std::int64_t>::max();
 
 // Every element type of the format, whether or not LibTorch has it.
 struct TypeDescription {
@@ -65,7 +65,7 @@ std::vector<std::uint64_t> numbers_of(const nlohmann::json& entry, const std::st
 
 // Bytes of a tensor; nothing when they are not whole or their bits would not fit into 63 bits.
 std::optional<std::uint64_t> bytes_of(const std::vector<std::uint64_t>& shape, std::uint64_t bits) {
-  const auto elements = product_of_sizes(shape, kLargestSize / bits);
+  const auto elements = product_of_sizes(shape, kMostBits / bits);
   if (!elements || *elements * bits % 8 != 0) return std::nullopt;
   return *elements * bits / 8;
 }

@@ -47,11 +47,6 @@ struct PackCommand {
   bool json = false;
 };
 
-InputFormat format_named(const std::string& name) {
-  if (name == "text") return InputFormat::text;
-  return name == "jsonl" ? InputFormat::jsonl : InputFormat::automatic;
-}
-
 void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
   command
       .add_option(
@@ -61,34 +56,11 @@ void add_input_options(CLI::App& command, DocumentReaderOptions& options) {
       ->required()
       ->type_name("FILE_OR_DIR");
   command
-      .add_option_function<std::string>(
-          "--format", [&options](const std::string& name) { options.format = format_named(name); },
-          "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first line is "
-          "a document (in a stream: by a leading {), else text; text: a file is a document; jsonl: "
-          "a line is one")
-      ->check(CLI::IsMember({"auto", "text", "jsonl"}))
-      ->type_name("")
-      ->default_str("auto");
-  command
-      .add_option("--field", options.field,
-                  "JSONL field that holds the text. A line without it may hold \"prompt\" and "
-                  "\"completion\": then only the completion's tokens count as targets")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command
       .add_option("--extensions", options.extensions,
                   "Of folders take only files with these endings, as in .py,.txt")
       ->delimiter(',')
       ->type_name("LIST");
-  command.add_flag("--skip-bad-lines", options.skip_bad_lines,
-                   "Count and leave out bad lines of JSONL instead of ending with an error");
-  command
-      .add_option("--max-line-bytes", options.max_line_bytes,
-                  "A longer line of JSONL is a bad one; such as 200MB. Four times as much memory "
-                  "may be needed")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
-      ->type_name("BYTES")
-      ->capture_default_str();
+  add_document_options(command, options);
 }
 
 Json skipped_to_json(const SkippedInput& skipped) {

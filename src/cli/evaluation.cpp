@@ -1,4 +1,4 @@
-// zebra eval, recall and generate: what a trained model does.
+// zebra eval and recall: what a trained model predicts.
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -8,13 +8,15 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
 #include "cli/command_line.h"
 #include "cli/shared_options.h"
 #include "config/names.h"
+#include "data/input_stream.h"
+#include "data/tokenized_documents.h"
 #include "data/training_data.h"
-#include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "eval/recall.h"
 
@@ -23,11 +25,15 @@ namespace {
 
 struct EvalOptions {
   std::string run_or_checkpoint;
-  std::string data;
+  std::string data, text;
+  DocumentReaderOptions documents;  // of the text
   std::vector<std::int64_t> lengths;
   std::int64_t max_tokens = 0;
   std::string json;
 };
+
+// From this size on reading a text is worth a bar.
+constexpr std::uint64_t kBytesOfLongText = std::uint64_t{16} << 20;
 
 struct EvaluationData {
   TokenDatasets datasets;
@@ -46,20 +52,63 @@ Perplexity evaluate_length(LoadedModel& loaded, const EvaluationData& data, std:
                               }});
 }
 
-void run_eval(EvalOptions options) {
-  Problems problems;
-  check_output_path(options.json, "\"perplexity\"", problems);
-  problems.throw_if_any();
-  auto loaded = load_model(options.run_or_checkpoint);
+// Of the text: what is not evaluated as it stands there.
+void tell_of_text(const std::string& name, const TokenizedInput& read) {
+  const auto& skipped = read.skipped;
+  const auto tell = [&](std::int64_t count, const std::string& what) {
+    if (count > 0) log_warning(name + ": " + with_commas(count) + what);
+  };
+  tell(skipped.bad_lines, " bad lines were left out");
+  tell(skipped.binary_files, " files that are no text were left out");
+  tell(skipped.linked_files, " files below linked folders were left out");
+  tell(read.invalid_utf8_documents, " documents hold bytes that are no UTF-8; they became U+FFFD");
+}
+
+EvaluationData read_text(const EvalOptions& options, const Tokenizer& tokenizer) {
+  const auto name = input_name(options.text);
+  auto input = options.documents;
+  input.inputs = {options.text};
+  ProgressBars bars("bytes", kBytesOfLongText);
+  auto read = tokenize_documents(input, tokenizer, [&](std::uint64_t done, std::uint64_t total) {
+    bars.update("reading " + name, done, total);
+  });
+  tell_of_text(name, read);
+  EvaluationData data;
+  data.datasets.push_back(std::make_unique<TokenDataset>(name, std::move(read.documents)));
+  return data;
+}
+
+EvaluationData open_data(const EvalOptions& options, const LoadedModel& loaded) {
   std::vector<DataSource> sources = loaded.config.data.validation;
   if (!options.data.empty()) sources = {{options.data, std::nullopt}};
   if (sources.empty()) {
     throw InputError(options.run_or_checkpoint +
-                     ": its run has no data.validation; name a dataset with --data DIR");
+                     ": its run has no data.validation; name a dataset with --data DIR, or a text "
+                     "with --text FILE");
   }
-  const EvaluationData data = {
-      open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size),
-      given_weights(sources)};
+  return {open_datasets(sources, loaded.tokenizer, loaded.config.model.vocab_size),
+          given_weights(sources)};
+}
+
+// Before the model is loaded.
+void check_eval_options(const EvalOptions& options) {
+  Problems problems;
+  check_output_path(options.json, "\"perplexity\"", problems);
+  if (!options.data.empty() && !options.text.empty())
+    problems.add("--data and --text: one evaluation is of one of them; give either");
+  try {
+    if (!options.text.empty()) list_input_files({options.text}, {});
+  } catch (const InputError& error) {
+    problems.add(error.what());
+  }
+  problems.throw_if_any();
+}
+
+void run_eval(EvalOptions options) {
+  check_eval_options(options);
+  auto loaded = load_model(options.run_or_checkpoint);
+  const EvaluationData data =
+      options.text.empty() ? open_data(options, loaded) : read_text(options, loaded.tokenizer);
   if (options.lengths.empty()) options.lengths = {loaded.config.data.sequence_length};
   std::sort(options.lengths.begin(), options.lengths.end());
 
@@ -80,13 +129,23 @@ void add_eval_command(CLI::App& app) {
   add_checkpoint_argument(*command, options->run_or_checkpoint);
   command->add_option("--data", options->data, "Token dataset; default: the run's validation data")
       ->type_name("DIR");
+  auto* const text = command
+                         ->add_option("--text", options->text,
+                                      "Text in the place of a dataset: a file is one document, a "
+                                      "line of JSONL is one; plain, gzip or Zstandard, - is "
+                                      "standard input")
+                         ->type_name("FILE");
   add_number(*command, "--lengths", &options->lengths, at_least(1),
              "Context lengths; default: the run's sequence length", "N,N,…");
   add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
              "Predict at most so many tokens, in whole windows; default: all");
   command->add_option("--json", options->json, "Write the figures to this file too")
       ->type_name("FILE");
-  command->footer("Example: zebra eval runs/tiny --lengths 64,128 --json eval.json");
+  for (auto* option : add_document_options(*command, options->documents))
+    option->needs(text)->group("Options of --text");
+  command->footer(
+      "Examples: zebra eval runs/tiny --lengths 64,128 --json eval.json\n"
+      "          zebra eval runs/tiny --text notes.txt");
   command->callback([options] { run_eval(*options); });
 }
 
@@ -220,54 +279,6 @@ void add_recall_command(CLI::App& app) {
       ->type_name("FILE");
   command->footer("Example: zebra recall runs/tiny --window 16 --layers 6 --json recall.json");
   command->callback([options] { run_recall(*options); });
-}
-
-namespace {
-
-struct GenerateOptions {
-  std::string run_or_checkpoint, prompt;
-  SamplingOptions sampling;
-};
-
-void run_generate(GenerateOptions options) {
-  auto loaded = load_model(options.run_or_checkpoint);
-  std::vector<std::int32_t> prompt = {loaded.tokenizer.bos()};
-  for (const auto token : loaded.tokenizer.encode(options.prompt)) prompt.push_back(token);
-  options.sampling.stop_token = loaded.tokenizer.eos();
-  const auto longest = loaded.config.model.max_position_embeddings;
-  if (const auto length = static_cast<std::int64_t>(prompt.size()); length > longest) {
-    log_warning("the prompt has " + std::to_string(length) + " tokens, more than the " +
-                std::to_string(longest) +
-                " that the model is declared for (model.max_position_embeddings): what it says "
-                "beyond them is worth little");
-  }
-  const RawOutput raw(std::cout);
-  std::cout << options.prompt << std::flush;
-  GeneratedText text(loaded.tokenizer, prompt);
-  generate(loaded.model, prompt, options.sampling,
-           [&](std::int32_t token) { std::cout << text.add(token) << std::flush; });
-  std::cout << text.finish() << std::endl;
-}
-
-}  // namespace
-
-void add_generate_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("generate", "Continue a text");
-  const auto options = std::make_shared<GenerateOptions>();
-  auto& sampling = options->sampling;
-  add_checkpoint_argument(*command, options->run_or_checkpoint);
-  command->add_option("--prompt", options->prompt, "Text to continue")
-      ->required()
-      ->type_name("TEXT");
-  add_number(*command, "--max-new-tokens", &sampling.max_new_tokens, at_least(1),
-             "Stop after so many tokens");
-  add_number(*command, "--temperature", &sampling.temperature, at_least(0),
-             "0: always the likeliest token", "T");
-  add_number(*command, "--top-p", &sampling.top_p, between(0, 1),
-             "Sample from the fewest tokens that reach this probability", "P");
-  add_number(*command, "--seed", &sampling.seed, anything(), "The same seed gives the same text");
-  command->footer("Example: zebra generate runs/tiny --prompt 'def main' --temperature 0.7");
-  command->callback([options] { run_generate(*options); });
 }
 
 }  // namespace zebra

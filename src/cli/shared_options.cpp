@@ -10,6 +10,7 @@
 #include "base/json_reader.h"
 #include "config/load.h"
 #include "config/value.h"
+#include "data/document_reader.h"
 
 namespace zebra {
 namespace {
@@ -85,6 +86,44 @@ CLI::Option* add_number(CLI::App& command, const std::string& name, NumberTarget
         return option;
       },
       target);
+}
+
+namespace {
+
+InputFormat format_named(const std::string& name) {
+  if (name == "text") return InputFormat::text;
+  return name == "jsonl" ? InputFormat::jsonl : InputFormat::automatic;
+}
+
+}  // namespace
+
+std::vector<CLI::Option*> add_document_options(CLI::App& command, DocumentReaderOptions& options) {
+  return {
+      command
+          .add_option_function<std::string>(
+              "--format",
+              [&options](const std::string& name) { options.format = format_named(name); },
+              "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first "
+              "line is a document (in a stream: by a leading {), else text; text: a file is a "
+              "document; jsonl: a line is one")
+          ->check(CLI::IsMember({"auto", "text", "jsonl"}))
+          ->type_name("")
+          ->default_str("auto"),
+      command
+          .add_option("--field", options.field,
+                      "JSONL field that holds the text. A line without it may hold \"prompt\" and "
+                      "\"completion\": then only the completion's tokens count as targets")
+          ->type_name("NAME")
+          ->capture_default_str(),
+      command.add_flag("--skip-bad-lines", options.skip_bad_lines,
+                       "Count and leave out bad lines of JSONL instead of ending with an error"),
+      command
+          .add_option("--max-line-bytes", options.max_line_bytes,
+                      "A longer line of JSONL is a bad one; such as 200MB. Four times as much "
+                      "memory may be needed")
+          ->transform(CLI::AsSizeValue(/*kb_is_1000=*/true))
+          ->type_name("BYTES")
+          ->capture_default_str()};
 }
 
 void add_json_flag(CLI::App& command, bool& value) {

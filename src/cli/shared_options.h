@@ -22,6 +22,8 @@ class Option;
 
 namespace zebra {
 
+struct DocumentReaderOptions;
+
 // What several subcommands take.
 
 /// More processes than any command plans for: what is computed for each of them stays quick.
@@ -55,6 +57,10 @@ using NumberTarget = std::variant<int*, std::int64_t*, double*, std::optional<st
 CLI::Option* add_number(CLI::App& command, const std::string& name, NumberTarget target,
                         const Rules& rules, const std::string& help,
                         const std::string& type_name = "N");
+
+/// Adds how documents are read, which messages about them name: --format, --field, --skip-bad-lines
+/// and --max-line-bytes. `options` must live until the command line is parsed.
+std::vector<CLI::Option*> add_document_options(CLI::App& command, DocumentReaderOptions& options);
 
 /// Adds --json, with which a command prints JSON instead of a table.
 void add_json_flag(CLI::App& command, bool& value);

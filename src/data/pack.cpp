@@ -253,12 +253,12 @@ void check_options(const PackOptions& options) {
   problems.throw_if_any();
 }
 
+}  // namespace
+
 SegmentBytes segment_bytes_for(const Tokenizer& tokenizer) {
   if (tokenizer.lines_are_independent()) return {};
   return {kLongestWholeDocument, kLongestWholeDocument};
 }
-
-}  // namespace
 
 PackReport pack(const PackOptions& options) {
   check_options(options);

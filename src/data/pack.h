@@ -9,6 +9,11 @@
 
 namespace zebra {
 
+class Tokenizer;
+
+/// Where long texts are cut for a tokenizer.
+SegmentBytes segment_bytes_for(const Tokenizer& tokenizer);
+
 /// A part of the documents that goes to a dataset of its own, chosen by seed and document number.
 /// Where that takes none or all of some text files (of a single one always), it is their end
 /// instead: the file in which it begins is divided at a line.

@@ -79,6 +79,14 @@ TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokeni
   }
 }
 
+TokenDataset::TokenDataset(std::filesystem::path name, TokenizedDocuments documents)
+    : path_(std::move(name)), in_memory_(std::move(documents)) {
+  description_.tokens = std::ssize(in_memory_->tokens);
+  description_.documents = std::ssize(in_memory_->offsets) - 1;
+  description_.text_bytes = in_memory_->text_bytes;
+  document_offsets_ = in_memory_->offsets;
+}
+
 void TokenDataset::open_files(std::int64_t vocab_size) {
   const auto accept_all = [](std::span<const std::byte>, std::uint64_t) {};
   const auto open = [this](const char* name, const ChunkedFileContent& content,
@@ -119,6 +127,12 @@ void TokenDataset::check_range(std::int64_t begin, std::size_t count) const {
 
 void TokenDataset::copy_tokens(std::int64_t begin, std::span<std::int32_t> out) const {
   check_range(begin, out.size());
+  if (in_memory_) {
+    const auto tokens_in_memory = std::span(in_memory_->tokens);
+    std::ranges::copy(tokens_in_memory.subspan(static_cast<std::size_t>(begin), out.size()),
+                      out.begin());
+    return;
+  }
   const auto width = static_cast<std::uint64_t>(description_.token_bytes);
   const auto bytes =
       token_file_->verified(static_cast<std::uint64_t>(begin) * width, out.size() * width);
@@ -140,6 +154,11 @@ void TokenDataset::copy_inputs(std::int64_t begin, std::span<std::int32_t> out) 
 
 void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> out) const {
   check_range(begin, out.size());
+  if (in_memory_) {
+    const auto counts = std::span(in_memory_->counts_as_target);
+    std::ranges::copy(counts.subspan(static_cast<std::size_t>(begin), out.size()), out.begin());
+    return;
+  }
   if (loss_mask_file_ == nullptr) {
     std::ranges::fill(out, std::uint8_t{1});
     return;
@@ -150,7 +169,7 @@ void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> ou
 
 std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
                                                         std::int64_t end) const {
-  document_file_->verified(0, document_file_->bytes());
+  if (document_file_ != nullptr) document_file_->verified(0, document_file_->bytes());
   const auto starts = document_offsets_.first(document_offsets_.size() - 1);
   const auto first = std::ranges::upper_bound(starts, static_cast<std::uint64_t>(begin));
   const auto last = std::lower_bound(first, starts.end(), static_cast<std::uint64_t>(end));

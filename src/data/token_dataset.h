@@ -17,6 +17,14 @@ namespace zebra {
 /// chunk when it is first touched.
 inline constexpr std::uint64_t kVerifyWholeBytes = std::uint64_t{1} << 30;
 
+/// Documents as tokens, each as BOS, its tokens, EOS.
+struct TokenizedDocuments {
+  std::vector<std::int32_t> tokens;
+  std::vector<std::uint64_t> offsets;  ///< where each begins, and at last the number of tokens
+  std::vector<std::uint8_t> counts_as_target;  ///< of each token: 1 or 0
+  std::int64_t text_bytes = 0;
+};
+
 /// A token dataset, mapped into memory. All const member functions are thread-safe. Positions are
 /// token positions in [0, tokens()]; one beyond is a std::out_of_range.
 class TokenDataset {
@@ -26,6 +34,10 @@ class TokenDataset {
   /// the run's `vocab_size`.
   TokenDataset(std::filesystem::path path, const std::string& tokenizer_hash,
                std::int64_t vocab_size, std::uint64_t verify_whole_bytes = kVerifyWholeBytes);
+
+  /// Of documents, at least one, that lie in memory only: `name` is what messages call them.
+  /// Without a fingerprint.
+  TokenDataset(std::filesystem::path name, TokenizedDocuments documents);
 
   const std::filesystem::path& path() const { return path_; }
   const std::string& fingerprint() const { return fingerprint_; }
@@ -62,6 +74,7 @@ class TokenDataset {
   std::filesystem::path path_;
   TokenDatasetDescription description_;
   std::string fingerprint_;
+  std::optional<TokenizedDocuments> in_memory_;  // where given, there are no files
   std::unique_ptr<ChunkedFile> token_file_;
   std::unique_ptr<ChunkedFile> document_file_;
   std::unique_ptr<ChunkedFile> loss_mask_file_;  // null without a loss mask

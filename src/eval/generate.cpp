@@ -1,93 +1,127 @@
 #include "eval/generate.h"
 
-#include <span>
+#include <algorithm>
+#include <optional>
 #include <utility>
 
-#include "base/error.h"
 #include "base/random.h"
-#include "eval/perplexity.h"
 
 namespace zebra {
 namespace {
 
-// Tokens that are decoded with a new one, at least: how it is written may depend on them.
-constexpr std::size_t kContextTokens = 32;
+// A text that is being written, in its row.
+struct TextInProgress {
+  std::size_t number;
+  std::vector<std::int32_t> tokens;  // the prompt and what came behind it
+  std::int64_t new_tokens;
+  RandomStream stream;
+  ModelCache cache;
+};
+
+class TextContinuation {
+ public:
+  TextContinuation(ZebraModel& model, const std::vector<TextToContinue>& texts, std::size_t rows,
+                   const SamplingOptions& options, const TextListener& listener)
+      : model_(model), texts_(texts), options_(options), listener_(listener), rows_(rows) {}
+
+  void run() {
+    while (fill_rows()) write_tokens();
+  }
+
+ private:
+  // Begins texts in the rows that are free; whether any row has one then.
+  bool fill_rows() {
+    for (auto& row : rows_)
+      while (!row && next_ < texts_.size()) row = begin(next_++);
+    return std::ranges::any_of(rows_, [](const auto& row) { return row.has_value(); });
+  }
+
+  // Nothing where the text has ended with its first token.
+  std::optional<TextInProgress> begin(std::size_t number) {
+    const auto& [prompt, seed] = texts_[number];
+    const auto longest = static_cast<std::int64_t>(prompt.size()) + options_.max_new_tokens;
+    TextInProgress text = {
+        .number = number,
+        .tokens = prompt,
+        .new_tokens = 0,
+        .stream = RandomStream::named(static_cast<std::uint64_t>(seed), "generate"),
+        .cache = model_->make_cache(longest)};
+    const auto tokens =
+        torch::tensor(std::vector<std::int64_t>(prompt.begin(), prompt.end()), torch::kInt64)
+            .unsqueeze(0)
+            .to(model_->embedding_weight.device());
+    const auto hidden = model_->forward_cached(tokens, text.cache);
+    if (!goes_on(text, model_->logits(hidden[0][-1]))) return std::nullopt;
+    return text;
+  }
+
+  // One in each row that has a text.
+  void write_tokens() {
+    std::vector<std::int64_t> last;
+    std::vector<ModelCache*> caches;
+    for (auto& row : rows_) {
+      last.push_back(row ? row->tokens.back() : 0);
+      caches.push_back(row ? &row->cache : nullptr);
+    }
+    const auto tokens =
+        torch::tensor(last, torch::kInt64).unsqueeze(1).to(model_->embedding_weight.device());
+    const auto logits = model_->logits(model_->forward_cached(tokens, caches).select(1, 0));
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      auto& row = rows_[i];
+      if (row && !goes_on(*row, logits[static_cast<std::int64_t>(i)])) row.reset();
+    }
+  }
+
+  // Adds the token that is chosen by `logits` [V]; whether the text goes on behind it.
+  bool goes_on(TextInProgress& text, const torch::Tensor& logits) {
+    const auto uniform = text.stream.uniform(static_cast<std::uint64_t>(text.new_tokens));
+    const auto token = sample_token(logits.to(torch::kFloat32), options_, uniform, text.tokens);
+    if (token == options_.stop_token) return end(text, FinishReason::stop);
+    text.tokens.push_back(token);
+    ++text.new_tokens;
+    if (listener_.on_token(text.number, token)) return end(text, FinishReason::stop);
+    return text.new_tokens < options_.max_new_tokens || end(text, FinishReason::length);
+  }
+
+  bool end(const TextInProgress& text, FinishReason reason) {
+    listener_.on_end(text.number, reason);
+    return false;
+  }
+
+  ZebraModel& model_;
+  const std::vector<TextToContinue>& texts_;
+  const SamplingOptions& options_;
+  const TextListener& listener_;
+  std::vector<std::optional<TextInProgress>> rows_;
+  std::size_t next_ = 0;
+};
 
 }  // namespace
 
-std::int32_t sample_token(const torch::Tensor& logits, double temperature, double top_p,
-                          double uniform) {
-  if (!logits.isfinite().all().item<bool>())
-    throw RunError(std::string("what the model predicts") + kNotFinite);
-  const auto scaled = logits.to(torch::kFloat64).cpu() / temperature;
-  // So near to 0 a temperature leaves nothing but the likeliest token.
-  if (temperature == 0.0 || !scaled.isfinite().all().item<bool>())
-    return static_cast<std::int32_t>(logits.argmax().item<std::int64_t>());
-  const auto probabilities = torch::softmax(scaled, -1);
-  const auto [sorted, tokens] =
-      probabilities.sort(/*stable=*/true, /*dim=*/-1, /*descending=*/true);
-  const auto cumulative = sorted.cumsum(-1);
-  const auto* sum = cumulative.const_data_ptr<double>();
-  const auto count = cumulative.numel();
+std::string name_of(FinishReason reason) {
+  return reason == FinishReason::stop ? "stop" : "length";
+}
 
-  std::int64_t kept = 1;
-  while (kept < count && sum[kept - 1] < top_p) ++kept;
-  const double point = uniform * sum[kept - 1];
-  std::int64_t chosen = 0;
-  while (chosen + 1 < kept && sum[chosen] <= point) ++chosen;
-  return static_cast<std::int32_t>(tokens[chosen].item<std::int64_t>());
+void continue_texts(ZebraModel& model, const std::vector<TextToContinue>& texts, std::size_t rows,
+                    const SamplingOptions& options, const TextListener& listener) {
+  const torch::NoGradGuard no_grad;
+  TextContinuation(model, texts, rows, options, listener).run();
 }
 
 std::vector<std::int32_t> generate(ZebraModel& model, const std::vector<std::int32_t>& prompt,
                                    const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token) {
-  const torch::NoGradGuard no_grad;
-  const auto stream = RandomStream::named(static_cast<std::uint64_t>(options.seed), "generate");
-  const auto device = model->embedding_weight.device();
-  auto cache = model->make_cache(static_cast<std::int64_t>(prompt.size()) + options.max_new_tokens);
-  auto input = torch::tensor(std::vector<std::int64_t>(prompt.begin(), prompt.end()), torch::kInt64)
-                   .unsqueeze(0)
-                   .to(device);
-
   std::vector<std::int32_t> tokens;
-  for (std::int64_t i = 0; i < options.max_new_tokens; ++i) {
-    const auto hidden = model->forward_cached(input, cache);
-    const auto logits = model->logits(hidden[0][-1]).to(torch::kFloat32);
-    const auto token = sample_token(logits, options.temperature, options.top_p,
-                                    stream.uniform(static_cast<std::uint64_t>(i)));
-    if (token == options.stop_token) break;
-    tokens.push_back(token);
-    if (on_token) on_token(token);
-    input = torch::full({1, 1}, token, torch::TensorOptions(device).dtype(torch::kInt64));
-  }
+  const TextListener listener = {.on_token =
+                                     [&](std::size_t, std::int32_t token) {
+                                       tokens.push_back(token);
+                                       if (on_token) on_token(token);
+                                       return false;
+                                     },
+                                 .on_end = [](std::size_t, FinishReason) {}};
+  const TextToContinue text = {prompt, options.seed};
+  continue_texts(model, {text}, 1, options, listener);
   return tokens;
-}
-
-GeneratedText::GeneratedText(const Tokenizer& tokenizer, std::vector<std::int32_t> prompt)
-    : tokenizer_(tokenizer), tokens_(std::move(prompt)) {
-  take(recent_text());
-}
-
-std::string GeneratedText::recent_text() const {
-  return tokenizer_.decode(std::span(tokens_).subspan(begin_));
-}
-
-std::string GeneratedText::add(std::int32_t token) {
-  tokens_.push_back(token);
-  const std::string text = recent_text();
-  return text.ends_with("\xEF\xBF\xBD") ? "" : take(text);  // U+FFFD: an unfinished character
-}
-
-std::string GeneratedText::finish() { return take(recent_text()); }
-
-std::string GeneratedText::take(const std::string& text) {
-  const std::string added = text.substr(std::min(taken_, text.size()));
-  taken_ = text.size();
-  if (tokens_.size() - begin_ > 2 * kContextTokens) {
-    begin_ = tokens_.size() - kContextTokens;
-    taken_ = recent_text().size();
-  }
-  return added;
 }
 
 }  // namespace zebra

@@ -240,12 +240,25 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
 }
 
 void require_finite(const std::vector<Perplexity>& results) {
-  std::vector<std::string> lengths;
-  for (const auto& result : results) {
-    if (!std::isfinite(result.loss())) lengths.push_back(std::to_string(result.length));
-  }
-  if (lengths.empty()) return;
-  throw RunError("the loss at length " + join(lengths, ", ") + kNotFinite);
+  const auto require = [&](const std::string& figure, const std::string& fault,
+                           const std::function<bool(const Perplexity&)>& is_sound) {
+    std::vector<std::int64_t> lengths;
+    for (const auto& result : results)
+      if (!is_sound(result)) lengths.push_back(result.length);
+    if (!lengths.empty())
+      throw RunError(figure + " at length " + join_numbers(lengths, ", ") + fault);
+  };
+  require("the loss", kNotFinite,
+          [](const Perplexity& result) { return std::isfinite(result.loss()); });
+  require("the perplexity",
+          " is beyond all numbers, though the loss, of which it is the exponential, is not: the "
+          "model is broken, or of another tokenizer than the data",
+          [](const Perplexity& result) { return std::isfinite(result.perplexity()); });
+  require(
+      "bits per byte",
+      " are not a number: the tokens predicted stand for no byte of text; evaluate on text (the "
+      "loss and the perplexity are sound)",
+      [](const Perplexity& result) { return std::isfinite(result.bits_per_byte()); });
 }
 
 namespace {

@@ -82,7 +82,7 @@ struct EvaluationOptions {
 Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
                                const TokenDatasets& datasets, const EvaluationOptions& options);
 
-/// Throws RunError that names the lengths at which the loss is no finite number.
+/// Throws RunError that names the figure, and the lengths at which it is no finite number.
 void require_finite(const std::vector<Perplexity>& results);
 
 /// by_position, and by_visible, as every JSON output spells them: [{"begin", "end", "loss"}].

@@ -201,9 +201,13 @@ void require_finite(const RecallResult& result) {
   };
   std::vector<std::string> found;
   if (result.text) {
-    for (const auto& [length, loss] : result.text->by_length) {
-      if (!std::isfinite(loss)) found.push_back("the loss at length " + std::to_string(length));
-    }
+    auto losses = result.text->by_length;
+    losses.emplace_back(result.text->perplexity.length, result.text->perplexity.loss());
+    std::set<std::int64_t> lengths;
+    for (const auto& [length, loss] : losses)
+      if (!std::isfinite(loss)) lengths.insert(length);
+    for (const auto length : lengths)
+      found.push_back("the loss at length " + std::to_string(length));
     const auto& recall = result.text->recall;
     const bool is_sound =
         all_finite(recall.rest.nats) && all_finite(recall.context.full) &&
@@ -212,10 +216,16 @@ void require_finite(const RecallResult& result) {
         std::ranges::all_of(recall.recall, [&](const auto& band) { return all_finite(band.nats); });
     if (!is_sound) found.push_back("the loss of repeated pairs");
   }
-  for (const auto& probe : result.probes) {
-    if (!all_finite(probe.answers | std::views::transform(&AnswerScore::log_likelihood)))
-      found.push_back(name_of(probe.task) + " at " + std::to_string(probe.length));
-  }
+  const auto add_probes = [&](const std::vector<ProbeResult>& probes, const std::string& when) {
+    for (const auto& probe : probes) {
+      if (!all_finite(probe.answers | std::views::transform(&AnswerScore::log_likelihood)))
+        found.push_back(name_of(probe.task) + " at " + std::to_string(probe.length) + when);
+    }
+  };
+  add_probes(result.probes, "");
+  // Of these only hits are shown, in which what is not finite looks like a miss.
+  for (const auto& earlier : result.earlier)
+    add_probes(earlier.probes, " in step " + std::to_string(earlier.step));
   if (!found.empty()) throw RunError(join(found, ", ") + kNotFinite);
 }
 

@@ -1,6 +1,7 @@
 #include "model/attention.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "ops/linear.h"
 
@@ -97,6 +98,26 @@ torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const Sequen
   if (is_prompt) return output(attend(packed, context));
   const auto q = apply_rotary(packed.q(), context.rotary(kind_));
   return output(cached_attention(q, cache.keys(), cache.values(), sink));
+}
+
+torch::Tensor AttentionImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                                            std::span<KeyValueCache* const> caches) {
+  const auto packed = project(x);
+  const auto& rotary = context.rotary(kind_);
+  const auto q = apply_rotary(packed.q(), rotary), k = apply_rotary(packed.k(), rotary);
+  const auto v = packed.v();
+  std::vector<torch::Tensor> attended;
+  for (std::int64_t row = 0; row < x.size(0); ++row) {
+    auto* const cache = caches[static_cast<std::size_t>(row)];
+    const auto of_row = q.narrow(0, row, 1);
+    if (cache == nullptr) {
+      attended.push_back(torch::zeros_like(of_row));
+      continue;
+    }
+    cache->append(k.narrow(0, row, 1), v.narrow(0, row, 1));
+    attended.push_back(cached_attention(of_row, cache->keys(), cache->values(), sink));
+  }
+  return output(torch::cat(attended));
 }
 
 }  // namespace zebra

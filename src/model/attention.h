@@ -4,6 +4,8 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <span>
+
 #include "config/config.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
@@ -54,6 +56,12 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
   /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                KeyValueCache& cache);
+
+  /// The same for one token of each of B texts, x [B, 1, hidden_size], that have a cache (of one
+  /// sequence) each and may differ in length. A row whose cache is null has no text: it sees
+  /// nothing.
+  torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                               std::span<KeyValueCache* const> caches);
 
   torch::Tensor qkv_weight;  ///< [(Hq + 2 Hkv) D, hidden_size]: rows of all query heads, then keys,
                              ///< then values

@@ -42,9 +42,7 @@ void BlockImpl::reset() {
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
                                  AttentionResult* saved) {
   const auto before = attention_norm->forward(x, {});
-  const auto attended = attention->forward(before.normed, context, saved);
-  const auto between = feed_forward_norm->forward(before.sum, attended);
-  return between.sum + feed_forward->forward(between.normed);
+  return feed_forward_after(before.sum, attention->forward(before.normed, context, saved));
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
@@ -53,7 +51,17 @@ torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
 
 torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                         KeyValueCache& cache) {
-  const auto attended = attention->forward_cached(attention_norm->forward(x), context, cache);
+  return feed_forward_after(x,
+                            attention->forward_cached(attention_norm->forward(x), context, cache));
+}
+
+torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                                        std::span<KeyValueCache* const> caches) {
+  return feed_forward_after(x,
+                            attention->forward_cached(attention_norm->forward(x), context, caches));
+}
+
+torch::Tensor BlockImpl::feed_forward_after(const torch::Tensor& x, const torch::Tensor& attended) {
   const auto between = feed_forward_norm->forward(x, attended);
   return between.sum + feed_forward->forward(between.normed);
 }

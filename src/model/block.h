@@ -4,6 +4,8 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <span>
+
 #include "config/config.h"
 #include "model/attention.h"
 #include "model/parameter.h"
@@ -49,8 +51,11 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   /// The same without documents and with positions from 0.
   torch::Tensor forward(const torch::Tensor& x);
 
+  // As those of the attention.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                KeyValueCache& cache);
+  torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
+                               std::span<KeyValueCache* const> caches);
 
   LayerKind kind() const { return kind_; }
 
@@ -62,6 +67,9 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   FeedForward feed_forward{nullptr};
 
  private:
+  /// What follows the attention: its output is added to x, then that of the feed-forward layer.
+  torch::Tensor feed_forward_after(const torch::Tensor& x, const torch::Tensor& attended);
+
   ModelConfig model_;
   std::int64_t layer_;
   LayerKind kind_;

@@ -87,9 +87,12 @@ RotaryFactors RotaryTables::of(LayerKind kind, std::int64_t length, std::int64_t
   if (frequencies.radians_per_token.empty()) return {};
   auto& table = kind == LayerKind::global ? global_ : local_;
   const auto& cos = table.factors.cos;
-  if (!cos.defined() || cos.size(0) < length || cos.device() != device ||
-      !(table.frequencies == frequencies)) {
-    const auto positions = torch::arange(length, torch::TensorOptions(device).dtype(torch::kInt64));
+  const bool is_of_these =
+      cos.defined() && cos.device() == device && table.frequencies == frequencies;
+  if (!is_of_these || cos.size(0) < length) {
+    // Of a text that grows token by token few tables are made.
+    const auto rows = is_of_these ? std::max(length, 2 * cos.size(0)) : length;
+    const auto positions = torch::arange(rows, torch::TensorOptions(device).dtype(torch::kInt64));
     table = {frequencies, rotary_factors(frequencies, positions)};
   }
   return table.factors;
@@ -117,7 +120,7 @@ SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
         .view({positions.size(0), positions.size(1), table.size(1)});
   };
   const auto factors = [&](LayerKind kind) -> RotaryFactors {
-    const auto table = tables.of(kind, std::max(longest, first_position + length), longest, device);
+    const auto table = tables.of(kind, first_position + length, longest, device);
     return {rows(table.cos), rows(table.sin)};
   };
   context.global = factors(LayerKind::global);
@@ -132,6 +135,29 @@ SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t len
                                       std::int64_t first_position, std::int64_t longest) {
   RotaryTables tables(model);
   return make_sequence_context(tables, length, device, documents, first_position, longest);
+}
+
+namespace {
+
+RotaryFactors stacked_factors(const std::vector<SequenceContext>& rows,
+                              RotaryFactors SequenceContext::*kind) {
+  if (!(rows.front().*kind).defined()) return {};
+  std::vector<torch::Tensor> cos, sin;
+  for (const auto& row : rows) {
+    cos.push_back((row.*kind).cos);
+    sin.push_back((row.*kind).sin);
+  }
+  return {torch::stack(cos), torch::stack(sin)};
+}
+
+}  // namespace
+
+SequenceContext stack_contexts(const std::vector<SequenceContext>& rows) {
+  SequenceContext context;
+  context.window = rows.front().window;
+  context.global = stacked_factors(rows, &SequenceContext::global);
+  context.local = stacked_factors(rows, &SequenceContext::local);
+  return context;
 }
 
 }  // namespace zebra

@@ -71,7 +71,11 @@ SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents = {},
                                       std::int64_t first_position = 0, std::int64_t longest = 0);
 
-/// The same with tables for this call alone.
+/// The context of a batch whose rows, at least one, have contexts of their own: each of one
+/// sequence without documents, all of the same model and the same number of tokens.
+SequenceContext stack_contexts(const std::vector<SequenceContext>& rows);
+
+/// The same as make_sequence_context with tables for this call alone.
 SequenceContext make_sequence_context(const ModelConfig& model, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents = {},
                                       std::int64_t first_position = 0, std::int64_t longest = 0);

@@ -134,18 +134,53 @@ ModelCache ZebraModelImpl::make_cache(std::int64_t longest) const {
   return cache;
 }
 
-torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelCache& cache) {
-  const auto context = context_for(tokens, {}, cache.position, cache.longest);
+torch::Tensor ZebraModelImpl::run_cached(
+    const torch::Tensor& tokens,
+    const std::function<Tensor(std::size_t layer, const Tensor& x)>& run) {
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
     const UnitPass pass = {
         .unit = layer + 1, .part = part_of(blocks[layer]->kind()), .observer = observer_};
-    x = run_unit(pass, x, [&](const Tensor& input) {
-      return blocks[layer]->forward_cached(input, context, cache.layers[layer]);
-    });
+    x = run_unit(pass, x, [&](const Tensor& input) { return run(layer, input); });
   }
-  cache.position += tokens.size(1);
   return in_head(x, [this](const Tensor& input) { return final_norm->forward(input); });
+}
+
+torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens, ModelCache& cache) {
+  const auto context = context_for(tokens, {}, cache.position, cache.longest);
+  auto hidden = run_cached(tokens, [&](std::size_t layer, const Tensor& x) {
+    return blocks[layer]->forward_cached(x, context, cache.layers[layer]);
+  });
+  cache.position += tokens.size(1);
+  return hidden;
+}
+
+SequenceContext ZebraModelImpl::context_for(const torch::Tensor& tokens,
+                                            std::span<ModelCache* const> caches) {
+  const ModelCache no_text;
+  std::vector<SequenceContext> rows;
+  for (const auto* cache : caches) {
+    const auto& of_row = cache != nullptr ? *cache : no_text;
+    rows.push_back(context_for(tokens, PackedDocuments(), of_row.position, of_row.longest));
+  }
+  return stack_contexts(rows);
+}
+
+torch::Tensor ZebraModelImpl::forward_cached(const torch::Tensor& tokens,
+                                             std::span<ModelCache* const> caches) {
+  TORCH_CHECK(tokens.size(0) == static_cast<std::int64_t>(caches.size()) && tokens.size(1) == 1,
+              "texts with ", caches.size(), " caches go on by one token each, got ",
+              tokens.sizes());
+  const auto context = context_for(tokens, caches);
+  std::vector<KeyValueCache*> of_layer(caches.size());
+  auto hidden = run_cached(tokens, [&](std::size_t layer, const Tensor& x) {
+    for (std::size_t row = 0; row < caches.size(); ++row)
+      of_layer[row] = caches[row] != nullptr ? &caches[row]->layers[layer] : nullptr;
+    return blocks[layer]->forward_cached(x, context, of_layer);
+  });
+  for (auto* cache : caches)
+    if (cache != nullptr) ++cache->position;
+  return hidden;
 }
 
 std::vector<ParameterUnit> ZebraModelImpl::units() const {

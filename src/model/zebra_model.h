@@ -4,8 +4,10 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "config/config.h"
@@ -22,7 +24,7 @@ namespace zebra {
 struct ModelCache {
   std::vector<KeyValueCache> layers;
   std::int64_t position = 0;  ///< tokens seen so far
-  std::int64_t longest;       ///< tokens that the call will reach at most
+  std::int64_t longest = 1;   ///< tokens that the call will reach at most
 };
 
 /// The language model: embedding, blocks, final norm, head (the embedding itself when tied).
@@ -76,6 +78,12 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// at a time.
   torch::Tensor forward_cached(const torch::Tensor& tokens, ModelCache& cache);
 
+  /// As forward, for the next token of each of B texts, tokens [B, 1], that have a cache (of one
+  /// sequence, filled with a prompt) each and may differ in length. A row whose cache is null has
+  /// no text, and its result no meaning. Attention is computed row by row; what is computed of all
+  /// rows together are the products with weights, which are read once for all of them.
+  torch::Tensor forward_cached(const torch::Tensor& tokens, std::span<ModelCache* const> caches);
+
   const torch::Tensor& head_weight() const {
     return model_.tie_word_embeddings ? embedding_weight : output_weight;
   }
@@ -97,8 +105,12 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   Tensor trunk(const Tensor& tokens, const PackedDocuments& documents);
   SequenceContext context_for(const Tensor& tokens, const PackedDocuments& documents = {},
                               std::int64_t first_position = 0, std::int64_t longest = 0);
+  SequenceContext context_for(const Tensor& tokens, std::span<ModelCache* const> caches);
   Tensor embed(const Tensor& tokens);
   Tensor run_block(std::size_t layer, const Tensor& x, const SequenceContext& context);
+  /// The whole pass over `tokens`, each layer by `run`.
+  Tensor run_cached(const Tensor& tokens,
+                    const std::function<Tensor(std::size_t layer, const Tensor& x)>& run);
   /// A use of the head's unit: final norm and output weights.
   Tensor in_head(const Tensor& x, const std::function<Tensor(const Tensor&)>& body);
   std::size_t head_unit() const { return model_.tie_word_embeddings ? 0 : blocks.size() + 1; }

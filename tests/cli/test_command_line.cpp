@@ -58,8 +58,8 @@ void for_each_option(
 TEST_CASE("no option takes a number that is none") {
   // Types of options as --help shows them; CLI11's own names for numbers are those of options that
   // bypass add_number, and of doubles there must be none.
-  const std::set<std::string> numbers = {"N",     "W",        "T",         "P",    "STEP",
-                                         "SHARE", "FRACTION", "GIGABYTES", "N,N,…"};
+  const std::set<std::string> numbers = {"N",     "W",        "T",         "P",      "STEP",
+                                         "SHARE", "FRACTION", "GIGABYTES", "FACTOR", "N,N,…"};
   Program program;
   int seen = 0;
   for_each_option(program.app, {}, [&](const auto& path, CLI::Option& option) {

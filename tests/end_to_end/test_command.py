@@ -1,6 +1,7 @@
 """The command's own behaviour: help, version, exit statuses, and one clear message for bad input."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -130,6 +131,79 @@ def test_generate_repeats_itself_and_bounds_its_length(trained):
     assert first == again != other
     assert first.startswith("def ")
     zebra("generate", f"{trained}@best", "--prompt", "x", "--temperature", 0, "--max-new-tokens", 3)
+
+
+def test_a_prompt_comes_from_a_file_or_from_standard_input(trained, tmp_path):
+    (tmp_path / "prompt.txt").write_text("def main():\n    return\n")
+    sampled = ["--max-new-tokens", 12, "--seed", 3, "--top-k", 50, "--repetition-penalty", 1.2]
+    whole, _ = zebra("generate", trained, "--prompt", "def main():\n    return", *sampled)
+    assert zebra("generate", trained, "--prompt-file", tmp_path / "prompt.txt", *sampled)[0] == whole
+    assert zebra("generate", trained, "--prompt-file", "-", *sampled, stdin="def main():\n    return\n")[0] == whole
+
+
+def test_prompts_of_a_file_are_answered_as_each_alone(trained, tmp_path):
+    prompts = ["def ", "", "import os\n" * 20, "class A:\n    def f(self):", "é = ", "x", "return", "for i in", "if"]
+    rows = [{"id": i, "prompt": prompt, "kept": [i, None]} for i, prompt in enumerate(prompts)]
+    rows[3]["seed"] = 8
+    (tmp_path / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    sampled = ["--max-new-tokens", 16, "--seed", 5, "--stop", "(", "--stop", "\n\n"]
+
+    def answers(*more, **kwargs):
+        output, error = zebra("generate", trained, *sampled, *more, **kwargs)
+        assert "9 texts" in error
+        return list(map(json.loads, output.splitlines()))
+
+    batched = answers("--prompts", tmp_path / "prompts.jsonl", "--batch-size", 4)
+    assert [{key: row[key] for key in rows[i]} for i, row in enumerate(batched)] == rows
+    assert answers("--prompts", "-", "--batch-size", 1, stdin=(tmp_path / "prompts.jsonl").read_text()) == batched
+    for row in batched:
+        assert set(row) - {"id", "prompt", "kept", "seed"} == {"completion", "finish_reason", "prompt_tokens", "completion_tokens"}
+        assert "(" not in row["completion"] and "\n\n" not in row["completion"]
+        assert (row["finish_reason"] == "length") <= (row["completion_tokens"] == 16)
+    for i in (1, 3):
+        seed = ["--seed", rows[i].get("seed", 5)]
+        alone, _ = zebra("generate", trained, "--prompt", prompts[i], "--max-new-tokens", 16, *seed, *sampled[4:])
+        assert alone == prompts[i] + batched[i]["completion"] + "\n"
+
+
+def test_eval_of_a_text_is_that_of_its_dataset(trained, data, tmp_path):
+    text = "".join(path.read_text() for path in sorted((data / "corpus/valid").rglob("*.py"))[:2])
+    (tmp_path / "a.txt").write_text(text)
+    (tmp_path / "b.jsonl").write_text(json.dumps({"text": text[:2000]}) + "\n" + json.dumps({"text": "x = 1"}) + "\n")
+    zebra("data", "pack", "--input", tmp_path / "b.jsonl", "--tokenizer", data / "tok.model", "--output", tmp_path / "packed")
+
+    def evaluated(*arguments):
+        zebra("eval", trained, *arguments, "--json", tmp_path / "eval.json")
+        return json.loads((tmp_path / "eval.json").read_text())
+
+    assert evaluated("--text", tmp_path / "b.jsonl") == evaluated("--data", tmp_path / "packed")
+    result = evaluated("--text", tmp_path / "a.txt", "--lengths", "32,128")
+    nats = result["loss"] * result["tokens"]
+    assert result["bits_per_byte"] == pytest.approx(nats / math.log(2) / len(text.encode()))
+    assert result["perplexity"] == pytest.approx(math.exp(result["loss"]))
+    assert [row["length"] for row in result["by_length"]] == [32, 128]
+
+
+@pytest.fixture
+def broken(run_file, tmp_path):
+    """A checkpoint whose weights are no numbers: of a step beyond all of them."""
+    zebra("train", run_file, "--set", "optimizer.lr=1e300", "--set", "schedule.warmup_steps=0", "--set", "train.max_steps=1",
+          "--set", "eval.every_steps=0")
+    return tmp_path / "run"
+
+
+def test_a_figure_that_is_no_number_is_status_1(broken, tmp_path):
+    _, error = zebra("eval", broken, "--lengths", "32,64", "--max-tokens", 256, "--json", tmp_path / "eval.json", status=1)
+    assert "the loss at length 32, 64 is not a finite number" in error
+    result = json.loads((tmp_path / "eval.json").read_text())
+    assert result["loss"] is result["perplexity"] is result["bits_per_byte"] is None
+    assert [row["loss"] for row in result["by_length"]] == [None, None]
+    (tmp_path / "notes.txt").write_text("x = 1\n")
+    assert "the loss at length" in zebra("eval", broken, "--text", tmp_path / "notes.txt", status=1)[1]
+    for prompts in (["--prompt", "x"], ["--prompts", "-"]):
+        output, error = zebra("generate", broken, *prompts, stdin='{"prompt": "x"}\n', status=1)
+        assert "what the model predicts is not a finite number" in error
+        assert "completion" not in output
 
 
 def test_outside_of_the_prompts_terminal_newlines(trained):

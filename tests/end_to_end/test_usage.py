@@ -41,6 +41,8 @@ def workplace(tmp_path, data, trained, monkeypatch):
     shutil.copytree(data / "corpus/train", folder / "books")
     rows = [json.dumps({"text": f"row {i} of a small file"}) for i in range(300)]
     (folder / "more.jsonl.zst").write_text("\n".join(rows) + "\n")
+    (folder / "prompts.jsonl").write_text('{"prompt": "def "}\n{"prompt": "import os", "seed": 2}\n')
+    (folder / "notes.txt").write_text("import os\n\nprint(os.sep)\n")
     (folder / "run.yaml").write_text(RUN_FILE.format(dir="runs/new", data=data))
     (folder / "sweep.yaml").write_text("name: s\ndir: runs/sweep\nbase: run.yaml\naxes: {optimizer.lr: [1e-3, 2e-3]}\n")
     zebra("export", folder / "runs/tiny", "--output", folder / "Mistral-7B-v0.1")
@@ -57,7 +59,7 @@ def test_every_example_of_a_help_text_runs_as_it_stands(workplace):
             assert result.returncode == 0, f"{example}\n{result.stdout}\n{result.stderr}"
             ran += 1
         assert examples(words) or words == ["config"]
-    assert ran >= 18
+    assert ran >= 20
 
 
 def test_a_run_that_was_interrupted_names_the_command_that_goes_on(run_file, tmp_path):
@@ -179,7 +181,8 @@ def test_huge_options_end_with_a_message(trained, data, tmp_path, arguments):
 def test_memory_of_a_text_grows_as_it_is_needed(trained):
     with subprocess.Popen([ZEBRA, "generate", trained, "--prompt", "def", "--max-new-tokens", "1000000000000"],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.read(20)  # which would not come where memory for all were taken first
+        # More than the prompt would not come where memory for all were taken first.
+        assert len(process.stdout.read(20)) == 20
         process.kill()
 
 

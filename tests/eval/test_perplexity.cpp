@@ -229,6 +229,7 @@ TEST_CASE("losses that are not finite are named by their lengths, and null in JS
     results[i].length = 16 << i;
     results[i].nats = 3.5;
     results[i].targets = 1.0;
+    results[i].text_bytes = 2.0;
   }
   REQUIRE_NOTHROW(require_finite(results));
   results[0].nats = std::numeric_limits<double>::infinity();
@@ -240,6 +241,29 @@ TEST_CASE("losses that are not finite are named by their lengths, and null in JS
   REQUIRE(json["loss"].is_null());
   REQUIRE(json["by_length"][0]["loss"].is_null());
   REQUIRE(json["by_length"][1]["loss"] == 3.5);
+}
+
+TEST_CASE("every figure of an evaluation is a finite number, not only the loss") {
+  std::vector<Perplexity> results(2);
+  for (auto& result : results) {
+    result.length = 8;
+    result.nats = 3.5;
+    result.targets = 1.0;
+    result.text_bytes = 2.0;
+  }
+  results[1].length = 16;
+  REQUIRE_NOTHROW(require_finite(results));
+  results[1].text_bytes = 0.0;  // nothing but EOS was predicted
+  REQUIRE_THROWS_AS(require_finite(results), RunError);
+  REQUIRE_THROWS_WITH(require_finite(results),
+                      Catch::Matchers::StartsWith("bits per byte at length 16 are not a number"));
+  results[0].nats = 800.0;
+  REQUIRE_THROWS_WITH(require_finite(results),
+                      Catch::Matchers::StartsWith("the perplexity at length 8 is beyond"));
+  results[0].targets = 0.0;
+  results[0].nats = 0.0;
+  REQUIRE_THROWS_WITH(require_finite(results),
+                      Catch::Matchers::StartsWith("the loss at length 8 is not a finite"));
 }
 
 }  // namespace

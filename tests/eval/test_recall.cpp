@@ -184,5 +184,47 @@ TEST_CASE("probes need no text, and what does not fit is said at once") {
   }
 }
 
+TEST_CASE("what is not finite is named: each loss, and each probe of each checkpoint") {
+  const auto answers = [](double log_likelihood) {
+    return std::vector<AnswerScore>{{.item = 0,
+                                     .distance = 3,
+                                     .key_blind_hits = 0,
+                                     .log_likelihood = log_likelihood,
+                                     .is_exact = false}};
+  };
+  const auto probes = [&](double log_likelihood) {
+    return std::vector<ProbeResult>{{.task = ProbeTask::copying,
+                                     .length = 48,
+                                     .difficulty = {},
+                                     .values = 8,
+                                     .chance = 0.125,
+                                     .answers = answers(log_likelihood)}};
+  };
+  RecallResult result = {.length = 32, .bands = {3, 3}, .text = std::nullopt, .probes = probes(-1)};
+  result.text.emplace();
+  auto& text = *result.text;
+  text.perplexity.length = 32;
+  text.perplexity.nats = text.perplexity.targets = 1.0;
+  text.by_length = {{48, 2.0}, {64, 2.0}};  // the run's own length is not among them
+  result.earlier = {{10, probes(-2.0)}, {20, probes(-3.0)}};
+  REQUIRE_NOTHROW(require_finite(result));
+
+  const auto message = [&] {
+    try {
+      require_finite(result);
+    } catch (const RunError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  result.earlier[1].probes = probes(std::nan(""));
+  REQUIRE_THAT(message(), Catch::Matchers::StartsWith("copying at 48 in step 20 is not a finite"));
+  text.perplexity.nats = std::nan("");
+  text.by_length[1].second = HUGE_VAL;
+  REQUIRE_THAT(message(),
+               Catch::Matchers::StartsWith(
+                   "the loss at length 32, the loss at length 64, copying at 48 in step 20 is"));
+}
+
 }  // namespace
 }  // namespace zebra

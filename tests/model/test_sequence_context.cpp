@@ -142,5 +142,35 @@ TEST_CASE("a table is made once") {
   REQUIRE(table(101) != first);
 }
 
+TEST_CASE("tables grow with the text, not to the longest that it may become") {
+  const auto scaling = GENERATE(RopeScaling::none, RopeScaling::dynamic);
+  RotaryTables tables(with_scaling(scaling, 2, 16));
+  constexpr std::int64_t kLongest = std::int64_t{1} << 40;
+  int made = 0;
+  const void* last = nullptr;
+  for (std::int64_t length = 3; length < 500; ++length) {
+    const auto cos = tables.of(LayerKind::global, length, kLongest, torch::kCPU).cos;
+    REQUIRE(cos.size(0) >= length);
+    REQUIRE(cos.size(0) < 2 * length);
+    made += cos.const_data_ptr() != last ? 1 : 0;
+    last = cos.const_data_ptr();
+  }
+  REQUIRE(made < 12);
+}
+
+TEST_CASE("contexts of rows are stacked as they are") {
+  auto model = with_scaling(RopeScaling::none, 1, 1);
+  const bool without_local = GENERATE(false, true);
+  if (without_local) model.local_rope_theta = 0.0;
+  const auto at = [&](std::int64_t position) {
+    return make_sequence_context(model, 1, torch::kCPU, {}, position, 50);
+  };
+  const auto stacked = stack_contexts({at(7), at(0), at(31)});
+  const auto positions = torch::tensor({7, 0, 31}, torch::kInt64).unsqueeze(1);
+  require_factors_of(stacked.global, rotary_frequencies(model, LayerKind::global, 50), positions);
+  REQUIRE(stacked.local.defined() != without_local);
+  REQUIRE(stacked.window == model.window_size);
+}
+
 }  // namespace
 }  // namespace zebra

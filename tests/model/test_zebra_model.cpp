@@ -145,6 +145,47 @@ TEST_CASE("cached generation equals the whole prefix each time") {
   }
 }
 
+TEST_CASE("texts of several lengths go on together as each does alone") {
+  torch::manual_seed(5);
+  auto section = small_model(GENERATE(as<std::string>{}, "GG", "LL", "GLLL"), 4);
+  const auto scaling = GENERATE(RopeScaling::none, RopeScaling::dynamic);
+  if (scaling != RopeScaling::none) {
+    section.rope_scaling.type = scaling;
+    section.rope_scaling.factor = 2.0;
+    section.rope_scaling.original_max_position_embeddings = 8;
+  }
+  section.attention_sink = GENERATE(false, true);
+  auto model = made(section);
+  set_sinks(model);
+  const torch::NoGradGuard no_grad;
+  const std::vector<std::int64_t> lengths = {9, 1, 3};
+  std::vector<ModelCache> together, alone;
+  for (const auto length : lengths) {
+    const auto prompt = random_tokens(1, length);
+    for (auto* caches : {&together, &alone}) {
+      caches->push_back(model->make_cache(length + 12));
+      model->forward_cached(prompt, caches->back());
+    }
+  }
+  for (int step = 0; step < 12; ++step) {
+    // The second text ends, and another row was never one.
+    std::vector<ModelCache*> rows = {&together[0], nullptr, &together[1], &together[2]};
+    if (step > 5) rows[2] = nullptr;
+    const auto next = random_tokens(4, 1);
+    const auto hidden = model->forward_cached(next, rows);
+    REQUIRE(hidden.isfinite().all().item<bool>());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      if (rows[row] == nullptr) continue;
+      auto& own = alone[static_cast<std::size_t>(rows[row] - together.data())];
+      const auto index = static_cast<std::int64_t>(row);
+      const auto expected = model->forward_cached(next.slice(0, index, index + 1), own);
+      require_close(hidden[index], expected[0], 2e-5);
+    }
+  }
+  REQUIRE(together[1].position == 1 + 6);
+  REQUIRE(together[2].position == 3 + 12);
+}
+
 TEST_CASE("caches of local layers stop growing at the window") {
   auto model = made(small_model("GLLL", 5));
   auto cache = model->make_cache(50);
