@@ -31,9 +31,10 @@ class FeedForwardImpl : public torch::nn::Cloneable<FeedForwardImpl> {
 };
 TORCH_MODULE(FeedForward);
 
-/// One Zebra layer: x + attention(norm(x)), then h + feed_forward(norm(h)). A plain torch::nn
-/// module that works alone: `to`, `clone` and `torch::save` do what they always do. Weights are
-/// uninitialized until `initialize_weights(unit(…), seed)` or a checkpoint fills them.
+/// One Zebra layer: x + attention(norm(x)), then h + feed_forward(norm(h)); with reordered norms
+/// x + norm(attention(x)), then h + norm(feed_forward(h)). A plain torch::nn module that works
+/// alone: `to`, `clone` and `torch::save` do what they always do. Weights are uninitialized until
+/// `initialize_weights(unit(…), seed)` or a checkpoint fills them.
 class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
  public:
   /// `layer` (from 0) chooses global or local by the attention pattern.
@@ -62,6 +63,10 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   FeedForward feed_forward{nullptr};
 
  private:
+  bool has_reordered_norms() const { return model_.norm_placement == NormPlacement::reordered; }
+  /// The layer's output, from its input and what attention made of it.
+  torch::Tensor finish(const torch::Tensor& x, const torch::Tensor& attended);
+
   ModelConfig model_;
   std::int64_t layer_;
   LayerKind kind_;
