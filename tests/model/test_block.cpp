@@ -2,6 +2,8 @@
 
 #include "model/block.h"
 
+#include <cmath>
+#include <limits>
 #include <map>
 
 #include "support/models.h"
