@@ -32,6 +32,7 @@ KEPT_TOKENS = 64  # a generation may end early, but not before these
 YARN = "model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 32}"
 GLOBAL, LOCAL = "model.self_attn_type=full", "model.self_attn_type=local"
 TIED = "model.tie_word_embeddings=true"
+SIX_HEADS = "model={num_attention_heads: 6, head_dim: 16}"  # of 64 dimensions, and 2 key heads
 OWN = "sinks in all layers, QK-norm, reordered norms, no rotation in global layers"
 LAYOUTS = {
     "mixed": ("cwm", []),
@@ -41,16 +42,17 @@ LAYOUTS = {
     "global, llama3": ("llama", [
         GLOBAL, "model.rope_scaling={type: llama3, factor: 4, original_max_position_embeddings: 64, low_freq_factor: 2}"]),
     "global, tied, yarn, as many key heads": ("llama", [GLOBAL, TIED, YARN, "model.num_key_value_heads=4"]),
-    "local": ("mistral", [LOCAL, "model.rope_theta=500"]),
+    "local, heads that do not divide the width": ("mistral", [LOCAL, "model.rope_theta=500", SIX_HEADS]),
     "local, tied, linear": ("mistral", [LOCAL, TIED, "model.rope_scaling={type: linear, factor: 4}"]),
     "dynamic": ("zebra", ["model.rope_scaling={type: dynamic, factor: 2, original_max_position_embeddings: 32}"]),
     "window 0": ("zebra", ["model.window_size=0"]),
-    "QK-norm, heads that do not divide the width": ("qwen3", ["model={qk_norm: true, num_attention_heads: 6, head_dim: 16}"]),
-    "norms of OLMo 3, yarn on global layers, theta by kind": ("olmo3", [
+    "QK-norm, heads that do not divide the width": ("qwen3", ["model.qk_norm=true", SIX_HEADS]),
+    "norms of OLMo 3, yarn on global layers, theta by kind, heads that do not divide the width": ("olmo3", [
+        SIX_HEADS,
         YARN, "model.rope_scaling.layers=global", "model={norm_placement: reordered, qk_norm: projection}",
         "model.local_rope_theta=500"]),
-    "sinks, theta by kind": ("granite_swa", ["model.attention_sink=true", "model.global_rope_theta=5e4",
-                                             "model.local_rope_theta=500"]),
+    "sinks, theta by kind, heads that do not divide the width": ("granite_swa", [
+        SIX_HEADS, "model.attention_sink=true", "model.global_rope_theta=5e4", "model.local_rope_theta=500"]),
     "sinks in all layers, no rotation in global ones, tied, linear": ("granite_swa", [
         TIED, "model.attention_sink=all", "model.global_rope_theta=0", "model.rope_scaling={type: linear, factor: 4}"]),
     "yarn on global layers, QK-norm of projections, tied": ("zebra", [
