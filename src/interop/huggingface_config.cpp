@@ -89,9 +89,9 @@ std::optional<std::string> zebra_pattern(JsonFields& fields, std::int64_t layers
 // The authors' own Zebra is published as a llama with self_attn_type, layer_group_size, window_size
 // and use_fsdp. Its code takes every type but mix and full for local layers.
 bool is_published_zebra(JsonFields& fields, const Architecture& architecture) {
-  const bool has_keys = fields.given("self_attn_type") || fields.given("layer_group_size") ||
-                        fields.given("window_size");
-  return architecture.layout == StockLayout::full && has_keys;
+  return architecture.layout == StockLayout::full &&  // elsewhere nobody has asked for them
+         (fields.given("self_attn_type") || fields.given("layer_group_size") ||
+          fields.given("window_size"));
 }
 
 std::optional<std::string> published_pattern(JsonFields& fields, std::int64_t layers) {
@@ -272,7 +272,7 @@ void read_choice(JsonFields& fields, const char* key, E& choice) {
 void read_zebra_keys(JsonFields& fields, ModelSection& model) {
   auto placement = NormPlacement::pre;
   read_choice(fields, "norm_placement", placement);
-  model.norm_placement = placement;
+  if (placement != NormPlacement::pre) model.norm_placement = placement;
   read_choice(fields, "qk_norm", model.qk_norm);
   read_choice(fields, "attention_sink", model.attention_sink);
   model.global_rope_theta = fields.number("global_rope_theta");

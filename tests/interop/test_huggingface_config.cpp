@@ -298,6 +298,8 @@ TEST_CASE("the authors' own Zebra is a llama with four keys") {
                Catch::Matchers::Contains("window_size: missing, but some layers"));
   REQUIRE_THAT(problem_of_config(without(with(llama(), keys), "layer_group_size")),
                Catch::Matchers::Contains("layer_group_size: missing"));
+  REQUIRE_THAT(problem_of_config(as("mistral", {{"window_size", 8}})),
+               Catch::Matchers::Contains("window_size: unknown key"));
 }
 
 TEST_CASE("our own architecture has its own keys") {
