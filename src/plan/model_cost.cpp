@@ -14,8 +14,14 @@ constexpr std::int64_t kNorms = 2;
 
 struct Widths {
   std::int64_t d, f, q, kv, heads;
-  bool has_qk_norm, has_sinks_everywhere;
+  std::int64_t qk_norms;  // of a token
+  bool has_sinks_everywhere;
 };
+
+std::int64_t qk_norms_of(const ModelConfig& model) {
+  if (model.qk_norm == QkNorm::none) return 0;
+  return model.qk_norm == QkNorm::head ? model.num_attention_heads + model.num_key_value_heads : 2;
+}
 
 Widths widths_of(const ModelConfig& model) {
   return {model.hidden_size,
@@ -23,7 +29,7 @@ Widths widths_of(const ModelConfig& model) {
           model.query_width(),
           model.key_width(),
           model.num_attention_heads,
-          model.qk_norm != QkNorm::none,
+          qk_norms_of(model),
           model.has_sink(LayerKind::global)};
 }
 
@@ -38,9 +44,9 @@ std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
 
 std::int64_t whole_block(const Widths& w, LayerKind kind) {
   const auto rotated = runs_our_kernel(w, kind) ? 0 : w.q + w.kv;
-  const auto normalised = w.has_qk_norm ? w.q + 2 * w.kv : 0;
-  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 2 * w.f) +
-         kFloatBytes * kNorms + result_of_attention(w, kind);
+  const auto before_qk_norm = w.qk_norms > 0 ? w.q + w.kv : 0;
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + before_qk_norm + rotated + 2 * w.f) +
+         kFloatBytes * (kNorms + w.qk_norms) + result_of_attention(w, kind);
 }
 
 std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {

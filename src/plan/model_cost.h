@@ -77,12 +77,12 @@ struct ActivationBytes {
 ///   q + 2 kv + q   queries, keys, values, and what attention makes of them
 ///   kv             local layers, and all with sinks: rotated keys
 ///   q + kv         other global layers: rotated queries and keys
-///   q + 2 kv       with QK-norm: the packed projection once more, normalised
+///   q + kv         with QK-norm: queries and keys before it
 ///   2 f            gate and up; silu(gate) and its product with up are computed again
-/// and in float32 one value a norm and one a query head. Of a block that is computed again the
-/// input alone is kept (d), with `selective` also attention's result (q, a float32 value a head,
-/// and in local layers kv). The head keeps 3 d a token, and a float32 gradient of its weights (4
-/// V d).
+/// and in float32 one value a norm (QK-norm has one a head, or two) and one a query head. Of a
+/// block that is computed again the input alone is kept (d), with `selective` also attention's
+/// result (q, a float32 value a head, and in local layers kv). The head keeps 3 d a token, and a
+/// float32 gradient of its weights (4 V d).
 ActivationBytes activation_bytes(const Config& config);
 
 }  // namespace zebra

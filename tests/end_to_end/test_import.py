@@ -177,7 +177,7 @@ def in_old_spelling(config):
     config["torch_dtype"] = config.pop("dtype")
 
 
-@pytest.mark.parametrize("name", ["llama", "llama, linear", "llama, dynamic", "llama, yarn", "mistral"])
+@pytest.mark.parametrize("name", ["llama", "llama, linear", "llama, dynamic", "llama, yarn", "llama, llama3", "mistral"])
 def test_both_spellings_of_the_rotary_embedding_are_read(sources, tmp_path, name):
     source, checkpoint = sources(name)
     old = rewritten(source, tmp_path / "old", in_old_spelling)

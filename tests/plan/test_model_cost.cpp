@@ -132,12 +132,13 @@ TEST_CASE("everything that backward reads is kept, or again made from what is ke
   REQUIRE(every_2.total() == every_2.blocks + every_2.at_work);
 }
 
-TEST_CASE("QK-norm keeps the packed projection twice") {
+TEST_CASE("QK-norm keeps queries and keys twice, and a number a norm") {
   auto normed = activation_config(ActivationCheckpointing::none);
   normed.model.qk_norm = GENERATE(QkNorm::head, QkNorm::projection);
+  const int norms = normed.model.qk_norm == QkNorm::head ? 4 + 2 : 1 + 1;
   REQUIRE(activation_bytes(normed).blocks -
               activation_bytes(activation_config(ActivationCheckpointing::none)).blocks ==
-          kTokens * 4 * 2 * (24 + 12 + 12));
+          kTokens * 4 * (2 * (24 + 12) + 4 * norms));
 }
 
 TEST_CASE("global layers with sinks keep what local ones keep") {
