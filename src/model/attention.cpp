@@ -67,7 +67,7 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
   if (query_norm.is_empty()) return packed;
   const auto normed = [&](RMSNorm& norm, const torch::Tensor& heads) {
     if (model_.qk_norm == QkNorm::head) return norm->forward(heads);
-    return norm->forward(heads.flatten(2)).view(heads.sizes());
+    return norm->forward(heads.flatten(2)).reshape(heads.sizes());
   };
   return {torch::cat({normed(query_norm, packed.q()), normed(key_norm, packed.k()), packed.v()},
                      /*dim=*/2),
