@@ -214,8 +214,9 @@ Json choice_value(const std::string& choice) {
 void add_choices(Json& json, const std::vector<std::string>& choices) {
   json["enum"] = Json::array();
   for (const std::string& choice : choices) json["enum"].push_back(choice_value(choice));
-  const bool has_switch =
-      std::ranges::any_of(json["enum"], [](const Json& value) { return value.is_boolean(); });
+  const auto& values = json["enum"];
+  const bool has_switch = std::any_of(values.begin(), values.end(),
+                                      [](const Json& value) { return value.is_boolean(); });
   if (has_switch) json["type"] = {"boolean", "string"};
 }
 
