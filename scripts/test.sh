@@ -34,7 +34,7 @@ stage "C++ tests"
 ctest --preset release --parallel "$(nproc)"
 
 stage "End-to-end tests"
-pytest tests/end_to_end
+pytest --durations=10 tests/end_to_end
 
 stage "Tests of the ablation report"
 pytest tests/ablation_report

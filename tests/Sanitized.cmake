@@ -28,6 +28,9 @@ foreach(folder base config data checkpoint interop)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/test_*.cpp)
   zebra_split_by_torch(unused ${folder}_tests ${tests})
 endforeach()
+# Simulations of thousands of items read nothing of others, and texts of many megabytes are SentencePiece's work: both would
+# take minutes here, so they are test_data's.
+list(FILTER data_tests EXCLUDE REGEX "/test_(key_blind|recall_probes|pack_long_texts)\\.cpp$")
 add_library(zebra_sanitized STATIC ${sanitized_sources})
 # It needs a source with LibTorch, so it must be an object of its own, which nothing here asks for.
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/checkpoint/inventory.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)

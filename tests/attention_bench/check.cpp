@@ -28,6 +28,14 @@ Errors errors_of(const torch::Tensor& value, const torch::Tensor& expected) {
 
 }  // namespace
 
+bool repeats(Competitor& competitor) {
+  const auto first = competitor.result();
+  competitor.run();
+  const auto second = competitor.result();
+  return first.out.equal(second.out) && first.dq.equal(second.dq) && first.dk.equal(second.dk) &&
+         first.dv.equal(second.dv);
+}
+
 void check(const std::string& peer, const Case& task, const Result& result, const Result& zebra) {
   const auto limits = limits_of(task.type);
   const auto compare = [&](const char* name, const torch::Tensor& value,

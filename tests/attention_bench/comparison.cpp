@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "base/error.h"
 #include "base/text.h"
 
 namespace zebra::bench {
@@ -17,12 +18,13 @@ struct Row {
   Summary forward, backward, both;               // seconds
   Summary forward_ratio, backward_ratio, ratio;  // to zebra's seconds
   Summary share;                                 // of the matrix product's rate
+  bool repeats;                                  // with the same bits
 };
 
 double flops(const Cost& cost) { return cost.forward_flops + cost.backward_flops; }
 
-Row measured(const std::string& name, const Case& task, bool rotary, const Times& times,
-             const Times& zebra, const std::vector<double>& product_rates) {
+Row measured(const std::string& name, const Case& task, bool rotary, bool repeats,
+             const Times& times, const Times& zebra, const std::vector<double>& product_rates) {
   const auto cost = cost_of(task, rotary);
   std::vector<double> rates;
   for (const double seconds : times.both) rates.push_back(flops(cost) / seconds);
@@ -35,7 +37,8 @@ Row measured(const std::string& name, const Case& task, bool rotary, const Times
           .forward_ratio = summary_of_ratios(times.forward, zebra.forward),
           .backward_ratio = summary_of_ratios(times.backward, zebra.backward),
           .ratio = summary_of_ratios(times.both, zebra.both),
-          .share = summary_of_ratios(rates, product_rates)};
+          .share = summary_of_ratios(rates, product_rates),
+          .repeats = repeats};
 }
 
 std::vector<std::string> shape_cells(const Row& row) {
@@ -74,7 +77,8 @@ std::vector<Table::Column> columns(const Case& first) {
           {"both", 5},
           {"% of product", 0},
           {"MB at least", 0},
-          {"x zebra (low-high)", 0}};
+          {"x zebra (low-high)", 0},
+          {"same bits", 0}};
 }
 
 std::vector<std::string> table_cells(const Row& row) {
@@ -87,7 +91,7 @@ std::vector<std::string> table_cells(const Row& row) {
        three_digits(row.cost.backward_flops / row.backward.median / unit),
        three_digits(flops(row.cost) / row.both.median / unit), fixed(100 * row.share.median, 1),
        three_digits((row.cost.forward_bytes + row.cost.backward_bytes) * 1e-6),
-       with_range(row.ratio)});
+       with_range(row.ratio), row.repeats ? "yes" : "no"});
   return cells;
 }
 
@@ -111,6 +115,7 @@ std::vector<std::string> csv_cells(const Row& row, const Comparison& comparison,
   cells.push_back(round_trip(row.cost.forward_bytes));
   cells.push_back(round_trip(row.cost.backward_bytes));
   for (const auto* ratio : {&row.forward_ratio, &row.backward_ratio, &row.ratio}) add(*ratio, 1);
+  cells.emplace_back(row.repeats ? "1" : "0");
   return cells;
 }
 
@@ -138,6 +143,7 @@ std::vector<std::string> Comparison::csv_headings() {
   add("share_of_product");
   headings.insert(headings.end(), {"forward_bytes", "backward_bytes"});
   for (const char* name : {"forward_ratio", "backward_ratio", "both_ratio"}) add(name);
+  headings.emplace_back("same_bits");
   return headings;
 }
 
@@ -149,6 +155,9 @@ void Comparison::run(const std::vector<Case>& cases, const Device& device, CsvFi
     std::vector<std::pair<std::string, Case>> tasks = {{"zebra", shape}};
     competitors.push_back(zebra_competitor(problem, shape, instruction_set));
     competitors.front()->run();
+    std::vector<bool> same_bits = {repeats(*competitors.front())};
+    if (!same_bits.front())
+      throw RunError("zebra gives other bits the second time, case " + to_string(shape));
     for (const auto& peer : peers) {
       if (!peer.supports(shape)) continue;
       tasks.emplace_back(peer.name, peer.task(shape));
@@ -157,12 +166,13 @@ void Comparison::run(const std::vector<Case>& cases, const Device& device, CsvFi
       check(peer.name, tasks.back().second, competitors.back()->result(),
             peer.global ? global_result(problem, tasks.back().second, instruction_set)
                         : competitors.front()->result());
+      same_bits.push_back(repeats(*competitors.back()));
     }
     MatrixProduct product(device, shape.device, shape.type);
     const auto times = take_turns(device, competitors, repetitions, [&] { product.time(); });
     for (std::size_t i = 0; i < times.size(); ++i) {
-      const auto row =
-          measured(tasks[i].first, tasks[i].second, rotary, times[i], times[0], product.rates());
+      const auto row = measured(tasks[i].first, tasks[i].second, rotary, same_bits[i], times[i],
+                                times[0], product.rates());
       const bool kernel = i == 0 && shape.device == torch::kCPU;
       table.row(table_cells(row));
       csv.row(csv_cells(row, *this,

@@ -63,6 +63,9 @@ struct Peer {
 /// All of this build.
 const std::vector<Peer>& all_peers();
 
+/// Whether a second run gives the bits of the first, which has just been made.
+bool repeats(Competitor& competitor);
+
 /// Throws RunError where a peer's output or gradients differ from ours beyond rounding.
 void check(const std::string& peer, const Case& task, const Result& result, const Result& zebra);
 

@@ -199,36 +199,6 @@ TEST_CASE("Prompts do not count as targets", "[data][pack]") {
   CHECK(documents[2].mask == std::vector<std::uint8_t>{0, 1, 1});
 }
 
-TEST_CASE("With a tokenizer that adds a space, pieces of a text are joined without one",
-          "[data][pack]") {
-  const TempFolder folder;
-  const std::string line = "return value for index in range while total print self number break\n";
-  std::string long_text;
-  while (long_text.size() < (std::size_t{16} << 20) + 1000) long_text += line;
-  const auto pairs = folder.write("p.jsonl", R"({"prompt": "return", "completion": "value"})"
-                                             "\n"
-                                             R"({"prompt": "", "completion": "value"})"
-                                             "\n");
-  auto options = packing_options(folder, {pairs, folder.write("long.txt", long_text)});
-  options.tokenizer = foreign_tokenizer(folder, {{"model_type", "bpe"},
-                                                 {"normalization_rule_name", "identity"},
-                                                 {"remove_extra_whitespaces", "false"}});
-  pack(options);
-  const Tokenizer tokenizer(options.tokenizer);
-  const TokenDataset dataset(folder / "out", tokenizer.hash(), tokenizer.vocab_size());
-  const auto offsets = dataset.document_offsets();
-  std::vector<std::string> texts;
-  for (std::size_t d = 0; d + 1 < offsets.size(); ++d) {
-    std::vector<std::int32_t> tokens(offsets[d + 1] - offsets[d]);
-    dataset.copy_tokens(static_cast<std::int64_t>(offsets[d]), tokens);
-    texts.push_back(tokenizer.decode(tokens));
-  }
-  REQUIRE(texts.size() == 3);
-  CHECK(texts[0] == "returnvalue");
-  CHECK(texts[1] == "value");
-  CHECK((texts[2] == long_text));
-}
-
 TEST_CASE("The end of a single text is held out, at a line", "[data][pack]") {
   const TempFolder folder;
   const std::string large = code_like_text(20, 30000);
