@@ -27,9 +27,8 @@ struct EnumNames<ExportedArchitecture> {
 
 /// A stock architecture wherever one computes exactly what the model does, generation included, the
 /// oldest that does:
-///   - llama where every layer is global, mistral where every layer is local, cwm (Llama's body
-///   with
-///     a kind for each layer) for mixed layouts;
+///   - llama where every layer is global, mistral where every layer is local, cwm (Llama's body, a
+///     kind for each layer) for mixed layouts;
 ///   - qwen3 with QK-norm of each head and one rotary embedding for all layers;
 ///   - olmo3 with reordered norms and QK-norm of whole projections, each kind of layer with a theta
 ///     and a scaling of its own;

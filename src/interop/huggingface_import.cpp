@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
 #include "interop/huggingface_config.h"
@@ -200,8 +201,9 @@ void check_values(const HuggingFaceImport& imported, const std::string& folder) 
 
 void warn_of_passed_keys(const HuggingFaceConfig& read, const std::string& config_file) {
   if (read.passed_keys.empty()) return;
-  log_warning(config_file + ": unknown keys are off (null or false), which is taken to change " +
-              "nothing: " + join(read.passed_keys, ", "));
+  log_warning(config_file +
+              ": unknown keys are off (null or false), which is taken to change nothing: " +
+              join(read.passed_keys, ", "));
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ MODELS = {
                             "original_max_position_embeddings": 64, **THETA}}),
     "cwm, scaled as it comes": (transformers.CwmConfig, {
         "sliding_window": WINDOW, "layer_types": MIXED, "head_dim": 16, "eos_token_id": [2], "bos_token_id": 1}),
-    "ministral": (transformers.MinistralConfig, {"sliding_window": WINDOW, "layer_types": MIXED}),
+    "ministral": (transformers.MinistralConfig, {"sliding_window": WINDOW, "layer_types": MIXED, "head_dim": 24}),
     "qwen3": (transformers.Qwen3Config, {"head_dim": 16, "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2}),
     "qwen3, windows": (transformers.Qwen3Config, {
         "head_dim": 24, "use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 2, "bos_token_id": 1,
@@ -52,7 +52,7 @@ MODELS = {
                                **THETA},
             "sliding_attention": {"rope_type": "default", "rope_theta": 1e3}}}),
     "granite_swa": (transformers.GraniteSWAConfig, {
-        "sliding_window": WINDOW, "layer_types": MIXED, "layer_rope_theta": [0, 1e3, 1e3, 0], "attention_multiplier": 0.25,
+        "sliding_window": WINDOW, "layer_types": MIXED, "layer_rope_theta": [0, 5e3, 5e3, 0], "attention_multiplier": 0.25,
         "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}),
     "granite_swa, tied, heads of their own width, yarn": (transformers.GraniteSWAConfig, {
         "sliding_window": WINDOW, "head_dim": 24, "attention_multiplier": 24 ** -0.5, "bos_token_id": 1, "eos_token_id": 2,
