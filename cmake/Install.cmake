@@ -11,7 +11,8 @@ set(_zebra_scripts ${CMAKE_INSTALL_DATADIR}/zebra/scripts)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/ablation_report DESTINATION ${_zebra_scripts}
         PATTERN __pycache__ EXCLUDE)
 install(FILES ${PROJECT_SOURCE_DIR}/scripts/plot_cost.py DESTINATION ${_zebra_scripts})
-install(FILES ${PROJECT_SOURCE_DIR}/scripts/huggingface/modeling_zebra.py DESTINATION ${_zebra_scripts}/huggingface)
+install(FILES ${PROJECT_SOURCE_DIR}/scripts/huggingface/modeling_zebra.py
+        ${PROJECT_SOURCE_DIR}/scripts/huggingface/bin_to_safetensors.py DESTINATION ${_zebra_scripts}/huggingface)
 
 include(CMakePackageConfigHelpers)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/ZebraConfig.cmake.in ${PROJECT_BINARY_DIR}/ZebraConfig.cmake

@@ -56,11 +56,14 @@ std::string what_it_trains(Config config) {
   if (!model.has(LayerKind::local)) {
     model.window_size = 0;
     model.local_rope_theta = model.rope_theta;
-    model.attention_sink = false;
+    if (model.attention_sink == AttentionSink::local) model.attention_sink = AttentionSink::none;
     model.window_schedule.clear();
     config.schedule.window_warmup_steps = 0;
   }
-  if (!model.has(LayerKind::global)) model.global_rope_theta = model.rope_theta;
+  if (!model.has(LayerKind::global)) {
+    model.global_rope_theta = model.rope_theta;
+    if (model.attention_sink == AttentionSink::all) model.attention_sink = AttentionSink::local;
+  }
   return to_yaml(config);
 }
 

@@ -25,6 +25,15 @@ class RunError : public std::runtime_error {
 class Problems {
  public:
   void add(std::string problem) { problems_.push_back(std::move(problem)); }
+  /// Runs `read`; what it refuses becomes a problem.
+  template <class Read>
+  void collect(const Read& read) {
+    try {
+      read();
+    } catch (const InputError& error) {
+      add(error.what());
+    }
+  }
   bool empty() const { return problems_.empty(); }
   const std::vector<std::string>& all() const { return problems_; }
 

@@ -228,6 +228,15 @@ bool JsonFields::sound(std::initializer_list<const char*> keys) const {
                       [&](const char* key) { return unsound_.contains(key); });
 }
 
+std::vector<std::string> JsonFields::pass_unknown_that_are_off() {
+  std::vector<std::string> passed;
+  for (const auto& [key, value] : object_.items()) {
+    const bool is_off = value.is_null() || value == false;
+    if (is_off && known_.insert(key).second) passed.push_back(key);
+  }
+  return passed;
+}
+
 void JsonFields::report_unknown() {
   const std::vector<std::string> known(known_.begin(), known_.end());
   for (const auto& [key, value] : object_.items()) {

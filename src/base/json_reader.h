@@ -85,6 +85,8 @@ class JsonFields {
   bool sound(std::initializer_list<const char*> keys) const;
   bool all_sound() const { return unsound_.empty(); }
 
+  /// Takes note of keys that were never asked for and are null or false, and names them.
+  std::vector<std::string> pass_unknown_that_are_off();
   /// Adds a problem for each key that was never asked for and is not null, with the nearest of
   /// those that were.
   void report_unknown();

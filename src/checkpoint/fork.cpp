@@ -18,10 +18,12 @@ namespace zebra {
 namespace {
 
 /// Keys on which the names or shapes of a model's tensors depend.
-constexpr std::array<std::string_view, 10> kShapeKeys = {
-    "model.hidden_size",         "model.intermediate_size",   "model.num_hidden_layers",
-    "model.num_attention_heads", "model.num_key_value_heads", "model.head_dim",
-    "model.vocab_size",          "model.tie_word_embeddings", "model.qk_norm",
+constexpr std::array<std::string_view, 11> kShapeKeys = {
+    "model.hidden_size",         "model.intermediate_size",
+    "model.num_hidden_layers",   "model.num_attention_heads",
+    "model.num_key_value_heads", "model.head_dim",
+    "model.vocab_size",          "model.tie_word_embeddings",
+    "model.norm_placement",      "model.qk_norm",
     "model.attention_sink"};
 
 /// Keys that say what a resolved attention_pattern says already.
@@ -91,7 +93,8 @@ void check_shapes(const Config& saved, const std::vector<ConfigDifference>& chan
     const std::string change = key + ": " + before + " -> " + after + ": ";
     if (!may_change_in_fork(key)) {
       problems.add(change + "would change the shapes of tensors, which a fork takes as they are");
-    } else if (key == "model.attention_pattern" && saved.model.attention_sink) {
+    } else if (key == "model.attention_pattern" &&
+               saved.model.attention_sink == AttentionSink::local) {
       problems.add(change +
                    "only local layers have an attention sink (model.attention_sink), so "
                    "the checkpoint lacks some or has too many");

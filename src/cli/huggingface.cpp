@@ -6,6 +6,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@
 #include "config/load.h"
 #include "config/model_config.h"
 #include "config/names.h"
+#include "interop/huggingface_architecture.h"
 #include "interop/huggingface_export.h"
 #include "interop/huggingface_import.h"
 #include "model/placement.h"
@@ -28,6 +30,7 @@ namespace {
 struct ImportOptions {
   std::string folder, output;
   std::optional<std::filesystem::path> tokenizer;
+  std::vector<std::string> ignored_keys;
   bool dry_run = false;
 };
 
@@ -75,7 +78,8 @@ void print_summary(const HuggingFaceImport& imported) {
 }
 
 void run_import(const ImportOptions& options) {
-  const auto imported = read_huggingface_folder(options.folder, options.tokenizer, options.output);
+  const auto imported = read_huggingface_folder(options.folder, options.tokenizer, options.output,
+                                                options.ignored_keys);
   if (options.dry_run) {
     std::cout << model_section(imported.config) << std::flush;
     return;
@@ -94,7 +98,7 @@ void run_import(const ImportOptions& options) {
 
 void add_import_command(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "import", "Make a checkpoint of a HuggingFace folder (Llama, Mistral, CWM, or our export)");
+      "import", "Make a checkpoint of a HuggingFace folder (" + architectures_in_words() + ")");
   const auto options = std::make_shared<ImportOptions>();
   command
       ->add_option("HF_DIR", options->folder,
@@ -108,6 +112,13 @@ void add_import_command(CLI::App& app) {
       ->add_option("--tokenizer", options->tokenizer,
                    "SentencePiece model, where HF_DIR has no tokenizer.model")
       ->type_name("FILE");
+  command
+      ->add_option(
+          "--ignore-key", options->ignored_keys,
+          "Key of config.json (OUTER.KEY inside a map) to be read as if it were not there: "
+          "one that changes nothing, which only you can know; may be given several times")
+      ->type_name("KEY")
+      ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run,
                     "Check everything and print the model section of a run file; write nothing");
   command->footer("Example: zebra import Mistral-7B-v0.1 --output imported");

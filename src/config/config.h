@@ -28,6 +28,8 @@ struct RopeScalingSection {
   std::optional<std::int64_t> original_max_position_embeddings;
   double beta_fast = 32.0;
   double beta_slow = 1.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
   ScaledLayers layers = ScaledLayers::all;
 
   bool operator==(const RopeScalingSection&) const = default;
@@ -54,8 +56,9 @@ struct ModelSection {
   std::optional<double> local_rope_theta;   // 0: no rotary embedding in local layers
   RopeScalingSection rope_scaling;
   bool tie_word_embeddings = false;
-  bool qk_norm = false;
-  bool attention_sink = false;
+  std::optional<NormPlacement> norm_placement;
+  QkNorm qk_norm = QkNorm::none;
+  AttentionSink attention_sink = AttentionSink::none;
   std::optional<SelfAttention> self_attn_type;
   std::optional<std::int64_t> layer_group_size;
   std::optional<GlobalLayer> global_layer;

@@ -39,17 +39,23 @@ template <class V>
 void describe(V& v, RopeScalingSection& s) {
   v.field("type", s.type, anything(),
           "How positions beyond the original length are encoded: `linear` divides positions by the "
-          "factor, `dynamic` raises theta with the length (NTK), `yarn` blends both by frequency.");
+          "factor, `dynamic` raises theta with the length (NTK), `yarn` blends both by frequency, "
+          "`llama3` divides low frequencies by the factor (Llama 3.1).");
   v.field("factor", s.factor, at_least(1),
           "How many times longer than the original; 1 for `none`.");
   v.field("original_max_position_embeddings", s.original_max_position_embeddings,
-          at_least(1).defaults_to("none; required for `dynamic` and `yarn`"),
+          at_least(1).defaults_to("none; required for `dynamic`, `yarn` and `llama3`"),
           "Longest sequence, in tokens, of the training before scaling.");
   v.field("beta_fast", s.beta_fast, above(0),
           "`yarn`: dimensions that turn more often than this over the original length stay as they "
           "are.");
   v.field("beta_slow", s.beta_slow, above(0),
           "`yarn`: dimensions that turn less often than this are interpolated in full.");
+  v.field("low_freq_factor", s.low_freq_factor, above(0),
+          "`llama3`: dimensions that turn less often than this over the original length are "
+          "interpolated in full.");
+  v.field("high_freq_factor", s.high_freq_factor, above(0),
+          "`llama3`: dimensions that turn more often than this stay as they are.");
   v.field("layers", s.layers, anything(),
           "Which layers are scaled: `all`, or only `global` ones, since a window never reaches "
           "beyond the original length.");
@@ -87,12 +93,17 @@ void describe_shape(V& v, ModelSection& s) {
           "as 1 / sqrt(`hidden_size`).");
   v.field("tie_word_embeddings", s.tie_word_embeddings, anything(),
           "Whether the output head shares the weights of the embedding.");
+  v.field("norm_placement", s.norm_placement, anything().defaults_to("`pre`"),
+          "Where a block has its norms: `pre`, before attention and before the feed-forward layer "
+          "(Llama); `reordered`, behind them, on what they add to the residual stream (OLMo 2 and "
+          "3).");
   v.field("qk_norm", s.qk_norm, anything(),
-          "Whether each head's queries and keys pass an RMSNorm of their own before the rotary "
-          "embedding.");
+          "Whether queries and keys pass an RMSNorm of their own before the rotary embedding: "
+          "`true`, each head by itself (Qwen 3); `projection`, all heads of a token together (OLMo "
+          "3).");
   v.field("attention_sink", s.attention_sink, anything(),
-          "Whether the softmax of local layers has one more logit per head, learned, that takes "
-          "weight and gives nothing (an attention sink).");
+          "Whether the softmax has one more logit per head, learned, that takes weight and gives "
+          "nothing (an attention sink): `true`, in local layers; `all`, in every layer.");
 }
 
 template <class V>

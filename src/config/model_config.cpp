@@ -18,6 +18,8 @@ void copy_common_members(const From& from, To& to) {
   to.rope_scaling.factor = from.rope_scaling.factor;
   to.rope_scaling.beta_fast = from.rope_scaling.beta_fast;
   to.rope_scaling.beta_slow = from.rope_scaling.beta_slow;
+  to.rope_scaling.low_freq_factor = from.rope_scaling.low_freq_factor;
+  to.rope_scaling.high_freq_factor = from.rope_scaling.high_freq_factor;
   to.rope_scaling.layers = from.rope_scaling.layers;
   to.tie_word_embeddings = from.tie_word_embeddings;
   to.qk_norm = from.qk_norm;
@@ -65,6 +67,7 @@ ModelConfig resolved(const ModelSection& section) {
   model.local_rope_theta = section.local_rope_theta.value_or(section.rope_theta);
   model.rope_scaling.original_max_position_embeddings =
       section.rope_scaling.original_max_position_embeddings.value_or(0);
+  model.norm_placement = section.norm_placement.value_or(NormPlacement::pre);
   model.layers = layers_of_pattern(section.attention_pattern.value());
   model.window_size = section.window_size.value_or(0);
   model.init_from = section.init_from.value_or("");
@@ -85,6 +88,7 @@ ModelSection written(const ModelConfig& model) {
   }
   if (const auto original = model.rope_scaling.original_max_position_embeddings; original != 0)
     section.rope_scaling.original_max_position_embeddings = original;
+  if (model.norm_placement != NormPlacement::pre) section.norm_placement = model.norm_placement;
   section.attention_pattern = pattern_of(model.layers);
   if (model.window_size != 0 || model.has(LayerKind::local))
     section.window_size = model.window_size;

@@ -18,9 +18,11 @@ namespace zebra {
 struct RopeScalingConfig {
   RopeScaling type = RopeScaling::none;
   double factor = 1.0;
-  std::int64_t original_max_position_embeddings = 0;  ///< dynamic and yarn
+  std::int64_t original_max_position_embeddings = 0;  ///< dynamic, yarn and llama3
   double beta_fast = 32.0;
   double beta_slow = 1.0;
+  double low_freq_factor = 1.0;
+  double high_freq_factor = 4.0;
   ScaledLayers layers = ScaledLayers::all;
 
   bool operator==(const RopeScalingConfig&) const = default;
@@ -50,8 +52,9 @@ struct ModelConfig {
   double local_rope_theta = 10000.0;   ///< of local layers; 0: no rotary embedding
   RopeScalingConfig rope_scaling;
   bool tie_word_embeddings = false;
-  bool qk_norm = false;
-  bool attention_sink = false;
+  NormPlacement norm_placement = NormPlacement::pre;
+  QkNorm qk_norm = QkNorm::none;
+  AttentionSink attention_sink = AttentionSink::none;
   std::vector<LayerKind> layers;
   std::int64_t window_size = 0;              ///< previous tokens that a local layer sees
   std::vector<WindowStage> window_schedule;  ///< in training, before window_size; by `until`
@@ -61,7 +64,10 @@ struct ModelConfig {
   std::int64_t layers_of(LayerKind kind) const { return std::ranges::count(layers, kind); }
   bool has(LayerKind kind) const { return layers_of(kind) > 0; }
   /// Whether layers of that kind have attention sinks.
-  bool has_sink(LayerKind kind) const { return attention_sink && kind == LayerKind::local; }
+  bool has_sink(LayerKind kind) const {
+    return attention_sink == AttentionSink::all ||
+           (attention_sink == AttentionSink::local && kind == LayerKind::local);
+  }
   double rope_theta_of(LayerKind kind) const {
     return kind == LayerKind::global ? global_rope_theta : local_rope_theta;
   }

@@ -18,8 +18,11 @@ enum class Device { automatic, cpu, cuda };
 enum class SelfAttention { mix, full, local };
 enum class GlobalLayer { first, last };
 enum class AlwaysGlobal { none, first, last, both };
-enum class RopeScaling { none, linear, dynamic, yarn };
+enum class RopeScaling { none, linear, dynamic, yarn, llama3 };
 enum class ScaledLayers { all, global };
+enum class NormPlacement { pre, reordered };
+enum class QkNorm { none, head, projection };
+enum class AttentionSink { none, local, all };
 enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
 enum class ActivationCheckpointing { none, full, selective, every_2 };
@@ -67,10 +70,32 @@ struct EnumNames<ScaledLayers> {
 
 template <>
 struct EnumNames<RopeScaling> {
-  static constexpr NameTable<RopeScaling, 4> kTable{{{RopeScaling::none, "none"},
+  static constexpr NameTable<RopeScaling, 5> kTable{{{RopeScaling::none, "none"},
                                                      {RopeScaling::linear, "linear"},
                                                      {RopeScaling::dynamic, "dynamic"},
-                                                     {RopeScaling::yarn, "yarn"}}};
+                                                     {RopeScaling::yarn, "yarn"},
+                                                     {RopeScaling::llama3, "llama3"}}};
+};
+
+template <>
+struct EnumNames<NormPlacement> {
+  static constexpr NameTable<NormPlacement, 2> kTable{
+      {{NormPlacement::pre, "pre"}, {NormPlacement::reordered, "reordered"}}};
+};
+
+// These two began as switches, and the run files of then keep their meaning.
+
+template <>
+struct EnumNames<QkNorm> {
+  static constexpr NameTable<QkNorm, 3> kTable{
+      {{QkNorm::none, "false"}, {QkNorm::head, "true"}, {QkNorm::projection, "projection"}}};
+};
+
+template <>
+struct EnumNames<AttentionSink> {
+  static constexpr NameTable<AttentionSink, 3> kTable{{{AttentionSink::none, "false"},
+                                                       {AttentionSink::local, "true"},
+                                                       {AttentionSink::all, "all"}}};
 };
 
 template <>

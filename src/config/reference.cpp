@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -203,6 +204,22 @@ Json bounds(const Rules& rules) {
   return json;
 }
 
+/// A choice as YAML reads it: `true` and `false` are no texts.
+Json choice_value(const std::string& choice) {
+  if (choice == "true" || choice == "false") return choice == "true";
+  return choice;
+}
+
+/// The values of a choice, and the types that they have in YAML.
+void add_choices(Json& json, const std::vector<std::string>& choices) {
+  json["enum"] = Json::array();
+  for (const std::string& choice : choices) json["enum"].push_back(choice_value(choice));
+  const auto& values = json["enum"];
+  const bool has_switch = std::any_of(values.begin(), values.end(),
+                                      [](const Json& value) { return value.is_boolean(); });
+  if (has_switch) json["type"] = {"boolean", "string"};
+}
+
 Json schema_of(const KeyInfo& info);
 
 void add_properties(Json& json, const KeyInfo& group) {
@@ -227,7 +244,7 @@ Json schema_of(const KeyInfo& info) {
   const auto& note = info.rules.default_note;
   Json json = {{"description", info.help + (note.empty() ? "" : " Default: " + note + ".")},
                {"type", names_of_type(info.type).schema}};
-  if (!info.rules.choices.empty()) json["enum"] = info.rules.choices;
+  if (!info.rules.choices.empty()) add_choices(json, info.rules.choices);
   if (info.type == KeyType::group) add_properties(json, info);
   if (info.type == KeyType::list) {
     if (info.rules.minimum) json["minItems"] = bound(*info.rules.minimum);
@@ -241,8 +258,8 @@ Json schema_of(const KeyInfo& info) {
     json.update(bounds(info.rules));
   }
   if (info.default_text) {
-    const bool is_text = json["type"] == "string";
-    json["default"] = is_text ? Json(*info.default_text) : Json::parse(*info.default_text);
+    const bool is_text = json["type"] == "string" || !info.rules.choices.empty();
+    json["default"] = is_text ? choice_value(*info.default_text) : Json::parse(*info.default_text);
   }
   return json;
 }

@@ -96,15 +96,14 @@ void check_positions(const RunFile& config, Report& report) {
   if (none && report.sound({"model.rope_scaling.factor"}) && scaling.factor != 1.0) {
     report.problem("model.rope_scaling.factor",
                    "must be 1 without scaling, not " + round_trip(scaling.factor) +
-                       "; give model.rope_scaling.type: linear, dynamic or yarn");
+                       "; give model.rope_scaling.type: linear, dynamic, yarn or llama3");
   }
-  const bool needs_length =
-      scaling.type == RopeScaling::dynamic || scaling.type == RopeScaling::yarn;
+  const bool needs_length = !none && scaling.type != RopeScaling::linear;
   if (needs_length && !scaling.original_max_position_embeddings &&
       report.sound({"model.rope_scaling.original_max_position_embeddings"})) {
     report.problem("model.rope_scaling.original_max_position_embeddings",
-                   "missing, but the type is dynamic or yarn: give the longest sequence, in "
-                   "tokens, of the training before scaling");
+                   "missing, but the type is " + name_of(scaling.type) +
+                       ": give the longest sequence, in tokens, of the training before scaling");
   }
   if (scaling.type == RopeScaling::yarn &&
       report.sound({"model.rope_scaling.beta_fast", "model.rope_scaling.beta_slow"}) &&
@@ -112,6 +111,14 @@ void check_positions(const RunFile& config, Report& report) {
     report.problem("model.rope_scaling.beta_fast", round_trip(scaling.beta_fast) +
                                                        " must be greater than beta_slow (" +
                                                        round_trip(scaling.beta_slow) + ")");
+  }
+  if (scaling.type == RopeScaling::llama3 &&
+      report.sound({"model.rope_scaling.low_freq_factor", "model.rope_scaling.high_freq_factor"}) &&
+      scaling.high_freq_factor <= scaling.low_freq_factor) {
+    report.problem("model.rope_scaling.high_freq_factor",
+                   round_trip(scaling.high_freq_factor) +
+                       " must be greater than low_freq_factor (" +
+                       round_trip(scaling.low_freq_factor) + ")");
   }
   if (none && report.sound({"model.max_position_embeddings", "data.sequence_length"}) &&
       *model.max_position_embeddings < config.data.sequence_length) {

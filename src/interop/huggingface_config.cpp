@@ -1,12 +1,12 @@
 #include "interop/huggingface_config.h"
 
 #include <algorithm>
-#include <array>
-#include <initializer_list>
+#include <cmath>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "base/json_reader.h"
+#include "interop/huggingface_architecture.h"
+#include "interop/huggingface_leftovers.h"
 #include "interop/huggingface_rope.h"
 
 namespace zebra {
@@ -16,29 +16,7 @@ namespace {
 constexpr std::int64_t kLargestSize = 1 << 24;
 constexpr std::int64_t kMostLayers = 1 << 16;
 
-constexpr const char* kFull = "full_attention";
-constexpr const char* kSliding = "sliding_attention";
-
-// What transformers 5.24 takes where a key is absent; nothing: the key must be there.
-struct Architecture {
-  std::string_view model_type;
-  std::optional<std::int64_t> key_value_heads, head_dim, max_position_embeddings, sliding_window;
-  std::optional<double> rms_norm_eps;
-  RopeConventions rope;
-};
-
-const Architecture* find_architecture(const std::string& model_type) {
-  static const std::array<Architecture, 4> kArchitectures = {{
-      {"llama", {}, {}, 2048, {}, 1e-6, {.default_theta = 1e4}},
-      {"mistral", 8, {}, 131072, 4096, 1e-6, {.default_theta = 1e4}},
-      {"cwm", 8, 128, 131072, 8192, 1e-5, {.default_theta = 1e6, .must_be_given = true}},
-      {"zebra", {}, {}, {}, {}, {}, {.is_zebra = true}},
-  }};
-  const auto* found = std::find_if(
-      kArchitectures.begin(), kArchitectures.end(),
-      [&](const Architecture& architecture) { return architecture.model_type == model_type; });
-  return found == kArchitectures.end() ? nullptr : found;
-}
+constexpr double kMultiplierTolerance = 1e-6;
 
 // Adds a problem where neither the file nor the architecture has a value.
 template <class T>
@@ -86,11 +64,12 @@ std::optional<std::string> pattern_of_types(JsonFields& fields, std::int64_t lay
   const nlohmann::json& types = *fields.find("layer_types");
   std::string pattern;
   for (const nlohmann::json& type : types)
-    pattern += type == kFull ? 'G' : type == kSliding ? 'L' : '?';
+    pattern += type == kFullAttention ? 'G' : type == kSlidingAttention ? 'L' : '?';
   if (types.is_array() && is_pattern_of(pattern, layers)) return pattern;
   if (fields.sound({"num_hidden_layers"})) {
-    fields.problem("layer_types", "must list " + std::string(kFull) + " or " + kSliding +
-                                      " for each of the " + std::to_string(layers) + " layers");
+    fields.problem("layer_types", "must list " + std::string(kFullAttention) + " or " +
+                                      kSlidingAttention + " for each of the " +
+                                      std::to_string(layers) + " layers");
   }
   return std::nullopt;
 }
@@ -107,18 +86,61 @@ std::optional<std::string> zebra_pattern(JsonFields& fields, std::int64_t layers
   return std::nullopt;
 }
 
-// What the layers of an architecture are, whatever layer_types says; cwm is what layer_types says.
-std::optional<std::string> pattern_of(JsonFields& fields, std::string_view model_type,
+// The authors' own Zebra is published as a llama with self_attn_type, layer_group_size, window_size
+// and use_fsdp. Its code takes every type but mix and full for local layers.
+bool is_published_zebra(JsonFields& fields, const Architecture& architecture) {
+  return architecture.layout == StockLayout::full &&  // elsewhere nobody has asked for them
+         (fields.given("self_attn_type") || fields.given("layer_group_size") ||
+          fields.given("window_size"));
+}
+
+std::optional<std::string> published_pattern(JsonFields& fields, std::int64_t layers) {
+  const auto type = fields.text("self_attn_type");
+  fields.ignore({"layer_group_size"});  // where the type is another than mix
+  if (!type) {
+    if (fields.sound({"self_attn_type"}))
+      fields.problem("self_attn_type",
+                     "missing beside layer_group_size or window_size: mix, full or sparse?");
+    return std::nullopt;
+  }
+  if (*type != "mix")
+    return std::string(static_cast<std::size_t>(layers), *type == "full" ? 'G' : 'L');
+  const auto group = size(fields, "layer_group_size");
+  std::string pattern;
+  for (std::int64_t layer = 0; layer < layers; ++layer) pattern += layer % group == 0 ? 'G' : 'L';
+  return pattern;
+}
+
+// What the layers are where nothing lists them. `has_window`: config.json has a sliding window.
+std::string default_pattern(JsonFields& fields, const Architecture& architecture,
+                            std::int64_t layers, bool has_window) {
+  const bool has_last_layers = architecture.layout == StockLayout::last_layers;
+  const auto full_layers = has_last_layers ? fields.integer("max_window_layers", 0, kMostLayers)
+                                                 .value_or(architecture.max_window_layers)
+                                           : 0;
+  std::string pattern;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    bool is_local = has_window;
+    if (architecture.layout == StockLayout::full) is_local = false;
+    if (architecture.layout == StockLayout::first_of_four) is_local = layer % 4 != 0;
+    if (architecture.layout == StockLayout::last_of_four) is_local = layer % 4 != 3;
+    if (has_last_layers) is_local = has_window && layer >= full_layers;
+    pattern += is_local ? 'L' : 'G';
+  }
+  return pattern;
+}
+
+bool list_decides(StockLayout layout) {
+  return layout != StockLayout::full && layout != StockLayout::sliding;
+}
+
+std::optional<std::string> pattern_of(JsonFields& fields, const Architecture& architecture,
                                       std::int64_t layers, bool has_window,
                                       const std::optional<std::string>& types) {
-  if (model_type == "zebra") return zebra_pattern(fields, layers);
-  if (model_type == "llama") return std::string(static_cast<std::size_t>(layers), 'G');
-  if (model_type == "mistral")
-    return std::string(static_cast<std::size_t>(layers), has_window ? 'L' : 'G');
-  if (types || fields.given("layer_types")) return types;
-  std::string pattern;
-  for (std::int64_t layer = 0; layer < layers; ++layer) pattern += layer % 4 == 0 ? 'G' : 'L';
-  return pattern;
+  if (architecture.is_zebra()) return zebra_pattern(fields, layers);
+  if (is_published_zebra(fields, architecture)) return published_pattern(fields, layers);
+  if (list_decides(architecture.layout) && fields.given("layer_types")) return types;
+  return default_pattern(fields, architecture, layers, has_window);
 }
 
 // Keys in all that a token sees, itself included, which is how HuggingFace counts.
@@ -126,32 +148,28 @@ std::optional<std::int64_t> sliding_window(JsonFields& fields, const Architectur
   const auto keys = fields.integer("sliding_window", 1, kLongest);
   const bool absent = fields.find("sliding_window") == nullptr;
   std::optional<std::int64_t> window;
-  if (architecture.rope.is_zebra) window = fields.integer("window_size", 0, kLongest);
+  if (architecture.is_zebra() || is_published_zebra(fields, architecture))
+    window = fields.integer("window_size", 0, kLongest);
   if (keys && window && *keys != *window + 1) {
     fields.problem("window_size", std::to_string(*window) + " contradicts sliding_window, " +
                                       std::to_string(*keys) + ", which is one more");
   }
   if (window) return *window + 1;
+  // Qwen 3 has a window only where it is switched on (configuration_qwen3.py).
+  if (architecture.layout == StockLayout::last_layers &&
+      !fields.boolean("use_sliding_window").value_or(false))
+    return std::nullopt;
   return absent ? architecture.sliding_window : keys;
 }
 
-void read_layers(JsonFields& fields, const Architecture& architecture, ModelSection& model) {
-  const auto layers = model.num_hidden_layers;
-  const auto keys = sliding_window(fields, architecture);
-  const auto types = pattern_of_types(fields, layers);
-  model.attention_pattern =
-      pattern_of(fields, architecture.model_type, layers, keys.has_value(), types);
-  if (!model.attention_pattern || !fields.sound({"sliding_window", "window_size"})) return;
-  const std::string& pattern = *model.attention_pattern;
-  if (types && *types != pattern) {
-    fields.problem("layer_types", "contradicts the layers of a " +
-                                      std::string(architecture.model_type) +
-                                      " model, which are here " + pattern + " (G " + kFull +
-                                      ", L " + kSliding + ")");
+// Keys of Qwen, which conversions leave behind; the other architectures have no use for them.
+void check_keys_of_qwen(JsonFields& fields, const Architecture& architecture, bool has_window,
+                        bool any_local) {
+  if (architecture.layout == StockLayout::last_layers) {
+    fields.ignore({"max_window_layers"});  // where layer_types says more
+    return;
   }
-  const bool any_local = pattern.find('L') != std::string::npos;
-  // Keys of Qwen 2, which conversions leave behind; the architectures here have no use for them.
-  if (fields.boolean("use_sliding_window") == false && keys)
+  if (fields.boolean("use_sliding_window") == false && has_window)
     fields.problem("use_sliding_window",
                    "false, but there is a sliding_window; remove one of them");
   if (any_local) {
@@ -159,19 +177,104 @@ void read_layers(JsonFields& fields, const Architecture& architecture, ModelSect
   } else {
     fields.ignore({"max_window_layers"});
   }
+}
+
+void read_layers(JsonFields& fields, const Architecture& architecture, ModelSection& model) {
+  const auto layers = model.num_hidden_layers;
+  const auto keys = sliding_window(fields, architecture);
+  const auto types = pattern_of_types(fields, layers);
+  model.attention_pattern = pattern_of(fields, architecture, layers, keys.has_value(), types);
+  if (!model.attention_pattern || !fields.sound({"sliding_window", "window_size"})) return;
+  const std::string& pattern = *model.attention_pattern;
+  if (types && *types != pattern) {
+    fields.problem("layer_types", "contradicts the layers of a " +
+                                      std::string(architecture.model_type) +
+                                      " model, which are here " + pattern + " (G " +
+                                      kFullAttention + ", L " + kSlidingAttention + ")");
+  }
+  const bool any_local = pattern.find('L') != std::string::npos;
+  check_keys_of_qwen(fields, architecture, keys.has_value(), any_local);
   if (any_local && !keys) {
-    fields.problem("sliding_window", "missing, but some layers have sliding attention");
-  } else if (architecture.model_type == "llama" && keys) {
-    fields.problem("sliding_window",
-                   "a llama model has none; remove it, or is this model_type mistral?");
+    const bool is_published = is_published_zebra(fields, architecture);
+    fields.problem(is_published ? "window_size" : "sliding_window",
+                   architecture.layout == StockLayout::last_layers
+                       ? "missing, or use_sliding_window is not true, but some layers have "
+                         "sliding attention"
+                       : "missing, but some layers have sliding attention");
   } else if (any_local) {
     model.window_size = *keys - 1;
+  } else if (architecture.layout == StockLayout::full && fields.given("sliding_window")) {
+    fields.problem("sliding_window",
+                   "a llama model has none; remove it, or is this model_type mistral?");
+  }
+}
+
+// The base of each layer's rotary embedding, 0 for none (GraniteSWA). Zebra has one for each kind.
+void read_layer_thetas(JsonFields& fields, ModelSection& model) {
+  constexpr const char* kKey = "layer_rope_theta";
+  if (!fields.given(kKey) || !model.attention_pattern) return;
+  const nlohmann::json& list = *fields.find(kKey);
+  const std::string& pattern = *model.attention_pattern;
+  const bool has_numbers = list.is_array() && list.size() == pattern.size() &&
+                           std::all_of(list.begin(), list.end(), [](const nlohmann::json& theta) {
+                             return theta.is_number() && theta.get<double>() >= 0.0;
+                           });
+  if (!has_numbers) {
+    fields.problem(kKey, "must list a number of at least 0 for each of the " +
+                             std::to_string(pattern.size()) + " layers");
+    return;
+  }
+  for (std::size_t layer = 0; layer < pattern.size(); ++layer) {
+    const bool is_global = pattern[layer] == 'G';
+    auto& own = is_global ? model.global_rope_theta : model.local_rope_theta;
+    const double theta = list[layer].get<double>();
+    if (own && *own != theta) {
+      fields.problem(kKey, std::string("gives ") + (is_global ? "full" : "sliding") +
+                               " layers different bases; Zebra has one for all of a kind");
+      return;
+    }
+    own = theta;
+  }
+  // The list replaces rope_theta.
+  const double global = model.global_rope_theta.value_or(0.0),
+               local = model.local_rope_theta.value_or(0.0);
+  if (const double used = global > 0.0 ? global : local; used > 0.0) model.rope_theta = used;
+}
+
+// Scores are multiplied by attention_multiplier there, by head_dim ** -0.5 here.
+void check_attention_multiplier(JsonFields& fields, const ModelSection& model) {
+  constexpr const char* kKey = "attention_multiplier";
+  const auto given = fields.number(kKey);
+  if (!model.head_dim || !fields.sound({kKey, "head_dim"})) return;
+  const double ours = 1.0 / std::sqrt(static_cast<double>(*model.head_dim));
+  const double theirs = given.value_or(1.0);
+  if (std::abs(theirs / ours - 1.0) <= kMultiplierTolerance) return;
+  fields.problem(kKey, (given ? round_trip(theirs) : std::string("absent, so 1,")) +
+                           " cannot be imported: Zebra multiplies scores by head_dim ** -0.5 = " +
+                           round_trip(ours));
+}
+
+// A choice that began as a switch.
+template <NamedEnum E>
+void read_choice(JsonFields& fields, const char* key, E& choice) {
+  if (!fields.given(key)) return;
+  const nlohmann::json& value = *fields.find(key);
+  std::string name;
+  if (value.is_string()) name = value.get<std::string>();
+  if (value.is_boolean()) name = value.get<bool>() ? "true" : "false";
+  if (const auto named = value_named<E>(name)) {
+    choice = *named;
+  } else {
+    fields.problem(key, "must be one of " + join(names_of<E>(), ", ") + ", not " + shown(value));
   }
 }
 
 void read_zebra_keys(JsonFields& fields, ModelSection& model) {
-  model.qk_norm = fields.boolean("qk_norm").value_or(false);
-  model.attention_sink = fields.boolean("attention_sink").value_or(false);
+  auto placement = NormPlacement::pre;
+  read_choice(fields, "norm_placement", placement);
+  if (placement != NormPlacement::pre) model.norm_placement = placement;
+  read_choice(fields, "qk_norm", model.qk_norm);
+  read_choice(fields, "attention_sink", model.attention_sink);
   model.global_rope_theta = fields.number("global_rope_theta");
   model.local_rope_theta = fields.number("local_rope_theta");
   for (const char* key : {"global_rope_theta", "local_rope_theta"}) {
@@ -197,12 +300,22 @@ void read_model(JsonFields& fields, const Architecture& architecture, ModelSecti
   if (range > 0.0) model.initializer_range = range;
   model.tie_word_embeddings =
       required(fields, "tie_word_embeddings", fields.boolean("tie_word_embeddings"),
-               std::optional(false), false);
-  const auto rope = read_huggingface_rope(fields, architecture.rope, longest);
-  model.rope_theta = rope.theta;
-  model.rope_scaling = rope.scaling;
+               std::optional(architecture.tie_word_embeddings), false);
   read_layers(fields, architecture, model);
-  if (architecture.rope.is_zebra) read_zebra_keys(fields, model);
+  const auto rope = read_huggingface_rope(fields, architecture.rope, longest,
+                                          model.attention_pattern.value_or(""));
+  model.rope_theta = rope.theta;
+  model.local_rope_theta = rope.local_theta;
+  model.rope_scaling = rope.scaling;
+  if (architecture.norm_placement != NormPlacement::pre)
+    model.norm_placement = architecture.norm_placement;
+  model.qk_norm = architecture.qk_norm;
+  model.attention_sink = architecture.attention_sink;
+  if (architecture.is_zebra()) read_zebra_keys(fields, model);
+  if (architecture.attention_sink != AttentionSink::none) {
+    read_layer_thetas(fields, model);
+    check_attention_multiplier(fields, model);
+  }
 }
 
 void read_tokens(JsonFields& fields, HuggingFaceConfig& config) {
@@ -221,108 +334,37 @@ void read_tokens(JsonFields& fields, HuggingFaceConfig& config) {
     fields.problem("eos_token_id", "must be a token id or a list of them");
 }
 
-void refuse_other_mathematics(JsonFields& fields) {
-  const auto refuse = [&](std::initializer_list<const char*> keys,
-                          const std::vector<nlohmann::json>& neutral, const char* why) {
-    for (const char* key : keys) fields.require_neutral(key, neutral, why);
-  };
-  refuse({"hidden_act"}, {"silu", "swish"}, "Zebra's feed-forward layers use SiLU");
-  refuse({"attention_bias", "qkv_bias", "mlp_bias", "bias", "use_bias", "use_qkv_bias",
-          "add_bias_linear", "add_qkv_bias", "lm_head_bias"},
-         {false}, "Zebra's layers have no biases");
-  refuse({"pretraining_tp"}, {1}, "Zebra does not cut its matrix products");
-  refuse({"partial_rotary_factor", "rotary_pct"}, {1}, "Zebra rotates whole heads");
-  refuse({"rope_interleaved"}, {false}, "Zebra turns the two halves of a head against each other");
-  refuse({"quantization_config", "quantization"}, {},
-         "Zebra reads plain weights; dequantize first");
-  refuse({"logit_scale", "logits_scaling", "embedding_multiplier", "residual_multiplier"}, {1},
-         "Zebra scales neither logits nor activations");
-  refuse({"attn_logit_softcapping", "final_logit_softcapping", "clip_qkv"}, {},
-         "Zebra does not bound logits or projections");
-  refuse({"use_qk_norm"}, {false}, "the checkpoints of this architecture have none");
-  refuse({"per_layer_config", "pruned_heads"}, {nlohmann::json::object()},
-         "Zebra's layers are alike");
-  refuse({"parallel_attn", "use_parallel_residual"}, {false},
-         "in Zebra the feed-forward layer follows attention");
-  refuse({"alibi"}, {false}, "Zebra has rotary positions");
-  refuse({"use_bidirectional_attention"}, {false}, "Zebra's attention is causal");
-  refuse({"is_causal"}, {true}, "Zebra's attention is causal");
-  refuse({"is_encoder_decoder", "add_cross_attention", "tie_encoder_decoder"}, {false},
-         "Zebra is a decoder");
-}
-
-// Where it came from, how it was run, and how text is drawn from it: not what it computes.
-void ignore_bookkeeping(JsonFields& fields) {
-  fields.ignore({"architectures",
-                 "auto_map",
-                 "dtype",
-                 "is_llama_config",
-                 "name_or_path",
-                 "tokenizer_class",
-                 "torch_dtype",
-                 "transformers_version",
-                 "unsloth_fixed",
-                 "unsloth_version",
-                 "_attn_implementation",
-                 "_attn_implementation_autoset",
-                 "_attn_implementation_internal",
-                 "_commit_hash",
-                 "_flash_attn_2_enabled",
-                 "_name_or_path",
-                 "attn_implementation",
-                 "transformers.js_config",
-                 "use_flash_attention",
-                 "use_flash_attention_2",
-                 "use_flash_attn",
-                 "use_flashattn"});
-  fields.ignore({"attention_dropout", "attention_probs_dropout_prob", "attn_pdrop",
-                 "classifier_dropout", "embd_pdrop", "hidden_dropout", "hidden_dropout_prob",
-                 "neftune_noise_alpha", "resid_pdrop", "residual_dropout"});
-  fields.ignore({"gradient_checkpointing", "keys_to_ignore_at_inference", "loss_type",
-                 "output_attentions", "output_hidden_states", "return_dict", "torchscript",
-                 "use_bfloat16", "use_cache", "chunk_size_feed_forward", "max_sequence_length",
-                 "model_max_length", "seq_length", "tf_legacy_loss"});
-  fields.ignore({"cross_attention_hidden_size", "decoder_start_token_id", "finetuning_task",
-                 "id2label", "is_decoder", "label2id", "num_labels", "pad_token_id", "prefix",
-                 "problem_type", "sep_token_id", "task_specific_params", "unk_token_id"});
-  fields.ignore({"bad_words_ids",
-                 "begin_suppress_tokens",
-                 "diversity_penalty",
-                 "do_sample",
-                 "early_stopping",
-                 "encoder_no_repeat_ngram_size",
-                 "exponential_decay_length_penalty",
-                 "forced_bos_token_id",
-                 "forced_eos_token_id",
-                 "length_penalty",
-                 "max_length",
-                 "max_new_tokens",
-                 "min_length",
-                 "no_repeat_ngram_size",
-                 "num_beam_groups",
-                 "num_beams",
-                 "num_return_sequences",
-                 "output_scores",
-                 "remove_invalid_values",
-                 "repetition_penalty",
-                 "return_dict_in_generate",
-                 "suppress_tokens",
-                 "temperature",
-                 "top_k",
-                 "top_p",
-                 "typical_p"});
+// The file without the keys that are to be ignored: "KEY", or "OUTER.KEY" inside a map.
+nlohmann::json without_keys(nlohmann::json json, const std::vector<std::string>& keys,
+                            const std::string& origin, Problems& problems) {
+  for (const auto& key : keys) {
+    nlohmann::json* map = &json;
+    std::string name = key;
+    // A name may have a dot itself ("transformers.js_config").
+    for (auto dot = name.find('.'); !map->contains(name) && dot != std::string::npos;
+         dot = name.find('.')) {
+      const auto inner = map->find(name.substr(0, dot));
+      if (inner == map->end() || !inner->is_object()) break;
+      map = &*inner;
+      name = name.substr(dot + 1);
+    }
+    if (map->erase(name) == 0)
+      problems.add(origin + ": has no key " + quoted_text(key) + ", which is to be ignored");
+  }
+  return json;
 }
 
 }  // namespace
 
-std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text,
-                                                         const std::string& origin,
-                                                         Problems& problems) {
+std::optional<HuggingFaceConfig> read_huggingface_config(
+    const std::string& text, const std::string& origin, Problems& problems,
+    const std::vector<std::string>& ignored_keys) {
   if (const auto fault = json_object_fault(without_leading_space(text)); !fault.empty()) {
     problems.add(origin + ": is not a JSON object: " + fault);
     return std::nullopt;
   }
-  const auto json = nlohmann::json::parse(text);
+  const std::size_t before = problems.all().size();
+  const auto json = without_keys(nlohmann::json::parse(text), ignored_keys, origin, problems);
   JsonFields fields(json, origin, "", problems);
   HuggingFaceConfig config;
   if (const nlohmann::json* name = fields.find("model_type"); name != nullptr && name->is_string())
@@ -330,18 +372,18 @@ std::optional<HuggingFaceConfig> read_huggingface_config(const std::string& text
   const Architecture* architecture = find_architecture(config.model_type);
   if (architecture == nullptr) {
     const bool given = fields.given("model_type");
+    const std::string reason = reason_against(config.model_type);
     fields.problem("model_type",
                    (given ? shown(*fields.find("model_type")) + " cannot be imported" : "missing") +
-                       "; Zebra reads llama, mistral, cwm and zebra");
+                       (reason.empty() ? "" : ": " + reason) + "; Zebra reads " +
+                       architectures_in_words());
     return std::nullopt;  // the other keys mean what their architecture says
   }
-  const std::size_t before = problems.all().size();
   read_model(fields, *architecture, config.model);
   read_tokens(fields, config);
-  refuse_other_mathematics(fields);
-  fields.require_neutral("ffn_dim", {config.model.intermediate_size},
-                         "it contradicts intermediate_size");
+  refuse_other_mathematics(fields, config.model);
   ignore_bookkeeping(fields);
+  config.passed_keys = fields.pass_unknown_that_are_off();
   fields.report_unknown();
   if (problems.all().size() != before) return std::nullopt;
   return config;

@@ -1,9 +1,7 @@
 #include "interop/huggingface_export.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,153 +11,27 @@
 #include "base/system.h"
 #include "checkpoint/safetensors.h"
 #include "config/model_config.h"
+#include "interop/huggingface_config.h"
 
 namespace zebra {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-struct Rope {
-  double theta = 0.0;
-  RopeScalingConfig scaling;
-};
-
-bool alike(const Rope& a, const Rope& b) {
-  return a.theta == b.theta && a.scaling.type == b.scaling.type;  // there is one scaling section
-}
-
-Rope rope_of(const ModelConfig& model, LayerKind kind) {
-  Rope rope = {model.rope_theta_of(kind), model.rope_scaling_of(kind)};
-  rope.scaling.layers = ScaledLayers::all;
-  return rope;
-}
-
-// The rotary embedding of all layers; nothing where the two kinds of layers differ in it.
-std::optional<Rope> common_rope(const ModelConfig& model) {
-  const auto global = rope_of(model, LayerKind::global), local = rope_of(model, LayerKind::local);
-  if (!model.has(LayerKind::local)) return global;
-  if (!model.has(LayerKind::global)) return local;
-  return alike(global, local) ? std::optional(global) : std::nullopt;
-}
-
-bool fits_stock(const ModelConfig& model) {
-  const auto rope = common_rope(model);
-  if (!rope || rope->theta == 0.0 || rope->scaling.type == RopeScaling::dynamic) return false;
-  if (model.qk_norm || model.hidden_size % model.num_attention_heads != 0) return false;
-  return !model.has(LayerKind::local) || (!model.attention_sink && model.window_size > 0);
-}
-
-// "LlamaForCausalLM" of llama.
-std::string class_name(ExportedArchitecture architecture) {
-  std::string name = name_of(architecture);
-  name.front() = static_cast<char>(std::toupper(name.front()));
-  return name + "ForCausalLM";
-}
-
-std::string rope_type(RopeScaling type) {
-  return type == RopeScaling::none ? "default" : name_of(type);
-}
-
-// The scaling's own values, under the names that both spellings share.
-Json rope_values(const RopeScalingConfig& scaling) {
-  Json values = {{"rope_type", rope_type(scaling.type)}};
-  if (scaling.type == RopeScaling::none) return values;
-  values["factor"] = scaling.factor;
-  if (scaling.type != RopeScaling::linear) {
-    values["original_max_position_embeddings"] = scaling.original_max_position_embeddings;
-  }
-  if (scaling.type == RopeScaling::yarn) {
-    values["beta_fast"] = scaling.beta_fast;
-    values["beta_slow"] = scaling.beta_slow;
-  }
-  if (scaling.layers == ScaledLayers::global) values["layers"] = "global";
-  return values;
-}
-
-void add_rope(Json& json, const Rope& rope) {
-  json["rope_theta"] = rope.theta;
-  json["rope_scaling"] = nullptr;
-  if (rope.scaling.type != RopeScaling::none) {
-    json["rope_scaling"] = rope_values(rope.scaling);
-    // The key before transformers 4.43.
-    json["rope_scaling"]["type"] = rope_type(rope.scaling.type);
-  }
-  json["rope_parameters"] = rope_values(rope.scaling);
-  json["rope_parameters"]["rope_theta"] = rope.theta;
-}
-
-void add_zebra_keys(Json& json, const ModelConfig& model) {
-  json["auto_map"] = {{"AutoConfig", "modeling_zebra.ZebraConfig"},
-                      {"AutoModelForCausalLM", "modeling_zebra.ZebraForCausalLM"}};
-  json["attention_pattern"] = pattern_of(model.layers);
-  if (model.has(LayerKind::local)) json["window_size"] = model.window_size;
-  for (const auto kind : {LayerKind::global, LayerKind::local}) {
-    if (model.rope_theta_of(kind) != model.rope_theta)
-      json[kind_name(kind) + "_rope_theta"] = model.rope_theta_of(kind);
-  }
-  if (model.qk_norm) json["qk_norm"] = true;
-  if (model.attention_sink) json["attention_sink"] = true;
-}
-
-// Llama's body, which all four architectures share.
-Json body(const Config& config, ExportedArchitecture architecture, DocumentTokens tokens) {
-  const auto& model = config.model;
-  const char* type = config.train.precision == Precision::bf16 ? "bfloat16" : "float32";
-  return {{"architectures", {class_name(architecture)}},
-          {"model_type", name_of(architecture)},
-          {"hidden_act", "silu"},
-          {"hidden_size", model.hidden_size},
-          {"intermediate_size", model.intermediate_size},
-          {"num_hidden_layers", model.num_hidden_layers()},
-          {"num_attention_heads", model.num_attention_heads},
-          {"num_key_value_heads", model.num_key_value_heads},
-          {"head_dim", model.head_dim},
-          {"vocab_size", model.vocab_size},
-          {"max_position_embeddings", model.max_position_embeddings},
-          {"rms_norm_eps", model.rms_norm_eps},
-          {"initializer_range", model.initializer_range},
-          {"attention_bias", false},
-          {"mlp_bias", false},
-          {"attention_dropout", 0.0},
-          {"tie_word_embeddings", model.tie_word_embeddings},
-          {"bos_token_id", tokens.bos},
-          {"eos_token_id", {tokens.eos}},
-          {"dtype", type},
-          {"torch_dtype", type},  // the key before transformers 4.56
-          {"use_cache", true},
-          {"transformers_version", kTransformersVersion}};
-}
-
-}  // namespace
-
-ExportedArchitecture exported_architecture(const ModelConfig& model) {
-  if (!fits_stock(model)) return ExportedArchitecture::zebra;
-  if (!model.has(LayerKind::local)) return ExportedArchitecture::llama;
-  return model.has(LayerKind::global) ? ExportedArchitecture::cwm : ExportedArchitecture::mistral;
-}
-
-std::string exported_config(const Config& config, DocumentTokens tokens) {
-  const auto& model = config.model;
-  const auto architecture = exported_architecture(model);
-  const bool is_zebra = architecture == ExportedArchitecture::zebra;
-  Json json = body(config, architecture, tokens);
-  add_rope(json, is_zebra ? Rope{model.rope_theta, model.rope_scaling} : *common_rope(model));
-  if (model.has(LayerKind::local)) json["sliding_window"] = model.window_size + 1;
-  if (is_zebra || architecture == ExportedArchitecture::cwm) {
-    for (const auto kind : model.layers)
-      json["layer_types"].push_back(kind == LayerKind::global ? "full_attention"
-                                                              : "sliding_attention");
-  }
-  if (is_zebra) add_zebra_keys(json, model);
-  return json.dump(2) + "\n";
-}
-
-namespace {
-
 namespace fs = std::filesystem;
 
+using Json = nlohmann::ordered_json;
+
+// What takes the place of sinks that layers do not have.
+void add_idle_sinks(std::vector<NamedValues>& tensors, const ModelConfig& model) {
+  const auto type = tensors.front().values.scalar_type();
+  for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
+    if (model.has_sink(model.layers[layer])) continue;
+    tensors.push_back({"model.layers." + std::to_string(layer) + ".self_attn.sinks",
+                       torch::full({model.num_attention_heads}, kIdleSink, type)});
+  }
+}
+
 // Views of the model's memory: HuggingFace names what we keep packed one by one.
-std::vector<NamedValues> exported_tensors(ZebraModel& model) {
+std::vector<NamedValues> exported_tensors(const Config& config, ZebraModel& model) {
   std::vector<NamedValues> tensors;
   for (const auto& unit : model->units()) {
     for (const auto& parameter : unit.parameters) {
@@ -171,6 +43,8 @@ std::vector<NamedValues> exported_tensors(ZebraModel& model) {
       }
     }
   }
+  if (exported_architecture(config.model) == ExportedArchitecture::granite_swa)
+    add_idle_sinks(tensors, config.model);
   return tensors;
 }
 
@@ -196,8 +70,9 @@ std::string shard_name(std::size_t number, std::size_t count) {
   return name;
 }
 
-void write_weights(const fs::path& folder, ZebraModel& model, std::int64_t shard_bytes) {
-  const auto shards = in_shards(exported_tensors(model), shard_bytes);
+void write_weights(const fs::path& folder, const Config& config, ZebraModel& model,
+                   std::int64_t shard_bytes) {
+  const auto shards = in_shards(exported_tensors(config, model), shard_bytes);
   if (shards.size() == 1) {
     write_safetensors(folder / "model.safetensors", shards.front());
     return;
@@ -254,7 +129,7 @@ void write_export(const fs::path& folder, const Config& config, ZebraModel& mode
     write_file_atomically(folder / "modeling_zebra.py", read_file(script));
   }
   write_tokenizer(folder, config, tokenizer, tokens);
-  write_weights(folder, model, shard_bytes);
+  write_weights(folder, config, model, shard_bytes);
   flush_to_disk(folder);
 }
 

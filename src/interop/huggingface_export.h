@@ -5,51 +5,11 @@
 #include <string>
 
 #include "config/config.h"
-#include "config/names.h"
 #include "data/tokenizer.h"
-#include "interop/tokenizer_json.h"
+#include "interop/exported_config.h"
 #include "model/zebra_model.h"
 
 namespace zebra {
-
-/// Which architecture of transformers an export names. `zebra` is our own: modeling_zebra.py, of
-/// the folder scripts/huggingface, travels with the weights and needs trust_remote_code.
-enum class ExportedArchitecture { llama, mistral, cwm, zebra };
-
-/// Their names in config.json, as model_type.
-template <>
-struct EnumNames<ExportedArchitecture> {
-  static constexpr NameTable<ExportedArchitecture, 4> kTable{
-      {{ExportedArchitecture::llama, "llama"},
-       {ExportedArchitecture::mistral, "mistral"},
-       {ExportedArchitecture::cwm, "cwm"},
-       {ExportedArchitecture::zebra, "zebra"}}};
-};
-
-/// A stock architecture wherever one computes exactly what the model does, generation included:
-/// llama where every layer is global, mistral where every layer is local, cwm (Llama's body with a
-/// kind for each layer) for mixed layouts. What no layer uses does not count. `zebra` is for
-///   - another theta or another scaling for each kind of layer, where both kinds are there;
-///   - no rotary embedding in a kind of layer that is there;
-///   - QK-norm, and attention sinks where layers are local;
-///   - dynamic scaling: transformers starts it at max_position_embeddings, lets it grow with every
-///     new token while the keys in the cache keep their old rotation, and remembers the longest
-///     sequence of earlier calls;
-///   - window_size 0 where layers are local: transformers' cache of a window of one key keeps all;
-///   - a hidden_size that the number of heads does not divide, which transformers refuses.
-/// Linear and YaRN scaling are the same in both.
-ExportedArchitecture exported_architecture(const ModelConfig& model);
-
-/// The release of transformers that exports are tested with, as scripts/requirements.txt has it.
-/// transformers reads it in config.json, to repair what older releases wrote.
-inline constexpr const char* kTransformersVersion = "5.24.0";
-
-/// The text of config.json: the keys of the architecture; the rotary embedding both as
-/// transformers before version 5 spells it (`rope_theta`, `rope_scaling`) and as later ones do
-/// (`rope_parameters`); `sliding_window` = window_size + 1, because there a token itself counts.
-/// `zebra` has our own keys besides, so that the model section can be made from it again. The type
-/// of the weights is that of train.precision.
-std::string exported_config(const Config& config, DocumentTokens tokens);
 
 /// Bytes of tensors that one safetensors file of an export holds at most (a tensor is never split).
 inline constexpr std::int64_t kDefaultShardBytes = 5'000'000'000;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,142 +10,52 @@
 #include "base/file.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/load.h"
 #include "data/tokenizer.h"
 #include "interop/huggingface_config.h"
+#include "interop/huggingface_weights.h"
 #include "model/zebra_model.h"
 
 namespace zebra {
 namespace {
 
-constexpr const char* kWeightsFile = "model.safetensors";
-constexpr const char* kIndexFile = "model.safetensors.index.json";
 constexpr const char* kTokenizerFile = "tokenizer.model";
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
-constexpr std::size_t kMostNamed = 8;
-
-using TensorsByName = std::map<std::string, torch::Tensor>;
-
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
-// "2 tensors (a, b)", at most kMostNamed by name.
-std::string counted(const std::vector<std::string>& names) {
-  const std::size_t named = std::min(names.size(), kMostNamed);
-  std::string text =
-      join({names.begin(), names.begin() + static_cast<std::ptrdiff_t>(named)}, ", ");
-  if (named < names.size()) text += ", and " + std::to_string(names.size() - named) + " more";
-  return std::to_string(names.size()) + (names.size() == 1 ? " tensor (" : " tensors (") + text +
-         ")";
-}
-
-// Runs `read`; what it refuses becomes a problem.
-template <class Read>
-void collect(Problems& problems, const Read& read) {
-  try {
-    read();
-  } catch (const InputError& error) {
-    problems.add(error.what());
-  }
-}
-
-// The tensors of a folder, over all its files.
-class StoredTensors {
- public:
-  StoredTensors(const std::filesystem::path& folder, Problems& problems)
-      : folder_(folder), problems_(problems) {
-    const bool one_file = is_there(folder / kWeightsFile), index = is_there(folder / kIndexFile);
-    if (one_file && index) {
-      problems.add(folder.string() + ": holds both " + kWeightsFile + " and " + kIndexFile +
-                   "; remove the one that is not meant");
-    } else if (index) {
-      collect(problems, [&] { open_index(); });
-    } else if (one_file) {
-      collect(problems, [&] { open(kWeightsFile); });
-    } else {
-      problems.add(folder.string() + ": holds neither " + kWeightsFile + " nor " + kIndexFile +
-                   "; weights in another format (pytorch_model.bin, consolidated.safetensors) are "
-                   "converted by transformers' save_pretrained");
-    }
-  }
-
-  const TensorsByName& tensors() const { return tensors_; }
-  std::vector<std::unique_ptr<SafetensorsFile>> take_files() { return std::move(files_); }
-
- private:
-  void open(const std::string& name) {
-    files_.push_back(std::make_unique<SafetensorsFile>(folder_ / name));
-    const SafetensorsFile& file = *files_.back();
-    for (const auto& tensor : file.names()) {
-      collect(problems_, [&] {
-        const bool is_first = tensors_.emplace(tensor, file.tensor(tensor)).second;
-        if (!is_first)
-          problems_.add((folder_ / name).string() + ": tensor " + tensor +
-                        " is in another file too");
-      });
-    }
-  }
-
-  // Opens each file once, and holds what is in them against what the index says.
-  void open_index() {
-    const auto path = folder_ / kIndexFile;
-    const std::string text = without_leading_space(read_file(path));
-    if (const auto fault = json_object_fault(text); !fault.empty())
-      throw InputError(path.string() + ": is not an index: " + fault);
-    const auto json = nlohmann::json::parse(text);
-    std::map<std::string, std::set<std::string>> named;
-    try {
-      for (const auto& [tensor, file] : json.at("weight_map").items())
-        named[file.get<std::string>()].insert(tensor);
-    } catch (const nlohmann::json::exception&) {
-      throw InputError(path.string() +
-                       ": is not an index: weight_map must name the file of each tensor");
-    }
-    for (const auto& [file, tensors] : named) {
-      if (std::filesystem::path(file).filename() != file) {
-        problems_.add(path.string() + ": weight_map: \"" + file + "\" is not a file's name");
-        continue;
-      }
-      collect(problems_, [&, &file = file, &tensors = tensors] {
-        open(file);
-        compare(path, file, tensors);
-      });
-    }
-  }
-
-  void compare(const std::filesystem::path& index, const std::string& file,
-               const std::set<std::string>& named) {
-    std::vector<std::string> missing, unnamed;
-    const auto held = files_.back()->names();
-    const std::set<std::string> in_file(held.begin(), held.end());
-    std::ranges::set_difference(named, in_file, std::back_inserter(missing));
-    std::ranges::set_difference(in_file, named, std::back_inserter(unnamed));
-    if (!missing.empty())
-      problems_.add(index.string() + ": " + file + " lacks " + counted(missing) + " of weight_map");
-    if (!unnamed.empty())
-      problems_.add(index.string() + ": weight_map does not name " + counted(unnamed) + " of " +
-                    file);
-  }
-
-  std::filesystem::path folder_;
-  Problems& problems_;
-  std::vector<std::unique_ptr<SafetensorsFile>> files_;
-  TensorsByName tensors_;
-};
+constexpr const char* kSinks = ".self_attn.sinks";
 
 bool same_bytes(const torch::Tensor& a, const torch::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
          std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
 }
 
-// Names that are no weights of the model: tables that old checkpoints stored, and a head that is
-// the embedding.
+// Whether sinks are those of a layer that has none, in the type in which they are stored.
+bool are_idle(const torch::Tensor& sinks) {
+  return sinks.is_floating_point() &&
+         (sinks.to(torch::kFloat32) <= kIdleSink / 2.0).all().item<bool>();
+}
+
+// Which layers have sinks of which any is not idle. Where the tensors are not all there that is
+// found later.
+AttentionSink sinks_in_use(const TensorsByName& stored, const ModelConfig& model) {
+  bool any_local = false, any_global = false;
+  for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
+    const auto sinks = stored.find("model.layers." + std::to_string(layer) + kSinks);
+    if (sinks == stored.end()) return AttentionSink::all;
+    if (are_idle(sinks->second)) continue;
+    (model.layers[layer] == LayerKind::local ? any_local : any_global) = true;
+  }
+  if (any_global) return AttentionSink::all;
+  return any_local ? AttentionSink::local : AttentionSink::none;
+}
+
+// Names that are no weights of the model: tables that old checkpoints stored, sinks that are
+// nothing, and a head that is the embedding.
 bool may_be_left(const std::string& name, const TensorsByName& stored, const ModelConfig& model,
                  const std::string& folder, Problems& problems) {
   if (name.ends_with("rotary_emb.inv_freq")) return true;
+  if (name.ends_with(kSinks)) return are_idle(stored.at(name));
   if (name != kHead || !model.tie_word_embeddings) return false;
   const auto embedding = stored.find(kEmbedding);
   if (embedding != stored.end() && !same_bytes(embedding->second, stored.at(kHead))) {
@@ -192,10 +101,10 @@ void match_tensors(const TensorsByName& stored, const std::string& folder,
       superfluous.push_back(name);
   }
   if (!missing.empty())
-    problems.add(folder + ": lacks " + counted(missing) +
+    problems.add(folder + ": lacks " + counted_tensors(missing) +
                  " of the model that config.json describes");
   if (!superfluous.empty())
-    problems.add(folder + ": holds " + counted(superfluous) +
+    problems.add(folder + ": holds " + counted_tensors(superfluous) +
                  ", which the model that config.json describes does not have");
 }
 
@@ -285,16 +194,24 @@ void check_values(const HuggingFaceImport& imported, const std::string& folder) 
     if (!first.empty()) found.push_back(tensor.tensor.name + ": " + first);
   }
   if (found.empty()) return;
-  throw InputError(folder + ": " + counted(found) +
+  throw InputError(folder + ": " + counted_tensors(found) +
                    " with weights that are no finite numbers: the file is damaged, or its training "
                    "had diverged; take an earlier checkpoint of the model");
+}
+
+void warn_of_passed_keys(const HuggingFaceConfig& read, const std::string& config_file) {
+  if (read.passed_keys.empty()) return;
+  log_warning(config_file +
+              ": unknown keys are off (null or false), which is taken to change nothing: " +
+              join(read.passed_keys, ", "));
 }
 
 }  // namespace
 
 HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
                                           const std::optional<std::filesystem::path>& tokenizer,
-                                          const std::filesystem::path& output) {
+                                          const std::filesystem::path& output,
+                                          const std::vector<std::string>& ignored_keys) {
   if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
     throw InputError(folder.string() +
                      ": no such folder; give one with config.json, model.safetensors and "
@@ -310,9 +227,11 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
 
   const auto config_file = folder / "config.json";
   std::optional<HuggingFaceConfig> read;
-  collect(problems, [&] {
-    read = read_huggingface_config(read_file(config_file), config_file.string(), problems);
+  problems.collect([&] {
+    read = read_huggingface_config(read_file(config_file), config_file.string(), problems,
+                                   ignored_keys);
     if (!read) return;
+    warn_of_passed_keys(*read, config_file.string());
     imported.model_type = read->model_type;
     imported.config = config_of(read->model, folder, imported.output);
   });
@@ -323,7 +242,7 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
                  ": there is no such SentencePiece model; name the model's own with --tokenizer "
                  "FILE (a tokenizer.json cannot be read)");
   } else {
-    collect(problems, [&] {
+    problems.collect([&] {
       const Tokenizer pieces(imported.tokenizer);
       if (read) check_tokenizer(pieces, *read, config_file.string(), problems);
     });
@@ -332,8 +251,12 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
   const std::size_t before = problems.all().size();
   StoredTensors stored(folder, problems);
   // Tensors of a file that cannot be read would only be missing besides.
-  if (has_config && problems.all().size() == before)
+  if (has_config && problems.all().size() == before) {
+    auto& model = imported.config.model;
+    if (model.attention_sink == AttentionSink::all)
+      model.attention_sink = sinks_in_use(stored.tensors(), model);
     match_tensors(stored.tensors(), folder.string(), imported, problems);
+  }
   problems.throw_if_any();
   check_values(imported, folder.string());  // takes long: reads every byte
   imported.files = stored.take_files();

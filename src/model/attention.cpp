@@ -66,7 +66,11 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
                                   .unflatten(-1, {query_heads + 2 * key_heads, model_.head_dim}),
                               query_heads};
   if (query_norm.is_empty()) return packed;
-  return {torch::cat({query_norm->forward(packed.q()), key_norm->forward(packed.k()), packed.v()},
+  const auto normed = [&](RMSNorm& norm, const torch::Tensor& heads) {
+    if (model_.qk_norm == QkNorm::head) return norm->forward(heads);
+    return norm->forward(heads.flatten(2)).reshape(heads.sizes());
+  };
+  return {torch::cat({normed(query_norm, packed.q()), normed(key_norm, packed.k()), packed.v()},
                      /*dim=*/2),
           query_heads};
 }
@@ -74,7 +78,7 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
 torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceContext& context,
                                     AttentionResult* saved) const {
   return kind_ == LayerKind::global
-             ? global_attention(packed, context.global, context.documents, saved)
+             ? global_attention(packed, context.global, context.documents, saved, sink)
              : local_attention(packed, context.window, context.local, context.documents, saved,
                                sink);
 }

@@ -41,8 +41,9 @@ class KeyValueCache {
 };
 
 /// Self-attention of one layer: packed query, key and value projection, with `qk_norm` an RMSNorm
-/// of each head's query and key, rotary embedding, global or local attention (with `attention_sink`
-/// a learned sink in local layers), output projection. No biases.
+/// of queries and of keys (each head by itself, or all heads of a token together), rotary
+/// embedding, global or local attention (with `attention_sink` a learned sink, in local layers or
+/// in all), output projection. No biases.
 class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  public:
   AttentionImpl(const ModelConfig& model, LayerKind kind,
@@ -66,7 +67,8 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
   torch::Tensor qkv_weight;  ///< [(Hq + 2 Hkv) D, hidden_size]: rows of all query heads, then keys,
                              ///< then values
   torch::Tensor output_weight;                     ///< [hidden_size, Hq D]
-  RMSNorm query_norm{nullptr}, key_norm{nullptr};  ///< over head_dim; null without qk_norm
+  RMSNorm query_norm{nullptr}, key_norm{nullptr};  ///< over D, or over Hq D and Hkv D; null without
+                                                   ///< qk_norm
   torch::Tensor sink;                              ///< [Hq]; undefined without
 
  private:

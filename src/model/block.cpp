@@ -39,10 +39,20 @@ void BlockImpl::reset() {
   feed_forward = register_module("feed_forward", FeedForward(model_, memory_));
 }
 
+torch::Tensor BlockImpl::finish(const torch::Tensor& x, const torch::Tensor& attended) {
+  if (has_reordered_norms()) {
+    const auto between = x + attention_norm->forward(attended);
+    return between + feed_forward_norm->forward(feed_forward->forward(between));
+  }
+  const auto between = feed_forward_norm->forward(x, attended);
+  return between.sum + feed_forward->forward(between.normed);
+}
+
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
                                  AttentionResult* saved) {
+  if (has_reordered_norms()) return finish(x, attention->forward(x, context, saved));
   const auto before = attention_norm->forward(x, {});
-  return feed_forward_after(before.sum, attention->forward(before.normed, context, saved));
+  return finish(before.sum, attention->forward(before.normed, context, saved));
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
@@ -51,19 +61,14 @@ torch::Tensor BlockImpl::forward(const torch::Tensor& x) {
 
 torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                         KeyValueCache& cache) {
-  return feed_forward_after(x,
-                            attention->forward_cached(attention_norm->forward(x), context, cache));
+  const auto read = has_reordered_norms() ? x : attention_norm->forward(x);
+  return finish(x, attention->forward_cached(read, context, cache));
 }
 
 torch::Tensor BlockImpl::forward_cached(const torch::Tensor& x, const SequenceContext& context,
                                         std::span<KeyValueCache* const> caches) {
-  return feed_forward_after(x,
-                            attention->forward_cached(attention_norm->forward(x), context, caches));
-}
-
-torch::Tensor BlockImpl::feed_forward_after(const torch::Tensor& x, const torch::Tensor& attended) {
-  const auto between = feed_forward_norm->forward(x, attended);
-  return between.sum + feed_forward->forward(between.normed);
+  const auto read = has_reordered_norms() ? x : attention_norm->forward(x);
+  return finish(x, attention->forward_cached(read, context, caches));
 }
 
 ParameterUnit BlockImpl::unit() const { return bind_parameters(block_spec(model_, layer_), *this); }

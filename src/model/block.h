@@ -33,9 +33,10 @@ class FeedForwardImpl : public torch::nn::Cloneable<FeedForwardImpl> {
 };
 TORCH_MODULE(FeedForward);
 
-/// One Zebra layer: x + attention(norm(x)), then h + feed_forward(norm(h)). A plain torch::nn
-/// module that works alone: `to`, `clone` and `torch::save` do what they always do. Weights are
-/// uninitialized until `initialize_weights(unit(…), seed)` or a checkpoint fills them.
+/// One Zebra layer: x + attention(norm(x)), then h + feed_forward(norm(h)); with reordered norms
+/// x + norm(attention(x)), then h + norm(feed_forward(h)). A plain torch::nn module that works
+/// alone: `to`, `clone` and `torch::save` do what they always do. Weights are uninitialized until
+/// `initialize_weights(unit(…), seed)` or a checkpoint fills them.
 class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
  public:
   /// `layer` (from 0) chooses global or local by the attention pattern.
@@ -67,8 +68,9 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   FeedForward feed_forward{nullptr};
 
  private:
-  /// What follows the attention: its output is added to x, then that of the feed-forward layer.
-  torch::Tensor feed_forward_after(const torch::Tensor& x, const torch::Tensor& attended);
+  bool has_reordered_norms() const { return model_.norm_placement == NormPlacement::reordered; }
+  /// The layer's output, from its input and what attention made of it.
+  torch::Tensor finish(const torch::Tensor& x, const torch::Tensor& attended);
 
   ModelConfig model_;
   std::int64_t layer_;

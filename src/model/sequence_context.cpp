@@ -50,6 +50,19 @@ void apply_yarn(std::vector<double>& frequencies, const RopeScalingConfig& scali
   }
 }
 
+// Pairs that turn often over the original length keep their frequency, slow ones are interpolated
+// in full; between the two, in the number of turns, lies a ramp.
+void apply_llama3(std::vector<double>& frequencies, const RopeScalingConfig& scaling) {
+  const double original = static_cast<double>(scaling.original_max_position_embeddings);
+  for (auto& frequency : frequencies) {
+    const double turns = original * frequency / (2.0 * std::numbers::pi);
+    const double kept = std::clamp(
+        (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor),
+        0.0, 1.0);
+    frequency *= kept + (1.0 - kept) / scaling.factor;
+  }
+}
+
 }  // namespace
 
 RotaryFrequencies rotary_frequencies(const ModelConfig& model, LayerKind kind,
@@ -68,6 +81,8 @@ RotaryFrequencies rotary_frequencies(const ModelConfig& model, LayerKind kind,
   } else if (scaling.type == RopeScaling::yarn) {
     apply_yarn(result.radians_per_token, scaling, theta, head_dim);
     if (scaling.factor > 1.0) result.amplitude = 0.1 * std::log(scaling.factor) + 1.0;
+  } else if (scaling.type == RopeScaling::llama3) {
+    apply_llama3(result.radians_per_token, scaling);
   }
   return result;
 }

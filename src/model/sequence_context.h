@@ -22,7 +22,8 @@ struct RotaryFrequencies {
 /// Inverse frequencies of one kind of layer, scaled as `rope_scaling` says (local layers are not
 /// where it names global ones only). `longest` is the longest length of the call (dynamic NTK
 /// depends on it). Sources: none, Su et al. arXiv 2104.09864; linear, Chen et al. arXiv 2306.15595;
-/// dynamic NTK and YaRN, Peng et al. arXiv 2309.00071, with HuggingFace's conventions.
+/// dynamic NTK and YaRN, Peng et al. arXiv 2309.00071, llama3, Llama 3.1 (arXiv 2407.21783), with
+/// HuggingFace's conventions.
 RotaryFrequencies rotary_frequencies(const ModelConfig& model, LayerKind kind,
                                      std::int64_t longest);
 

@@ -38,7 +38,8 @@ std::int64_t ParameterSpec::numel() const {
 std::vector<ParameterSpec> block_parameters(const ModelConfig& model, LayerKind kind) {
   using enum ParameterRole;
   const auto d = model.hidden_size, f = model.intermediate_size;
-  const auto q = model.query_width(), kv = model.key_width(), per_head = model.head_dim;
+  const auto q = model.query_width(), kv = model.key_width();
+  const bool is_reordered = model.norm_placement == NormPlacement::reordered;
   // Projections that write into the residual stream start smaller, so that its variance does not
   // grow with depth.
   const double layers = static_cast<double>(model.num_hidden_layers());
@@ -58,12 +59,18 @@ std::vector<ParameterSpec> block_parameters(const ModelConfig& model, LayerKind 
        inner,
        {{"mlp.gate_proj.weight", {f, d}}, {"mlp.up_proj.weight", {f, d}}}},
       {"feed_forward.down_weight", feed_forward, residual, {{"mlp.down_proj.weight", {d, f}}}},
-      norm_weight("attention_norm.weight", "input_layernorm.weight", d),
-      norm_weight("feed_forward_norm.weight", "post_attention_layernorm.weight", d)};
-  if (model.qk_norm) {
-    specs.push_back(
-        norm_weight("attention.query_norm.weight", "self_attn.q_norm.weight", per_head));
-    specs.push_back(norm_weight("attention.key_norm.weight", "self_attn.k_norm.weight", per_head));
+      norm_weight("attention_norm.weight",
+                  is_reordered ? "post_attention_layernorm.weight" : "input_layernorm.weight", d),
+      norm_weight(
+          "feed_forward_norm.weight",
+          is_reordered ? "post_feedforward_layernorm.weight" : "post_attention_layernorm.weight",
+          d)};
+  if (model.qk_norm != QkNorm::none) {
+    const bool per_head = model.qk_norm == QkNorm::head;
+    specs.push_back(norm_weight("attention.query_norm.weight", "self_attn.q_norm.weight",
+                                per_head ? model.head_dim : q));
+    specs.push_back(norm_weight("attention.key_norm.weight", "self_attn.k_norm.weight",
+                                per_head ? model.head_dim : kv));
   }
   if (model.has_sink(kind)) {
     specs.push_back(

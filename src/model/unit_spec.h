@@ -53,7 +53,8 @@ struct UnitSpec {
 };
 
 /// The parameters of a block of that kind, paths within the block, part names within the layer
-/// ("self_attn.q_proj.weight").
+/// ("self_attn.q_proj.weight"). The names are those of HuggingFace's Llama; of reordered norms, of
+/// its OLMo 3, in which "post_attention_layernorm" is the norm of what attention gives.
 std::vector<ParameterSpec> block_parameters(const ModelConfig& model, LayerKind kind);
 
 /// A block as a module of its own, with checkpoint names ("model.layers.3.…").

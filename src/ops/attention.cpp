@@ -128,8 +128,12 @@ bool our_kernel_is_for_global_layers(bool on_cpu, bool deterministic,
 }
 
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
-                               const PackedDocuments& documents, AttentionResult* saved) {
+                               const PackedDocuments& documents, AttentionResult* saved,
+                               const torch::Tensor& sink) {
   const auto& heads = packed.heads;
+  if (sink.defined()) {
+    return local_attention(packed, /*window=*/heads.size(1), rotary, documents, saved, sink);
+  }
   // In float32 LibTorch's repeats where it is asked to, and ours on a GPU is for checks.
   const bool repeats =
       at::globalContext().deterministicAlgorithms() && heads.scalar_type() == torch::kBFloat16;

@@ -32,8 +32,11 @@ bool our_kernel_is_for_global_layers(bool on_cpu, bool deterministic,
 
 /// Every earlier token of the same document, by one kernel for the whole batch: ours where the
 /// above says so and it exists (see local_attention), else LibTorch's, see plain_global_attention.
+/// With `sink` [Hq], see attention_operator.h, always what local_attention does with a window that
+/// hides nothing: LibTorch's kernels have no sinks. (The plain form then takes O(T^2) memory.)
 torch::Tensor global_attention(const PackedHeads& packed, const RotaryFactors& rotary,
-                               const PackedDocuments& documents, AttentionResult* saved = nullptr);
+                               const PackedDocuments& documents, AttentionResult* saved = nullptr,
+                               const torch::Tensor& sink = {});
 
 /// The same by LibTorch's own kernels (torch_attention_kernels.h), on any device. The reference of
 /// ours. Where LibTorch has neither FlashAttention nor cuDNN's kernel for the tensors (float32 on

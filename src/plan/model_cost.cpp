@@ -14,24 +14,39 @@ constexpr std::int64_t kNorms = 2;
 
 struct Widths {
   std::int64_t d, f, q, kv, heads;
-  bool qk_norm;
+  std::int64_t qk_norms;  // of a token
+  bool has_sinks_everywhere;
 };
 
+std::int64_t qk_norms_of(const ModelConfig& model) {
+  if (model.qk_norm == QkNorm::none) return 0;
+  return model.qk_norm == QkNorm::head ? model.num_attention_heads + model.num_key_value_heads : 2;
+}
+
 Widths widths_of(const ModelConfig& model) {
-  return {model.hidden_size, model.intermediate_size,   model.query_width(),
-          model.key_width(), model.num_attention_heads, model.qk_norm};
+  return {model.hidden_size,
+          model.intermediate_size,
+          model.query_width(),
+          model.key_width(),
+          model.num_attention_heads,
+          qk_norms_of(model),
+          model.has_sink(LayerKind::global)};
+}
+
+bool runs_our_kernel(const Widths& w, LayerKind kind) {
+  return kind == LayerKind::local || w.has_sinks_everywhere;
 }
 
 std::int64_t result_of_attention(const Widths& w, LayerKind kind) {
-  const auto rotated_keys = kind == LayerKind::local ? w.kv : 0;
+  const auto rotated_keys = runs_our_kernel(w, kind) ? w.kv : 0;
   return kValueBytes * (w.q + rotated_keys) + kFloatBytes * w.heads;
 }
 
 std::int64_t whole_block(const Widths& w, LayerKind kind) {
-  const auto rotated = kind == LayerKind::global ? w.q + w.kv : 0;
-  const auto normalised = w.qk_norm ? w.q + 2 * w.kv : 0;
-  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + normalised + rotated + 2 * w.f) +
-         kFloatBytes * kNorms + result_of_attention(w, kind);
+  const auto rotated = runs_our_kernel(w, kind) ? 0 : w.q + w.kv;
+  const auto before_qk_norm = w.qk_norms > 0 ? w.q + w.kv : 0;
+  return kValueBytes * (4 * w.d + (w.q + 2 * w.kv) + before_qk_norm + rotated + 2 * w.f) +
+         kFloatBytes * (kNorms + w.qk_norms) + result_of_attention(w, kind);
 }
 
 std::int64_t kept_of_recomputed(const Widths& w, LayerKind kind, ActivationCheckpointing mode) {

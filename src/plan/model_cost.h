@@ -60,8 +60,9 @@ std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length
                                    std::int64_t bytes_per_value);
 
 /// Bytes that a micro-batch's forward pass leaves on its rank for the backward pass: an estimate
-/// for bf16 on CUDA, where local layers run our kernels and global ones FlashAttention (where they
-/// run ours too, see docs/kernels.md, they keep q less, and with `selective` kv more). Gradients of
+/// for bf16 on CUDA, where local layers run our kernels, as do all with sinks, and other global
+/// ones FlashAttention (where they run ours too, see docs/kernels.md, they keep q less, and with
+/// `selective` kv more). Gradients of
 /// activations, the kernels' own workspaces and the chunk of logits come on top.
 struct ActivationBytes {
   std::int64_t blocks = 0;   ///< kept by all blocks
@@ -71,16 +72,17 @@ struct ActivationBytes {
 };
 
 /// Per token a block keeps, in values of 2 bytes (d, f, q, kv as above):
-///   4 d            its input and that of the feed-forward part, before and after the norm
+///   4 d            its input and that of the feed-forward part, before and after the norm, or
+///                  both inputs and what either part gives, where the norms are behind the parts
 ///   q + 2 kv + q   queries, keys, values, and what attention makes of them
-///   kv             local layers: rotated keys
-///   q + kv         global layers: rotated queries and keys
-///   q + 2 kv       with QK-norm: the packed projection once more, normalised
+///   kv             local layers, and all with sinks: rotated keys
+///   q + kv         other global layers: rotated queries and keys
+///   q + kv         with QK-norm: queries and keys before it
 ///   2 f            gate and up; silu(gate) and its product with up are computed again
-/// and in float32 one value a norm and one a query head. Of a block that is computed again the
-/// input alone is kept (d), with `selective` also attention's result (q, a float32 value a head,
-/// and in local layers kv). The head keeps 3 d a token, and a float32 gradient of its weights (4
-/// V d).
+/// and in float32 one value a norm (QK-norm has one a head, or two) and one a query head. Of a
+/// block that is computed again the input alone is kept (d), with `selective` also attention's
+/// result (q, a float32 value a head, and in local layers kv). The head keeps 3 d a token, and a
+/// float32 gradient of its weights (4 V d).
 ActivationBytes activation_bytes(const Config& config);
 
 }  // namespace zebra

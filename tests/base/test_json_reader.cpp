@@ -82,6 +82,29 @@ TEST_CASE("what is wrong with the keys of an object is said by key") {
   CHECK_FALSE(fields.sound({"name", "size"}));
 }
 
+TEST_CASE("unknown keys that are off may pass, and are named") {
+  const auto json =
+      nlohmann::json::parse(R"({"z": null, "on": true, "off": false, "zero": 0, "asked": false})");
+  Problems problems;
+  JsonFields fields(json, "file", "", problems);
+  CHECK(fields.boolean("asked") == false);
+  CHECK(fields.pass_unknown_that_are_off() == std::vector<std::string>{"off", "z"});
+  CHECK(fields.pass_unknown_that_are_off().empty());
+  fields.report_unknown();
+  REQUIRE(problems.all().size() == 2);
+  CHECK(problems.all()[0].starts_with("file: on: unknown key"));
+  CHECK(problems.all()[1].starts_with("file: zero: unknown key"));
+}
+
+TEST_CASE("what a reader refuses is collected") {
+  Problems problems;
+  problems.collect([] {});
+  CHECK(problems.empty());
+  problems.collect([] { throw InputError("one"); });
+  CHECK(problems.all() == std::vector<std::string>{"one"});
+  CHECK_THROWS_AS(problems.collect([] { throw RunError("two"); }), RunError);
+}
+
 TEST_CASE("what is no UTF-8 is told, and written as U+FFFD") {
   REQUIRE(is_utf8("caf\u00e9 \U0001f993"));
   REQUIRE(is_utf8(""));

@@ -72,7 +72,7 @@ TEST_CASE("Shape, layout and positions are the origin's, and nothing else is") {
   CHECK(model.vocab_size == 301);
   CHECK(model.rms_norm_eps == 1e-4);
   CHECK(model.rope_theta == 777.0);
-  CHECK(model.qk_norm);
+  CHECK(model.qk_norm == QkNorm::head);
   CHECK(model.tie_word_embeddings);
   CHECK(model.window_size == 7);
   CHECK(model.attention_pattern == "LGLLG");
@@ -97,13 +97,13 @@ TEST_CASE("Keys beside init_from win, wherever each is written") {
       "model: {rms_norm_eps: 1.0e-6, init_from: " + origin.path().string() + ", qk_norm: false}\n";
   const RunFile config = parse_run_file(kAdaptation + model, "run.yaml", {"model.rope_theta=5"});
   CHECK(config.model.rms_norm_eps == 1e-6);
-  CHECK_FALSE(config.model.qk_norm);
+  CHECK(config.model.qk_norm == QkNorm::none);
   CHECK(config.model.rope_theta == 5.0);
   CHECK(config.model.hidden_size == 48);
   const RunFile without = parse_run_file(
       kRunFile, "run.yaml", {"model.init_from=" + origin.path().string(), "model.init_from="});
   CHECK_FALSE(without.model.init_from);
-  CHECK_FALSE(without.model.qk_norm);
+  CHECK(without.model.qk_norm == QkNorm::none);
 }
 
 TEST_CASE("The origin's layout gives way to any layout key, and stays under the others") {

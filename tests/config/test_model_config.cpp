@@ -27,9 +27,12 @@ TEST_CASE("layers are counted by kind") {
 TEST_CASE("sinks, thetas and scalings are those of the kind of layer") {
   auto model = testing::small_model();
   REQUIRE_FALSE(model.has_sink(LayerKind::local));
-  model.attention_sink = true;
+  model.attention_sink = AttentionSink::local;
   REQUIRE(model.has_sink(LayerKind::local));
   REQUIRE_FALSE(model.has_sink(LayerKind::global));
+  model.attention_sink = AttentionSink::all;
+  REQUIRE(model.has_sink(LayerKind::local));
+  REQUIRE(model.has_sink(LayerKind::global));
   model.global_rope_theta = 0.0;
   model.local_rope_theta = 500.0;
   REQUIRE(model.rope_theta_of(LayerKind::global) == 0.0);

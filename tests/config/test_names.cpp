@@ -31,7 +31,10 @@ TEST_CASE("Every choice has the name that the run file uses") {
   check_table<GlobalLayer>({"first", "last"});
   check_table<AlwaysGlobal>({"none", "first", "last", "both"});
   check_table<ScaledLayers>({"all", "global"});
-  check_table<RopeScaling>({"none", "linear", "dynamic", "yarn"});
+  check_table<RopeScaling>({"none", "linear", "dynamic", "yarn", "llama3"});
+  check_table<NormPlacement>({"pre", "reordered"});
+  check_table<QkNorm>({"false", "true", "projection"});
+  check_table<AttentionSink>({"false", "true", "all"});
   check_table<ScheduleType>({"cosine", "wsd", "constant"});
   check_table<Precision>({"fp32", "bf16"});
   check_table<ActivationCheckpointing>({"none", "full", "selective", "every_2"});

@@ -59,6 +59,11 @@ TEST_CASE("The schema states types, bounds, choices and defaults") {
   const Json type = property(schema, "schedule.type");
   CHECK(type.at("enum") == Json::parse(R"(["cosine", "wsd", "constant"])"));
   CHECK(type.at("default") == "cosine");
+  // Choices that began as switches: `true` is no text in YAML.
+  const Json sink = property(schema, "model.attention_sink");
+  CHECK(sink.at("type") == Json::parse(R"(["boolean", "string"])"));
+  CHECK(sink.at("enum") == Json::parse(R"([false, true, "all"])"));
+  CHECK(sink.at("default") == false);
   CHECK(property(schema, "model.preset").at("enum").size() == 5);
   CHECK(property(schema, "data.document_mask").at("default") == true);
   CHECK(property(schema, "data.train[]").at("required") == Json::parse(R"(["path"])"));

@@ -189,10 +189,14 @@ TEST_CASE("A resolved run is written so that it resolves to the same") {
       {"model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 16, "
        "beta_fast: 31, beta_slow: 2, layers: global}",
        "model.attention_sink=true", "model.rms_norm_eps=1e-4", "model.initializer_range=0.3"},
+      {"model.rope_scaling={type: llama3, factor: 8, original_max_position_embeddings: 16, "
+       "low_freq_factor: 2, high_freq_factor: 3}",
+       "model.norm_placement=reordered", "model.qk_norm=projection", "model.attention_sink=all"},
+      {"model.norm_placement=pre"},
       {"model.num_key_value_heads=2", "model.tie_word_embeddings=true", "model.vocab_size=400"}};
   for (const auto& overrides : runs) {
     RunFile file = config_with(overrides);
-    if (file.model.qk_norm) file.model.init_from = "/gone";
+    if (file.model.qk_norm == QkNorm::head) file.model.init_from = "/gone";
     const Config config = resolve(file, 300);
     const std::string yaml = to_yaml(config);
     INFO(yaml);

@@ -127,11 +127,12 @@ TEST_CASE("Scaled positions need what their kind needs") {
                       "model.rope_scaling.type"));
   CHECK_THAT(refusal_with({"model.rope_scaling.factor=0.5", "model.rope_scaling.type=linear"}),
              Contains("model.rope_scaling.factor: must be at least 1, not 0.5"));
-  for (const std::string type : {"dynamic", "yarn"}) {
+  for (const std::string type : {"dynamic", "yarn", "llama3"}) {
     const std::string set = "model.rope_scaling.type=" + type;
     CHECK_THAT(refusal_with({set, "model.rope_scaling.factor=4"}),
                Contains("model.rope_scaling.original_max_position_embeddings: missing, but the "
-                        "type is dynamic or yarn"));
+                        "type is " +
+                        type + ": give the longest sequence"));
     const RunFile config = config_with({set, "model.rope_scaling.factor=4",
                                         "model.rope_scaling.original_max_position_embeddings=16"});
     CHECK(config.model.rope_scaling.original_max_position_embeddings == 16);
@@ -141,6 +142,10 @@ TEST_CASE("Scaled positions need what their kind needs") {
       refusal_with(
           {"model.rope_scaling={type: yarn, original_max_position_embeddings: 8, beta_fast: 1}"}),
       Contains("model.rope_scaling.beta_fast: 1 must be greater than beta_slow (1)"));
+  CHECK_THAT(
+      refusal_with({"model.rope_scaling={type: llama3, original_max_position_embeddings: 8, "
+                    "low_freq_factor: 4}"}),
+      Contains("model.rope_scaling.high_freq_factor: 4 must be greater than low_freq_factor (4)"));
   CHECK(config_with({"model.rope_scaling.type=linear"}).model.rope_scaling.factor == 1.0);
 }
 

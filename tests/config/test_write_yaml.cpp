@@ -22,9 +22,10 @@ RunFile unusual() {
        "model.local_rope_theta=0.1",
        "model.rope_scaling={type: yarn, factor: 1.1, "
        "original_max_position_embeddings: 11, beta_fast: 31.5, "
-       "beta_slow: 0.3, layers: global}",
-       "model.qk_norm=true",
-       "model.attention_sink=true",
+       "beta_slow: 0.3, low_freq_factor: 1.5, high_freq_factor: 3.5, layers: global}",
+       "model.norm_placement=reordered",
+       "model.qk_norm=projection",
+       "model.attention_sink=all",
        "model.initializer_range=0.07",
        "schedule.window_warmup_steps=2",
        "model.tie_word_embeddings=true",
@@ -79,7 +80,7 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "  attention_sink: false\n"
       "  max_position_embeddings: 33\n  rope_theta: 10000.0\n"
       "  rope_scaling:\n    type: none\n    factor: 1.0\n    beta_fast: 32.0\n    beta_slow: 1.0\n "
-      "   layers: all\n"
+      "   low_freq_factor: 1.0\n    high_freq_factor: 4.0\n    layers: all\n"
       "  window_size: 7\n  attention_pattern: GLLLG\n"
       "data:\n  tokenizer: /t\n  train:\n    - {path: /a, loss_weight: 1.0}\n    - {path: /b, "
       "loss_weight: 1.0}\n"
@@ -115,6 +116,11 @@ TEST_CASE("The resolved file reads back to the same values") {
   CHECK(again.model.local_rope_theta == 0.1);
   CHECK(again.model.rope_scaling.type == RopeScaling::yarn);
   CHECK(again.model.rope_scaling.factor == 1.1);
+  CHECK(again.model.rope_scaling.low_freq_factor == 1.5);
+  CHECK(again.model.rope_scaling.high_freq_factor == 3.5);
+  CHECK(again.model.norm_placement == NormPlacement::reordered);
+  CHECK(again.model.qk_norm == QkNorm::projection);
+  CHECK(again.model.attention_sink == AttentionSink::all);
   CHECK(again.optimizer.lr == 1e-5);
   CHECK(again.optimizer.eps == 1e-20);
   CHECK(again.optimizer.betas[0] == 0.3333333333333333);
@@ -130,9 +136,9 @@ TEST_CASE("The resolved file reads back to the same values") {
 TEST_CASE("Absent optional keys, short forms and the preset are not written") {
   const std::string yaml =
       to_yaml(config_with({"model.preset=zebra-tiny", "model.layer_group_size=2"}));
-  for (const std::string key :
-       {"preset", "self_attn_type", "layer_group_size", "global_layer", "always_global",
-        "vocab_size", "global_rope_theta", "decay_steps", " weight:", "original_max"}) {
+  for (const std::string key : {"preset", "self_attn_type", "layer_group_size", "global_layer",
+                                "always_global", "vocab_size", "global_rope_theta", "decay_steps",
+                                " weight:", "original_max", "norm_placement"}) {
     INFO(key);
     CHECK(yaml.find(key) == std::string::npos);
   }
@@ -159,9 +165,10 @@ TEST_CASE("Differences name keys with both values") {
 
 TEST_CASE("Different ways to write the same model do not differ") {
   const Config short_form = resolve(config_with({"model.layer_group_size=3"}), 9);
-  const Config pattern = resolve(
-      config_with({"model.attention_pattern=GLL", "model.head_dim=8", "model.num_key_value_heads=6",
-                   "model.local_rope_theta=10000", "model.vocab_size=9"}),
-      9);
+  const Config pattern =
+      resolve(config_with({"model.attention_pattern=GLL", "model.head_dim=8",
+                           "model.num_key_value_heads=6", "model.local_rope_theta=10000",
+                           "model.vocab_size=9", "model.norm_placement=pre"}),
+              9);
   CHECK(differences(short_form, pattern).empty());
 }

@@ -57,7 +57,7 @@ TEST_CASE("a rank holds what the plan says, to a tenth") {
   if (sharding == Sharding::none && replicas == 2) return;
 
   auto section = wide_model_of(tied);
-  section.qk_norm = section.attention_sink = tied;
+  if (tied) section = with_options(section, ModelOptions::heads_normed);
   const auto type = [](Precision p) {
     return p == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32;
   };

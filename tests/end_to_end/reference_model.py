@@ -8,11 +8,24 @@ import torch
 from safetensors.torch import load_file
 
 
-def inverse_frequencies(config, theta, longest, local):
-    dim = config["head_dim"]
-    scaling = config["rope_scaling"] or {"rope_type": "default"}
-    if local and scaling.get("layers") == "global":
-        scaling = {"rope_type": "default"}
+UNSCALED = {"rope_type": "default"}
+
+
+def rope_of(config, layer):
+    """Theta (0: no rotation) and scaling of a layer, whatever architecture says it."""
+    kind = config["layer_types"][layer]
+    if config["model_type"] == "olmo3":
+        rope = config["rope_parameters"][kind]
+        return rope["rope_theta"], rope
+    scaling = config["rope_scaling"] or UNSCALED
+    if config["model_type"] == "granite_swa":
+        return config["layer_rope_theta"][layer], scaling
+    local = kind == "sliding_attention"
+    theta = config.get("local_rope_theta" if local else "global_rope_theta", config["rope_theta"])
+    return theta, UNSCALED if local and scaling.get("layers") == "global" else scaling
+
+
+def inverse_frequencies(dim, theta, scaling, longest):
     kind = scaling["rope_type"]
     exponents = torch.arange(0, dim, 2, dtype=torch.float64) / dim
     if kind == "dynamic":
@@ -22,6 +35,18 @@ def inverse_frequencies(config, theta, longest, local):
     frequencies = theta ** -exponents
     if kind == "linear":
         frequencies = frequencies / scaling["factor"]
+    if kind == "llama3":
+        def scaled(frequency):
+            turns = scaling["original_max_position_embeddings"] * frequency / (2 * math.pi)
+            low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+            if turns > high:
+                return frequency
+            if turns < low:
+                return frequency / scaling["factor"]
+            share = (turns - low) / (high - low)
+            return (1 - share) * frequency / scaling["factor"] + share * frequency
+
+        return torch.tensor([scaled(frequency) for frequency in frequencies.tolist()], dtype=torch.float64), 1.0
     if kind != "yarn":
         return frequencies, 1.0
 
@@ -60,7 +85,9 @@ class ReferenceModel:
     def __init__(self, folder, dtype):
         self.config = read_config(folder)
         tensors = load_file(folder / "model.safetensors")
-        self.weights = {name: value.to(dtype).requires_grad_(True) for name, value in tensors.items()}
+        # Sinks as low as these stand for none.
+        idle = {name for name, value in tensors.items() if name.endswith("sinks") and (value <= -5000).all()}
+        self.weights = {name: value.to(dtype).requires_grad_(True) for name, value in tensors.items() if name not in idle}
 
     def norm(self, x, name):
         scale = torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.config["rms_norm_eps"])
@@ -72,18 +99,21 @@ class ReferenceModel:
         heads, key_heads, dim = config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
         prefix = f"model.layers.{layer}.self_attn."
 
-        def project(name, count):
-            return (x @ self.weights[prefix + name].T).view(batch, length, count, dim).transpose(1, 2)
+        def project(name, count, norm=None):
+            x_name, norm_name = prefix + name + ".weight", prefix + f"{norm}.weight"
+            projected = x @ self.weights[x_name].T
+            if norm_name in self.weights and self.weights[norm_name].numel() != dim:  # one norm for all heads
+                return self.norm(projected, norm_name).view(batch, length, count, dim).transpose(1, 2)
+            projected = projected.view(batch, length, count, dim).transpose(1, 2)
+            return self.norm(projected, norm_name) if norm_name in self.weights else projected
 
-        q, k, v = project("q_proj.weight", heads), project("k_proj.weight", key_heads), project("v_proj.weight", key_heads)
-        if config.get("qk_norm"):
-            q, k = self.norm(q, prefix + "q_norm.weight"), self.norm(k, prefix + "k_norm.weight")
+        q, k, v = project("q_proj", heads, "q_norm"), project("k_proj", key_heads, "k_norm"), project("v_proj", key_heads)
         local = config["layer_types"][layer] == "sliding_attention"
-        theta = config.get("local_rope_theta" if local else "global_rope_theta", config["rope_theta"])
+        theta, scaling = rope_of(config, layer)
         index = torch.arange(length)
         first = torch.stack([torch.stack([(row == row[t]).nonzero()[0, 0] for t in range(length)]) for row in document])
         if theta != 0:
-            frequencies, amplitude = inverse_frequencies(config, theta, length, local)
+            frequencies, amplitude = inverse_frequencies(dim, theta, scaling, length)
             angles = (index[None] - first).to(torch.float64)[..., None] * frequencies
             q, k = rotate(q, angles, amplitude), rotate(k, angles, amplitude)
         k, v = (t.repeat_interleave(heads // key_heads, 1) for t in (k, v))
@@ -95,7 +125,7 @@ class ReferenceModel:
         visible = visible[None] & (document[:, :, None] == document[:, None, :])
         scores = (q @ k.transpose(-1, -2)) / math.sqrt(dim)
         scores = scores.masked_fill(~visible[:, None], float("-inf"))
-        if local and config.get("attention_sink"):
+        if prefix + "sinks" in self.weights:
             sinks = self.weights[prefix + "sinks"].view(1, -1, 1, 1).expand(batch, -1, length, 1)
             weights = torch.cat([scores, sinks], -1).softmax(-1)[..., :-1]
         else:
@@ -113,6 +143,10 @@ class ReferenceModel:
         x = self.weights["model.embed_tokens.weight"][tokens]
         for layer in range(self.config["num_hidden_layers"]):
             prefix = f"model.layers.{layer}."
+            if prefix + "post_feedforward_layernorm.weight" in self.weights:
+                x = x + self.norm(self.attention(x, layer, document), prefix + "post_attention_layernorm.weight")
+                x = x + self.norm(self.feed_forward(x, layer), prefix + "post_feedforward_layernorm.weight")
+                continue
             x = x + self.attention(self.norm(x, prefix + "input_layernorm.weight"), layer, document)
             x = x + self.feed_forward(self.norm(x, prefix + "post_attention_layernorm.weight"), layer)
         x = self.norm(x, "model.norm.weight")

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import subprocess
+import sys
 import tempfile
 
 import numpy
@@ -20,6 +21,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": CACHE.name, "HF_HUB_DISABLE_PRO
 
 import transformers  # noqa: E402: reads the environment
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+from transformers.masking_utils import eager_mask  # noqa: E402
 
 transformers.logging.disable_progress_bar()
 
@@ -30,22 +32,33 @@ KEPT_TOKENS = 64  # a generation may end early, but not before these
 YARN = "model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 32}"
 GLOBAL, LOCAL = "model.self_attn_type=full", "model.self_attn_type=local"
 TIED = "model.tie_word_embeddings=true"
+SIX_HEADS = "model={num_attention_heads: 6, head_dim: 16}"  # of 64 dimensions, and 2 key heads
+OWN = "sinks in all layers, QK-norm, reordered norms, no rotation in global layers"
 LAYOUTS = {
     "mixed": ("cwm", []),
     "mixed, tied, linear, one key head": ("cwm", [
         TIED, "model.global_layer=last", "model.num_key_value_heads=1", "model.rope_scaling={type: linear, factor: 4}"]),
     "mixed, yarn, a head size of its own": ("cwm", [YARN, "model.attention_pattern=LGLL", "model.head_dim=24"]),
-    "global": ("llama", [GLOBAL]),
+    "global, llama3": ("llama", [
+        GLOBAL, "model.rope_scaling={type: llama3, factor: 4, original_max_position_embeddings: 64, low_freq_factor: 2}"]),
     "global, tied, yarn, as many key heads": ("llama", [GLOBAL, TIED, YARN, "model.num_key_value_heads=4"]),
-    "local": ("mistral", [LOCAL, "model.rope_theta=500"]),
+    "local, heads that do not divide the width": ("mistral", [LOCAL, "model.rope_theta=500", SIX_HEADS]),
     "local, tied, linear": ("mistral", [LOCAL, TIED, "model.rope_scaling={type: linear, factor: 4}"]),
     "dynamic": ("zebra", ["model.rope_scaling={type: dynamic, factor: 2, original_max_position_embeddings: 32}"]),
     "window 0": ("zebra", ["model.window_size=0"]),
-    "yarn on global layers, QK-norm, tied": ("zebra", [YARN, "model.rope_scaling.layers=global", "model.qk_norm=true", TIED]),
-    "sinks, theta by kind": ("zebra", ["model.attention_sink=true", "model.global_rope_theta=5e4",
-                                       "model.local_rope_theta=500"]),
-    "sinks, QK-norm, no rotation in global layers": ("zebra", [
-        "model.attention_sink=true", "model.qk_norm=true", "model.global_rope_theta=0", "model.num_key_value_heads=1"]),
+    "QK-norm, heads that do not divide the width": ("qwen3", ["model.qk_norm=true", SIX_HEADS]),
+    "norms of OLMo 3, yarn on global layers, theta by kind, heads that do not divide the width": ("olmo3", [
+        SIX_HEADS,
+        YARN, "model.rope_scaling.layers=global", "model={norm_placement: reordered, qk_norm: projection}",
+        "model.local_rope_theta=500"]),
+    "sinks, theta by kind, heads that do not divide the width": ("granite_swa", [
+        SIX_HEADS, "model.attention_sink=true", "model.global_rope_theta=5e4", "model.local_rope_theta=500"]),
+    "sinks in all layers, no rotation in global ones, tied, linear": ("granite_swa", [
+        TIED, "model.attention_sink=all", "model.global_rope_theta=0", "model.rope_scaling={type: linear, factor: 4}"]),
+    "yarn on global layers, QK-norm of projections, tied": ("zebra", [
+        YARN, "model.rope_scaling.layers=global", "model.qk_norm=projection", TIED]),
+    OWN: ("zebra", ["model={attention_sink: all, qk_norm: true, norm_placement: reordered}", "model.global_rope_theta=0",
+                    "model.num_key_value_heads=1"]),
 }
 PROMPTS = [f"def {name}(self, values):\n    \"\"\"Return the {name} of the values.\"\"\"\n" for name in
            ("first", "last", "sum", "size", "mean")]
@@ -70,8 +83,13 @@ def export(shared, data):
     return get
 
 
+def is_own(folder):
+    return config_of(folder)["model_type"] == "zebra"
+
+
 def opened(folder, **options):
-    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True, **options).eval()
+    """As a stock class wherever the export names one: no code of the folder's runs."""
+    return AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=is_own(folder), **options).eval()
 
 
 def config_of(folder):
@@ -110,7 +128,7 @@ def test_logits(export, tmp_path, layout):
     assert config_of(folder)["model_type"] == model_type
     tokens = some_tokens(2, 97)
     ours = our_logits(run, tokens, tmp_path)
-    for implementation in ["sdpa"] if model_type == "zebra" else ["sdpa", "eager"]:
+    for implementation in ["eager"] if model_type == "granite_swa" else ["sdpa", "eager"]:  # whose class has no sdpa
         theirs = opened(folder, attn_implementation=implementation)(tokens).logits
         assert theirs.dtype == torch.float32
         assert relative_error(theirs, ours) <= BOUND
@@ -146,7 +164,7 @@ def without_losses(text):
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_greedy_generation(export, tmp_path, layout):
     run, folder = export(LAYOUTS[layout][1])
-    model, tokenizer = opened(folder), AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+    model, tokenizer = opened(folder), AutoTokenizer.from_pretrained(folder, trust_remote_code=is_own(folder))
     for prompt in PROMPTS:
         before, new = greedy(model, tokenizer, prompt)
         if len(new) >= KEPT_TOKENS:
@@ -164,7 +182,7 @@ def test_greedy_generation(export, tmp_path, layout):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("layout", ["mixed, yarn, a head size of its own", "yarn on global layers, QK-norm, tied"])
+@pytest.mark.parametrize("layout", ["mixed, yarn, a head size of its own", "yarn on global layers, QK-norm of projections, tied"])
 def test_either_spelling_of_rope_suffices(export, tmp_path, layout):
     _, folder = export(LAYOUTS[layout][1])
     tokens = some_tokens(1, 97)
@@ -181,7 +199,7 @@ def test_either_spelling_of_rope_suffices(export, tmp_path, layout):
 
 @torch.no_grad()
 def test_our_own_architecture_in_batches_as_a_loss_and_saved_again(export, tmp_path):
-    _, folder = export(LAYOUTS["sinks, theta by kind"][1])
+    _, folder = export(LAYOUTS[OWN][1])
     model, tokenizer = opened(folder), AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     prompts = [PROMPTS[0], "x"]
     alone = [model.generate(**tokenizer(prompt, return_tensors="pt"), max_new_tokens=20)[0, -20:].tolist()
@@ -197,8 +215,32 @@ def test_our_own_architecture_in_batches_as_a_loss_and_saved_again(export, tmp_p
     expected = torch.nn.functional.cross_entropy(result.logits[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
     assert math.isclose(result.loss, expected, rel_tol=1e-5)
 
+    # Positions that begin again begin another document.
+    positions = torch.cat([torch.arange(23), torch.arange(17)])[None].expand(2, -1)
+    packed = model(tokens, position_ids=positions, use_cache=False).logits
+    for begin, end in ((0, 23), (23, 40)):
+        assert relative_error(packed[:, begin:end], model(tokens[:, begin:end]).logits) <= BOUND
+
     model.save_pretrained(tmp_path / "again")
     assert torch.equal(opened(tmp_path / "again")(tokens).logits, result.logits)
+
+
+@torch.no_grad()
+def test_another_implementation_can_take_the_attention_of_our_own_architecture(export):
+    _, folder = export(LAYOUTS[OWN][1])
+    calls = []
+
+    def recorded(module, *arguments, sliding_window, s_aux, **options):
+        calls.append((sliding_window, s_aux.shape))
+        plain = sys.modules[type(module).__module__].eager_attention
+        return plain(module, *arguments, s_aux=s_aux, **options)
+
+    transformers.AttentionInterface.register("recorded", recorded)
+    transformers.AttentionMaskInterface.register("recorded", eager_mask)
+    tokens = some_tokens(1, 40)
+    expected = opened(folder, attn_implementation="eager")(tokens).logits
+    assert torch.equal(opened(folder, attn_implementation="recorded")(tokens).logits, expected)
+    assert calls == [(None, (4,)), (WINDOW + 1, (4,))] * 2
 
 
 @torch.no_grad()

@@ -3,11 +3,12 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 import torch
 import transformers
-from conftest import BUILD, RUN_FILE, zebra
+from conftest import BUILD, ROOT, RUN_FILE, zebra
 from safetensors.torch import load_file, save_file
 
 WINDOW = 16  # HuggingFace's: the token itself counts
@@ -34,8 +35,31 @@ MODELS = {
     "cwm": (transformers.CwmConfig, {
         "sliding_window": WINDOW, "layer_types": MIXED, "head_dim": 16, "eos_token_id": [2],
         "bos_token_id": 1, "rope_parameters": {"rope_type": "default", **THETA}}),
+    "llama, llama3": (transformers.LlamaConfig, {
+        "rope_parameters": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                            "original_max_position_embeddings": 64, **THETA}}),
+    "cwm, scaled as it comes": (transformers.CwmConfig, {
+        "sliding_window": WINDOW, "layer_types": MIXED, "head_dim": 16, "eos_token_id": [2], "bos_token_id": 1}),
+    "ministral": (transformers.MinistralConfig, {"sliding_window": WINDOW, "layer_types": MIXED, "head_dim": 24}),
+    "qwen3": (transformers.Qwen3Config, {"head_dim": 16, "tie_word_embeddings": True, "bos_token_id": 1, "eos_token_id": 2}),
+    "qwen3, windows": (transformers.Qwen3Config, {
+        "head_dim": 24, "use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 2, "bos_token_id": 1,
+        "eos_token_id": 2}),
+    "olmo3": (transformers.Olmo3Config, {
+        "sliding_window": WINDOW, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": None,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 2.0,
+                               **THETA},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e3}}}),
+    "granite_swa": (transformers.GraniteSWAConfig, {
+        "sliding_window": WINDOW, "layer_types": MIXED, "layer_rope_theta": [0, 5e3, 5e3, 0], "attention_multiplier": 0.25,
+        "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2}),
+    "granite_swa, tied, heads of their own width, yarn": (transformers.GraniteSWAConfig, {
+        "sliding_window": WINDOW, "head_dim": 24, "attention_multiplier": 24 ** -0.5, "bos_token_id": 1, "eos_token_id": 2,
+        "rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, **THETA}}),
 }
-GENERATED = ["llama", "llama, linear", "llama, yarn", "mistral", "cwm"]
+GENERATED = ["llama", "llama, linear", "llama, yarn", "mistral", "cwm", "llama, llama3", "ministral", "qwen3, windows", "olmo3",
+             "granite_swa"]
 
 
 def pieces_of(path):
@@ -81,6 +105,9 @@ def sources(shared, data):
             kind, options = MODELS[name]
             torch.manual_seed(number)
             model = transformers.AutoModelForCausalLM.from_config(kind(**{**SHAPE, **options}))
+            for parameter_name, parameter in model.named_parameters():  # else all 1, and all sinks 0
+                if parameter_name.endswith(("q_norm.weight", "k_norm.weight", "sinks")):
+                    parameter.data += 0.5 * torch.randn_like(parameter)
             if name in GENERATED:  # only pieces that are text: neither bytes of broken characters nor the end
                 plain = torch.tensor([not piece.startswith("<") for piece in pieces_of(data / "tok.model")])
                 model.lm_head.weight.data *= plain[:, None]
@@ -150,7 +177,7 @@ def in_old_spelling(config):
     config["torch_dtype"] = config.pop("dtype")
 
 
-@pytest.mark.parametrize("name", ["llama", "llama, linear", "llama, dynamic", "llama, yarn", "mistral"])
+@pytest.mark.parametrize("name", ["llama", "llama, linear", "llama, dynamic", "llama, yarn", "llama, llama3", "mistral"])
 def test_both_spellings_of_the_rotary_embedding_are_read(sources, tmp_path, name):
     source, checkpoint = sources(name)
     old = rewritten(source, tmp_path / "old", in_old_spelling)
@@ -163,12 +190,55 @@ def test_both_spellings_of_the_rotary_embedding_are_read(sources, tmp_path, name
     assert not (tmp_path / "out").exists()
 
 
+def test_scaling_that_a_config_leaves_out_is_that_of_transformers(sources, tmp_path):
+    source, checkpoint = sources("cwm, scaled as it comes")
+    silent = rewritten(source, tmp_path / "silent", lambda config: config.pop("rope_parameters"))
+    read = transformers.AutoConfig.from_pretrained(silent).rope_parameters
+    assert read == transformers.AutoConfig.from_pretrained(source).rope_parameters and read["rope_type"] == "llama3"
+    section, _ = zebra("import", silent, "--output", tmp_path / "out", "--dry-run")
+    assert "type: llama3" in section and section in (checkpoint / "config.yaml").read_text()
+
+
+def test_the_authors_own_zebra_in_their_format(sources, tmp_path):
+    """A llama with four keys of theirs and weights in PyTorch's format: the weights of a cwm of the same layers."""
+    source, checkpoint = sources("cwm")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    config = json.loads((source / "config.json").read_text())
+    del config["layer_types"], config["sliding_window"]
+    config |= {"model_type": "llama", "self_attn_type": "mix", "layer_group_size": 3, "window_size": WINDOW - 1,
+               "use_fsdp": False}
+    (theirs / "config.json").write_text(json.dumps(config))
+    shutil.copy(source / "tokenizer.model", theirs)
+    tensors = {name: value for file in source.glob("*.safetensors") for name, value in load_file(file).items()}
+    shards = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+    files = {name: shards[number % 2] for number, name in enumerate(sorted(tensors))}
+    for shard in shards:
+        torch.save({name: tensors[name] for name, file in files.items() if file == shard}, theirs / shard)
+    (theirs / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": files}))
+
+    _, error = zebra("import", theirs, "--output", tmp_path / "out", status=2)
+    assert "bin_to_safetensors.py" in error
+    script = ROOT / "scripts/huggingface/bin_to_safetensors.py"
+    subprocess.run([sys.executable, script, theirs, tmp_path / "converted"], check=True, capture_output=True)
+    again = subprocess.run([sys.executable, script, theirs, tmp_path / "converted"], capture_output=True, text=True)
+    assert again.returncode == 2 and "exists already" in again.stderr
+    zebra("import", tmp_path / "converted", "--output", tmp_path / "out")
+    layout = "attention_pattern: GLLG"
+    assert layout in (checkpoint / "config.yaml").read_text() and layout in (tmp_path / "out/config.yaml").read_text()
+    tokens = torch.randint(512, (1, LENGTH), generator=torch.Generator().manual_seed(7))
+    assert torch.equal(our_logits(tmp_path / "out", tokens, tmp_path), our_logits(checkpoint, tokens, tmp_path))
+
+
 @pytest.mark.parametrize("overrides", [
     [],
     ["model.qk_norm=true", "model.attention_sink=true", "model.global_rope_theta=0", "model.local_rope_theta=500",
      "model.rope_scaling={type: yarn, factor: 4, original_max_position_embeddings: 64, layers: global}"],
     ["model.rope_scaling={type: dynamic, factor: 2, original_max_position_embeddings: 32}", "model.tie_word_embeddings=true"],
-], ids=["mixed", "all of our own", "dynamic"])
+    ["model.attention_sink=true", "model.global_rope_theta=0"],
+    ["model={norm_placement: reordered, qk_norm: projection, local_rope_theta: 500}",
+     "model.rope_scaling={type: llama3, factor: 4, original_max_position_embeddings: 64, layers: global}"],
+], ids=["mixed", "all of our own", "dynamic", "granite_swa", "olmo3"])
 def test_an_export_comes_back(tmp_path, data, overrides):
     (tmp_path / "run.yaml").write_text(RUN_FILE.format(dir=tmp_path / "run", data=data))
     zebra("train", tmp_path / "run.yaml", "--stop-after", 1, *[word for setting in overrides for word in ("--set", setting)])
@@ -178,6 +248,14 @@ def test_an_export_comes_back(tmp_path, data, overrides):
     (tmp_path / "a").mkdir()
     before, after = our_logits(tmp_path / "run", tokens, tmp_path / "a"), our_logits(tmp_path / "back", tokens, tmp_path / "a")
     assert torch.equal(before, after)
+    models = [yaml_section(folder) for folder in (tmp_path / "run", tmp_path / "back")]
+    assert models[0] == models[1]  # idle sinks are gone again
+
+
+def yaml_section(folder):
+    """The model of a resolved file, without what another name of the same theta may change."""
+    text = (folder / "config.yaml").read_text()
+    return {line for line in text[text.index("model:\n"):text.index("data:\n")].splitlines() if "rope_theta" not in line}
 
 
 def test_an_import_is_evaluated(sources, data, tmp_path):
@@ -201,6 +279,10 @@ def test_what_does_not_fit_is_refused_all_at_once(sources, tmp_path):
     assert "attention_bias: true cannot be imported" in lines[0]
     assert "mystery: unknown key" in lines[1]
     assert "tokenizer.model: there is no such SentencePiece model" in lines[2]
+
+    odd = rewritten(source, tmp_path / "odd", lambda config: config.update(mystery=1, off=False))
+    section, error = zebra("import", odd, "--output", tmp_path / "out", "--ignore-key", "mystery", "--dry-run")
+    assert section.startswith("model:\n") and "null or false" in error and "off" in error
 
     deeper = rewritten(source, tmp_path / "deeper", lambda config: config.update(num_hidden_layers=5))
     _, error = zebra("import", deeper, "--output", tmp_path / "out", status=2)

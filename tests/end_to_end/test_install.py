@@ -17,7 +17,8 @@ def test_the_example_builds_against_the_installed_package_and_trains(tmp_path):
     assert "zebra 0." in run(tmp_path / "prefix/bin/zebra", "--version")
     for script in ("ablation_report", "plot_cost.py"):
         assert "usage:" in run(sys.executable, tmp_path / "prefix/share/zebra/scripts" / script, "--help")
-    assert (tmp_path / "prefix/share/zebra/scripts/huggingface/modeling_zebra.py").is_file()
+    for script in ("modeling_zebra.py", "bin_to_safetensors.py"):
+        assert (tmp_path / "prefix/share/zebra/scripts/huggingface" / script).is_file()
     run("cmake", "-S", ROOT / "examples/train_block", "-B", tmp_path / "build", "-G", "Ninja",
         f"-DCMAKE_PREFIX_PATH={tmp_path / 'prefix'}", "-DCMAKE_BUILD_TYPE=Release")
     run("cmake", "--build", tmp_path / "build")

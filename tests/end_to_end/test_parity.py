@@ -26,6 +26,11 @@ LAYOUTS = {
                                                      "model.global_rope_theta=0", "model.num_key_value_heads=1"],
     "last layer forced global": ["model.always_global=last", "model.layer_group_size=9"],
     "theta by kind": ["model.global_rope_theta=0", "model.local_rope_theta=500"],
+    "llama3": ["model.rope_scaling={type: llama3, factor: 8, original_max_position_embeddings: 64, low_freq_factor: 2}"],
+    "reordered norms, QK-norm of projections": ["model={norm_placement: reordered, qk_norm: projection}"],
+    "QK-norm of projections, sinks in all layers": ["model={qk_norm: projection, attention_sink: all}"],
+    "reordered norms, sinks in all layers, all global": ["model={norm_placement: reordered, attention_sink: all}",
+                                                         "model.self_attn_type=full", "model.num_key_value_heads=1"],
 }
 
 

@@ -189,6 +189,119 @@ TEST_CASE("layer_types make the layout of cwm and must not contradict the others
                Catch::Matchers::Contains("which are here LLLLL"));
 }
 
+TEST_CASE("ministral is what its list of layers says, else what mistral is") {
+  const Json mixed = {"full_attention", "sliding_attention", "sliding_attention", "full_attention",
+                      "full_attention"};
+  const auto model =
+      read_config(as("ministral", {{"layer_types", mixed}, {"sliding_window", 9}})).model;
+  REQUIRE(model.attention_pattern == "GLLGG");
+  REQUIRE(model.window_size == 8);
+  REQUIRE(read_config(as("ministral")).model.attention_pattern == "LLLLL");
+  REQUIRE(read_config(as("ministral")).model.window_size == 4095);
+  REQUIRE(read_config(as("ministral", {{"sliding_window", nullptr}})).model.attention_pattern ==
+          "GGGGG");
+}
+
+TEST_CASE("qwen3 has QK-norm, and a window only where it is switched on") {
+  const auto plain = read_config(as("qwen3", {{"use_qk_norm", true}})).model;
+  REQUIRE(plain.qk_norm == QkNorm::head);
+  REQUIRE(plain.attention_pattern == "GGGGG");
+  REQUIRE_FALSE(plain.norm_placement.has_value());
+  const Json window = {{"sliding_window", 9}, {"max_window_layers", 3}};
+  REQUIRE(read_config(as("qwen3", window)).model.attention_pattern == "GGGGG");
+  const auto local = read_config(as("qwen3", with(window, {{"use_sliding_window", true}}))).model;
+  REQUIRE(local.attention_pattern == "GGGLL");
+  REQUIRE(local.window_size == 8);
+  const Json types = {"sliding_attention", "full_attention", "full_attention", "full_attention",
+                      "full_attention"};
+  const Json listed = with(window, {{"layer_types", types}, {"use_sliding_window", true}});
+  REQUIRE(read_config(as("qwen3", listed)).model.attention_pattern == "LGGGG");
+  REQUIRE_THAT(
+      problem_of_config(as("qwen3", with(listed, {{"use_sliding_window", false}}))),
+      Catch::Matchers::Contains("sliding_window: missing, or use_sliding_window is not true"));
+  const auto bare = read_config(without(as("qwen3"), "head_dim")).model;
+  REQUIRE(bare.head_dim == 128);
+}
+
+TEST_CASE("olmo3 has reordered norms, QK-norm of projections, and its last layer of four global") {
+  const Json rope = {{"rope_parameters",
+                      {{"full_attention", {{"rope_type", "default"}, {"rope_theta", 5e5}}},
+                       {"sliding_attention", {{"rope_type", "default"}, {"rope_theta", 1e4}}}}}};
+  const auto model = read_config(as("olmo3", rope)).model;
+  REQUIRE(model.norm_placement == NormPlacement::reordered);
+  REQUIRE(model.qk_norm == QkNorm::projection);
+  REQUIRE(model.attention_sink == AttentionSink::none);
+  REQUIRE(model.attention_pattern == "LLLGL");
+  REQUIRE(model.window_size == 4095);
+  REQUIRE(model.rope_theta == 5e5);
+  REQUIRE(model.local_rope_theta == 1e4);
+  REQUIRE_THAT(problem_of_config(as("olmo3", with(rope, {{"clip_qkv", 8.0}}))),
+               Catch::Matchers::Contains("clip_qkv: 8.0 cannot be imported"));
+}
+
+// The multipliers as Zebra computes, with heads of 16.
+Json granite(const Json& changes = Json::object()) {
+  return with(as("granite_swa", {{"head_dim", 16},
+                                 {"attention_multiplier", 0.25},
+                                 {"embedding_multiplier", 1.0},
+                                 {"residual_multiplier", 1},
+                                 {"logits_scaling", 1.0},
+                                 {"sliding_window", 9}}),
+              changes);
+}
+
+TEST_CASE("granite_swa has sinks everywhere and a base for each layer") {
+  auto model = read_config(granite()).model;
+  REQUIRE(model.attention_sink == AttentionSink::all);
+  REQUIRE(model.attention_pattern == "GLLLG");
+  REQUIRE(model.window_size == 8);
+  REQUIRE(model.rope_theta == 5e5);
+  REQUIRE_FALSE(model.global_rope_theta.has_value());
+  REQUIRE(read_config(without(granite(), "tie_word_embeddings")).model.tie_word_embeddings);
+
+  model = read_config(granite({{"layer_rope_theta", {0, 1e4, 1e4, 1e4, 0.0}}})).model;
+  REQUIRE(model.global_rope_theta == 0.0);
+  REQUIRE(model.local_rope_theta == 1e4);
+  REQUIRE(model.rope_theta == 1e4);
+  REQUIRE_THAT(problem_of_config(granite({{"layer_rope_theta", {1e6, 1e4, 1e3, 1e4, 1e6}}})),
+               Catch::Matchers::Contains("layer_rope_theta: gives sliding layers different bases"));
+  for (const Json& wrong : {Json({1, 1}), Json({1, 1, 1, 1, -1}), Json(7), Json({1, 1, 1, 1, "1"})})
+    REQUIRE_THAT(problem_of_config(granite({{"layer_rope_theta", wrong}})),
+                 Catch::Matchers::Contains("must list a number of at least 0 for each of the 5"));
+}
+
+TEST_CASE("the multipliers of granite_swa must be those of Zebra") {
+  REQUIRE_THAT(problem_of_config(granite({{"attention_multiplier", 0.0625}})),
+               Catch::Matchers::Contains("attention_multiplier: 0.0625 cannot be imported: Zebra "
+                                         "multiplies scores by head_dim ** -0.5 = 0.25"));
+  REQUIRE_THAT(problem_of_config(without(granite(), "attention_multiplier")),
+               Catch::Matchers::Contains("attention_multiplier: absent, so 1, cannot be imported"));
+  for (const char* key : {"embedding_multiplier", "residual_multiplier", "logits_scaling"})
+    REQUIRE_THAT(problem_of_config(granite({{key, 12.0}})),
+                 Catch::Matchers::Contains(std::string(key) + ": 12.0 cannot be imported"));
+}
+
+TEST_CASE("the authors' own Zebra is a llama with four keys") {
+  const Json keys = {
+      {"self_attn_type", "mix"}, {"layer_group_size", 2}, {"window_size", 8}, {"use_fsdp", true}};
+  const auto model = read_config(with(llama(), keys)).model;
+  REQUIRE(model.attention_pattern == "GLGLG");
+  REQUIRE(model.window_size == 8);  // W, not W + 1
+  const auto of_type = [&](const char* type) {
+    return read_config(with(with(llama(), keys), {{"self_attn_type", type}})).model;
+  };
+  REQUIRE(of_type("full").attention_pattern == "GGGGG");
+  REQUIRE(of_type("sparse").attention_pattern == "LLLLL");
+  REQUIRE_THAT(problem_of_config(without(with(llama(), keys), "self_attn_type")),
+               Catch::Matchers::Contains("self_attn_type: missing beside layer_group_size"));
+  REQUIRE_THAT(problem_of_config(without(with(llama(), keys), "window_size")),
+               Catch::Matchers::Contains("window_size: missing, but some layers"));
+  REQUIRE_THAT(problem_of_config(without(with(llama(), keys), "layer_group_size")),
+               Catch::Matchers::Contains("layer_group_size: missing"));
+  REQUIRE_THAT(problem_of_config(as("mistral", {{"window_size", 8}})),
+               Catch::Matchers::Contains("window_size: unknown key"));
+}
+
 TEST_CASE("our own architecture has its own keys") {
   const Json keys = {{"attention_pattern", "GLGLL"}, {"window_size", 6},
                      {"sliding_window", 7},          {"qk_norm", true},
@@ -198,8 +311,17 @@ TEST_CASE("our own architecture has its own keys") {
   const auto model = read_config(zebra).model;
   REQUIRE(model.attention_pattern == "GLGLL");
   REQUIRE(model.window_size == 6);
-  REQUIRE(model.qk_norm);
-  REQUIRE(model.attention_sink);
+  REQUIRE(model.qk_norm == QkNorm::head);
+  REQUIRE(model.attention_sink == AttentionSink::local);
+  const auto more = read_config(with(zebra, {{"norm_placement", "reordered"},
+                                             {"qk_norm", "projection"},
+                                             {"attention_sink", "all"}}))
+                        .model;
+  REQUIRE(more.norm_placement == NormPlacement::reordered);
+  REQUIRE(more.qk_norm == QkNorm::projection);
+  REQUIRE(more.attention_sink == AttentionSink::all);
+  REQUIRE_THAT(problem_of_config(with(zebra, {{"attention_sink", "some"}})),
+               Catch::Matchers::Contains("attention_sink: must be one of false, true, all, not"));
   REQUIRE(model.global_rope_theta == 0.0);
   REQUIRE(model.local_rope_theta == 1e3);
   REQUIRE(read_config(without(zebra, "window_size")).model.window_size == 6);
@@ -263,8 +385,14 @@ TEST_CASE("keys that conversions and trainers leave behind pass where they chang
                          {"hidden_dropout", 0.1},
                          {"seq_length", 96},
                          {"initializer_range", 0},
-                         {"whatever_this_is", nullptr}};
-  REQUIRE(read_config(with(llama(), harmless)).model.initializer_range == 0.02);
+                         {"query_pre_attn_scalar", 12},
+                         {"num_experts", 0},
+                         {"use_rope", true},
+                         {"whatever_this_is", nullptr},
+                         {"a_switch", false}};
+  const auto config = read_config(with(llama(), harmless));
+  REQUIRE(config.model.initializer_range == 0.02);
+  REQUIRE(config.passed_keys == std::vector<std::string>{"a_switch", "whatever_this_is"});
   for (const Json& changes : std::vector<Json>{{{"rope_interleaved", true}},
                                                {{"use_bidirectional_attention", true}},
                                                {{"ffn_dim", 81}},
@@ -272,7 +400,11 @@ TEST_CASE("keys that conversions and trainers leave behind pass where they chang
                                                {{"parallel_attn", true}},
                                                {{"pruned_heads", {{"1", {2}}}}},
                                                {{"initializer_range", -0.1}},
-                                               {{"whatever_this_is", false}}}) {
+                                               {{"query_pre_attn_scalar", 256}},
+                                               {{"num_experts", 8}},
+                                               {{"use_rope", false}},
+                                               {{"whatever_this_is", true}},
+                                               {{"a_number", 0}}}) {
     REQUIRE_THAT(problem_of_config(with(llama(), changes)),
                  Catch::Matchers::Contains("config.json: " + changes.begin().key() + ": "));
   }
@@ -281,6 +413,29 @@ TEST_CASE("keys that conversions and trainers leave behind pass where they chang
                Catch::Matchers::Contains("use_sliding_window: false, but"));
   REQUIRE_THAT(problem_of_config(with(mistral, {{"max_window_layers", 2}})),
                Catch::Matchers::Contains("max_window_layers: 2 cannot be imported"));
+}
+
+TEST_CASE("keys are ignored on request, and must be there") {
+  const Json odd =
+      with(llama(),
+           {{"mystery", 1},
+            {"attention_bias", true},
+            {"a.b", 2},
+            {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e4}, {"mystery", 3}}}});
+  const auto problems_without = [&](const std::vector<std::string>& ignored) {
+    Problems problems;
+    const auto config = read_huggingface_config(odd.dump(), "config.json", problems, ignored);
+    REQUIRE(config.has_value() == problems.empty());
+    return problems.all();
+  };
+  REQUIRE(
+      problems_without({"mystery", "attention_bias", "a.b", "rope_parameters.mystery"}).empty());
+  REQUIRE(problems_without({"mystery"}).size() == 3);
+  const auto absent = problems_without(
+      {"mystery", "attention_bias", "a.b", "rope_parameters.mystery", "absent", "rope_theta.x"});
+  REQUIRE(absent == std::vector<std::string>{
+                        "config.json: has no key \"absent\", which is to be ignored",
+                        "config.json: has no key \"rope_theta.x\", which is to be ignored"});
 }
 
 TEST_CASE("a text that not everybody reads alike is refused, with the place") {
@@ -346,8 +501,15 @@ TEST_CASE("eos_token_id may be a list, and both ids may be null") {
 }
 
 TEST_CASE("another architecture is refused before its keys are judged") {
-  REQUIRE_THAT(problem_of_config({{"model_type", "qwen2"}, {"mystery", 1}}),
-               Catch::Matchers::Contains("\"qwen2\" cannot be imported; Zebra reads llama"));
+  REQUIRE(problem_of_config({{"model_type", "bert"}, {"mystery", 1}}) ==
+          "config.json: model_type: \"bert\" cannot be imported; Zebra reads llama, mistral, "
+          "ministral, cwm, qwen3, olmo3, granite_swa and zebra");
+  for (const auto& [name, reason] : {std::pair("qwen2", "queries, keys and values have biases"),
+                                     std::pair("gpt_oss", "feed-forward layers are experts"),
+                                     std::pair("ministral3", "scales queries by their position")})
+    REQUIRE_THAT(
+        problem_of_config({{"model_type", name}}),
+        Catch::Matchers::Contains("cannot be imported: it") && Catch::Matchers::Contains(reason));
   REQUIRE_THAT(problem_of_config(without(llama(), "model_type")),
                Catch::Matchers::Contains("model_type: missing; Zebra reads llama"));
 }

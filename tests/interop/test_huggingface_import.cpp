@@ -1,5 +1,6 @@
 #include "interop/huggingface_import.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -95,7 +96,7 @@ struct Source {
   fs::path output() const { return folder / "out"; }
   void write_config(const Json& json) const { write_text(at("config.json"), json.dump()); }
   HuggingFaceImport read() const {
-    return read_huggingface_folder(folder / "source", tokenizer, output());
+    return read_huggingface_folder(folder / "source", tokenizer, output(), ignored_keys);
   }
   // The lines of its refusal; nothing was written.
   std::vector<std::string> problems() const {
@@ -125,6 +126,7 @@ struct Source {
 
   TemporaryFolder folder;
   std::optional<fs::path> tokenizer;
+  std::vector<std::string> ignored_keys;
 };
 
 std::string stored_type(const Checkpoint& checkpoint, const NamedTensor& tensor) {
@@ -398,10 +400,88 @@ TEST_CASE("an output that exists is refused, and what Zebra's own rules refuse")
                Contains("model.num_key_value_heads: 3 does not divide the 4 query heads"));
 }
 
+Json granite_config(const ModelConfig& model) {
+  auto json = mistral_config(model);
+  json["model_type"] = "granite_swa";
+  for (const auto kind : model.layers)
+    json["layer_types"].push_back(kind == LayerKind::global ? "full_attention"
+                                                            : "sliding_attention");
+  json["attention_multiplier"] = 1.0 / std::sqrt(static_cast<double>(model.head_dim));
+  json["head_dim"] = model.head_dim;
+  return json;
+}
+
+TEST_CASE("sinks that are nothing are left out where a whole kind of layers has them") {
+  const Source source;
+  auto model = stock_section("LGLG");
+  model.attention_sink = AttentionSink::all;
+  source.write_config(granite_config(model));
+  auto weights = weights_of(model);
+  const auto sinks_after = [&](const std::vector<int>& idle_layers) {
+    for (int layer = 0; layer < 4; ++layer) {
+      const bool is_idle = std::ranges::count(idle_layers, layer) > 0;
+      // As bfloat16 rounds them.
+      weights["model.layers." + std::to_string(layer) + ".self_attn.sinks"].fill_(is_idle ? -9984.0
+                                                                                          : 0.5);
+    }
+    write_weights(source.at("model.safetensors"), weights);
+    const auto imported = source.read();
+    return std::pair(name_of(imported.config.model.attention_sink), imported.tensors.size());
+  };
+  const std::size_t sinkless = 3 + 4 * 9;
+  REQUIRE(sinks_after({}) == std::pair(std::string("all"), sinkless + 4));
+  REQUIRE(sinks_after({1, 3}) == std::pair(std::string("true"), sinkless + 2));
+  REQUIRE(sinks_after({1}) == std::pair(std::string("all"), sinkless + 4));
+  REQUIRE(sinks_after({0, 2}) == std::pair(std::string("all"), sinkless + 4));
+  REQUIRE(sinks_after({0, 1, 2, 3}) == std::pair(std::string("false"), sinkless));
+  weights.erase("model.layers.2.self_attn.sinks");
+  write_weights(source.at("model.safetensors"), weights);
+  REQUIRE_THAT(source.problem(), Contains("lacks 1 tensor (model.layers.2.self_attn.sinks)"));
+}
+
+TEST_CASE("norms of OLMo 3 are matched by their names and widths") {
+  const Source source;
+  auto model = stock_section("LLG");
+  model.norm_placement = NormPlacement::reordered;
+  model.qk_norm = QkNorm::projection;
+  auto json = mistral_config(model);
+  json["model_type"] = "olmo3";
+  json["layer_types"] = {"sliding_attention", "sliding_attention", "full_attention"};
+  json.erase("rope_theta");
+  source.write_config(json);
+  auto weights = weights_of(model);
+  REQUIRE(weights.at("model.layers.1.self_attn.k_norm.weight").numel() == 12);
+  write_weights(source.at("model.safetensors"), weights);
+  const auto imported = source.read();
+  REQUIRE(imported.tensors.size() == 3 + 3 * 11);
+  write_imported_checkpoint(imported);
+  REQUIRE(load_model(source.output().string()).config.model.norm_placement ==
+          NormPlacement::reordered);
+}
+
+TEST_CASE("weights of PyTorch's own format are named with the way to convert them") {
+  const Source source;
+  write_text(source.at("pytorch_model.bin.index.json"), "{}");
+  REQUIRE_THAT(source.problem(), Contains("holds neither model.safetensors nor") &&
+                                     Contains("huggingface/bin_to_safetensors.py"));
+}
+
+TEST_CASE("keys are ignored where that is asked for") {
+  Source source;
+  write_weights(source.at("model.safetensors"), weights_of(stock_section()));
+  auto json = mistral_config();
+  json["mystery"] = 3;
+  json["off"] = false;
+  source.write_config(json);
+  REQUIRE_THAT(source.problem(), Contains("mystery: unknown key"));
+  source.ignored_keys = {"mystery"};
+  REQUIRE(source.read().model_type == "mistral");
+}
+
 TEST_CASE("our own architecture comes back with all that is its own") {
   const Source source;
   auto model = stock_section("LGL");
-  model.qk_norm = model.attention_sink = true;
+  model = with_options(model, ModelOptions::heads_normed);
   model.global_rope_theta = 0.0;
   model.local_rope_theta = 500.0;
   auto json = mistral_config(model);
@@ -417,8 +497,8 @@ TEST_CASE("our own architecture comes back with all that is its own") {
   const auto& read = imported.config.model;
   REQUIRE(pattern_of(read.layers) == "LGL");
   REQUIRE(read.window_size == 6);
-  REQUIRE(read.qk_norm);
-  REQUIRE(read.attention_sink);
+  REQUIRE(read.qk_norm == QkNorm::head);
+  REQUIRE(read.attention_sink == AttentionSink::local);
   REQUIRE(read.global_rope_theta == 0.0);
   REQUIRE(read.local_rope_theta == 500.0);
   REQUIRE(imported.tensors.size() == 3 + 3 * 11 + 2);  // QK-norm in all layers, sinks in two

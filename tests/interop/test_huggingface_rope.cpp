@@ -12,24 +12,36 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr RopeConventions kLlama = {.default_theta = 1e4};
-constexpr RopeConventions kCwm = {.default_theta = 1e6, .must_be_given = true};
+constexpr RopeConventions kOlmo3 = {.default_theta = 5e5, .is_by_kind = true};
 constexpr RopeConventions kZebra = {.is_zebra = true};
 constexpr std::int64_t kPositions = 64;
 
-HuggingFaceRope read_rope(const Json& json, const RopeConventions& conventions = kLlama) {
+// As a cwm, which is scaled where nothing is said.
+RopeConventions cwm_conventions() {
+  RopeConventions conventions = {.default_theta = 1e6};
+  conventions.default_scaling = RopeScalingSection();
+  conventions.default_scaling->type = RopeScaling::llama3;
+  conventions.default_scaling->factor = 16.0;
+  conventions.default_scaling->original_max_position_embeddings = 8192;
+  return conventions;
+}
+
+HuggingFaceRope read_rope(const Json& json, const RopeConventions& conventions = kLlama,
+                          const std::string& pattern = "GL") {
   Problems problems;
   JsonFields fields(json, "config.json", "", problems);
-  const auto rope = read_huggingface_rope(fields, conventions, kPositions);
+  const auto rope = read_huggingface_rope(fields, conventions, kPositions, pattern);
   fields.report_unknown();
   INFO(json.dump() << "\n" << join(problems.all(), "\n"));
   REQUIRE(problems.empty());
   return rope;
 }
 
-std::string problem_of_rope(const Json& json, const RopeConventions& conventions = kLlama) {
+std::string problem_of_rope(const Json& json, const RopeConventions& conventions = kLlama,
+                            const std::string& pattern = "GL") {
   Problems problems;
   JsonFields fields(json, "config.json", "", problems);
-  read_huggingface_rope(fields, conventions, kPositions);
+  read_huggingface_rope(fields, conventions, kPositions, pattern);
   INFO(json.dump() << "\n" << join(problems.all(), "\n"));
   REQUIRE(problems.all().size() == 1);
   return problems.all().front();
@@ -128,20 +140,37 @@ TEST_CASE("YaRN's values, and what would change its amplitude") {
   REQUIRE_THAT(problem_of_rope(contradictory), Catch::Matchers::Contains("24 contradicts"));
 }
 
-TEST_CASE("other scalings are refused unless they scale by nothing") {
+TEST_CASE("llama3 scaling and its two bounds") {
   const Json llama3 = {{"rope_type", "llama3"},
                        {"factor", 8},
-                       {"low_freq_factor", 1},
+                       {"low_freq_factor", 1.5},
                        {"high_freq_factor", 4},
                        {"original_max_position_embeddings", 32}};
-  REQUIRE_THAT(problem_of_rope({{"rope_parameters", llama3}}),
-               Catch::Matchers::Contains("\"llama3\" scaling cannot be imported"));
-  Json neutral = llama3;
-  neutral["factor"] = 1;
-  REQUIRE(read_rope({{"rope_parameters", neutral}}).scaling.type == RopeScaling::none);
+  for (const char* spelling : {"rope_parameters", "rope_scaling"}) {
+    const auto scaling = read_rope({{spelling, llama3}}).scaling;
+    REQUIRE(scaling.type == RopeScaling::llama3);
+    REQUIRE(scaling.factor == 8.0);
+    REQUIRE(scaling.low_freq_factor == 1.5);
+    REQUIRE(scaling.high_freq_factor == 4.0);
+    REQUIRE(scaling.original_max_position_embeddings == 32);
+  }
+  Json changed = llama3;
+  changed.erase("original_max_position_embeddings");
+  REQUIRE(read_rope({{"rope_parameters", changed}}).scaling.original_max_position_embeddings ==
+          kPositions);
+  changed.erase("high_freq_factor");
+  REQUIRE_THAT(problem_of_rope({{"rope_parameters", changed}}),
+               Catch::Matchers::Contains("rope_parameters.high_freq_factor: missing"));
+  changed["high_freq_factor"] = 0;
+  REQUIRE_THAT(problem_of_rope({{"rope_parameters", changed}}),
+               Catch::Matchers::Contains("high_freq_factor: must be greater than 0"));
+}
+
+TEST_CASE("other scalings are refused") {
   REQUIRE_THAT(
       problem_of_rope({{"rope_scaling", {{"type", "longrope"}, {"short_factor", {1, 1}}}}}),
-      Catch::Matchers::Contains("rope_scaling.type: \"longrope\" scaling"));
+      Catch::Matchers::Contains("rope_scaling.type: \"longrope\" scaling cannot be imported: Zebra "
+                                "has linear, dynamic, yarn and llama3"));
   REQUIRE_THAT(problem_of_rope({{"rope_parameters", {{"rope_type", "default"}, {"factor", 8}}}}),
                Catch::Matchers::Contains("factor: 8 cannot be imported"));
   REQUIRE_THAT(problem_of_rope({{"rope_parameters", {{"partial_rotary_factor", 0.5}}}}),
@@ -160,10 +189,78 @@ TEST_CASE("a scaling has its factor, and no key of another") {
                Catch::Matchers::Contains("rope_scaling: must be a map of keys"));
 }
 
-TEST_CASE("where transformers would suppose llama3 scaling the rope must be given") {
-  REQUIRE_THAT(problem_of_rope({{"rope_theta", 1e6}}, kCwm),
-               Catch::Matchers::Contains("rope_parameters: missing: transformers then supposes"));
-  REQUIRE(read_rope({{"rope_parameters", {{"rope_type", "default"}}}}, kCwm).theta == 1e6);
+TEST_CASE("what transformers supposes where nothing is said is read so") {
+  const auto cwm = cwm_conventions();
+  for (const Json& silent : {Json::object(), Json{{"rope_theta", 1e6}}}) {
+    const auto rope = read_rope(silent, cwm);
+    REQUIRE(rope.theta == 1e6);
+    REQUIRE(rope.scaling == *cwm.default_scaling);
+  }
+  REQUIRE_THAT(problem_of_rope({{"rope_theta", 5e5}}, cwm),
+               Catch::Matchers::Contains("rope_theta: 5e+05 is ignored by transformers"));
+  // An empty map is one without scaling.
+  REQUIRE(read_rope({{"rope_parameters", Json::object()}}, cwm).scaling.type == RopeScaling::none);
+  const auto given = read_rope({{"rope_parameters", {{"rope_type", "default"}}}}, cwm);
+  REQUIRE(given.scaling.type == RopeScaling::none);
+  REQUIRE(given.theta == 1e6);
+}
+
+Json by_kind(const Json& full, const Json& sliding) {
+  return {{"rope_parameters", {{"full_attention", full}, {"sliding_attention", sliding}}}};
+}
+
+TEST_CASE("each kind of layer may have a map of its own") {
+  const Json plain = {{"rope_type", "default"}, {"rope_theta", 5e5}};
+  const Json yarn = {{"rope_type", "yarn"}, {"rope_theta", 5e5}, {"factor", 4}};
+  auto rope = read_rope(by_kind(plain, plain), kOlmo3);
+  REQUIRE(rope.theta == 5e5);
+  REQUIRE_FALSE(rope.local_theta.has_value());
+  REQUIRE(rope.scaling.type == RopeScaling::none);
+  REQUIRE(rope.scaling.layers == ScaledLayers::all);
+
+  rope = read_rope(by_kind(yarn, plain), kOlmo3);
+  REQUIRE(rope.scaling.type == RopeScaling::yarn);
+  REQUIRE(rope.scaling.layers == ScaledLayers::global);
+  REQUIRE(read_rope(by_kind(yarn, yarn), kOlmo3).scaling.layers == ScaledLayers::all);
+
+  Json slow = plain;
+  slow["rope_theta"] = 1e4;
+  rope = read_rope(by_kind(plain, slow), kOlmo3);
+  REQUIRE(rope.theta == 5e5);
+  REQUIRE(rope.local_theta == 1e4);
+
+  REQUIRE_THAT(problem_of_rope(by_kind(plain, yarn), kOlmo3),
+               Catch::Matchers::Contains("scales sliding layers (yarn by 4) and full ones"));
+  // A kind that no layer is of does not matter.
+  rope = read_rope(by_kind(slow, yarn), kOlmo3, "LL");
+  REQUIRE(rope.theta == 5e5);
+  REQUIRE(rope.scaling.type == RopeScaling::yarn);
+  REQUIRE(rope.scaling.layers == ScaledLayers::all);
+  REQUIRE(read_rope(by_kind(slow, yarn), kOlmo3, "GG").theta == 1e4);
+}
+
+TEST_CASE("the older spelling of OLMo 3 is for full layers, its theta too") {
+  const Json scaling = {{"rope_type", "linear"}, {"factor", 2}};
+  auto rope = read_rope({{"rope_theta", 5e5}, {"rope_scaling", scaling}}, kOlmo3);
+  REQUIRE(rope.theta == 5e5);
+  REQUIRE(rope.scaling.type == RopeScaling::linear);
+  REQUIRE(rope.scaling.layers == ScaledLayers::global);
+  REQUIRE(read_rope(Json::object(), kOlmo3).theta == 5e5);
+  REQUIRE_THAT(problem_of_rope({{"rope_theta", 1e4}}, kOlmo3),
+               Catch::Matchers::Contains("rope_theta: 10000 does not reach sliding layers") &&
+                   Catch::Matchers::Contains("give rope_parameters.sliding_attention.rope_theta"));
+  REQUIRE(read_rope({{"rope_theta", 1e4}}, kOlmo3, "GG").theta == 1e4);
+  // Both spellings, as an export has them.
+  Json both = by_kind({{"rope_type", "linear"}, {"factor", 2}, {"rope_theta", 5e5}},
+                      {{"rope_type", "default"}, {"rope_theta", 5e5}});
+  both["rope_theta"] = 5e5;
+  both["rope_scaling"] = scaling;
+  REQUIRE(read_rope(both, kOlmo3).scaling.layers == ScaledLayers::global);
+  both["rope_scaling"]["factor"] = 4;
+  REQUIRE_THAT(problem_of_rope(both, kOlmo3),
+               Catch::Matchers::Contains("rope_parameters.full_attention: says linear by 2"));
+  REQUIRE_THAT(problem_of_rope({{"rope_parameters", {{"mystery", 1}}}}, kOlmo3),
+               Catch::Matchers::Contains("rope_parameters.mystery: unknown key"));
 }
 
 TEST_CASE("our own architecture names its theta, and may scale global layers only") {

@@ -28,9 +28,8 @@ TEST_CASE("initial weights have the deviations that the model asks for") {
   auto section = small_model("GLLLGLLL");
   section.hidden_size = 96;
   section.intermediate_size = 512;
-  section.qk_norm = true;
   section.initializer_range = 0.03;
-  section.attention_sink = true;
+  section = with_options(section, ModelOptions::heads_normed);
   ZebraModel model(section);
   model->initialize(3);
   for (const auto& unit : model->units()) {
@@ -74,8 +73,7 @@ TEST_CASE("parts carry HuggingFace's names and fill their parameters") {
 }
 
 TEST_CASE("QK-norms stand in every layer, sinks in local ones, neither is decayed") {
-  auto section = small_model("GLLG");
-  section.qk_norm = section.attention_sink = true;
+  const auto section = with_options(small_model("GLLG"), ModelOptions::heads_normed);
   std::vector<std::string> names;
   for (const auto& unit : ZebraModel(section)->units()) {
     for (const auto& parameter : unit.parameters) {

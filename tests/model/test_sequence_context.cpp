@@ -31,7 +31,8 @@ TEST_CASE("plain frequencies fall geometrically from 1") {
 }
 
 TEST_CASE("scaling of global layers leaves local ones as they are") {
-  const auto type = GENERATE(RopeScaling::linear, RopeScaling::dynamic, RopeScaling::yarn);
+  const auto type =
+      GENERATE(RopeScaling::linear, RopeScaling::dynamic, RopeScaling::yarn, RopeScaling::llama3);
   auto model = with_scaling(type, 4, 16);
   const auto everywhere = rotary_frequencies(model, LayerKind::global, 100);
   const auto plain =
@@ -74,6 +75,35 @@ TEST_CASE("YaRN keeps fast pairs, interpolates slow ones, and sharpens attention
   }
   REQUIRE(rotary_frequencies(model, LayerKind::global, 100).amplitude ==
           Approx(0.1 * std::log(8.0) + 1));
+}
+
+TEST_CASE("llama3 scaling keeps fast pairs, interpolates slow ones, and blends those between") {
+  const auto plain = frequencies(with_scaling(RopeScaling::none, 1, 1), 100);
+  auto model = with_scaling(RopeScaling::llama3, 8, 2048);
+  model.rope_scaling.low_freq_factor = 2.0;
+  model.rope_scaling.high_freq_factor = 6.0;
+  const auto llama3 = frequencies(model, 100);
+  const double pi = 3.14159265358979;
+  int kept = 0, divided = 0, between = 0;
+  for (std::size_t j = 0; j < plain.size(); ++j) {
+    INFO(j);
+    const double turns = 2048 * plain[j] / (2 * pi);
+    if (turns >= 6) {
+      ++kept;
+      REQUIRE(llama3[j] == plain[j]);
+    } else if (turns <= 2) {
+      ++divided;
+      REQUIRE(llama3[j] == Approx(plain[j] / 8));
+    } else {
+      ++between;
+      const double share = (turns - 2) / (6 - 2);  // of the frequency that is kept
+      REQUIRE(llama3[j] == Approx((1 - share) * plain[j] / 8 + share * plain[j]));
+    }
+  }
+  REQUIRE(kept > 0);
+  REQUIRE(divided > 0);
+  REQUIRE(between > 0);
+  REQUIRE(rotary_frequencies(model, LayerKind::global, 100).amplitude == 1.0);
 }
 
 TEST_CASE("each kind of layer may have its own theta, or none") {

@@ -17,8 +17,8 @@ using Shape = std::vector<std::int64_t>;
 ModelConfig model_with(bool tied, bool qk_norm, bool sinks) {
   auto model = small_model("GLG");
   model.tie_word_embeddings = tied;
-  model.qk_norm = qk_norm;
-  model.attention_sink = sinks;
+  model.qk_norm = qk_norm ? QkNorm::head : QkNorm::none;
+  model.attention_sink = sinks ? AttentionSink::local : AttentionSink::none;
   return model;
 }
 
@@ -81,6 +81,20 @@ TEST_CASE("a block's parameters have the names and shapes of HuggingFace's Llama
   REQUIRE(with_all[1].parameters.size() == 8);  // a global layer has no sinks
 }
 
+TEST_CASE("reordered norms and norms of whole projections have the names of HuggingFace's OLMo 3") {
+  const auto model = with_options(small_model("GLG"), ModelOptions::projections_normed);
+  for (const std::int64_t layer : {0, 1}) {
+    const auto lines = described(block_spec(model, layer));
+    const auto name = "model.layers." + std::to_string(layer) + ".";
+    REQUIRE(Names(lines.begin() + 4, lines.end()) ==
+            Names{"attention_norm.weight: " + name + "post_attention_layernorm.weight[24]",
+                  "feed_forward_norm.weight: " + name + "post_feedforward_layernorm.weight[24]",
+                  "attention.query_norm.weight: " + name + "self_attn.q_norm.weight[24]",
+                  "attention.key_norm.weight: " + name + "self_attn.k_norm.weight[12]",
+                  "attention.sink: " + name + "self_attn.sinks[4]"});
+  }
+}
+
 TEST_CASE("a block on its own has the paths of its own module and the same names") {
   const auto model = model_with(false, true, true);
   const auto in_model = unit_specs(model)[2], alone = block_spec(model, 1);
@@ -97,8 +111,8 @@ TEST_CASE("a block on its own has the paths of its own module and the same names
 }
 
 TEST_CASE("a model has exactly the parameters of the list") {
-  const auto config =
-      model_with(GENERATE(true, false), GENERATE(true, false), GENERATE(true, false));
+  auto config = model_with(GENERATE(true, false), GENERATE(true, false), GENERATE(true, false));
+  if (GENERATE(false, true)) config = with_options(config, ModelOptions::projections_normed);
   std::map<std::string, Shape> listed, registered;
   std::int64_t elements = 0;
   for (const auto& unit : unit_specs(config)) {

@@ -117,14 +117,16 @@ TEST_CASE("cached generation equals the whole prefix each time") {
   torch::manual_seed(4);
   const auto pattern = GENERATE(as<std::string>{}, "GG", "LL", "GLLL", "LLG");
   auto section = small_model(pattern);
-  const auto scaling = GENERATE(RopeScaling::none, RopeScaling::dynamic, RopeScaling::yarn);
+  const auto scaling =
+      GENERATE(RopeScaling::none, RopeScaling::dynamic, RopeScaling::yarn, RopeScaling::llama3);
   if (scaling != RopeScaling::none) {
     section.rope_scaling.type = scaling;
     section.rope_scaling.factor = 2.0;
     section.rope_scaling.original_max_position_embeddings = 8;
   }
   section.global_rope_theta = 50000.0;
-  section.qk_norm = section.attention_sink = GENERATE(false, true);
+  section = with_options(section, GENERATE(ModelOptions::none, ModelOptions::heads_normed,
+                                           ModelOptions::projections_normed));
   auto model = made(section);
   set_sinks(model);
   const torch::NoGradGuard no_grad;
@@ -239,7 +241,8 @@ TEST_CASE("activation checkpointing changes no bit of loss and gradients") {
   torch::manual_seed(9);
   auto section = small_model("GLLGL");
   section.tie_word_embeddings = GENERATE(true, false);
-  section.qk_norm = section.attention_sink = GENERATE(false, true);
+  section = with_options(section, GENERATE(ModelOptions::none, ModelOptions::heads_normed,
+                                           ModelOptions::projections_normed));
   const bool is_packed = GENERATE(false, true);
   const auto tokens = random_tokens(2, 23), targets = random_tokens(2, 23);
   const auto documents =

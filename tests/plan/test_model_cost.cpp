@@ -80,8 +80,8 @@ TEST_CASE("FLOPs of a training are the mean over its steps") {
 TEST_CASE("counted parameters are the model's") {
   auto section = small_model();
   section.tie_word_embeddings = GENERATE(true, false);
-  section.qk_norm = GENERATE(false, true);
-  section.attention_sink = GENERATE(false, true);
+  section = with_options(section, GENERATE(ModelOptions::none, ModelOptions::heads_normed,
+                                           ModelOptions::projections_normed));
   ZebraModel model(section);
   std::int64_t total = 0;
   for (const auto& parameter : model->parameters()) total += parameter.numel();
@@ -132,12 +132,21 @@ TEST_CASE("everything that backward reads is kept, or again made from what is ke
   REQUIRE(every_2.total() == every_2.blocks + every_2.at_work);
 }
 
-TEST_CASE("QK-norm keeps the packed projection twice") {
+TEST_CASE("QK-norm keeps queries and keys twice, and a number a norm") {
   auto normed = activation_config(ActivationCheckpointing::none);
-  normed.model.qk_norm = true;
+  normed.model.qk_norm = GENERATE(QkNorm::head, QkNorm::projection);
+  const int norms = normed.model.qk_norm == QkNorm::head ? 4 + 2 : 1 + 1;
   REQUIRE(activation_bytes(normed).blocks -
               activation_bytes(activation_config(ActivationCheckpointing::none)).blocks ==
-          kTokens * 4 * 2 * (24 + 12 + 12));
+          kTokens * 4 * (2 * (24 + 12) + 4 * norms));
+}
+
+TEST_CASE("global layers with sinks keep what local ones keep") {
+  auto config = activation_config(ActivationCheckpointing::none);
+  config.model.attention_sink = AttentionSink::all;
+  REQUIRE(activation_bytes(config).blocks == kTokens * 4 * kLocal);
+  config.model.attention_sink = AttentionSink::local;
+  REQUIRE(activation_bytes(config).blocks == kTokens * (2 * kGlobal + 2 * kLocal));
 }
 
 TEST_CASE("a block computed again counts with what the blocks before it keep") {
@@ -182,7 +191,10 @@ TEST_CASE("four more local layers keep as many bytes as planned, in every mode")
   const auto [mode, layers_with_rotated_keys] = GENERATE(
       std::pair{none, 4}, std::pair{selective, 4}, std::pair{full, 0}, std::pair{every_2, 2});
   auto deep = activation_config(mode, "LLLLLL"), shallow = activation_config(mode, "LL");
-  deep.model.qk_norm = shallow.model.qk_norm = GENERATE(false, true);
+  deep.model.qk_norm = shallow.model.qk_norm =
+      GENERATE(QkNorm::none, QkNorm::head, QkNorm::projection);
+  deep.model.norm_placement = shallow.model.norm_placement =
+      GENERATE(NormPlacement::pre, NormPlacement::reordered);
   const Growth growth(deep, shallow);
   REQUIRE(growth.counted == growth.planned - layers_with_rotated_keys * kTokens * kRotatedKeys);
 }

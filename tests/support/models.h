@@ -21,6 +21,25 @@ inline ModelConfig small_model(const std::string& pattern = "GLLG", std::int64_t
   return model;
 }
 
+/// Options of later models, none of them or many together.
+enum class ModelOptions {
+  none,
+  heads_normed,       ///< QK-norm of each head, sinks in local layers
+  projections_normed  ///< QK-norm of whole projections, reordered norms, sinks in all layers
+};
+
+inline ModelConfig with_options(ModelConfig model, ModelOptions options) {
+  if (options == ModelOptions::heads_normed) {
+    model.qk_norm = QkNorm::head;
+    model.attention_sink = AttentionSink::local;
+  } else if (options == ModelOptions::projections_normed) {
+    model.norm_placement = NormPlacement::reordered;
+    model.qk_norm = QkNorm::projection;
+    model.attention_sink = AttentionSink::all;
+  }
+  return model;
+}
+
 /// The attention part of Llama-2-7B's shape, for closed forms.
 inline ModelConfig llama_7b(std::int64_t group) {
   ModelConfig model;
