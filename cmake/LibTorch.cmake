@@ -7,7 +7,7 @@ if(TARGET LibTorch::torch)
   return()  # a second find_package(Zebra) in one build
 endif()
 
-# What is built and tested with: the first is what scripts/setup.sh installs, the others are its `--torch VERSION`.
+# What is built and tested with: that of scripts/requirements.txt, and others by `scripts/setup.sh --torch VERSION`.
 set(ZEBRA_TORCH_TESTED 2.11.0 2.15.0)
 
 if(NOT TORCH_ROOT)

@@ -8,7 +8,7 @@
 #   --long         and the compiler that the fuzzers are built with
 #   --no-packages  .venv alone: compiler and libraries come from elsewhere (docs/install.md)
 #   --torch        this version of torch, in place of the one that is there. Without it that one stays, and where there is none it
-#                  is the first of ZEBRA_TORCH_TESTED in cmake/LibTorch.cmake
+#                  is that of scripts/requirements.txt
 #   --venv         another virtual environment than .venv, for a build with -DTORCH_ROOT=FOLDER/lib/python3.*/site-packages/torch
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,12 +57,11 @@ fi
 # The stamp is the list that was installed: a changed list, or an interrupted installation, installs again.
 stamp=$venv/installed-requirements.txt
 [ -n "$torch" ] || torch=$(sed -n 's/^torch==//p' "$stamp" 2>/dev/null || true)
-[ -n "$torch" ] || torch=$(sed -n 's/^set(ZEBRA_TORCH_TESTED \([0-9.]*\).*/\1/p' cmake/LibTorch.cmake)
-wanted=$(printf 'torch==%s\n' "$torch"; cat scripts/requirements.txt)
-if ! cmp -s - "$stamp" <<<"$wanted"; then
-  echo "Installing torch $torch and the Python packages of scripts/requirements.txt into $venv (some 5 GB on disk)"
+requirements=$(sed "${torch:+s/^torch==.*/torch==$torch/}" scripts/requirements.txt)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
+  echo "Installing torch and the Python packages of scripts/requirements.txt into $venv (some 5 GB on disk)"
   rm -f "$stamp"
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt "torch==$torch"
-  cat >"$stamp" <<<"$wanted"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement <(echo "$requirements")
+  echo "$requirements" >"$stamp"
 fi
