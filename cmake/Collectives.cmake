@@ -1,12 +1,11 @@
-# LibTorch::gloo and LibTorch::nccl: what a file needs to include LibTorch's process groups.
+# LibTorch::gloo and LibTorch::nccl: what a file needs to include LibTorch's process groups. USE_C10D_GLOO is defined where
+# Gloo's may be included.
 
 add_library(LibTorch::gloo INTERFACE IMPORTED GLOBAL)
-target_compile_definitions(LibTorch::gloo INTERFACE USE_C10D_GLOO)
-target_include_directories(LibTorch::gloo SYSTEM INTERFACE ${CMAKE_CURRENT_LIST_DIR}/gloo_declarations)
 target_link_libraries(LibTorch::gloo INTERFACE LibTorch::torch)
 
-# The declarations are ours: see gloo_declarations/README.md.
-if(NOT ZEBRA_GLOO_WORKS STREQUAL ZEBRA_TORCH_VERSION)
+# The declarations are ours: see gloo_declarations/README.md. Tried once for each version in a build folder.
+if(NOT ZEBRA_GLOO_TRIED STREQUAL ZEBRA_TORCH_VERSION)
   message(STATUS "Trying LibTorch's Gloo")
   try_run(_gloo_status _gloo_compiles ${PROJECT_BINARY_DIR}/gloo_smoke_test
           SOURCES ${CMAKE_CURRENT_LIST_DIR}/gloo_declarations/smoke_test.cpp
@@ -16,11 +15,22 @@ if(NOT ZEBRA_GLOO_WORKS STREQUAL ZEBRA_TORCH_VERSION)
           CXX_STANDARD 20
           COMPILE_OUTPUT_VARIABLE _gloo_compile_output
           RUN_OUTPUT_VARIABLE _gloo_run_output)
-  if(NOT _gloo_compiles OR NOT _gloo_status EQUAL 0)
-    message(FATAL_ERROR "LibTorch's Gloo does not work with the declarations in cmake/gloo_declarations:\n"
-                        "${_gloo_compile_output}\n${_gloo_run_output}")
+  if(_gloo_compiles AND _gloo_status EQUAL 0)
+    set(_gloo_works ON)
+  else()
+    set(_gloo_works OFF)
+    file(WRITE ${PROJECT_BINARY_DIR}/gloo_smoke_test.log "${_gloo_compile_output}\n${_gloo_run_output}\n")
   endif()
-  set(ZEBRA_GLOO_WORKS ${ZEBRA_TORCH_VERSION} CACHE INTERNAL "LibTorch version whose Gloo passed the smoke test")
+  set(ZEBRA_GLOO_TRIED ${ZEBRA_TORCH_VERSION} CACHE INTERNAL "LibTorch version whose Gloo the smoke test has tried")
+  set(ZEBRA_GLOO_WORKS ${_gloo_works} CACHE INTERNAL "Whether it passed")
+endif()
+if(ZEBRA_GLOO_WORKS)
+  target_compile_definitions(LibTorch::gloo INTERFACE USE_C10D_GLOO)
+  target_include_directories(LibTorch::gloo SYSTEM INTERFACE ${CMAKE_CURRENT_LIST_DIR}/gloo_declarations)
+else()
+  message(WARNING "The Gloo of LibTorch ${ZEBRA_TORCH_VERSION} does not work with the declarations in cmake/gloo_declarations "
+                  "(${PROJECT_BINARY_DIR}/gloo_smoke_test.log): this build cannot train on CPUs with more than one rank, and "
+                  "its tests of that fail. All else works.")
 endif()
 
 if(ZEBRA_CUDA_ENABLED)

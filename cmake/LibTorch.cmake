@@ -7,20 +7,33 @@ if(TARGET LibTorch::torch)
   return()  # a second find_package(Zebra) in one build
 endif()
 
-set(ZEBRA_TORCH_VERSION 2.11.0)
+# What is built and tested with: that of scripts/requirements.txt, and others by `scripts/setup.sh --torch VERSION`.
+set(ZEBRA_TORCH_TESTED 2.11.0 2.15.0)
+
 if(NOT TORCH_ROOT)
   file(GLOB _torch_candidates ${PROJECT_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
   list(LENGTH _torch_candidates _torch_count)
   if(_torch_count EQUAL 0)
-    message(FATAL_ERROR "No LibTorch: run scripts/setup.sh, which installs torch ${ZEBRA_TORCH_VERSION} into .venv, "
-                        "or name the folder of an installed torch package with -DTORCH_ROOT=DIR.")
+    message(FATAL_ERROR "No LibTorch: run scripts/setup.sh, which installs torch into .venv, or name the folder of an "
+                        "installed torch package with -DTORCH_ROOT=DIR.")
   endif()
   list(GET _torch_candidates 0 TORCH_ROOT)
 endif()
 
-file(READ ${TORCH_ROOT}/version.py _torch_version_text)
-if(NOT _torch_version_text MATCHES "__version__ = '${ZEBRA_TORCH_VERSION}")
-  message(FATAL_ERROR "${TORCH_ROOT} is not torch ${ZEBRA_TORCH_VERSION}: run scripts/setup.sh to install the pinned version.")
+if(NOT EXISTS ${TORCH_ROOT}/version.py)
+  message(FATAL_ERROR "${TORCH_ROOT} is no installed torch package: it has no version.py.")
+endif()
+# Another version in its place is noticed by the next build.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${TORCH_ROOT}/version.py)
+file(STRINGS ${TORCH_ROOT}/version.py _torch_version_line REGEX "^__version__")
+string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" ZEBRA_TORCH_VERSION "${_torch_version_line}")
+set(_torch_sorted ${ZEBRA_TORCH_TESTED})
+list(SORT _torch_sorted COMPARE NATURAL)
+list(GET _torch_sorted 0 _torch_oldest)
+list(GET _torch_sorted -1 _torch_newest)
+if(ZEBRA_TORCH_VERSION VERSION_LESS _torch_oldest OR ZEBRA_TORCH_VERSION VERSION_GREATER _torch_newest)
+  message(WARNING "LibTorch ${ZEBRA_TORCH_VERSION} in ${TORCH_ROOT} is outside of what Zebra is tested with, ${_torch_oldest} to "
+                  "${_torch_newest}. It may not compile; if it does, run the tests. scripts/setup.sh --torch VERSION installs another.")
 endif()
 
 include(${CMAKE_CURRENT_LIST_DIR}/Cuda.cmake)

@@ -18,6 +18,8 @@ most_bytes=60000000
 grep -q '^ZEBRA_PORTABLE:BOOL=ON' "$build/CMakeCache.txt" ||
   { echo "$build is no portable build: cmake --preset portable -B $build" >&2; exit 2; }
 cmake --build "$build" --target zebra_gpu_programs
+grep -q 'kTorchVersion = "2\.11\.' "$build/generated/base/build_info.h" ||
+  { echo "$build has not been built with torch 2.11, which the other machine has: bash scripts/setup.sh --torch 2.11.0" >&2; exit 2; }
 
 tree=.gpu/bundle
 bash scripts/gpu_tree.sh "$build" "$tree"

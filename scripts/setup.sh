@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Installs what Zebra needs to build and run: packages of the distribution (Debian 12 is proven) and, in .venv, the pinned
-# torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
+# Installs what Zebra needs to build and run: packages of the distribution (Debian 12 is proven) and, in .venv, the torch wheel
+# that holds LibTorch. May be run any number of times; does nothing where all is there.
 #
-#   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start, and clang-tidy
-#   bash scripts/setup.sh --long        and the compiler that the fuzzers are built with
+#   bash scripts/setup.sh [--tests | --long | --no-packages] [--torch VERSION] [--venv FOLDER]
+#
+#   --tests        also the launchers that the tests of distributed training start, and clang-tidy
+#   --long         and the compiler that the fuzzers are built with
+#   --no-packages  .venv alone: compiler and libraries come from elsewhere (docs/install.md)
+#   --torch        this version of torch, in place of the one that is there. Without it that one stays, and where there is none it
+#                  is that of scripts/requirements.txt
+#   --venv         another virtual environment than .venv, for a build with -DTORCH_ROOT=FOLDER/lib/python3.*/site-packages/torch
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,12 +17,21 @@ packages=(
   g++ cmake ninja-build ccache git ca-certificates python3 python3-venv xz-utils
   libyaml-cpp-dev libcli11-dev nlohmann-json3-dev catch2 libsentencepiece-dev libzstd-dev zlib1g-dev libxxhash-dev
 )
-case "${1:-}" in
-  "") ;;
-  --tests) packages+=(openmpi-bin slurm-wlm munge clang-tidy) ;;
-  --long) packages+=(openmpi-bin slurm-wlm munge clang-tidy clang libclang-rt-dev) ;;
-  *) echo "usage: bash scripts/setup.sh [--tests | --long]" >&2; exit 2 ;;
-esac
+usage() { sed -n 's/^#   bash/usage: bash/p' "$0" >&2; exit 2; }
+torch= venv=.venv
+while (($#)); do
+  case $1 in
+    --tests) packages+=(openmpi-bin slurm-wlm munge clang-tidy) ;;
+    --long) packages+=(openmpi-bin slurm-wlm munge clang-tidy clang libclang-rt-dev) ;;
+    --no-packages) packages=() ;;
+    --torch | --venv)
+      (($# >= 2)) && [ -n "$2" ] || usage
+      if [ "$1" = --torch ]; then torch=$2; else venv=$2; fi
+      shift ;;
+    *) usage ;;
+  esac
+  shift
+done
 
 missing=()
 for package in "${packages[@]}"; do
@@ -40,10 +55,13 @@ if ((${#missing[@]})); then
 fi
 
 # The stamp is the list that was installed: a changed list, or an interrupted installation, installs again.
-stamp=.venv/installed-requirements.txt
-if ! cmp -s scripts/requirements.txt "$stamp"; then
-  echo "Installing torch and the Python packages of scripts/requirements.txt into .venv (some 5 GB on disk)"
-  .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
-  cp scripts/requirements.txt "$stamp"
+stamp=$venv/installed-requirements.txt
+[ -n "$torch" ] || torch=$(sed -n 's/^torch==//p' "$stamp" 2>/dev/null || true)
+requirements=$(sed "${torch:+s/^torch==.*/torch==$torch/}" scripts/requirements.txt)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
+  echo "Installing torch and the Python packages of scripts/requirements.txt into $venv (some 5 GB on disk)"
+  rm -f "$stamp"
+  "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement <(echo "$requirements")
+  echo "$requirements" >"$stamp"
 fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Sets up, builds and runs every test, and prints how long each stage took. With --long also what takes longer: all C++
 # tests under AddressSanitizer and UndefinedBehaviorSanitizer, more kills of running processes, a 125M model in bf16, the
-# CUDA kernels on all schedules and all combinations of their sizes, the readers of foreign files fuzzed for ten minutes.
+# CUDA kernels on all schedules and all combinations of their sizes, the readers of foreign files fuzzed for ten minutes, the
+# wheels installed by an ordinary user, build and tests with the other versions of torch that Zebra supports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/stages.sh
@@ -42,7 +43,7 @@ stage "Tests of the ablation report"
 pytest tests/ablation_report
 
 stage "The wheel zebra_attention"
-ZEBRA_CUDA=$wheel_cuda bash scripts/wheels.sh
+ZEBRA_CUDA=$wheel_cuda bash scripts/wheels.sh attention
 pytest tests/zebra_attention
 
 # What needs nvcc is skipped where it is not there.
@@ -66,6 +67,15 @@ if [ -n "$long" ]; then
   ctest --preset sanitize --parallel "$(nproc)"
   stage "Fuzzers"
   bash tests/fuzz/run.sh 600
+  stage "The wheel zebra_lm, and a first model from the two wheels"
+  bash scripts/wheels.sh lm
+  pytest tests/zebra_lm
+  bash tests/zebra_lm/from_wheels.sh --torch-from .venv
+  stage "The other versions of torch"
+  for version in $(sed -n 's/^set(ZEBRA_TORCH_TESTED \(.*\))$/\1/p' cmake/LibTorch.cmake); do
+    if grep -qx "torch==$version" .venv/installed-requirements.txt; then continue; fi
+    bash tests/other_torch.sh "$version"
+  done
 fi
 stage_ends
 printf '\nAll tests passed.\n'

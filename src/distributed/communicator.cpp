@@ -1,8 +1,15 @@
 #include "distributed/communicator.h"
 
 #include <algorithm>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/Store.hpp>
+#ifdef USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#else
+#include <torch/version.h>
+#endif
 
+#include "base/error.h"
 #include "distributed/job.h"
 #include "ops/cuda_library.h"
 #include "ops/part_scope.h"
@@ -11,6 +18,7 @@
 namespace zebra {
 namespace {
 
+#ifdef USE_C10D_GLOO
 c10::intrusive_ptr<c10d::Backend> make_gloo(const GroupOptions& options) {
   auto gloo = c10d::ProcessGroupGloo::Options::create_default(options.timeout);
   if (!options.host.empty())
@@ -18,6 +26,15 @@ c10::intrusive_ptr<c10d::Backend> make_gloo(const GroupOptions& options) {
   return c10::make_intrusive<c10d::ProcessGroupGloo>(options.store, options.rank, options.size,
                                                      gloo);
 }
+#else
+// cmake/Collectives.cmake warned of it when the build was configured.
+c10::intrusive_ptr<c10d::Backend> make_gloo(const GroupOptions& options) {
+  throw InputError("this build cannot train on CPUs with " + std::to_string(options.size) +
+                   " ranks: the Gloo of LibTorch " TORCH_VERSION
+                   " has changed and is not in it; train on one rank or on GPUs, or build with a "
+                   "LibTorch that has it (scripts/setup.sh --torch VERSION)");
+}
+#endif
 
 std::shared_ptr<Communicator> make_group(Job& job, const std::string& name, int rank, int size,
                                          const ParallelSection& parallel, torch::Device device) {
@@ -86,7 +103,7 @@ PendingCollective Communicator::reduce_scatter(const torch::Tensor& buffer,
   if (!backend_) return {};
   const std::string name = "reduce-scatter of " + what;
   // LibTorch's reduce-scatter over Gloo is an all-reduce of a copy. This one needs no copy.
-  if (backend_->getBackendName() == c10d::GLOO_BACKEND_NAME) {
+  if (backend_->getBackendName() == "gloo") {
     std::vector<torch::Tensor> tensors = {buffer};
     return {backend_->allreduce(tensors), buffer, name, listener_};
   }

@@ -4,6 +4,7 @@
 
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <type_traits>
 
 #include "ops/accumulated_gradient.h"
 #include "ops/part_scope.h"
@@ -66,6 +67,18 @@ class UnitBackward : public torch::autograd::Node {
   torch::Tensor input_, output_;
 };
 
+/// A node that its owners share as LibTorch wants it: by a count of its own in later releases, by
+/// one beside it, with a function that deletes long graphs without recursion, in 2.11.
+template <class Node, class... Arguments>
+auto make_node(Arguments&&... arguments) {
+  if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Node>) {
+    return c10::make_intrusive<Node>(std::forward<Arguments>(arguments)...);
+  } else {
+    return std::shared_ptr<Node>(new Node(std::forward<Arguments>(arguments)...),
+                                 [](auto* node) { deleteNode(node); });
+  }
+}
+
 }  // namespace
 
 torch::Tensor run_unit(const UnitPass& pass, const torch::Tensor& input, const Body& body) {
@@ -73,8 +86,7 @@ torch::Tensor run_unit(const UnitPass& pass, const torch::Tensor& input, const B
   if (pass.observer) pass.observer->before_forward(pass.unit);
   torch::Tensor output;
   if (torch::GradMode::is_enabled() && (pass.observer != nullptr || pass.recompute)) {
-    const std::shared_ptr<UnitBackward> node(new UnitBackward(pass, body),
-                                             torch::autograd::deleteNode);
+    const auto node = make_node<UnitBackward>(pass, body);
     if (input.defined()) node->set_next_edges(torch::autograd::collect_next_edges(input));
     output = node->compute(input);
     torch::autograd::set_history(output, node);

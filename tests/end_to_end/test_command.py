@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import ZEBRA, zebra
+from conftest import ROOT, ZEBRA, zebra
 
 SUBCOMMANDS = ["train", "config", "plan", "eval", "generate", "recall", "ablate", "bench", "data", "checkpoint", "import", "export"]
 
@@ -26,7 +26,8 @@ def test_help_everywhere():
 
 def test_version_names_the_build():
     output, _ = zebra("--version")
-    assert output.startswith("zebra 0.") and "LibTorch 2.11.0" in output
+    tested = re.search(r"^set\(ZEBRA_TORCH_TESTED (.*)\)$", (ROOT / "cmake/LibTorch.cmake").read_text(), re.MULTILINE)[1]
+    assert output.startswith("zebra 0.") and re.search(r"LibTorch ([\d.]+)", output)[1] in tested.split()
 
 
 @pytest.mark.parametrize("arguments", [
