@@ -245,7 +245,7 @@ TEST_CASE("Malformed descriptions are refused", "[data][dataset]") {
     json[key] = value;
     return refusal_of_description(json.dump());
   };
-  CHECK(contains(changed("format_version", 3), "format version 3"));
+  CHECK(contains(changed("format_version", 4), "format version 4"));
   CHECK(contains(changed("tokens", "many"), "does not describe"));
   CHECK(contains(changed("tokens", 101), "contradicts itself"));
   CHECK(contains(changed("tokens", 0), "contradicts itself"));
