@@ -23,7 +23,8 @@ void TokenReferenceWriter::add_piece(TokenPiece piece,
                                      std::int64_t text_bytes) {
   std::vector<std::uint64_t> positions(document_begins.begin(), document_begins.end());
   for (auto& position : positions) position += static_cast<std::uint64_t>(description_.tokens);
-  documents_.write(positions.data(), positions.size() * sizeof(std::uint64_t));
+  if (!positions.empty())
+    documents_.write(positions.data(), positions.size() * sizeof(std::uint64_t));
   description_.documents += static_cast<std::int64_t>(positions.size());
   description_.tokens += piece.tokens;
   description_.text_bytes += text_bytes;
