@@ -36,7 +36,7 @@ std::string id_text(std::uint64_t id, std::int64_t token_bytes) {
 
 std::uint64_t other_byte_order(std::uint64_t id, std::int64_t token_bytes) {
   std::uint64_t result = 0;
-  for (std::int64_t i = 0; i < token_bytes; ++i) result = result << 8 | (id >> (8 * i) & 0xFF);
+  for (std::int64_t i = 0; i < token_bytes; ++i) result = (result << 8) | ((id >> (8 * i)) & 0xFFU);
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/dataset_folder.h"
@@ -32,6 +33,8 @@ class TokenDataset {
                         std::uint64_t verify_whole_bytes = kVerifyWholeBytes);
 
   const std::filesystem::path& path() const { return path_; }
+  /// What path() and messages are to say from now on, where people know it by another path.
+  void show_as(std::filesystem::path path) { path_ = std::move(path); }
   const TokenDatasetDescription& description() const { return description_; }
   const std::string& fingerprint() const { return fingerprint_; }
   std::int64_t tokens() const { return description_.tokens; }

@@ -1,6 +1,5 @@
 #include "data/token_reference_writer.h"
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -40,18 +39,6 @@ void TokenReferenceWriter::finish() {
   writer.write(description_.to_json());
   writer.commit();
   flush_to_disk(folder_.partial());
-}
-
-std::vector<std::string> chunk_hashes_of(std::span<const std::byte> bytes,
-                                         std::uint64_t chunk_bytes) {
-  std::vector<std::string> hashes;
-  while (!bytes.empty()) {
-    const auto chunk =
-        bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), chunk_bytes)));
-    hashes.push_back(hash_of({reinterpret_cast<const char*>(chunk.data()), chunk.size()}));
-    bytes = bytes.subspan(chunk.size());
-  }
-  return hashes;
 }
 
 }  // namespace zebra

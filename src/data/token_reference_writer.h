@@ -1,10 +1,7 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "data/dataset_folder.h"
 #include "data/loss_mask_writer.h"
@@ -51,9 +48,5 @@ class TokenReferenceWriter {
   ChunkedFileWriter documents_;
   LossMaskWriter loss_mask_;
 };
-
-/// Hash of each chunk of these bytes, as a ChunkedFile compares them.
-std::vector<std::string> chunk_hashes_of(std::span<const std::byte> bytes,
-                                         std::uint64_t chunk_bytes);
 
 }  // namespace zebra
