@@ -10,6 +10,7 @@
 #include "base/json_reader.h"
 #include "base/text.h"
 #include "cli/command_line.h"
+#include "cli/data_commands.h"
 #include "cli/shared_options.h"
 #include "data/pack.h"
 #include "data/probe_dataset.h"
@@ -329,11 +330,16 @@ void add_probes_command(CLI::App& data) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets");
+  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets, and shows them");
   data->require_subcommand(1);
   add_tokenizer_command(*data);
   add_pack_command(*data);
   add_probes_command(*data);
+  add_adopt_command(*data);
+  add_merge_command(*data);
+  add_split_command(*data);
+  add_show_command(*data);
+  add_stat_command(*data);
 }
 
 }  // namespace zebra

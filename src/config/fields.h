@@ -156,9 +156,10 @@ void describe(V& v, ModelSection& s) {
 
 template <class V>
 void describe(V& v, DataSource& s) {
-  v.field("path", s.path, anything().required(),
-          "Folder of a token dataset, as `zebra data pack` writes it, or token files that `zebra data "
-          "adopt` takes.");
+  v.field(
+      "path", s.path, anything().required(),
+      "Folder of a token dataset, as `zebra data pack` writes it, or token files that `zebra data "
+      "adopt` takes.");
   v.field("weight", s.weight, above(0).defaults_to("proportional to its tokens"),
           "Relative share of the samples, for validation of the loss; either every source of a "
           "list has one, or none.");

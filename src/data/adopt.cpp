@@ -26,10 +26,11 @@ void check_adoption_options(const AdoptOptions& options, const Tokenizer& tokeni
       *options.token_bytes != 8) {
     problems.add("--token-bytes is " + std::to_string(*options.token_bytes) + ": give 2, 4 or 8");
   }
-  if (options.document_separator && (*options.document_separator < 0 ||
-                                     *options.document_separator >= tokenizer.vocab_size())) {
+  if (options.document_separator &&
+      (*options.document_separator < 0 || *options.document_separator >= tokenizer.vocab_size())) {
     problems.add("--document-separator is " + std::to_string(*options.document_separator) +
-                 ": the tokenizer's ids go from 0 to " + std::to_string(tokenizer.vocab_size() - 1));
+                 ": the tokenizer's ids go from 0 to " +
+                 std::to_string(tokenizer.vocab_size() - 1));
   }
 }
 
@@ -51,8 +52,9 @@ std::vector<ForeignTokens> tokens_to_adopt(const AdoptOptions& options, const To
   const bool is_replaced = std::filesystem::exists(options.output);
   for (const auto& tokens : result) {
     if (!is_utf8(tokens.file.string())) {
-      problems.add(tokens.file.string() + ": its name is no UTF-8, which dataset.json needs; rename "
-                                          "it, or a folder above it");
+      problems.add(tokens.file.string() +
+                   ": its name is no UTF-8, which dataset.json needs; rename "
+                   "it, or a folder above it");
     }
     if (is_replaced && is_within(tokens.file, options.output)) {
       problems.add(options.output.string() + ": would be replaced, but " + tokens.file.string() +
@@ -162,9 +164,11 @@ AdoptReport adopt(const AdoptOptions& options, const Tokenizer& tokenizer) {
 std::unique_ptr<TokenDataset> open_foreign_tokens(const std::filesystem::path& path,
                                                   const Tokenizer& tokenizer,
                                                   std::int64_t vocab_size) {
-  log_info(path.string() + ": is read whole before each start, to hash it and to find its documents;"
-           " once and for all: zebra data adopt " + shell_word(path.string()) + " --tokenizer " +
-           shell_word(tokenizer.path().string()) + " --output DIR");
+  log_info(path.string() +
+           ": is read whole before each start, to hash it and to find its documents;"
+           " once and for all: zebra data adopt " +
+           shell_word(path.string()) + " --tokenizer " + shell_word(tokenizer.path().string()) +
+           " --output DIR");
   // What is mapped into memory stays when its folder goes.
   const PassingFolder folder;
   AdoptOptions options;

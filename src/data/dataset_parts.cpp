@@ -97,11 +97,10 @@ void add_range(const TokenRange& range, TokenReferenceWriter& writer) {
     const auto begin = std::max(range.begin, piece_begin);
     const auto end = std::min(range.end, piece_begin + piece.tokens);
     if (begin < end) {
-      writer.add_piece(
-          part_of_piece(dataset, piece, begin - piece_begin, end - piece_begin,
-                        writer.description().chunk_bytes),
-          document_begins_in(dataset, begin, end),
-          text_bytes_before(dataset, end) - text_bytes_before(dataset, begin));
+      writer.add_piece(part_of_piece(dataset, piece, begin - piece_begin, end - piece_begin,
+                                     writer.description().chunk_bytes),
+                       document_begins_in(dataset, begin, end),
+                       text_bytes_before(dataset, end) - text_bytes_before(dataset, begin));
     }
     piece_begin += piece.tokens;
   }
@@ -126,8 +125,9 @@ void check_files_stay(const TokenDataset& dataset, const std::filesystem::path& 
   for (const auto& piece : dataset.description().all_pieces()) {
     const auto file = file_of_piece(dataset, piece);
     if (!is_utf8(file.string())) {
-      problems.add(file.string() + ": its name is no UTF-8, which dataset.json needs; rename it, or "
-                                   "a folder above it");
+      problems.add(file.string() +
+                   ": its name is no UTF-8, which dataset.json needs; rename it, or "
+                   "a folder above it");
     }
     if (is_replaced && is_within(file, output)) {
       problems.add(output.string() + ": would be replaced, but it holds " + file.string() +
@@ -139,15 +139,16 @@ void check_files_stay(const TokenDataset& dataset, const std::filesystem::path& 
 /// What keeps two datasets from being read as one.
 void check_alike(const TokenDataset& first, const TokenDataset& other, Problems& problems) {
   const auto &a = first.description(), &b = other.description();
-  const std::string both = other.path().string() + ": cannot be merged with " +
-                           first.path().string() + ": ";
+  const std::string both =
+      other.path().string() + ": cannot be merged with " + first.path().string() + ": ";
   if (a.tokenizer_hash != b.tokenizer_hash || a.vocab_size != b.vocab_size) {
     problems.add(both + "the one was made with another tokenizer (hash " + b.tokenizer_hash +
                  ") than the other (hash " + a.tokenizer_hash + ")");
   }
   if (a.label_stand_in != b.label_stand_in) {
-    problems.add(both + "in one of them what counts as a target is a label that nobody reads; name "
-                        "both in data.train instead");
+    problems.add(both +
+                 "in one of them what counts as a target is a label that nobody reads; name "
+                 "both in data.train instead");
   }
 }
 
@@ -182,14 +183,15 @@ SplitReport split_dataset(const SplitOptions& options) {
   check_files_stay(dataset, options.holdout_output, problems);
   if (is_within(options.output, options.holdout_output) ||
       is_within(options.holdout_output, options.output)) {
-    problems.add("the held-out output is the output itself or lies within it, or around it: give it "
-                 "a folder of its own");
+    problems.add(
+        "the held-out output is the output itself or lies within it, or around it: give it "
+        "a folder of its own");
   }
   if (dataset.documents() < 2)
     problems.add(options.dataset.string() + ": has one document, which is not divided");
   problems.throw_if_any();
-  const auto wanted = static_cast<std::uint64_t>((1.0 - options.holdout) *
-                                                 static_cast<double>(dataset.tokens()));
+  const auto wanted =
+      static_cast<std::uint64_t>((1.0 - options.holdout) * static_cast<double>(dataset.tokens()));
   // The first and the last offset would leave one side empty.
   const auto offsets = dataset.document_offsets();
   const auto inner = offsets.subspan(1, offsets.size() - 2);

@@ -36,8 +36,11 @@ class TokenScan {
 
   ScannedTokens finish() {
     if (bytes_in_chunk_ > 0) end_chunk();
-    result_.piece = {std::filesystem::absolute(tokens_.file).lexically_normal(), tokens_.part,
-                     tokens_.token_bytes, tokens_.tokens, {tokens_.bytes(), std::move(hashes_)}};
+    result_.piece = {std::filesystem::absolute(tokens_.file).lexically_normal(),
+                     tokens_.part,
+                     tokens_.token_bytes,
+                     tokens_.tokens,
+                     {tokens_.bytes(), std::move(hashes_)}};
     if (tokens_.document_ends) {
       result_.document_begins.assign(1, 0);
       const auto& ends = *tokens_.document_ends;

@@ -27,8 +27,8 @@ struct ScannedTokens {
 
 /// Reads the tokens once: hashes of their chunks, the largest id, the documents. `separator` is for
 /// tokens without an index; `progress` is given the bytes that were read since its last call.
-/// Throws InputError for an id that is not below the tokenizer's vocabulary, and where the separator
-/// never occurs.
+/// Throws InputError for an id that is not below the tokenizer's vocabulary, and where the
+/// separator never occurs.
 ScannedTokens scan_foreign_tokens(const ForeignTokens& tokens, const DocumentSeparator& separator,
                                   const Tokenizer& tokenizer, std::uint64_t chunk_bytes,
                                   const std::function<void(std::uint64_t)>& progress);

@@ -85,8 +85,9 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
 /// The files that a path given by a user stands for; throws where it stands for none.
 std::vector<fs::path> files_of(const fs::path& path) {
   if (fs::exists(path / kDescriptionFile)) {
-    refuse_file(path, "is a token dataset already: name it in data.train, or put several together "
-                      "with `zebra data merge`");
+    refuse_file(path,
+                "is a token dataset already: name it in data.train, or put several together "
+                "with `zebra data merge`");
   }
   if (fs::is_directory(path)) {
     auto files = files_of_folder(path);

@@ -27,9 +27,10 @@ std::int64_t litdata_token_bytes(const std::filesystem::path& index, const std::
   if (format == "no_header_numpy:5") return 2;                                       // uint16
   if (format == "no_header_numpy:2" || format == "no_header_numpy:6") return 4;      // (u)int32
   if (format == "no_header_numpy:3" || format == "no_header_numpy:7") return 8;      // (u)int64
-  refuse_file(index, "has items of the format " + quoted_text(format) +
-                         "; tokens are no_header_tensor:16 (int32), :18 (int64) or "
-                         "no_header_numpy:2, :3, :5, :6, :7 (int32, int64, uint16, uint32, uint64)");
+  refuse_file(index,
+              "has items of the format " + quoted_text(format) +
+                  "; tokens are no_header_tensor:16 (int32), :18 (int64) or "
+                  "no_header_numpy:2, :3, :5, :6, :7 (int32, int64, uint16, uint32, uint64)");
 }
 
 /// The text of a member, or nothing.

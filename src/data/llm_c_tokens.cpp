@@ -24,8 +24,7 @@ struct LlmCKind {
   bool separator_is_bos;  // GPT-2's end of text is its EOS, Llama 3's begin of text its BOS
 };
 
-constexpr std::array kLlmCKinds = {LlmCKind{20240520, 1, 2, false},
-                                   LlmCKind{20240801, 7, 4, true}};
+constexpr std::array kLlmCKinds = {LlmCKind{20240520, 1, 2, false}, LlmCKind{20240801, 7, 4, true}};
 
 void check_llm_header(const std::filesystem::path& file, std::uint64_t bytes) {
   if (bytes >= kLlmHeaderBytes) return;

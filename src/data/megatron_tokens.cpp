@@ -72,8 +72,9 @@ MegatronIndex megatron_index(const std::filesystem::path& path, std::span<const 
                             value_at<std::uint64_t>(bytes, kMegatronDocumentsAt)};
   const std::uint64_t most = bytes.size() / 4;  // so that the sum below does not overflow
   if (index.sequences > most || index.entries > most) {
-    refuse_file(path, "is truncated: it names more sequences or documents than it has bytes for; "
-                      "copy it again");
+    refuse_file(path,
+                "is truncated: it names more sequences or documents than it has bytes for; "
+                "copy it again");
   }
   const auto expected = kMegatronHeaderBytes + 12 * index.sequences + 8 * index.entries;
   if (bytes.size() != expected + index.sequences)

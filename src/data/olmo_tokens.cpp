@@ -61,8 +61,8 @@ std::uint64_t read_numpy_header(const std::filesystem::path& file, std::span<con
   const char* const end = shape.data() + shape.size();
   const auto [stop, error] =
       std::from_chars(shape.data() + (shape.starts_with('(') ? 1 : 0), end, tokens);
-  constexpr auto kMostTokens = std::uint64_t{1} << 56;
-  if (error != std::errc() || std::string_view(stop, end) != "," || tokens > kMostTokens)
+  constexpr auto kMostArrayTokens = std::uint64_t{1} << 56;
+  if (error != std::errc() || std::string_view(stop, end) != "," || tokens > kMostArrayTokens)
     refuse_file(file, "is an array of shape " + shape + "), not one list of tokens");
   check_file_size(file, bytes.size(),
                   begin + length + tokens * static_cast<std::uint64_t>(result.token_bytes),

@@ -90,10 +90,10 @@ void TokenDataset::open_files(std::int64_t vocab_size) {
   std::int64_t begin = 0;
   for (const TokenPiece& piece : description_.all_pieces()) {
     const auto file = path_ / piece.file;
-    pieces_.push_back({begin, piece.token_bytes,
-                       std::make_unique<ChunkedFile>(
-                           file, piece.content, piece.part, description_.chunk_bytes,
-                           id_inspection(file, piece.token_bytes, vocab_size))});
+    pieces_.push_back(
+        {begin, piece.token_bytes,
+         std::make_unique<ChunkedFile>(file, piece.content, piece.part, description_.chunk_bytes,
+                                       id_inspection(file, piece.token_bytes, vocab_size))});
     begin += piece.tokens;
   }
   const auto open_own = [this](const char* name, const ChunkedFileContent& content) {

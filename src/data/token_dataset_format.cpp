@@ -202,7 +202,8 @@ TokenDatasetDescription content_from_json(const Json& json) {
   result.chunk_bytes = json.at("chunk_bytes").get<std::uint64_t>();
   const Json& files = json.at("files");
   if (has_pieces) {
-    for (const Json& piece : json.at("token_files")) result.pieces.push_back(piece_from_json(piece));
+    for (const Json& piece : json.at("token_files"))
+      result.pieces.push_back(piece_from_json(piece));
   } else {
     result.token_file = file_from_json(files.at(kTokensFile));
   }
@@ -244,7 +245,8 @@ std::string contradiction_of_pieces(const TokenDatasetDescription& d) {
 
 std::string contradiction_of_token_file(const TokenDatasetDescription& d) {
   if (d.token_bytes != token_bytes_for(d.vocab_size)) return "token_bytes does not fit vocab_size";
-  const auto bytes = static_cast<std::uint64_t>(d.tokens) * static_cast<std::uint64_t>(d.token_bytes);
+  const auto bytes =
+      static_cast<std::uint64_t>(d.tokens) * static_cast<std::uint64_t>(d.token_bytes);
   return file_fits(d.token_file, bytes, d.chunk_bytes)
              ? ""
              : "the size or the hashes of tokens.bin do not fit tokens";

@@ -48,9 +48,9 @@ struct FilePart {
   std::uint64_t file_bytes = 0;  // of the whole file; at least first_byte and the content's bytes
 };
 
-/// A file, or a part of one, mapped into memory whose chunks are verified before they are used for the first time, and
-/// again when the file's time has changed. Thread-safe. What others change within the file between
-/// a call and the use of its bytes is not noticed.
+/// A file, or a part of one, mapped into memory whose chunks are verified before they are used for
+/// the first time, and again when the file's time has changed. Thread-safe. What others change
+/// within the file between a call and the use of its bytes is not noticed.
 class ChunkedFile {
  public:
   /// Looks at a chunk before its hash is compared; `first_byte` is its place in the content. Throws
@@ -70,9 +70,9 @@ class ChunkedFile {
 
   std::uint64_t bytes() const { return content_.bytes; }
 
-  /// The bytes [begin, begin + count) of the content, every chunk they touch being verified. Throws InputError
-  /// that names the file and the chunk when its content is not what was written, RunError when the
-  /// file has another size by now or was overwritten with something else.
+  /// The bytes [begin, begin + count) of the content, every chunk they touch being verified. Throws
+  /// InputError that names the file and the chunk when its content is not what was written,
+  /// RunError when the file has another size by now or was overwritten with something else.
   std::span<const std::byte> verified(std::uint64_t begin, std::uint64_t count) const;
 
  private:
@@ -98,7 +98,8 @@ class ChunkedFile {
 //   loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or 0
 //                  (`label_stand_in` makes those that count labels only)
 //   dataset.json   what follows, as JSON
-// Where the tokens stay in files of others there is no tokens.bin: dataset.json says where they are.
+// Where the tokens stay in files of others there is no tokens.bin: dataset.json says where they
+// are.
 inline constexpr const char* kTokensFile = "tokens.bin";
 inline constexpr const char* kDocumentsFile = "documents.bin";
 inline constexpr const char* kLossMaskFile = "loss_mask.bin";

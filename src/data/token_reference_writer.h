@@ -11,8 +11,8 @@
 namespace zebra {
 
 /// Writes a token dataset whose tokens stay in the files they are in: dataset.json names them, and
-/// only documents.bin and, where needed, loss_mask.bin are written. As TokenDatasetWriter, it leaves
-/// nothing without publish().
+/// only documents.bin and, where needed, loss_mask.bin are written. As TokenDatasetWriter, it
+/// leaves nothing without publish().
 class TokenReferenceWriter {
  public:
   /// Throws like DatasetFolder.
