@@ -16,7 +16,7 @@ namespace {
 
 using Ids = std::vector<std::uint64_t>;
 
-const Tokenizer& tokenizer() {
+const Tokenizer& adopting_tokenizer() {
   static const Tokenizer instance{std::filesystem::path(test_tokenizer())};
   return instance;
 }
@@ -48,8 +48,8 @@ std::vector<std::uint64_t> offsets_of(const TokenDataset& dataset) {
 }
 
 TokenDataset adopted(const AdoptOptions& options) {
-  adopt(options, tokenizer());
-  return TokenDataset(options.output, tokenizer().hash(), kTestVocabSize);
+  adopt(options, adopting_tokenizer());
+  return TokenDataset(options.output, adopting_tokenizer().hash(), kTestVocabSize);
 }
 
 }  // namespace
@@ -64,19 +64,19 @@ TEST_CASE("Files of several formats and widths become one dataset", "[data][adop
                litdata_index("no_header_tensor:18", R"({"filename": "chunk-0.bin", "dim": 3})"));
   const auto options =
       options_for({folder / "p.idx", folder / "c.bin", folder / "d"}, folder / "out");
-  const auto report = adopt(options, tokenizer());
+  const auto report = adopt(options, adopting_tokenizer());
   CHECK(report.files.size() == 3);
   CHECK(report.files[1].documents == 2);
   CHECK(report.largest_id == 307);
   CHECK(entries(folder / "out") == std::vector<std::string>{"dataset.json", "documents.bin"});
-  const TokenDataset dataset(folder / "out", tokenizer().hash(), kTestVocabSize);
+  const TokenDataset dataset(folder / "out", adopting_tokenizer().hash(), kTestVocabSize);
   CHECK(tokens_of(dataset) ==
         std::vector<std::int32_t>{1, 300, 2, 1, 301, 1, 302, 303, 1, 304, 305, 306, 307});
   CHECK(offsets_of(dataset) == Ids{0, 3, 5, 8, 10, 12, 13});
   CHECK(std::ranges::count(mask_of(dataset), 1) == 13);
   CHECK(dataset.fingerprint() == report.description.fingerprint());
   std::int64_t text_bytes = 0;
-  for (const auto id : tokens_of(dataset)) text_bytes += tokenizer().text_bytes(id);
+  for (const auto id : tokens_of(dataset)) text_bytes += adopting_tokenizer().text_bytes(id);
   CHECK(dataset.text_bytes() == text_bytes);
   for (std::int64_t begin = 0; begin <= 13; ++begin) {
     for (std::int64_t end = begin; end <= 13; ++end) {
@@ -91,7 +91,8 @@ TEST_CASE("Files of several formats and widths become one dataset", "[data][adop
 TEST_CASE("Adopted tokens are those of our own format", "[data][adopt]") {
   const TempFolder folder;
   {
-    TokenDatasetWriter writer({folder / "own", tokenizer().hash(), kTestVocabSize, false, 16});
+    TokenDatasetWriter writer(
+        {folder / "own", adopting_tokenizer().hash(), kTestVocabSize, false, 16});
     writer.begin_document();
     writer.append(Tokens{1, 300, 2}, true);
     writer.begin_document();
@@ -102,7 +103,7 @@ TEST_CASE("Adopted tokens are those of our own format", "[data][adopt]") {
   folder.write("p.bin", id_bytes({1, 300, 2, 1, 301}, 2));
   folder.write("p.idx", megatron_index());
   const auto dataset = adopted(options_for({folder / "p.idx"}, folder / "out"));
-  const TokenDataset own(folder / "own", tokenizer().hash(), kTestVocabSize);
+  const TokenDataset own(folder / "own", adopting_tokenizer().hash(), kTestVocabSize);
   CHECK(tokens_of(dataset) == tokens_of(own));
   CHECK(offsets_of(dataset) == offsets_of(own));
 }
@@ -117,7 +118,7 @@ TEST_CASE("Documents are found by their separator", "[data][adopt]") {
   options.overwrite = true;
   CHECK(offsets_of(adopted(options)) == Ids{0, 2, 5, 6, 8});
   options.document_separator = 8;
-  const auto message = message_of<InputError>([&] { adopt(options, tokenizer()); });
+  const auto message = message_of<InputError>([&] { adopt(options, adopting_tokenizer()); });
   CHECK(contains(message, "does not hold the id 8"));
   CHECK(contains(message, "--document-separator"));
   // EOS at the end where nothing is said.
@@ -147,7 +148,7 @@ TEST_CASE("All that is wrong is said at once, and nothing is left", "[data][adop
   auto message = message_of<InputError>([&] {
     adopt(options_for({folder / "beyond.npy", folder / "negative.npy", folder / "swapped.npy"},
                       output),
-          tokenizer());
+          adopting_tokenizer());
   });
   CHECK(contains(message, "beyond.npy: token 2 has the id 420, beyond the vocabulary of 420 ids"));
   CHECK(contains(message, "negative.npy: token 1 has the id -1"));
@@ -157,7 +158,7 @@ TEST_CASE("All that is wrong is said at once, and nothing is left", "[data][adop
   auto options = options_for({folder / "none", folder.path() / "gone.idx"}, output);
   options.token_bytes = 3;
   options.document_separator = 420;
-  message = message_of<InputError>([&] { adopt(options, tokenizer()); });
+  message = message_of<InputError>([&] { adopt(options, adopting_tokenizer()); });
   for (const char* part : {"none: does not exist", "gone.idx: does not exist", "--token-bytes is 3",
                            "--document-separator is 420"})
     CHECK(contains(message, part));
@@ -172,7 +173,7 @@ TEST_CASE("An adopted file that changes is noticed, one that moves can be follow
   const auto fingerprint = adopted(options_for({folder / "e.npy"}, folder / "out")).fingerprint();
   const auto refusal = [&] {
     return message_of<InputError>(
-        [&] { TokenDataset(folder / "out", tokenizer().hash(), kTestVocabSize); });
+        [&] { TokenDataset(folder / "out", adopting_tokenizer().hash(), kTestVocabSize); });
   };
   folder.write("e.npy", id_bytes({1, 300, 2, 1, 302, 2}, 2));
   CHECK(contains(refusal(), "e.npy: is corrupt"));
@@ -182,7 +183,7 @@ TEST_CASE("An adopted file that changes is noticed, one that moves can be follow
   std::string json = content_of(folder / "out/dataset.json");
   json.replace(json.find("e.npy"), 5, "moved.npy");
   folder.write("out/dataset.json", json);
-  CHECK(TokenDataset(folder / "out", tokenizer().hash(), kTestVocabSize).fingerprint() ==
+  CHECK(TokenDataset(folder / "out", adopting_tokenizer().hash(), kTestVocabSize).fingerprint() ==
         fingerprint);
   json.replace(json.find("\"first_byte\": 0"), 15, "\"first_byte\": 2");
   folder.write("out/dataset.json", json);
@@ -194,8 +195,8 @@ TEST_CASE("An output that holds what is adopted is not replaced", "[data][adopt]
   folder.write("in/e.npy", id_bytes({1, 300, 2}, 2));
   auto options = options_for({folder / "in/e.npy"}, folder / "in");
   options.overwrite = true;
-  CHECK(
-      contains(message_of<InputError>([&] { adopt(options, tokenizer()); }), "would be replaced"));
+  CHECK(contains(message_of<InputError>([&] { adopt(options, adopting_tokenizer()); }),
+                 "would be replaced"));
 }
 
 TEST_CASE("Token files are opened as a dataset for as long as they are used", "[data][adopt]") {
@@ -204,7 +205,7 @@ TEST_CASE("Token files are opened as a dataset for as long as they are used", "[
   auto options = options_for({folder / "e.npy"}, folder / "out");
   options.chunk_bytes = kDatasetChunkBytes;
   const auto fingerprint = adopted(options).fingerprint();
-  const auto dataset = open_foreign_tokens(folder / "e.npy", tokenizer(), kTestVocabSize);
+  const auto dataset = open_foreign_tokens(folder / "e.npy", adopting_tokenizer(), kTestVocabSize);
   CHECK(dataset->path() == folder / "e.npy");
   CHECK(dataset->fingerprint() == fingerprint);
   CHECK(tokens_of(*dataset) == std::vector<std::int32_t>{1, 300, 2, 1, 301, 2});

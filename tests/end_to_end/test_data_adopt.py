@@ -94,7 +94,7 @@ def write_litdata(folder, documents):
     for number, ids in enumerate(documents):
         np.save(parts / f"{number:05d}.npy", ids)
     litdata.optimize(fn=tokens_of_item, inputs=[str(path) for path in sorted(parts.iterdir())], output_dir=str(folder / "chunks"),
-                     num_workers=1, chunk_size=64 * 129, item_loader=litdata.TokensLoader())
+                     num_workers=1, reorder_files=False, chunk_size=64 * 129, item_loader=litdata.TokensLoader())
     return folder / "chunks", []
 
 
