@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/message.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "data/token_bytes.h"
 
@@ -87,6 +88,8 @@ void TokenDataset::open(const std::optional<RunTokenizer>& run, std::uint64_t ve
 }
 
 void TokenDataset::open_files(std::int64_t vocab_size) {
+  constexpr std::size_t kFewFiles = 256;
+  if (description_.pieces.size() > kFewFiles) raise_open_file_limit();
   std::int64_t begin = 0;
   for (const TokenPiece& piece : description_.all_pieces()) {
     const auto file = path_ / piece.file;

@@ -4,11 +4,13 @@ written by the real packages where they are installed, else the test is skipped;
 import json
 import os
 import pty
+import resource
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
-from conftest import ZEBRA, metrics, zebra
+from conftest import COMMAND_SECONDS, ZEBRA, metrics, zebra
 
 
 @pytest.fixture(scope="session")
@@ -179,6 +181,20 @@ def test_show_is_coloured_on_a_terminal(data):
         pass
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
     assert b"\x1b[1m-- document 0" in shown and b"\x1b[32m" in shown
+
+
+def test_more_files_than_a_process_may_open_by_default(tmp_path, data):
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for number in range(1100):
+        np.array([1, 300, 2], dtype="<u2").tofile(folder / f"{number:04d}.npy")
+    zebra("data", "adopt", folder, "--tokenizer", data / "tok.model", "--output", tmp_path / "out")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard <= 2200:
+        pytest.skip(f"no process may open more than {hard} files here")
+    command = f"ulimit -S -n 1024; exec '{ZEBRA}' data stat '{tmp_path}/out' --json"
+    output = subprocess.run(["bash", "-c", command], capture_output=True, check=True, timeout=COMMAND_SECONDS).stdout
+    assert json.loads(output)[0]["files"] == 1100
 
 
 def test_a_file_that_moved_is_followed_by_hand(tmp_path, data):
