@@ -1,6 +1,7 @@
 #include "train/micro_batch_graphs.h"
 
 #include <utility>
+#include <vector>
 
 namespace zebra {
 namespace {
