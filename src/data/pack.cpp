@@ -264,6 +264,7 @@ PackReport pack(const PackOptions& options) {
   check_options(options);
   const double start = monotonic_seconds();
   const Tokenizer tokenizer(options.tokenizer);
+  tokenizer.require_text();
   DocumentReaderOptions input = options.input;
   input.segment_bytes = segment_bytes_for(tokenizer);
   if (options.holdout) input.divide_at = place_of_division(input, *options.holdout);

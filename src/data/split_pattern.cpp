@@ -68,8 +68,8 @@ std::size_t end_of_run(std::string_view text, std::size_t begin, unsigned classe
 
 // [\r\n]*, and with `slashes` [\r\n/]*.
 std::size_t end_of_lines(std::string_view text, std::size_t begin, bool slashes = false) {
-  while (begin < text.size() && (text[begin] == '\r' || text[begin] == '\n' ||
-                                 (slashes && text[begin] == '/'))) {
+  while (begin < text.size() &&
+         (text[begin] == '\r' || text[begin] == '\n' || (slashes && text[begin] == '/'))) {
     ++begin;
   }
   return begin;

@@ -104,11 +104,10 @@ struct Normalization {
       if (combining_class[text[begin]] == 0) continue;
       std::size_t end = begin;
       while (end < text.size() && combining_class[text[end]] != 0) ++end;
-      std::stable_sort(text.begin() + static_cast<std::ptrdiff_t>(begin),
-                       text.begin() + static_cast<std::ptrdiff_t>(end),
-                       [this](char32_t a, char32_t b) {
-                         return combining_class[a] < combining_class[b];
-                       });
+      std::stable_sort(
+          text.begin() + static_cast<std::ptrdiff_t>(begin),
+          text.begin() + static_cast<std::ptrdiff_t>(end),
+          [this](char32_t a, char32_t b) { return combining_class[a] < combining_class[b]; });
       begin = end;
     }
   }
