@@ -144,7 +144,7 @@ ByteLevelBpe::ByteLevelBpe(const TokenizerFiles& files, const std::string& name)
   }
   std::ranges::fill(facts_.text_bytes, 0);
   facts_.obstacle = name_ + ": text cannot be encoded or decoded with it here: " + unsupported +
-                    "; scripts/tokenize.py makes token datasets with every tokenizer.json, and "
+                    "; scripts/tokenize_text.py makes token datasets with every tokenizer.json, and "
                     "runs can train on them";
 }
 

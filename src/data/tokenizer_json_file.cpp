@@ -215,35 +215,47 @@ class Reading {
     const auto* value = member_of(config_, key);
     if (!is_given(value)) return std::nullopt;
     const auto text = string_of(value->is_object() ? member_of(*value, "content") : value);
-    const auto found = ids_.find(text);
-    if (found == ids_.end()) {
+    const auto id = known(text);
+    if (!id) {
       throw InputError(config_name() + ": " + key + ": " + quoted_text(text) +
                        " is no token of it");
     }
-    return found->second;
+    return id;
   }
 
-  // What the post-processor puts before and behind a text.
-  void read_post_processor(std::optional<std::int32_t>& bos, std::optional<std::int32_t>& eos) {
+  std::optional<std::int32_t> known(const std::string& text) const {
+    const auto found = ids_.find(text);
+    return found == ids_.end() ? std::nullopt : std::optional(found->second);
+  }
+
+  // What the post-processor puts before and behind a text: by a template, or in BERT's form, where
+  // cls and sep are pairs of a text and an id.
+  void read_post_processor(std::optional<std::int32_t>& bos,
+                           std::optional<std::int32_t>& eos) const {
     for (const auto& step : steps_of(member_of(file_, "post_processor"), "processors")) {
-      const auto known = [this](const std::string& text) {
-        const auto found = ids_.find(text);
-        return found == ids_.end() ? std::nullopt : std::optional(found->second);
-      };
-      const auto* single = member_of(step, "single");
-      if (single == nullptr || !single->is_array()) continue;
-      bool is_behind = false;
-      for (const auto& part : *single) {
-        if (const auto* special = member_of(part, "SpecialToken")) {
-          const auto id = known(string_of(member_of(*special, "id")));
-          if (is_behind) {
-            eos = id;
-          } else if (!bos) {
-            bos = id;
-          }
-        } else {
-          is_behind = true;
-        }
+      const auto* cls = member_of(step, "cls");
+      const auto* sep = member_of(step, "sep");
+      if (cls != nullptr && sep != nullptr && cls->is_array() && sep->is_array() && !cls->empty() &&
+          !sep->empty()) {
+        bos = known(string_of(&cls->front()));
+        eos = known(string_of(&sep->front()));
+      }
+      if (const auto* single = member_of(step, "single")) read_template(*single, bos, eos);
+    }
+  }
+
+  void read_template(const Object& parts, std::optional<std::int32_t>& bos,
+                     std::optional<std::int32_t>& eos) const {
+    if (!parts.is_array()) return;
+    bool is_behind = false;
+    for (const auto& part : parts) {
+      const auto* special = member_of(part, "SpecialToken");
+      if (special == nullptr) {
+        is_behind = true;
+      } else if (is_behind) {
+        if (!eos) eos = known(string_of(member_of(*special, "id")));
+      } else if (!bos) {
+        bos = known(string_of(member_of(*special, "id")));
       }
     }
   }
