@@ -41,16 +41,18 @@ bool is_deepseek_ideograph(char32_t code) {
   return (code >= 0x4E00 && code <= 0x9FA5) || (code >= 0x3040 && code <= 0x30FF);
 }
 
-// Where a text ends: DeepSeek's third expression sees what lies between numbers and ideographs.
-enum class End { of_text, of_words };
+// Where a text ends: DeepSeek's third expression sees a run of ideographs, or what lies between
+// those and numbers.
+enum class End { of_text, of_words, of_ideographs };
 
 template <End kEnd = End::of_text>
 Symbol symbol_at(std::string_view text, std::size_t at) {
   if (at >= text.size()) return {};
   const auto character = unicode::first_character(text.substr(at));
   const unsigned set = set_of(unicode::class_of(character.code));
-  if constexpr (kEnd == End::of_words)
-    if ((set & kNumber) != 0 || is_deepseek_ideograph(character.code)) return {};
+  const bool is_ideograph = kEnd != End::of_text && is_deepseek_ideograph(character.code);
+  if (kEnd == End::of_words && (is_ideograph || (set & kNumber) != 0)) return {};
+  if (kEnd == End::of_ideographs && !is_ideograph) return {};
   return {character.code, character.bytes, set};
 }
 
@@ -187,9 +189,10 @@ std::size_t first_o200k_piece(std::string_view text) {
 
 bool is_ascii_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
 
-// The third expression of DeepSeek, within what the first two leave; 0 where it does not match.
+// The third expression of DeepSeek, within what the first two leave or find; 0 where it does not
+// match.
+template <End kEnd>
 std::size_t end_of_deepseek_match(std::string_view text) {
-  constexpr End kEnd = End::of_words;
   const Symbol first = symbol_at<kEnd>(text, 0);
   if (first.code < 0x80 && first.is_in(kSigns) && text.size() > 1 && is_ascii_letter(text[1])) {
     std::size_t end = 2;
@@ -202,29 +205,28 @@ std::size_t end_of_deepseek_match(std::string_view text) {
     if (end > first.bytes) return end;
   }
   if (const auto end = end_behind_space<kEnd>(text, kSigns); end > 0)
-    return end_of_lines(text, end);
+    return kEnd == End::of_words ? end_of_lines(text, end) : end;
   return first.is_in(kSpace) ? end_of_spaces<kEnd>(text, /*lines=*/true) : 0;
+}
+
+// What the expression does not match is a piece up to where it does.
+template <End kEnd>
+std::size_t end_of_deepseek_word(std::string_view text) {
+  if (const auto match = end_of_deepseek_match<kEnd>(text); match > 0) return match;
+  std::size_t end = symbol_at<kEnd>(text, 0).bytes;
+  for (Symbol next = symbol_at<kEnd>(text, end);
+       !next.is_end() && end_of_deepseek_match<kEnd>(text.substr(end)) == 0;
+       next = symbol_at<kEnd>(text, end)) {
+    end += next.bytes;
+  }
+  return end;
 }
 
 std::size_t first_deepseek_piece(std::string_view text) {
   const Symbol first = symbol_at(text, 0);
   if (first.is_in(kNumber)) return end_of_run(text, 0, kNumber, 3);
-  std::size_t end = first.bytes;
-  if (is_deepseek_ideograph(first.code)) {
-    for (Symbol next = symbol_at(text, end); is_deepseek_ideograph(next.code);
-         next = symbol_at(text, end)) {
-      end += next.bytes;
-    }
-    return end;
-  }
-  if (const auto match = end_of_deepseek_match(text); match > 0) return match;
-  // What the expression does not match is a piece up to where it does.
-  for (Symbol next = symbol_at<End::of_words>(text, end);
-       !next.is_end() && end_of_deepseek_match(text.substr(end)) == 0;
-       next = symbol_at<End::of_words>(text, end)) {
-    end += next.bytes;
-  }
-  return end;
+  return is_deepseek_ideograph(first.code) ? end_of_deepseek_word<End::of_ideographs>(text)
+                                           : end_of_deepseek_word<End::of_words>(text);
 }
 
 }  // namespace
