@@ -143,9 +143,10 @@ ByteLevelBpe::ByteLevelBpe(const TokenizerFiles& files, const std::string& name)
     return;
   }
   std::ranges::fill(facts_.text_bytes, 0);
-  facts_.obstacle = name_ + ": text cannot be encoded or decoded with it here: " + unsupported +
-                    "; scripts/tokenize_text.py makes token datasets with every tokenizer.json, and "
-                    "runs can train on them";
+  facts_.obstacle =
+      name_ + ": text cannot be encoded or decoded with it here: " + unsupported +
+      "; scripts/tokenize_text.py makes token datasets with every tokenizer.json, and "
+      "runs can train on them";
 }
 
 void ByteLevelBpe::set_token(std::int32_t id, std::string bytes) {
@@ -164,7 +165,7 @@ void ByteLevelBpe::read_tokens(const TokenizerJson& file) {
     set_token(id, bytes.value_or(text));
   }
   for (AddedToken token : file.added_tokens) {
-    token.is_special |= token.id == file.bos || token.id == file.eos;
+    token.is_special = token.is_special || token.id == file.bos || token.id == file.eos;
     set_token(token.id, token.is_special ? std::string()
                                          : letters.bytes_of(token.content).value_or(token.content));
     const bool is_normalized = token.is_normalized && composes_;

@@ -65,8 +65,8 @@ struct Normalization {
   }
 
   static const Normalization& tables() {
-    static const Normalization tables;
-    return tables;
+    static const Normalization made;
+    return made;
   }
 
   void append_decomposed(char32_t character, std::u32string& text) const {
