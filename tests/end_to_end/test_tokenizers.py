@@ -5,11 +5,12 @@ import random
 import subprocess
 import sys
 import unicodedata
+import zipfile
 
 import numpy as np
 import pytest
-from conftest import BUILD, ROOT, zebra
-from tokenizer_files import END, EXPRESSIONS, adversarial_texts, opened, write_tokenizer
+from conftest import BUILD, LONG, ROOT, zebra
+from tokenizer_files import END, EXPRESSIONS, adversarial_texts, of_tiktoken, opened, write_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 TEXTS = 10_000
@@ -188,3 +189,30 @@ def test_parquet(tmp_path, training_texts):
     made = [script(tmp_path / name, "--field", "body", "--tokenizer", tmp_path / "tokenizer.json", "--output", tmp_path / name.split(".")[1])
             for name in ("texts.parquet", "texts.jsonl")]
     assert made[0]["fingerprint"] == made[1]["fingerprint"]
+
+
+# By the names of the files in the package litellm.
+VOCABULARIES = {"deepseek_tokenizer.json": "deepseek", "9b5ad71b2ce5302211f9c61530b329a4922fc6a4": "llama3",
+                "fb374d419588a4632f3f557e76b4b70aebbca790": "o200k", "ec7223a39ce59f226a68acc30dc1af2788490e15": "gpt2"}
+
+
+@pytest.mark.skipif(not LONG, reason="fetches 44 MB from PyPI and builds merges of 400,000 tokens: ZEBRA_LONG_TESTS=1")
+def test_real_vocabularies(tmp_path):
+    """DeepSeek's own file, and cl100k, o200k and p50k."""
+    subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path, "litellm==1.110.2"], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        for name in wheel.namelist():
+            if (base := name.rsplit("/", 1)[-1]) in VOCABULARIES:
+                (tmp_path / base).write_bytes(wheel.read(name))
+    sources = [path.read_text() for path in (ROOT / "scripts").rglob("*.py")]
+    for name, pattern in VOCABULARIES.items():
+        folder = tmp_path / pattern
+        folder.mkdir()
+        if name.endswith(".json"):
+            (folder / "tokenizer.json").write_bytes((tmp_path / name).read_bytes())
+            end = "<｜end▁of▁sentence｜>"
+        else:
+            of_tiktoken(tmp_path / name, pattern).save(str(folder / "tokenizer.json"))
+            end = END
+        (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": end}))
+        require_alike(folder / "tokenizer.json", [*sources, *adversarial_texts(TEXTS, seed=7)])

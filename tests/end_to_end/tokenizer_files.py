@@ -1,5 +1,6 @@
 """Small tokenizers of every split pattern, trained by the package `tokenizers`, and texts at which an encoder may go wrong."""
 
+import base64
 import json
 import random
 
@@ -88,3 +89,37 @@ def adversarial_texts(count, seed):
         return chr(code) * draw.choice([1, 1, 1, 2, 5]) if not 0xD800 <= code < 0xE000 else "x"
 
     return ["".join(part() for _ in range(draw.randrange(1, 24))) for _ in range(count)]
+
+
+def letters_of_bytes():
+    """The letters by which ByteLevel writes the bytes 0 to 255."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
+
+
+def of_tiktoken(path, pattern):
+    """The tokenizer of a .tiktoken file, whose lines hold the bytes of each token and its rank: the two parts that a token was
+    merged from are those that are left when only pairs of lower rank join."""
+    ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in path.read_bytes().splitlines() if line)}
+    letters = letters_of_bytes()
+
+    def name(token):
+        return "".join(letters[byte] for byte in token)
+
+    def parts_of(token, limit):
+        parts = [token[i:i + 1] for i in range(len(token))]
+        while len(parts) > 2:
+            joined = [ranks.get(a + b, limit) for a, b in zip(parts, parts[1:])]
+            best = min(range(len(joined)), key=joined.__getitem__)
+            if joined[best] >= limit:
+                break
+            parts[best:best + 2] = [parts[best] + parts[best + 1]]
+        return parts
+
+    pairs = [parts_of(token, rank) for token, rank in sorted(ranks.items(), key=lambda item: item[1]) if len(token) > 1]
+    merges = [tuple(map(name, pair)) for pair in pairs if len(pair) == 2]
+    tokenizer = Tokenizer(models.BPE({name(token): rank for token, rank in ranks.items()}, merges, ignore_merges=True))
+    tokenizer.pre_tokenizer, tokenizer.decoder = split_by(pattern), decoders.ByteLevel()
+    tokenizer.add_special_tokens([END])
+    return tokenizer
