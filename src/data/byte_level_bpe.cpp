@@ -203,8 +203,8 @@ std::vector<std::int32_t> ByteLevelBpe::encode(std::string_view text) const {
   return tokens;
 }
 
-// A text that continues another is encoded like its start: what is cut is longer than any piece
-// that matters.
+// A text that continues another is encoded like its start. Very long documents are cut behind a
+// line end; where blank lines or spaces go on there, pieces and so tokens may differ.
 void ByteLevelBpe::encode_cached(std::string_view text, bool /*continues*/, TokenCache& cache,
                                  std::vector<std::int32_t>& tokens) const {
   std::string repaired;

@@ -10,7 +10,7 @@
 
 using namespace zebra;
 using namespace zebra::test;
-using Json = nlohmann::ordered_json;
+using JsonFile = nlohmann::ordered_json;
 
 namespace {
 
@@ -28,33 +28,34 @@ std::string letter_of(unsigned byte) {
 }
 
 // Ids 0 to 255 are the bytes; then "th", "the", " the", "12", and from 260 the added tokens.
-Json small_file() {
-  Json vocabulary = Json::object(), merges = Json::array();
+JsonFile small_file() {
+  JsonFile vocabulary = JsonFile::object(), merges = JsonFile::array();
   for (unsigned byte = 0; byte < 256; ++byte) vocabulary[letter_of(byte)] = byte;
   const std::string space = letter_of(' ');
   vocabulary["th"] = 256;
   vocabulary["the"] = 257;
   vocabulary[space + "the"] = 258;
   vocabulary["12"] = 259;
-  merges = {"t h", "th e", space + " the", Json::array({"1", "2"})};
-  const auto added = [](const char* content, int id, bool special) -> Json {
+  merges = {"t h", "th e", space + " the", JsonFile::array({"1", "2"})};
+  const auto added = [](const char* content, int id, bool special) -> JsonFile {
     return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
             {"rstrip", false}, {"normalized", false}, {"special", special}};
   };
-  return {
-      {"version", "1.0"},
-      {"added_tokens", Json::array({added("<s>", 260, true), added("</s>", 261, true),
-                                    added("<tool>", 262, false), added("<tool><", 263, false)})},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
-      {"post_processor", nullptr},
-      {"decoder", {{"type", "ByteLevel"}}},
-      {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}}}};
+  return {{"version", "1.0"},
+          {"added_tokens",
+           JsonFile::array({added("<s>", 260, true), added("</s>", 261, true),
+                            added("<tool>", 262, false), added("<tool><", 263, false)})},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", merges}}}};
 }
 
-const Json kConfig = {{"bos_token", "<s>"}, {"eos_token", {{"content", "</s>"}}}};
+const JsonFile kDocumentTokens = {{"bos_token", "<s>"}, {"eos_token", {{"content", "</s>"}}}};
 
-std::string written(const TempFolder& folder, const Json& file, const Json& config = kConfig) {
+std::string written(const TempFolder& folder, const JsonFile& file,
+                    const JsonFile& config = kDocumentTokens) {
   if (!config.is_null()) folder.write("tokenizer_config.json", config.dump());
   return folder.write("tokenizer.json", file.dump());
 }
@@ -114,7 +115,7 @@ TEST_CASE("What is no UTF-8 becomes U+FFFD, in and out", "[data][tokenizer]") {
 TEST_CASE("Where merges are ignored a piece that is a token is that token", "[data][tokenizer]") {
   const TempFolder folder;
   auto file = small_file();
-  file["model"]["merges"] = Json::array({"t h"});
+  file["model"]["merges"] = JsonFile::array({"t h"});
   CHECK(Tokenizer(written(folder, file)).encode("the") == Tokens{256, 'e'});
   file["model"]["ignore_merges"] = true;
   CHECK(Tokenizer(written(folder, file)).encode("the") == Tokens{257});
@@ -132,31 +133,32 @@ TEST_CASE("BOS and EOS come from the configuration, else from the post-processor
           "[data][tokenizer]") {
   const TempFolder folder;
   auto file = small_file();
-  const auto ids = [&](const Json& config) {
+  const auto ids = [&](const JsonFile& config) {
     const Tokenizer tokenizer(written(folder, file, config));
     return std::pair(tokenizer.bos(), tokenizer.eos());
   };
   CHECK(ids({{"bos_token", nullptr}, {"eos_token", "</s>"}}) == std::pair(261, 261));
-  CHECK(contains(message_of<InputError>([&] { ids(Json::object()); }), "tokenizer_config.json"));
+  CHECK(
+      contains(message_of<InputError>([&] { ids(JsonFile::object()); }), "tokenizer_config.json"));
   CHECK(contains(message_of<InputError>([&] { ids({{"eos_token", "<none>"}}); }), "<none>"));
-  const auto special = [](const char* token) -> Json {
+  const auto special = [](const char* token) -> JsonFile {
     return {{"SpecialToken", {{"id", token}, {"type_id", 0}}}};
   };
-  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
-  const Json sequence = {{"type", "TemplateProcessing"},
-                         {"single", Json::array({special("<s>"), text, special("</s>")})}};
+  const JsonFile text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const JsonFile sequence = {{"type", "TemplateProcessing"},
+                             {"single", JsonFile::array({special("<s>"), text, special("</s>")})}};
   file["post_processor"] = {{"type", "Sequence"},
-                            {"processors", Json::array({{{"type", "ByteLevel"}}, sequence})}};
-  CHECK(ids(Json::object()) == std::pair(260, 261));
+                            {"processors", JsonFile::array({{{"type", "ByteLevel"}}, sequence})}};
+  CHECK(ids(JsonFile::object()) == std::pair(260, 261));
   CHECK(ids({{"bos_token", "<tool>"}}) == std::pair(262, 261));
 }
 
 TEST_CASE("The hash holds the file and the ids of BOS and EOS", "[data][tokenizer]") {
   const TempFolder folder;
-  const auto hash = [&](const Json& config) {
+  const auto hash = [&](const JsonFile& config) {
     return Tokenizer(written(folder, small_file(), config)).hash();
   };
-  const auto first = hash(kConfig);
+  const auto first = hash(kDocumentTokens);
   CHECK(hash({{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"chat_template", "x"}}) == first);
   CHECK(hash({{"bos_token", "</s>"}, {"eos_token", "</s>"}}) != first);
 }
@@ -174,15 +176,19 @@ TEST_CASE("Other tokenizers open, and say why they have no text", "[data][tokeni
     CHECK(contains(tokenizer.obstacle(), "scripts/tokenize_text.py"));
     return tokenizer.obstacle();
   };
-  CHECK(contains(obstacle([](Json& f) { f["normalizer"] = {{"type", "NFKC"}}; }), "NFKC"));
-  CHECK(contains(obstacle([](Json& f) { f["pre_tokenizer"] = nullptr; }), "pre-tokenizer"));
-  CHECK(contains(obstacle([](Json& f) { f["pre_tokenizer"]["add_prefix_space"] = true; }),
+  CHECK(contains(obstacle([](JsonFile& f) { f["normalizer"] = {{"type", "NFKC"}}; }), "NFKC"));
+  CHECK(contains(obstacle([](JsonFile& f) { f["pre_tokenizer"] = nullptr; }), "pre-tokenizer"));
+  CHECK(contains(obstacle([](JsonFile& f) { f["pre_tokenizer"]["add_prefix_space"] = true; }),
                  "ByteLevel"));
-  CHECK(contains(obstacle([](Json& f) { f["decoder"] = {{"type", "Metaspace"}}; }), "Metaspace"));
-  CHECK(contains(obstacle([](Json& f) { f["model"]["byte_fallback"] = true; }), "byte_fallback"));
-  CHECK(contains(obstacle([](Json& f) { f["model"]["type"] = "WordPiece"; }), "WordPiece"));
-  CHECK(contains(obstacle([](Json& f) { f["added_tokens"][2]["lstrip"] = true; }), "lstrip"));
-  CHECK(contains(obstacle([](Json& f) { f["model"]["vocab"].erase("!"); }), "256 bytes"));
+  CHECK(contains(obstacle([](JsonFile& f) {
+                   f["decoder"] = {{"type", "Metaspace"}};
+                 }),
+                 "Metaspace"));
+  CHECK(
+      contains(obstacle([](JsonFile& f) { f["model"]["byte_fallback"] = true; }), "byte_fallback"));
+  CHECK(contains(obstacle([](JsonFile& f) { f["model"]["type"] = "WordPiece"; }), "WordPiece"));
+  CHECK(contains(obstacle([](JsonFile& f) { f["added_tokens"][2]["lstrip"] = true; }), "lstrip"));
+  CHECK(contains(obstacle([](JsonFile& f) { f["model"]["vocab"].erase("!"); }), "256 bytes"));
 }
 
 TEST_CASE("Broken files are refused by name", "[data][tokenizer]") {
@@ -195,13 +201,13 @@ TEST_CASE("Broken files are refused by name", "[data][tokenizer]") {
     CHECK(contains(message, path));
     return message;
   };
-  CHECK(contains(refusal([](Json& f) { f.erase("model"); }), "no model"));
-  CHECK(contains(refusal([](Json& f) { f["model"].erase("vocab"); }), "no vocab"));
-  CHECK(contains(refusal([](Json& f) { f["model"]["vocab"]["th"] = -1; }), "\"th\""));
-  CHECK(contains(refusal([](Json& f) { f["model"]["vocab"]["th"] = 1LL << 40; }), "\"th\""));
-  CHECK(contains(refusal([](Json& f) { f["model"]["merges"].push_back("zz zz"); }), "zz"));
-  CHECK(contains(refusal([](Json& f) { f["model"]["merges"].push_back(7); }), "merge"));
-  CHECK(contains(refusal([](Json& f) { f["added_tokens"][0].erase("id"); }), "added token"));
+  CHECK(contains(refusal([](JsonFile& f) { f.erase("model"); }), "no model"));
+  CHECK(contains(refusal([](JsonFile& f) { f["model"].erase("vocab"); }), "no vocab"));
+  CHECK(contains(refusal([](JsonFile& f) { f["model"]["vocab"]["th"] = -1; }), "\"th\""));
+  CHECK(contains(refusal([](JsonFile& f) { f["model"]["vocab"]["th"] = 1LL << 40; }), "\"th\""));
+  CHECK(contains(refusal([](JsonFile& f) { f["model"]["merges"].push_back("zz zz"); }), "zz"));
+  CHECK(contains(refusal([](JsonFile& f) { f["model"]["merges"].push_back(7); }), "merge"));
+  CHECK(contains(refusal([](JsonFile& f) { f["added_tokens"][0].erase("id"); }), "added token"));
   const auto cut = folder.write("tokenizer.json", "{\"model\": ");
   CHECK(contains(message_of<InputError>([&] { Tokenizer tokenizer(cut); }), "tokenizer.json"));
 }
