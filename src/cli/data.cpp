@@ -201,7 +201,8 @@ void add_pack_command(CLI::App& data) {
   const auto command = std::make_shared<PackCommand>();
   auto& options = command->options;
   add_input_options(*app, options.input);
-  app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")
+  app->add_option("--tokenizer", options.tokenizer,
+                  "SentencePiece model or tokenizer.json of the runs to come")
       ->required()
       ->type_name("FILE");
   app->add_option("--output", options.output, "Folder to make")->required()->type_name("DIR");
@@ -313,7 +314,8 @@ void add_probes_command(CLI::App& data) {
       "answers count as targets, and a model never reads them");
   const auto command = std::make_shared<ProbesCommand>();
   auto& options = command->options;
-  app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")
+  app->add_option("--tokenizer", options.tokenizer,
+                  "SentencePiece model or tokenizer.json of the runs to come")
       ->required()
       ->type_name("FILE");
   add_size_options(*app, options);

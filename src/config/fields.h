@@ -178,7 +178,7 @@ void describe(V& v, TrainingSource& s) {
 template <class V>
 void describe(V& v, DataSection& s) {
   v.field("tokenizer", s.tokenizer, anything().required(),
-          "SentencePiece model file; the one with which the datasets were packed.");
+          "SentencePiece model or tokenizer.json; the one with which the datasets were packed.");
   const Rules datasets = anything().such_as("{path: FOLDER}");
   v.list("train", s.train, datasets, "Token datasets to train on; required where steps are.");
   v.list("validation", s.validation, datasets, "Token datasets to validate on.");

@@ -67,6 +67,7 @@ std::optional<TextBatch> read_batch(DocumentReader& reader) {
 
 TokenBatch encode_batch(TextBatch batch, const Tokenizer& tokenizer, CachedEncoder& encoder) {
   TokenBatch result;
+  const bool marks_spaces = tokenizer.files().contains(kSentencePieceFile);
   result.bytes_read = batch.bytes_read;
   for (Segment& segment : batch.segments) {
     const std::size_t before = result.tokens.size();
@@ -76,7 +77,7 @@ TokenBatch encode_batch(TextBatch batch, const Tokenizer& tokenizer, CachedEncod
     if (segment.ends_document) result.tokens.push_back(tokenizer.eos());
     result.segments.push_back({std::move(segment), result.tokens.size() - before, std::ssize(text),
                                is_valid_utf8(text) && !segment.half_surrogates,
-                               text.find(kSpaceMark) != std::string::npos});
+                               marks_spaces && text.find(kSpaceMark) != std::string::npos});
   }
   return result;
 }
@@ -257,6 +258,7 @@ PackReport pack(const PackOptions& options) {
   check_options(options);
   const double start = monotonic_seconds();
   const Tokenizer tokenizer(options.tokenizer);
+  tokenizer.require_text();
   DocumentReaderOptions input = options.input;
   input.segment_bytes = segment_bytes_for(tokenizer);
   if (options.holdout) input.divide_at = place_of_division(input, *options.holdout);

@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_refused_all_at_once(sources, tmp_path):
     assert len(lines) == 3
     assert "attention_bias: true cannot be imported" in lines[0]
     assert "mystery: unknown key" in lines[1]
-    assert "tokenizer.model: there is no such SentencePiece model" in lines[2]
+    assert "tokenizer.model: there is no such tokenizer" in lines[2]
 
     deeper = rewritten(source, tmp_path / "deeper", lambda config: config.update(num_hidden_layers=5))
     _, error = zebra("import", deeper, "--output", tmp_path / "out", status=2)
