@@ -5,7 +5,7 @@
 #   bash scripts/setup.sh [--tests | --long | --no-packages] [--torch VERSION] [--venv FOLDER]
 #
 #   --tests        also the launchers that the tests of distributed training start, and clang-tidy
-#   --long         and the compiler that the fuzzers are built with
+#   --long         and the compiler that the fuzzers are built with, and scripts/requirements-long.txt
 #   --no-packages  .venv alone: compiler and libraries come from elsewhere (docs/install.md)
 #   --torch        this version of torch, in place of the one that is there. Without it that one stays, and where there is none it
 #                  is that of scripts/requirements.txt
@@ -19,10 +19,13 @@ packages=(
 )
 usage() { sed -n 's/^#   bash/usage: bash/p' "$0" >&2; exit 2; }
 torch= venv=.venv
+lists=(requirements)
 while (($#)); do
   case $1 in
     --tests) packages+=(openmpi-bin slurm-wlm munge clang-tidy) ;;
-    --long) packages+=(openmpi-bin slurm-wlm munge clang-tidy clang libclang-rt-dev) ;;
+    --long)
+      packages+=(openmpi-bin slurm-wlm munge clang-tidy clang libclang-rt-dev)
+      lists+=(requirements-long) ;;
     --no-packages) packages=() ;;
     --torch | --venv)
       (($# >= 2)) && [ -n "$2" ] || usage
@@ -54,14 +57,18 @@ if ((${#missing[@]})); then
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# The stamp is the list that was installed: a changed list, or an interrupted installation, installs again.
-stamp=$venv/installed-requirements.txt
-[ -n "$torch" ] || torch=$(sed -n 's/^torch==//p' "$stamp" 2>/dev/null || true)
-requirements=$(sed "${torch:+s/^torch==.*/torch==$torch/}" scripts/requirements.txt)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$requirements" ]; then
-  echo "Installing torch and the Python packages of scripts/requirements.txt into $venv (some 5 GB on disk)"
+# Each list has a stamp, the list that was installed: a changed one, or an interrupted installation, installs again.
+stamp_of() { echo "$venv/installed-$1.txt"; }
+[ -n "$torch" ] || torch=$(sed -n 's/^torch==//p' "$(stamp_of requirements)" 2>/dev/null || true)
+# The list with the version of torch that is wanted, which pins it for the others.
+wanted() { sed "${torch:+s/^torch==.*/torch==$torch/}" "scripts/$1.txt"; }
+for list in "${lists[@]}"; do
+  stamp=$(stamp_of "$list")
+  [ "$(cat "$stamp" 2>/dev/null)" != "$(wanted "$list")" ] || continue
+  echo "Installing the Python packages of scripts/$list.txt into $venv, torch among them (some 5 GB on disk)"
   rm -f "$stamp"
   "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
-  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement <(echo "$requirements")
-  echo "$requirements" >"$stamp"
-fi
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement <(wanted requirements) \
+    --requirement <(wanted "$list")
+  wanted "$list" >"$stamp"
+done

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -98,6 +99,12 @@ std::string read_text_input(const std::filesystem::path& path) {
 
 std::filesystem::path folder_path(const std::filesystem::path& path) {
   return path.has_filename() ? path : path.parent_path();
+}
+
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  const auto outer = folder_path(std::filesystem::weakly_canonical(folder));
+  const auto inner = std::filesystem::weakly_canonical(path);
+  return std::ranges::mismatch(outer, inner).in1 == outer.end();
 }
 
 namespace {

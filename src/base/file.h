@@ -31,6 +31,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view c
 /// them.
 std::filesystem::path folder_path(const std::filesystem::path& path);
 
+/// Whether `path` is `folder` or lies within it, also by another name. Neither need exist.
+bool is_within(const std::filesystem::path& path, const std::filesystem::path& folder);
+
 /// Where what is to stand at `path` is written until it is whole: PATH.partial-PID beside it.
 std::filesystem::path partial_path(const std::filesystem::path& path);
 

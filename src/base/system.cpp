@@ -1,6 +1,7 @@
 #include "base/system.h"
 
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ std::string processor_name() {
 
 std::string machine_name() {
   return std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " x " + processor_name();
+}
+
+void raise_open_file_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // where it fails, opening a file says so
 }
 
 std::int64_t memory_of_machine() {

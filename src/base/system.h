@@ -18,6 +18,9 @@ std::string machine_name();
 /// group has fewer.
 std::int64_t memory_of_machine();
 
+/// Lets this process have as many files open as the system lets it, which by default are fewer.
+void raise_open_file_limit();
+
 /// "2026-01-31T12:00:00Z".
 std::string utc_text(std::time_t seconds);
 

@@ -51,8 +51,8 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
   manifest.training = content.training;
   manifest.files[Checkpoint::kConfigFile] =
       write_recorded_file(beside / Checkpoint::kConfigFile, to_yaml(content.config));
-  manifest.files[Checkpoint::kTokenizerFile] =
-      write_recorded_file(beside / Checkpoint::kTokenizerFile, content.tokenizer);
+  for (const auto& [name, bytes] : content.tokenizer)
+    manifest.files[name] = write_recorded_file(beside / name, bytes);
   if (content.before_manifest) content.before_manifest();
   write_recorded_file(beside / Manifest::kFileName, manifest.to_text());
   flush_to_disk(beside);
@@ -147,7 +147,8 @@ void Checkpoint::verify(const std::string& file) {
 
 Config Checkpoint::config() {
   verify(kConfigFile);
-  verify(kTokenizerFile);
+  verify(main_tokenizer_file(manifest_.files));
+  if (manifest_.files.contains(kTokenizerConfigFile)) verify(kTokenizerConfigFile);
   Config config = resolve(load_run_file({folder_ / kConfigFile}, {}));
   follow_moved_data(config.data, config.run.dir, run_folder());
   config.data.tokenizer = tokenizer_path();

@@ -13,6 +13,7 @@
 #include "checkpoint/manifest.h"
 #include "checkpoint/safetensors.h"
 #include "config/config.h"
+#include "data/tokenizer_files.h"
 #include "distributed/job.h"
 #include "model/parameter.h"
 
@@ -29,7 +30,7 @@ struct CheckpointTensor {
 struct CheckpointContent {
   std::int64_t step;
   Config config;
-  std::string tokenizer;  ///< the bytes of its model, so that the checkpoint stands alone
+  TokenizerFiles tokenizer;  ///< whole, so that the checkpoint stands alone
   nlohmann::ordered_json training;
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
   /// Called by the first rank when all but the manifest is written; may be empty.
@@ -50,9 +51,8 @@ void write_checkpoint(const std::filesystem::path& folder, const CheckpointConte
 /// first use.
 class Checkpoint {
  public:
-  // Files in its folder, beside the manifest and the tensors.
+  // In its folder, beside the manifest, the tensors and the tokenizer's files.
   static constexpr const char* kConfigFile = "config.yaml";
-  static constexpr const char* kTokenizerFile = "tokenizer.model";
 
   /// Throws InputError when the manifest is missing or broken, or a file is missing or has another
   /// size.
@@ -61,7 +61,9 @@ class Checkpoint {
   const std::filesystem::path& folder() const { return folder_; }
   std::int64_t step() const { return manifest_.step; }
   const nlohmann::ordered_json& training() const { return manifest_.training; }
-  std::filesystem::path tokenizer_path() const { return folder_ / kTokenizerFile; }
+  std::filesystem::path tokenizer_path() const {
+    return folder_ / main_tokenizer_file(manifest_.files);
+  }
 
   /// The run that it lies in, if it does lie in one.
   std::filesystem::path run_folder() const;

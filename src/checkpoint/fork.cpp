@@ -155,7 +155,8 @@ void write_run(const Fork& fork, const std::filesystem::path& run,
   manifest.files[Checkpoint::kConfigFile] =
       write_recorded_file(folder / Checkpoint::kConfigFile, config);
   write_recorded_file(folder / Manifest::kFileName, manifest.to_text());
-  copy(Checkpoint::kTokenizerFile, run);
+  for (const char* name : {kSentencePieceFile, kTokenizerJsonFile, kTokenizerConfigFile})
+    if (fork.manifest.files.contains(name)) copy(name, run);
   write_recorded_file(run / Checkpoint::kConfigFile, config);
   for (const auto& path : {folder, folder.parent_path(), run}) flush_to_disk(path);
 }
@@ -191,7 +192,7 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   follow_moved_data(fork.config.data, fork.config.run.dir, checkpoint.run_folder());
   fork.config.run.dir = run;
   fork.config.run.name = options.name.empty() ? run.filename().string() : options.name;
-  fork.config.data.tokenizer = run / Checkpoint::kTokenizerFile;
+  fork.config.data.tokenizer = run / main_tokenizer_file(fork.manifest.files);
   fork.changes = differences(saved, fork.config);
   std::erase_if(fork.changes, [](const ConfigDifference& change) {
     return std::ranges::find(kSettledKeys, change.key, &SettledKey::key) != std::end(kSettledKeys);

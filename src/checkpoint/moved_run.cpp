@@ -56,8 +56,8 @@ std::vector<std::string> follow_moved_data(DataSection& data, const fs::path& ol
   const auto places = list_checkpoints(now);
   const auto newest = places.empty() ? fs::path() : places.back().folder;
   follow(data.tokenizer,
-         {move.moved(data.tokenizer), now / Checkpoint::kTokenizerFile,
-          newest.empty() ? newest : newest / Checkpoint::kTokenizerFile},
+         {move.moved(data.tokenizer), tokenizer_in(now),
+          newest.empty() ? newest : tokenizer_in(newest)},
          notes);
   const auto follow_source = [&](DataSource& source) {
     follow(source.path, {move.moved(source.path)}, notes);

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <ostream>
 
 #include "base/error.h"
@@ -144,6 +145,22 @@ int PrintableOutput::sync() {
   inner_->sputn(held_.data(), static_cast<std::streamsize>(held_.size()));
   held_.clear();
   return inner_->pubsync();
+}
+
+void print_line(std::ostream& stream, std::string_view line, Style style) {
+  auto* const printable = dynamic_cast<PrintableOutput*>(stream.rdbuf());
+  const bool is_styled = style != Style::plain && printable != nullptr &&
+                         ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  // Past what makes the text itself harmless.
+  const auto send = [&](std::string_view code) {
+    printable->sync();
+    printable->inner_->sputn(code.data(), static_cast<std::streamsize>(code.size()));
+  };
+  if (is_styled)
+    send(style == Style::bold ? "\x1b[1m" : style == Style::green ? "\x1b[32m" : "\x1b[2m");
+  stream << line;
+  if (is_styled) send("\x1b[0m");
+  stream << '\n';
 }
 
 RawOutput::RawOutput(std::ostream& stream) : stream_(stream), saved_(stream.rdbuf()) {

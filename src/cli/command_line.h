@@ -1,7 +1,9 @@
 #pragma once
 
+#include <ostream>
 #include <streambuf>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // The command line as a whole, and its subcommands.
@@ -20,6 +22,13 @@ void add_commands(CLI::App& app, int& status);
 /// CLI::ParseError for what else is wrong with the usage (and for help), and what the work throws.
 void parse_and_run(CLI::App& app, std::vector<std::string> words);
 
+/// How a terminal shows a line.
+enum class Style { plain, bold, green, faint };
+
+/// Prints the line in that style where `stream` is a PrintableOutput and standard output a
+/// terminal, unless NO_COLOR is set; elsewhere the line alone.
+void print_line(std::ostream& stream, std::string_view line, Style style);
+
 /// As long as it lives what `stream` prints holds no control characters but lines and tabs: names,
 /// paths and messages come from files of others.
 class PrintableOutput : public std::streambuf {
@@ -31,6 +40,7 @@ class PrintableOutput : public std::streambuf {
 
  private:
   friend class RawOutput;
+  friend void print_line(std::ostream& stream, std::string_view line, Style style);
   int_type overflow(int_type byte) override;
   std::streamsize xsputn(const char* text, std::streamsize size) override;
   int sync() override;
@@ -64,7 +74,7 @@ void add_plan_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
 void add_recall_command(CLI::App& app);
 void add_generate_command(CLI::App& app);
-/// data tokenizer|pack|probes
+/// data tokenizer|pack|probes|adopt|merge|split|show|stat
 void add_data_command(CLI::App& app);
 /// `status`: where arms failed or were stopped.
 void add_ablate_command(CLI::App& app, int& status);

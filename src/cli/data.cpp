@@ -10,6 +10,7 @@
 #include "base/json_reader.h"
 #include "base/text.h"
 #include "cli/command_line.h"
+#include "cli/data_commands.h"
 #include "cli/shared_options.h"
 #include "data/pack.h"
 #include "data/probe_dataset.h"
@@ -172,7 +173,8 @@ void add_pack_command(CLI::App& data) {
   const auto command = std::make_shared<PackCommand>();
   auto& options = command->options;
   add_input_options(*app, options.input);
-  app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")
+  app->add_option("--tokenizer", options.tokenizer,
+                  "SentencePiece model or tokenizer.json of the runs to come")
       ->required()
       ->type_name("FILE");
   app->add_option("--output", options.output, "Folder to make")->required()->type_name("DIR");
@@ -284,7 +286,8 @@ void add_probes_command(CLI::App& data) {
       "answers count as targets, and a model never reads them");
   const auto command = std::make_shared<ProbesCommand>();
   auto& options = command->options;
-  app->add_option("--tokenizer", options.tokenizer, "SentencePiece model of the runs to come")
+  app->add_option("--tokenizer", options.tokenizer,
+                  "SentencePiece model or tokenizer.json of the runs to come")
       ->required()
       ->type_name("FILE");
   add_size_options(*app, options);
@@ -301,11 +304,16 @@ void add_probes_command(CLI::App& data) {
 }  // namespace
 
 void add_data_command(CLI::App& app) {
-  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets");
+  auto* data = app.add_subcommand("data", "Makes tokenizers and token datasets, and shows them");
   data->require_subcommand(1);
   add_tokenizer_command(*data);
   add_pack_command(*data);
   add_probes_command(*data);
+  add_adopt_command(*data);
+  add_merge_command(*data);
+  add_split_command(*data);
+  add_show_command(*data);
+  add_stat_command(*data);
 }
 
 }  // namespace zebra

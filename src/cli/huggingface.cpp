@@ -103,14 +103,14 @@ void add_import_command(CLI::App& app) {
   command
       ->add_option("HF_DIR", options->folder,
                    "Folder with config.json, model.safetensors (or its shards with their index) "
-                   "and tokenizer.model")
+                   "and tokenizer.model or tokenizer.json")
       ->required();
   command->add_option("--output", options->output, "New checkpoint folder")
       ->required()
       ->type_name("DIR");
   command
       ->add_option("--tokenizer", options->tokenizer,
-                   "SentencePiece model, where HF_DIR has no tokenizer.model")
+                   "SentencePiece model or tokenizer.json, where HF_DIR has none")
       ->type_name("FILE");
   command
       ->add_option(

@@ -167,8 +167,10 @@ void describe(V& v, ModelSection& s) {
 
 template <class V>
 void describe(V& v, DataSource& s) {
-  v.field("path", s.path, anything().required(),
-          "Folder of a token dataset, as `zebra data pack` writes it.");
+  v.field(
+      "path", s.path, anything().required(),
+      "Folder of a token dataset, as `zebra data pack` writes it, or token files that `zebra data "
+      "adopt` takes.");
   v.field("weight", s.weight, above(0).defaults_to("proportional to its tokens"),
           "Relative share of the samples, for validation of the loss; either every source of a "
           "list has one, or none.");
@@ -187,7 +189,7 @@ void describe(V& v, TrainingSource& s) {
 template <class V>
 void describe(V& v, DataSection& s) {
   v.field("tokenizer", s.tokenizer, anything().required(),
-          "SentencePiece model file; the one with which the datasets were packed.");
+          "SentencePiece model or tokenizer.json; the one with which the datasets were packed.");
   const Rules datasets = anything().such_as("{path: FOLDER}");
   v.list("train", s.train, datasets, "Token datasets to train on; required where steps are.");
   v.list("validation", s.validation, datasets, "Token datasets to validate on.");

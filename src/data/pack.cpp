@@ -67,6 +67,7 @@ std::optional<TextBatch> read_batch(DocumentReader& reader) {
 
 TokenBatch encode_batch(TextBatch batch, const Tokenizer& tokenizer, CachedEncoder& encoder) {
   TokenBatch result;
+  const bool marks_spaces = tokenizer.files().contains(kSentencePieceFile);
   result.bytes_read = batch.bytes_read;
   for (Segment& segment : batch.segments) {
     const std::size_t before = result.tokens.size();
@@ -76,7 +77,7 @@ TokenBatch encode_batch(TextBatch batch, const Tokenizer& tokenizer, CachedEncod
     if (segment.ends_document) result.tokens.push_back(tokenizer.eos());
     result.segments.push_back({std::move(segment), result.tokens.size() - before, std::ssize(text),
                                is_valid_utf8(text) && !segment.half_surrogates,
-                               text.find(kSpaceMark) != std::string::npos});
+                               marks_spaces && text.find(kSpaceMark) != std::string::npos});
   }
   return result;
 }
@@ -203,13 +204,6 @@ class DocumentSink {
   bool document_has_mark_ = false;
 };
 
-/// Whether `path` is `folder` or lies within it, also by another name.
-bool holds(const std::filesystem::path& folder, const std::filesystem::path& path) {
-  const auto outer = folder_path(std::filesystem::weakly_canonical(folder));
-  const auto inner = std::filesystem::weakly_canonical(path);
-  return std::ranges::mismatch(outer, inner).in1 == outer.end();
-}
-
 /// What is packed is never replaced by what is made of it.
 void check_is_no_input(const std::filesystem::path& output, const PackOptions& options,
                        Problems& problems) {
@@ -217,7 +211,7 @@ void check_is_no_input(const std::filesystem::path& output, const PackOptions& o
   std::vector<std::filesystem::path> inputs = {options.tokenizer};
   inputs.insert(inputs.end(), options.input.inputs.begin(), options.input.inputs.end());
   for (const auto& input : inputs) {
-    if (input != kStandardInput && holds(output, input)) {
+    if (input != kStandardInput && is_within(input, output)) {
       problems.add(output.string() + ": would be replaced, but the input " + input.string() +
                    " is it or lies within it; choose another output");
     }
@@ -243,8 +237,8 @@ void check_options(const PackOptions& options) {
                    ": give a number between 0 and 1, such as 0.01");
     }
     check_is_no_input(options.holdout->output, options, problems);
-    if (holds(options.holdout->output, options.output) ||
-        holds(options.output, options.holdout->output)) {
+    if (is_within(options.output, options.holdout->output) ||
+        is_within(options.holdout->output, options.output)) {
       problems.add(
           "the held-out output is the output itself or lies within it, or around it: give "
           "it a folder of its own");
@@ -264,6 +258,7 @@ PackReport pack(const PackOptions& options) {
   check_options(options);
   const double start = monotonic_seconds();
   const Tokenizer tokenizer(options.tokenizer);
+  tokenizer.require_text();
   DocumentReaderOptions input = options.input;
   input.segment_bytes = segment_bytes_for(tokenizer);
   if (options.holdout) input.divide_at = place_of_division(input, *options.holdout);

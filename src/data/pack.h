@@ -47,7 +47,7 @@ struct PackReport {
   SkippedInput skipped;
   std::int64_t invalid_utf8_documents = 0;  // bytes that are no UTF-8, or half surrogates of JSON,
                                             // became U+FFFD
-  std::int64_t space_mark_documents = 0;    // U+2581 within became a space
+  std::int64_t space_mark_documents = 0;    // U+2581 within became a space (SentencePiece)
   double seconds = 0.0;
 };
 

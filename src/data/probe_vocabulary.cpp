@@ -62,6 +62,7 @@ ProbeVocabulary::ProbeVocabulary(const Tokenizer& tokenizer, ProbeVocabularySize
   Problems problems;
   check_probe_vocabulary_sizes(sizes, problems);
   problems.throw_if_any();
+  tokenizer.require_text();  // else it does not know what its tokens stand for
 
   const auto needed = sizes.keys + sizes.values + kMarkers + fewest_fillers(sizes);
   const auto vocab_size = tokenizer.vocab_size();

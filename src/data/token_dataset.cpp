@@ -1,8 +1,6 @@
 #include "data/token_dataset.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <functional>
 #include <stdexcept>
 #include <utility>
@@ -10,38 +8,38 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/message.h"
+#include "base/system.h"
 #include "base/text.h"
+#include "data/token_bytes.h"
 
 namespace zebra {
 namespace {
 
-template <class Token>
-std::span<const Token> as_tokens(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const Token*>(bytes.data()), bytes.size() / sizeof(Token)};
+template <class Value>
+std::span<const Value> as_values(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const Value*>(bytes.data()), bytes.size() / sizeof(Value)};
 }
 
 /// Refuses a chunk with an id that is not below `vocab_size`.
-template <class Token>
-ChunkedFile::Inspection id_inspection(const std::filesystem::path& file, std::int64_t vocab_size) {
-  return [file, vocab_size](std::span<const std::byte> chunk, std::uint64_t first_byte) {
-    const auto tokens = as_tokens<Token>(chunk);
-    const auto largest = *std::max_element(tokens.begin(), tokens.end());
-    if (std::int64_t{largest} < vocab_size) return;
-    const auto at = std::find(tokens.begin(), tokens.end(), largest) - tokens.begin();
-    throw InputError(file.string() + ": token " +
-                     with_commas(static_cast<std::int64_t>(first_byte / sizeof(Token)) + at) +
-                     " has the id " + std::to_string(largest) + ", beyond the vocabulary of " +
-                     std::to_string(vocab_size) +
-                     " ids; pack the dataset with the run's tokenizer");
+ChunkedFile::Inspection id_inspection(const std::filesystem::path& file, std::int64_t token_bytes,
+                                      std::int64_t vocab_size) {
+  return [=](std::span<const std::byte> chunk, std::uint64_t first_byte) {
+    const auto largest = largest_id(chunk, token_bytes);
+    if (largest.id < static_cast<std::uint64_t>(vocab_size)) return;
+    const auto at = first_byte / static_cast<std::uint64_t>(token_bytes) + largest.index;
+    throw InputError(file.string() + ": token " + with_commas(static_cast<std::int64_t>(at)) +
+                     " has the id " + id_text(largest.id, token_bytes) +
+                     ", beyond the vocabulary of " + std::to_string(vocab_size) +
+                     " ids; make the dataset with the run's tokenizer");
   };
 }
 
 void check_description(const std::string& dataset, const TokenDatasetDescription& description,
                        const std::string& tokenizer_hash, std::int64_t vocab_size) {
   if (description.tokenizer_hash != tokenizer_hash) {
-    throw InputError(dataset + ": was packed with another tokenizer (hash " +
+    throw InputError(dataset + ": was made with another tokenizer (hash " +
                      description.tokenizer_hash + ") than the run's (hash " + tokenizer_hash +
-                     "); pack it again with the run's tokenizer or name the other one in "
+                     "); make it again with the run's tokenizer or name the other one in "
                      "data.tokenizer");
   }
   if (description.vocab_size > vocab_size) {
@@ -56,6 +54,15 @@ void check_description(const std::string& dataset, const TokenDatasetDescription
 TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokenizer_hash,
                            std::int64_t vocab_size, std::uint64_t verify_whole_bytes)
     : path_(std::move(path)) {
+  open(RunTokenizer{tokenizer_hash, vocab_size}, verify_whole_bytes);
+}
+
+TokenDataset::TokenDataset(std::filesystem::path path, std::uint64_t verify_whole_bytes)
+    : path_(std::move(path)) {
+  open(std::nullopt, verify_whole_bytes);
+}
+
+void TokenDataset::open(const std::optional<RunTokenizer>& run, std::uint64_t verify_whole_bytes) {
   const std::filesystem::path file = path_ / kDescriptionFile;
   if (const auto aside = dataset_set_aside(path_)) {
     throw InputError(path_.string() + ": is not there; replacing it was interrupted: rename " +
@@ -70,13 +77,14 @@ TokenDataset::TokenDataset(std::filesystem::path path, const std::string& tokeni
   }
   description_ = TokenDatasetDescription::from_json(read_file(file), file.string());
   fingerprint_ = description_.fingerprint();
-  check_description(path_.string(), description_, tokenizer_hash, vocab_size);
-  open_files(vocab_size);
+  if (run) check_description(path_.string(), description_, run->hash, run->vocab_size);
+  open_files(run ? run->vocab_size : description_.vocab_size);
   read_document_offsets();
-  if (token_file_->bytes() <= verify_whole_bytes) {
-    token_file_->verified(0, token_file_->bytes());
-    if (loss_mask_file_ != nullptr) loss_mask_file_->verified(0, loss_mask_file_->bytes());
-  }
+  std::uint64_t bytes = 0;
+  for (const auto& piece : pieces_) bytes += piece.file->bytes();
+  if (bytes > verify_whole_bytes) return;
+  for (const auto& piece : pieces_) piece.file->verified(0, piece.file->bytes());
+  if (loss_mask_file_ != nullptr) loss_mask_file_->verified(0, loss_mask_file_->bytes());
 }
 
 TokenDataset::TokenDataset(std::filesystem::path name, TokenizedDocuments documents)
@@ -88,26 +96,31 @@ TokenDataset::TokenDataset(std::filesystem::path name, TokenizedDocuments docume
 }
 
 void TokenDataset::open_files(std::int64_t vocab_size) {
-  const auto accept_all = [](std::span<const std::byte>, std::uint64_t) {};
-  const auto open = [this](const char* name, const ChunkedFileContent& content,
-                           ChunkedFile::Inspection inspection) {
+  constexpr std::size_t kFewFiles = 256;
+  if (description_.pieces.size() > kFewFiles) raise_open_file_limit();
+  std::int64_t begin = 0;
+  for (const TokenPiece& piece : description_.all_pieces()) {
+    const auto file = path_ / piece.file;
+    pieces_.push_back(
+        {begin, piece.token_bytes,
+         std::make_unique<ChunkedFile>(file, piece.content, piece.part, description_.chunk_bytes,
+                                       id_inspection(file, piece.token_bytes, vocab_size))});
+    begin += piece.tokens;
+  }
+  const auto open_own = [this](const char* name, const ChunkedFileContent& content) {
+    const auto accept_all = [](std::span<const std::byte>, std::uint64_t) {};
     return std::make_unique<ChunkedFile>(path_ / name, content, description_.chunk_bytes,
-                                         std::move(inspection));
+                                         accept_all);
   };
-  const auto tokens_path = path_ / kTokensFile;
-  token_file_ =
-      open(kTokensFile, description_.token_file,
-           description_.token_bytes == 2 ? id_inspection<std::uint16_t>(tokens_path, vocab_size)
-                                         : id_inspection<std::uint32_t>(tokens_path, vocab_size));
-  document_file_ = open(kDocumentsFile, description_.document_file, accept_all);
+  document_file_ = open_own(kDocumentsFile, description_.document_file);
   if (description_.loss_mask_file) {
-    loss_mask_file_ = open(kLossMaskFile, *description_.loss_mask_file, accept_all);
+    loss_mask_file_ = open_own(kLossMaskFile, *description_.loss_mask_file);
   }
 }
 
 void TokenDataset::read_document_offsets() {
   document_offsets_ =
-      as_tokens<std::uint64_t>(document_file_->verified(0, document_file_->bytes()));
+      as_values<std::uint64_t>(document_file_->verified(0, document_file_->bytes()));
   const bool ascending = std::ranges::adjacent_find(document_offsets_, std::greater_equal()) ==
                          document_offsets_.end();
   if (document_offsets_.front() != 0 || !ascending ||
@@ -133,13 +146,17 @@ void TokenDataset::copy_tokens(std::int64_t begin, std::span<std::int32_t> out) 
                       out.begin());
     return;
   }
-  const auto width = static_cast<std::uint64_t>(description_.token_bytes);
-  const auto bytes =
-      token_file_->verified(static_cast<std::uint64_t>(begin) * width, out.size() * width);
-  if (width == 2) {
-    std::ranges::copy(as_tokens<std::uint16_t>(bytes), out.begin());
-  } else {
-    std::ranges::copy(as_tokens<std::int32_t>(bytes), out.begin());
+  auto piece = std::ranges::upper_bound(pieces_, begin, {}, &OpenPiece::begin) - 1;
+  while (!out.empty()) {
+    const auto width = static_cast<std::uint64_t>(piece->token_bytes);
+    const auto first = static_cast<std::uint64_t>(begin - piece->begin);
+    const auto count = static_cast<std::size_t>(
+        std::min<std::uint64_t>(out.size(), piece->file->bytes() / width - first));
+    copy_ids(piece->file->verified(first * width, count * width), piece->token_bytes,
+             out.first(count));
+    out = out.subspan(count);
+    begin += static_cast<std::int64_t>(count);
+    ++piece;
   }
 }
 
@@ -164,7 +181,7 @@ void TokenDataset::copy_loss_mask(std::int64_t begin, std::span<std::uint8_t> ou
     return;
   }
   const auto bytes = loss_mask_file_->verified(static_cast<std::uint64_t>(begin), out.size());
-  std::ranges::copy(as_tokens<std::uint8_t>(bytes), out.begin());
+  std::ranges::copy(as_values<std::uint8_t>(bytes), out.begin());
 }
 
 std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
@@ -176,14 +193,10 @@ std::vector<std::int64_t> TokenDataset::document_starts(std::int64_t begin,
   return {first, last};
 }
 
-namespace {
-
-static_assert(std::endian::native == std::endian::little, "the files are little-endian");
-
-}  // namespace
-
 TokenDatasetWriter::TokenDatasetWriter(TokenDatasetWriterOptions options)
-    : options_(std::move(options)), folder_(options_.output, options_.overwrite) {
+    : options_(std::move(options)),
+      folder_(options_.output, options_.overwrite),
+      loss_mask_(partial_file(kLossMaskFile), options_.chunk_bytes) {
   description_.vocab_size = options_.vocab_size;
   description_.token_bytes = token_bytes_for(options_.vocab_size);
   description_.tokenizer_hash = options_.tokenizer_hash;
@@ -207,23 +220,8 @@ void TokenDatasetWriter::append(std::span<const std::int32_t> tokens, bool count
   } else {
     tokens_->write(tokens.data(), tokens.size_bytes());
   }
-  if (!count_as_targets && loss_mask_ == nullptr) {
-    loss_mask_ =
-        std::make_unique<ChunkedFileWriter>(partial_file(kLossMaskFile), options_.chunk_bytes);
-    append_to_loss_mask(1, static_cast<std::uint64_t>(description_.tokens));
-  }
-  if (loss_mask_ != nullptr) append_to_loss_mask(count_as_targets ? 1 : 0, tokens.size());
+  loss_mask_.append(count_as_targets, tokens.size());
   description_.tokens += static_cast<std::int64_t>(tokens.size());
-}
-
-void TokenDatasetWriter::append_to_loss_mask(std::uint8_t value, std::uint64_t count) {
-  std::array<std::uint8_t, 4096> block;
-  block.fill(value);
-  while (count > 0) {
-    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(count, block.size()));
-    loss_mask_->write(block.data(), part);
-    count -= part;
-  }
 }
 
 void TokenDatasetWriter::finish() {
@@ -231,7 +229,7 @@ void TokenDatasetWriter::finish() {
   documents_->write(&end, sizeof end);
   description_.token_file = tokens_->commit();
   description_.document_file = documents_->commit();
-  if (loss_mask_ != nullptr) description_.loss_mask_file = loss_mask_->commit();
+  description_.loss_mask_file = loss_mask_.commit();
   FileWriter writer(partial_file(kDescriptionFile));
   writer.write(description_.to_json());
   writer.commit();

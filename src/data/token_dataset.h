@@ -6,14 +6,16 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/dataset_folder.h"
+#include "data/loss_mask_writer.h"
 #include "data/token_dataset_format.h"
 
 namespace zebra {
 
-/// Up to this size of tokens.bin a dataset is verified whole when it is opened; beyond it each
+/// Up to this size of all its tokens a dataset is verified whole when it is opened; beyond it each
 /// chunk when it is first touched.
 inline constexpr std::uint64_t kVerifyWholeBytes = std::uint64_t{1} << 30;
 
@@ -34,12 +36,18 @@ class TokenDataset {
   /// the run's `vocab_size`.
   TokenDataset(std::filesystem::path path, const std::string& tokenizer_hash,
                std::int64_t vocab_size, std::uint64_t verify_whole_bytes = kVerifyWholeBytes);
+  /// The same for whoever reads it without a run: its tokenizer and vocabulary are its own.
+  explicit TokenDataset(std::filesystem::path path,
+                        std::uint64_t verify_whole_bytes = kVerifyWholeBytes);
 
   /// Of documents, at least one, that lie in memory only: `name` is what messages call them.
   /// Without a fingerprint.
   TokenDataset(std::filesystem::path name, TokenizedDocuments documents);
 
   const std::filesystem::path& path() const { return path_; }
+  /// What path() and messages are to say from now on, where people know it by another path.
+  void show_as(std::filesystem::path path) { path_ = std::move(path); }
+  const TokenDatasetDescription& description() const { return description_; }
   const std::string& fingerprint() const { return fingerprint_; }
   std::int64_t tokens() const { return description_.tokens; }
   std::int64_t documents() const { return description_.documents; }
@@ -67,6 +75,12 @@ class TokenDataset {
   std::vector<std::int64_t> document_starts(std::int64_t begin, std::int64_t end) const;
 
  private:
+  /// Without a run's tokenizer its own is taken.
+  struct RunTokenizer {
+    const std::string& hash;
+    std::int64_t vocab_size;
+  };
+  void open(const std::optional<RunTokenizer>& run, std::uint64_t verify_whole_bytes);
   void open_files(std::int64_t vocab_size);
   void read_document_offsets();
   void check_range(std::int64_t begin, std::size_t count) const;
@@ -75,7 +89,12 @@ class TokenDataset {
   TokenDatasetDescription description_;
   std::string fingerprint_;
   std::optional<TokenizedDocuments> in_memory_;  // where given, there are no files
-  std::unique_ptr<ChunkedFile> token_file_;
+  struct OpenPiece {
+    std::int64_t begin;  // position of its first token
+    std::int64_t token_bytes;
+    std::unique_ptr<ChunkedFile> file;
+  };
+  std::vector<OpenPiece> pieces_;
   std::unique_ptr<ChunkedFile> document_file_;
   std::unique_ptr<ChunkedFile> loss_mask_file_;  // null without a loss mask
   std::span<const std::uint64_t> document_offsets_;
@@ -117,7 +136,6 @@ class TokenDatasetWriter {
   const TokenDatasetDescription& description() const { return description_; }
 
  private:
-  void append_to_loss_mask(std::uint8_t value, std::uint64_t count);
   std::filesystem::path partial_file(const char* name) const { return folder_.partial() / name; }
 
   TokenDatasetWriterOptions options_;
@@ -125,7 +143,7 @@ class TokenDatasetWriter {
   TokenDatasetDescription description_;
   std::unique_ptr<ChunkedFileWriter> tokens_;
   std::unique_ptr<ChunkedFileWriter> documents_;
-  std::unique_ptr<ChunkedFileWriter> loss_mask_;  // from the first token on that does not count
+  LossMaskWriter loss_mask_;
 };
 
 }  // namespace zebra

@@ -42,12 +42,18 @@ class ChunkedFileWriter {
   std::vector<std::string> chunk_hashes_;
 };
 
-/// A file mapped into memory whose chunks are verified before they are used for the first time, and
-/// again when the file's time has changed. Thread-safe. What others change within the file between
-/// a call and the use of its bytes is not noticed.
+/// Where in a file a content begins.
+struct FilePart {
+  std::uint64_t first_byte = 0;
+  std::uint64_t file_bytes = 0;  // of the whole file; at least first_byte and the content's bytes
+};
+
+/// A file, or a part of one, mapped into memory whose chunks are verified before they are used for
+/// the first time, and again when the file's time has changed. Thread-safe. What others change
+/// within the file between a call and the use of its bytes is not noticed.
 class ChunkedFile {
  public:
-  /// Looks at a chunk before its hash is compared; `first_byte` is its place in the file. Throws
+  /// Looks at a chunk before its hash is compared; `first_byte` is its place in the content. Throws
   /// InputError to refuse it.
   using Inspection =
       std::function<void(std::span<const std::byte> chunk, std::uint64_t first_byte)>;
@@ -55,15 +61,18 @@ class ChunkedFile {
   /// Throws InputError when the file is missing or has another size than `content` says.
   ChunkedFile(const std::filesystem::path& path, ChunkedFileContent content,
               std::uint64_t chunk_bytes, Inspection inspection);
+  /// The same where the content is a part of the file; another size of the file is refused, too.
+  ChunkedFile(const std::filesystem::path& path, ChunkedFileContent content, FilePart part,
+              std::uint64_t chunk_bytes, Inspection inspection);
   ~ChunkedFile();
   ChunkedFile(const ChunkedFile&) = delete;
   ChunkedFile& operator=(const ChunkedFile&) = delete;
 
   std::uint64_t bytes() const { return content_.bytes; }
 
-  /// The bytes [begin, begin + count), every chunk they touch being verified. Throws InputError
-  /// that names the file and the chunk when its content is not what was written, RunError when the
-  /// file has another size by now or was overwritten with something else.
+  /// The bytes [begin, begin + count) of the content, every chunk they touch being verified. Throws
+  /// InputError that names the file and the chunk when its content is not what was written,
+  /// RunError when the file has another size by now or was overwritten with something else.
   std::span<const std::byte> verified(std::uint64_t begin, std::uint64_t count) const;
 
  private:
@@ -72,6 +81,7 @@ class ChunkedFile {
 
   std::filesystem::path path_;
   ChunkedFileContent content_;
+  FilePart part_;
   std::uint64_t chunk_bytes_;
   Inspection inspection_;
   MappedFile file_;
@@ -88,6 +98,8 @@ class ChunkedFile {
 //   loss_mask.bin  only where some token does not count as a target: one byte a token, 1 or 0
 //                  (`label_stand_in` makes those that count labels only)
 //   dataset.json   what follows, as JSON
+// Where the tokens stay in files of others there is no tokens.bin: dataset.json says where they
+// are.
 inline constexpr const char* kTokensFile = "tokens.bin";
 inline constexpr const char* kDocumentsFile = "documents.bin";
 inline constexpr const char* kLossMaskFile = "loss_mask.bin";
@@ -98,23 +110,39 @@ inline constexpr std::uint64_t kDatasetChunkBytes = std::uint64_t{64} << 20;
 /// Bytes that one token takes in tokens.bin: 2 or 4.
 std::int64_t token_bytes_for(std::int64_t vocab_size);
 
+/// Tokens that stand one after another in a file.
+struct TokenPiece {
+  std::filesystem::path file;  // a relative one is below the dataset's folder
+  FilePart part;
+  std::int64_t token_bytes = 2;  // 2, 4 or 8
+  std::int64_t tokens = 0;
+  ChunkedFileContent content;
+};
+
 /// Content of dataset.json.
 struct TokenDatasetDescription {
   std::int64_t tokens = 0;
   std::int64_t documents = 0;
   std::int64_t text_bytes = 0;
-  std::int64_t token_bytes = 2;
+  std::int64_t token_bytes = 2;  // of tokens.bin
   std::int64_t vocab_size = 0;
   std::string tokenizer_hash;
   std::uint64_t chunk_bytes = kDatasetChunkBytes;
   ChunkedFileContent token_file;
+  /// Where not empty: the files that hold the tokens, in order, in the place of tokens.bin, of
+  /// which the description then says nothing.
+  std::vector<TokenPiece> pieces;
   ChunkedFileContent document_file;
   std::optional<ChunkedFileContent> loss_mask_file;
   /// Where given, the tokens that count as targets are labels only: whoever reads them as input
   /// reads this id in their place. Goes with a loss mask.
   std::optional<std::int32_t> label_stand_in;
 
-  /// Hash over all of the above: equal for datasets of equal content, however they were made.
+  /// The pieces, or the only one, tokens.bin.
+  std::vector<TokenPiece> all_pieces() const;
+
+  /// Hash over all of the above: equal for datasets of equal content, however they were made. Names
+  /// of files are left out, so that they may be corrected where files were moved.
   std::string fingerprint() const;
 
   std::string to_json() const;

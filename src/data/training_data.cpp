@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "data/adopt.h"
 #include "ops/vocabulary.h"
 
 namespace zebra {
@@ -46,6 +47,12 @@ std::vector<std::int64_t> mark_targets(const Sample& sample, std::int64_t length
     if (start < length) starts.push_back(start);
   }
   return starts;
+}
+
+std::unique_ptr<TokenDataset> open_dataset(const std::filesystem::path& path,
+                                           const Tokenizer& tokenizer, std::int64_t vocab_size) {
+  if (names_foreign_tokens(path)) return open_foreign_tokens(path, tokenizer, vocab_size);
+  return std::make_unique<TokenDataset>(path, tokenizer.hash(), vocab_size);
 }
 
 }  // namespace
@@ -108,7 +115,7 @@ TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokeni
   Problems problems;
   for (const auto& source : sources) {
     try {
-      datasets.push_back(std::make_unique<TokenDataset>(source.path, tokenizer.hash(), vocab_size));
+      datasets.push_back(open_dataset(source.path, tokenizer, vocab_size));
     } catch (const InputError& error) {
       problems.add(error.what());
     }

@@ -75,7 +75,8 @@ struct DataShare {
   int rank = 0, ranks = 1;
 };
 
-/// Opens the datasets of a list, in order; throws one InputError for all that cannot be used.
+/// Opens the datasets of a list, in order; token files of other programs are adopted for as long as
+/// they are open. Throws one InputError for all that cannot be used.
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                             std::int64_t vocab_size);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 namespace zebra {
@@ -15,5 +16,9 @@ bool is_valid_utf8(std::string_view text);
 /// The last place at or before `position` at which a character of `text` begins; `position` itself
 /// where the bytes around it are no UTF-8. `position` must be at most the size of `text`.
 std::size_t character_boundary(std::string_view text, std::size_t position);
+
+/// `text` with U+FFFD for what is not well-formed: one for each longest beginning of a character,
+/// as Python's "replace" and Rust's lossy conversion have it.
+std::string with_replacements(std::string_view text);
 
 }  // namespace zebra

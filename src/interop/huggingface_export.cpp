@@ -11,6 +11,7 @@
 #include "base/system.h"
 #include "checkpoint/safetensors.h"
 #include "config/model_config.h"
+#include "data/tokenizer_json_file.h"
 #include "interop/huggingface_config.h"
 
 namespace zebra {
@@ -101,9 +102,42 @@ std::string generation_config(DocumentTokens tokens, std::int32_t padding) {
   return json.dump(2) + "\n";
 }
 
+// The text of tokenizer_config.json for a tokenizer.json that has none beside it.
+std::string plain_tokenizer_config(const TokenizerJson& file, std::int64_t longest) {
+  const auto text_of = [&file](std::int32_t id) -> std::string {
+    for (const auto& token : file.added_tokens)
+      if (token.id == id) return token.content;
+    for (const auto& [text, own] : file.vocabulary)
+      if (own == id) return text;
+    return "";
+  };
+  const Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                     {"bos_token", text_of(file.bos)},
+                     {"eos_token", text_of(file.eos)},
+                     {"pad_token", text_of(file.pad)},
+                     {"clean_up_tokenization_spaces", false},
+                     {"model_max_length", longest}};
+  return json.dump(2) + "\n";
+}
+
+// A tokenizer.json leaves as it came.
+void write_tokenizer_json(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
+                          DocumentTokens tokens) {
+  const auto file = read_tokenizer_json(tokenizer.files(), tokenizer.path().string());
+  write_file_atomically(folder / "generation_config.json", generation_config(tokens, file.pad));
+  if (!tokenizer.files().contains(kTokenizerConfigFile)) {
+    write_file_atomically(folder / kTokenizerConfigFile,
+                          plain_tokenizer_config(file, config.model.max_position_embeddings));
+  }
+}
+
 void write_tokenizer(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
                      DocumentTokens tokens) {
-  write_file_atomically(folder / "tokenizer.model", read_file(tokenizer.path()));
+  for (const auto& [name, bytes] : tokenizer.files()) write_file_atomically(folder / name, bytes);
+  if (!tokenizer.files().contains(kSentencePieceFile)) {
+    write_tokenizer_json(folder, config, tokenizer, tokens);
+    return;
+  }
   const auto model = read_sentencepiece_model(tokenizer.path());
   write_file_atomically(folder / "generation_config.json",
                         generation_config(tokens, padding_token(model, tokens)));

@@ -19,7 +19,7 @@ void require_new_export(const std::filesystem::path& folder);
 
 /// Writes `folder` as transformers opens it: config.json (see exported_config), the weights in
 /// the model's own type under HuggingFace's Llama names, tokenizer.json where it is exact (see
-/// tokenizer_json.h; else the reason is logged), tokenizer_config.json, tokenizer.model,
+/// tokenizer_json.h; else the reason is logged), tokenizer_config.json, the tokenizer's own files,
 /// generation_config.json, and modeling_zebra.py where no stock architecture holds the model.
 /// Weights of more than `shard_bytes` become model-00001-of-0000N.safetensors with
 /// model.safetensors.index.json. Each tensor is copied to the host only while it is written.

@@ -20,7 +20,6 @@
 namespace zebra {
 namespace {
 
-constexpr const char* kTokenizerFile = "tokenizer.model";
 constexpr const char* kEmbedding = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head.weight";
 constexpr const char* kSinks = ".self_attn.sinks";
@@ -126,7 +125,9 @@ void check_tokenizer(const Tokenizer& tokenizer, const HuggingFaceConfig& read,
                  " is less than the " + std::to_string(tokenizer.vocab_size()) + " pieces of " +
                  path + "; is this the model's tokenizer?");
   }
-  if (read.bos_token_id && *read.bos_token_id != tokenizer.bos()) {
+  // Where EOS stands for BOS, the tokenizer says nothing of the one that the model may have.
+  const bool has_bos = tokenizer.bos() != tokenizer.eos();
+  if (has_bos && read.bos_token_id && *read.bos_token_id != tokenizer.bos()) {
     problems.add(config_file + ": bos_token_id: " + std::to_string(*read.bos_token_id) +
                  " contradicts " + path + ", whose BOS is " + std::to_string(tokenizer.bos()));
   }
@@ -153,7 +154,7 @@ Config config_of(const ModelSection& model, const std::filesystem::path& folder,
   file.run.name = as_utf8(absolute_folder(folder).filename().string());
   file.run.dir = output;
   file.model = model;
-  file.data.tokenizer = output / kTokenizerFile;
+  file.data.tokenizer = output / kSentencePieceFile;
   file.data.sequence_length = *model.max_position_embeddings;
   file.train.global_batch_size = file.train.micro_batch_size = 1;
   return resolve(
@@ -215,12 +216,12 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
   if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) {
     throw InputError(folder.string() +
                      ": no such folder; give one with config.json, model.safetensors and "
-                     "tokenizer.model");
+                     "tokenizer.model or tokenizer.json");
   }
   HuggingFaceImport imported;
   Problems problems;
   imported.output = absolute_folder(output);
-  imported.tokenizer = tokenizer.value_or(folder / kTokenizerFile);
+  imported.tokenizer = tokenizer.value_or(tokenizer_in(folder));
   if (is_there(imported.output))
     problems.add(imported.output.string() +
                  ": exists already; name a new folder or remove it first");
@@ -239,11 +240,12 @@ HuggingFaceImport read_huggingface_folder(const std::filesystem::path& folder,
 
   if (!is_there(imported.tokenizer)) {
     problems.add(imported.tokenizer.string() +
-                 ": there is no such SentencePiece model; name the model's own with --tokenizer "
-                 "FILE (a tokenizer.json cannot be read)");
+                 ": there is no such tokenizer, nor a tokenizer.json; name the model's own with "
+                 "--tokenizer FILE");
   } else {
     problems.collect([&] {
       const Tokenizer pieces(imported.tokenizer);
+      imported.config.data.tokenizer = imported.output / main_tokenizer_file(pieces.files());
       if (read) check_tokenizer(pieces, *read, config_file.string(), problems);
     });
   }
@@ -277,7 +279,7 @@ void write_imported_checkpoint(const HuggingFaceImport& imported) {
   const CheckpointContent content = {
       .step = 0,
       .config = imported.config,
-      .tokenizer = read_file(imported.tokenizer),
+      .tokenizer = read_tokenizer_files(imported.tokenizer),
       // No optimizer and no place in the data: training cannot be resumed from it.
       .training = {{"imported_from", imported.config.run.name}, {"step", 0}},
       .groups = {{"weights", imported.tensors}}};

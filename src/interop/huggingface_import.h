@@ -18,7 +18,7 @@ namespace zebra {
 struct HuggingFaceImport {
   std::string model_type;           ///< as config.json has it
   std::filesystem::path output;     ///< absolute
-  std::filesystem::path tokenizer;  ///< a SentencePiece model
+  std::filesystem::path tokenizer;  ///< a SentencePiece model or a tokenizer.json
   Config config;                    ///< resolved; train.max_steps is 0
   std::vector<std::unique_ptr<SafetensorsFile>> files;
   std::vector<CheckpointTensor> tensors;  ///< of the model, in the order of its units
@@ -28,7 +28,8 @@ struct HuggingFaceImport {
 };
 
 /// Reads and checks `folder`: config.json; model.safetensors, or model.safetensors.index.json and
-/// the files that it names; tokenizer.model, or `tokenizer` instead. Throws one InputError with
+/// the files that it names; tokenizer.model or else tokenizer.json, or `tokenizer` instead. Throws
+/// one InputError with
 /// every problem: keys that are unknown, contradictory or change the mathematics, tensors that are
 /// missing, superfluous or of another shape or type, a tokenizer that does not fit, an `output`
 /// that exists. Where all else is right, every weight is looked at, and those that are NaN or

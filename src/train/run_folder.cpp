@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "config/load.h"
+#include "data/tokenizer_files.h"
 
 namespace zebra {
 namespace {
@@ -34,9 +35,9 @@ constexpr const char *kOwner = "host ", *kProcess = ", process ";  // the text i
 constexpr std::size_t kNamesShown = 3;
 
 // The files of a run folder that replace an earlier one as a whole.
-constexpr std::array<std::string_view, 6> kWrittenWhole = {
-    "config.yaml", "tokenizer.model", "build.json",
-    "status.json", "metrics.jsonl",   "metrics.jsonl.unreadable"};
+constexpr std::array<std::string_view, 8> kWrittenWhole = {
+    "config.yaml", kSentencePieceFile, kTokenizerJsonFile, kTokenizerConfigFile,
+    "build.json",  "status.json",      "metrics.jsonl",    "metrics.jsonl.unreadable"};
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -149,7 +150,8 @@ void RunFolder::remove_if_unused() {
 
 void RunFolder::describe(const Config& config) const {
   write_file_atomically(path_ / "config.yaml", to_yaml(config));
-  write_file_atomically(path_ / "tokenizer.model", read_file(config.data.tokenizer));
+  for (const auto& [name, bytes] : read_tokenizer_files(config.data.tokenizer))
+    write_file_atomically(path_ / name, bytes);
   const Json build = {{"version", kVersion},      {"commit", kCommit},      {"compiler", kCompiler},
                       {"build_type", kBuildType}, {"torch", kTorchVersion}, {"cuda", kCudaEnabled}};
   write_file_atomically(path_ / "build.json", json_text(build, 2));

@@ -37,7 +37,7 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
 
-  /// Writes config.yaml (resolved), tokenizer.model and build.json, which make the folder
+  /// Writes config.yaml (resolved), the tokenizer's files and build.json, which make the folder
   /// self-contained.
   void describe(const Config& config) const;
 

@@ -81,7 +81,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
                  TokenDatasets validation, RunFolder& folder, Job& job)
     : config_(config),
       tokenizer_(tokenizer),
-      tokenizer_model_(read_file(tokenizer.path())),
+      tokenizer_files_(tokenizer.files()),
       folder_(folder),
       job_(job),
       device_(resolve_device(config.run.device, job.launch().local_rank)),
@@ -355,6 +355,7 @@ bool Trainer::validate() {
 
 // Every rank generates the same text: with split weights they need one another.
 void Trainer::write_sample() {
+  if (!tokenizer_.obstacle().empty()) return;
   const auto tokens = generate(
       model_, {tokenizer_.bos()},
       {.max_new_tokens = kSampleTokens, .seed = config_.run.seed, .stop_token = tokenizer_.eos()},
@@ -375,7 +376,7 @@ CheckpointContent Trainer::checkpoint_content() {
   parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
   return {state_.step,
           config_,
-          tokenizer_model_,
+          tokenizer_files_,
           state.to_json(),
           training_tensors(parallel_.units(), *parallel_.groups().replicas, optimizer_),
           [metrics = metrics_] {

@@ -43,7 +43,7 @@ class Trainer {
   using StepObserver = std::function<void(const StepMetrics&)>;
 
   /// `config` is resolved. Connects the ranks and builds the model with its initial weights. Keeps
-  /// the bytes of the tokenizer's model for the checkpoints, whatever becomes of the file.
+  /// the bytes of the tokenizer's files for the checkpoints, whatever becomes of the files.
   Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData data,
           TokenDatasets validation, RunFolder& folder, Job& job);
 
@@ -92,7 +92,7 @@ class Trainer {
 
   Config config_;
   const Tokenizer& tokenizer_;
-  const std::string tokenizer_model_;
+  const TokenizerFiles tokenizer_files_;
   RunFolder& folder_;
   Job& job_;
   torch::Device device_;

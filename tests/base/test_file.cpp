@@ -18,6 +18,18 @@ std::size_t entries(const std::filesystem::path& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
 }
 
+TEST_CASE("a path is within a folder by whatever name") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "a/b");
+  std::filesystem::create_directory_symlink(folder / "a", folder / "link");
+  REQUIRE(is_within(folder / "a", folder / "a/"));
+  REQUIRE(is_within(folder / "a/b/none", folder / "a"));
+  REQUIRE(is_within(folder / "link/b", folder / "a"));
+  REQUIRE(is_within(folder / "a/../a/b", folder / "link"));
+  REQUIRE_FALSE(is_within(folder / "a", folder / "a/b"));
+  REQUIRE_FALSE(is_within(folder / "ab", folder / "a"));
+}
+
 TEST_CASE("an atomic write replaces the file and leaves nothing beside it") {
   const TemporaryFolder folder;
   write_file_atomically(folder / "a", "old");

@@ -51,7 +51,11 @@ struct SavedState {
   void save(const TemporaryFolder& folder, std::int64_t step,
             nlohmann::ordered_json training = {{"key", 1.5}}) {
     write_checkpoint(checkpoint_folder(folder.path() / "run", step),
-                     {step, config_for(folder), "stands for a tokenizer", training, tensors()},
+                     {step,
+                      config_for(folder),
+                      {{"tokenizer.model", "stands for a tokenizer"}},
+                      training,
+                      tensors()},
                      texts);
   }
 };
@@ -149,7 +153,8 @@ TEST_CASE("a save that fails leaves neither a checkpoint nor a partial one") {
   const TemporaryFolder folder;
   SavedState state(1, torch::kFloat32);
   const auto at = checkpoint_folder(folder.path() / "run", 7);
-  CheckpointContent content = {7, config_for(folder), "tokenizer", {}, state.tensors()};
+  CheckpointContent content = {
+      7, config_for(folder), {{"tokenizer.model", "tokenizer"}}, {}, state.tensors()};
   content.before_manifest = [] { throw RunError("the disk is full"); };
   REQUIRE_THROWS_AS(write_checkpoint(at, content, state.texts), RunError);
   REQUIRE(std::filesystem::is_empty(at.parent_path()));

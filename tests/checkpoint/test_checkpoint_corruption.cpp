@@ -43,8 +43,11 @@ CheckpointContent content_of_rank(int rank, const TemporaryFolder& folder) {
                          "train: {max_steps: 3, global_batch_size: 2}\n",
                      "c.yaml"),
       300);
-  CheckpointContent content{
-      7, config, "stands for a tokenizer", {{"step", 7}, {"seconds", 1.25}, {"tokens", 896}}, {}};
+  CheckpointContent content{7,
+                            config,
+                            {{"tokenizer.model", "stands for a tokenizer"}},
+                            {{"step", 7}, {"seconds", 1.25}, {"tokens", 896}},
+                            {}};
   for (const std::string group : kGroups) {
     std::vector<CheckpointTensor> own;
     for (const auto& [tensor, split] : tensors()) {

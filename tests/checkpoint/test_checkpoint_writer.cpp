@@ -21,7 +21,7 @@ CheckpointContent content_at_step(std::int64_t step, const torch::Tensor& values
                       "train: {max_steps: 3, global_batch_size: 2}\n",
                       "c.yaml"),
                   300),
-          "stands for a tokenizer",
+          {{"tokenizer.model", "stands for a tokenizer"}},
           {{"step", step}},
           {{"weights", {{kTensor, 0, values}}}}};
 }

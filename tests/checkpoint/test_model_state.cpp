@@ -97,7 +97,7 @@ CheckpointContent content_of_state(const RankState& state, const TestRank& own,
       300);
   return {3,
           config,
-          "stands for a tokenizer",
+          {{"tokenizer.model", "stands for a tokenizer"}},
           {{"key", 1.5}},
           training_tensors(state.units(), *own.replicas, state.optimizer)};
 }

@@ -45,14 +45,14 @@ TEST_CASE_METHOD(Project, "a run goes on where its config.yaml lies, with what m
 
 TEST_CASE_METHOD(Project, "the tokenizer is also found in the run folder and in a checkpoint") {
   const auto checkpoint = checkpoint_folder(run, 3);
-  write_text(checkpoint / Checkpoint::kTokenizerFile, "");
+  write_text(checkpoint / "tokenizer.model", "");
   write_text(checkpoint / "manifest.json", "");
   auto other = file;
   follow_moved_run(other, files, {});
-  REQUIRE(other.data.tokenizer == checkpoint / Checkpoint::kTokenizerFile);
-  write_text(run / Checkpoint::kTokenizerFile, "");
+  REQUIRE(other.data.tokenizer == checkpoint / "tokenizer.model");
+  write_text(run / "tokenizer.model", "");
   follow_moved_run(file, files, {});
-  REQUIRE(file.data.tokenizer == run / Checkpoint::kTokenizerFile);
+  REQUIRE(file.data.tokenizer == run / "tokenizer.model");
 }
 
 TEST_CASE_METHOD(Project, "what is where the file says stays, and so does what the user names") {

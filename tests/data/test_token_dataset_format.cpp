@@ -222,6 +222,44 @@ TEST_CASE("The fingerprint depends on all that matters", "[data][dataset]") {
   CHECK(other.fingerprint() != base);
 }
 
+TEST_CASE("Pieces of other files take the place of tokens.bin", "[data][dataset]") {
+  auto written = example_description();
+  written.token_file = {};
+  written.token_bytes = 2;
+  written.pieces = {{"/a/x.bin", {1024, 1184}, 2, 80, {160, {"a", "b"}}},
+                    {"/b/y.bin", {0, 200}, 8, 20, {160, {"c", "d"}}}};
+  written.chunk_bytes = 80;
+  written.document_file.bytes = 8 * (static_cast<std::uint64_t>(written.documents) + 1);
+  written.document_file.chunk_hashes.assign((written.document_file.bytes + 79) / 80, "e");
+  written.loss_mask_file.reset();
+  const auto read = TokenDatasetDescription::from_json(written.to_json(), "x");
+  REQUIRE(read.pieces.size() == 2);
+  CHECK(read.pieces[0].file == "/a/x.bin");
+  CHECK(read.pieces[0].part.first_byte == 1024);
+  CHECK(read.pieces[1].token_bytes == 8);
+  CHECK(read.pieces[1].content.bytes == 160);
+  CHECK(read.fingerprint() == written.fingerprint());
+  CHECK(contains(written.to_json(), "\"format_version\": 3"));
+  auto moved = written;
+  moved.pieces[0].file = "/elsewhere";
+  CHECK(moved.fingerprint() == written.fingerprint());
+  moved.pieces[0].content.chunk_hashes[1] = "x";
+  CHECK(moved.fingerprint() != written.fingerprint());
+
+  const auto changed = [&](const std::string& key, const nlohmann::json& value) {
+    auto json = nlohmann::json::parse(written.to_json());
+    json["token_files"][1][key] = value;
+    return refusal_of_description(json.dump());
+  };
+  CHECK(contains(changed("token_bytes", 3), "is not 2, 4 or 8"));
+  CHECK(contains(changed("tokens", 19), "contradicts itself"));
+  CHECK(contains(changed("tokens", -20), "contradicts itself"));
+  CHECK(contains(changed("file_bytes", 159), "do not fit into it"));
+  CHECK(contains(changed("first_byte", 201), "do not fit into it"));
+  CHECK(contains(changed("chunk_hashes", nlohmann::json::array({"c"})), "hashes"));
+  CHECK(contains(changed("file", 7), "does not describe"));
+}
+
 TEST_CASE("Ids of two or four bytes", "[data][dataset]") {
   CHECK(token_bytes_for(300) == 2);
   CHECK(token_bytes_for(65536) == 2);
@@ -245,7 +283,7 @@ TEST_CASE("Malformed descriptions are refused", "[data][dataset]") {
     json[key] = value;
     return refusal_of_description(json.dump());
   };
-  CHECK(contains(changed("format_version", 3), "format version 3"));
+  CHECK(contains(changed("format_version", 4), "format version 4"));
   CHECK(contains(changed("tokens", "many"), "does not describe"));
   CHECK(contains(changed("tokens", 101), "contradicts itself"));
   CHECK(contains(changed("tokens", 0), "contradicts itself"));

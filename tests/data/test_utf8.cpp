@@ -1,6 +1,7 @@
 #include "data/utf8.h"
 
 #include <string>
+#include <utility>
 
 #include "support/catch.h"
 
@@ -31,4 +32,25 @@ TEST_CASE("A cut is moved back to the start of a character", "[data][utf8]") {
   }
   const std::string broken = "\x80\x80\x80\x80\x80\x80";
   CHECK(character_boundary(broken, 5) == 5);
+}
+
+// The numbers are those of Python's bytes.decode(errors="replace").
+TEST_CASE("What is no UTF-8 is replaced, one mark for each beginning of a character",
+          "[data][utf8]") {
+  const auto marks = [](int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i) text += "\xEF\xBF\xBD";
+    return text;
+  };
+  CHECK(with_replacements("") == "");
+  CHECK(with_replacements("aé🦓") == "aé🦓");
+  const std::pair<std::string, int> broken[] = {
+      {"\xFF\x80", 2},         {"\xC3", 1},         {"\xE2\x96", 1},         {"\xF0\x9F\xA6", 1},
+      {"\xED\xA0\x80", 3},     {"\xE0\x80", 2},     {"\xF4\x90\x80\x80", 4}, {"\xF0\x8F\xBF", 3},
+      {"\xF5\x80\x80\x80", 4}, {"\xE6\x97\xE6", 2}, {"\xC1\xBF", 2}};
+  for (const auto& [text, count] : broken) {
+    CAPTURE(text);
+    CHECK(with_replacements("a" + text + "z") == "a" + marks(count) + "z");
+    CHECK(with_replacements(text) == marks(count));
+  }
 }

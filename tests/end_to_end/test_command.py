@@ -18,7 +18,7 @@ def test_help_everywhere():
         assert name in output
         text, _ = zebra(name, "--help")
         assert "--help" in text
-    for name in ("tokenizer", "pack", "probes"):
+    for name in ("tokenizer", "pack", "probes", "adopt", "merge", "split", "show", "stat"):
         zebra("data", name, "--help")
     for name in ("list", "verify", "show", "prune", "fork"):
         zebra("checkpoint", name, "--help")

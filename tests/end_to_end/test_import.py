@@ -278,7 +278,7 @@ def test_what_does_not_fit_is_refused_all_at_once(sources, tmp_path):
     assert len(lines) == 3
     assert "attention_bias: true cannot be imported" in lines[0]
     assert "mystery: unknown key" in lines[1]
-    assert "tokenizer.model: there is no such SentencePiece model" in lines[2]
+    assert "tokenizer.model: there is no such tokenizer" in lines[2]
 
     odd = rewritten(source, tmp_path / "odd", lambda config: config.update(mystery=1, off=False))
     section, error = zebra("import", odd, "--output", tmp_path / "out", "--ignore-key", "mystery", "--dry-run")

@@ -36,7 +36,7 @@ struct ResumedRun {
     write_checkpoint(at(step),
                      {step,
                       config,
-                      "stands for a tokenizer",
+                      {{"tokenizer.model", "stands for a tokenizer"}},
                       {{"step", step}},
                       {{"weights", {{tensor, 0, torch::randn({100})}}}}},
                      texts);
@@ -52,7 +52,7 @@ struct ResumedRun {
     write_checkpoint(at(1),
                      {1,
                       config,
-                      "stands for a tokenizer",
+                      {{"tokenizer.model", "stands for a tokenizer"}},
                       state.to_json(),
                       {{"weights", {{tensor, 0, torch::randn({100})}}}}},
                      texts);

@@ -64,7 +64,7 @@ struct CheckpointedRun {
       const NamedTensor tensor = {"weight", {100}};
       return {step,
               config,
-              "stands for a tokenizer",
+              {{"tokenizer.model", "stands for a tokenizer"}},
               {{"step", step}},
               {{"weights", {{tensor, 0, torch::randn({100})}}}}};
     };
