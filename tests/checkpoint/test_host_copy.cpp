@@ -14,7 +14,7 @@ namespace {
 using namespace zebra::testing;
 
 CheckpointContent content_with(const std::vector<torch::Tensor>& tensors) {
-  CheckpointContent content{7, {}, "tok.model", {{"key", 1}}, {}};
+  CheckpointContent content{7, {}, {{kSentencePieceFile, "pieces"}}, {{"key", 1}}, {}};
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     content.groups.push_back(
         {"group" + std::to_string(i), {{{"name", {tensors[i].numel()}}, 0, tensors[i]}}});

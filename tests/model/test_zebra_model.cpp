@@ -156,7 +156,7 @@ TEST_CASE("texts of several lengths go on together as each does alone") {
     section.rope_scaling.factor = 2.0;
     section.rope_scaling.original_max_position_embeddings = 8;
   }
-  section.attention_sink = GENERATE(false, true);
+  section.attention_sink = GENERATE(AttentionSink::none, AttentionSink::local, AttentionSink::all);
   auto model = made(section);
   set_sinks(model);
   const torch::NoGradGuard no_grad;
