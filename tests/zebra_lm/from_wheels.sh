@@ -42,7 +42,7 @@ command "python3 -m venv zebra"
 if [ -n "$from" ]; then
   "$from/bin/python" tests/zebra_lm/link_requirements.py "$home"/zebra_*.whl "$home"/zebra/lib/python3*/site-packages
 fi
-command "zebra/bin/pip install --disable-pip-version-check $(basename "${wheels[0]}") $(basename "${wheels[1]}")"
+command "zebra/bin/pip install --quiet --disable-pip-version-check $(basename "${wheels[0]}") $(basename "${wheels[1]}")"
 installed=$SECONDS
 command "zebra/bin/zebra-quickstart"
 printf '\nFrom two wheel files to a trained model: %d commands, %d s to install (%s), %d s for data, training and evaluation\n' \
