@@ -57,6 +57,8 @@ def test_holds_the_command_and_what_goes_with_it(installed):
     licenses = {path.name for path in installed.glob("*.dist-info/licenses/*")}
     assert "LICENSE" in licenses
     for library in package.glob("lib/*"):
+        if library.name == "libzebra_cuda.so":
+            continue  # our own
         assert library.name.split(".")[0].removesuffix("_train") in licenses, f"no notice of {library.name}"
 
 
