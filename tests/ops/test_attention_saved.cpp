@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
 
 #include "ops/attention.h"
 #include "support/attention_gradients.h"
@@ -101,9 +102,11 @@ TEST_CASE("a second call with the saved result gives the bits of one call") {
 template <class F>
 std::vector<std::string> operators_of(const F& f) {
   static std::vector<std::string> names;
+  static std::mutex mutex;  // some run in threads of LibTorch's
   names.clear();
   const auto handle =
       at::addGlobalCallback(at::RecordFunctionCallback([](const at::RecordFunction& call) {
+                              const std::lock_guard lock(mutex);
                               names.emplace_back(call.name());
                               return std::unique_ptr<at::ObserverContext>();
                             }).scopes({at::RecordScope::FUNCTION}));

@@ -4,6 +4,7 @@
 #include "ops/torch_attention_kernels.h"
 
 #include <ATen/SDPBackend.h>
+#include <ATen/ops/_flash_attention_forward_ops.h>
 #include <ATen/record_function.h>
 
 #include "ops/attention.h"
@@ -71,11 +72,12 @@ void check_offsets(const optional<Tensor>& offsets, const Tensor& q, const c10::
   TORCH_CHECK(offsets->diff().max().item<int>() == longest.expect_int(), "the longest document");
 }
 
+// `Rest` is what this LibTorch's operator has behind the arguments that matter.
+template <class... Rest>
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> variable_length_forward(
     const Tensor& q, const Tensor& k, const Tensor& v, const optional<Tensor>& q_offsets,
     const optional<Tensor>& k_offsets, c10::SymInt longest, c10::SymInt, double dropout,
-    bool causal, bool, optional<double>, optional<c10::SymInt>, optional<c10::SymInt>,
-    const optional<Tensor>&, const optional<Tensor>&) {
+    bool causal, Rest...) {
   ++calls_of_variable_length;
   check_offsets(q_offsets, q, longest);
   check_offsets(k_offsets, k, longest);
@@ -123,7 +125,8 @@ class PlayedHopper {
     library_.impl("_fused_sdp_choice", hopper_choice);
     library_.impl("_scaled_dot_product_cudnn_attention", cudnn_forward);
     library_.impl("_scaled_dot_product_cudnn_attention_backward", cudnn_backward);
-    library_.impl("_flash_attention_forward", variable_length_forward);
+    using Forward = at::_ops::_flash_attention_forward::schema;
+    library_.impl("_flash_attention_forward", static_cast<Forward*>(variable_length_forward));
     library_.impl("_flash_attention_backward", variable_length_backward);
   }
 
