@@ -6,27 +6,20 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/data_command.h"
 #include "data/data_support.h"
 #include "data/probe_dataset.h"
 #include "data/tokenizer.h"
-#include "support/command_line.h"
 
 using namespace zebra;
 using namespace zebra::test;
+using zebra::testing::run_data;
 
 namespace {
 
-/// Runs `zebra ARGUMENTS` and returns what it prints on standard output.
-std::string run_zebra(std::vector<std::string> arguments) {
-  CLI::App app("zebra");
-  add_data_command(app);
-  app.require_subcommand(1);
-  return zebra::testing::printed_by(app, std::move(arguments));
-}
-
 std::string run_probes(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), {"data", "probes"});
-  return run_zebra(std::move(arguments));
+  arguments.insert(arguments.begin(), "probes");
+  return run_data(std::move(arguments));
 }
 
 std::vector<std::string> arguments_for(const std::filesystem::path& output,
@@ -48,35 +41,34 @@ TEST_CASE("zebra data makes a tokenizer and datasets", "[cli][data]") {
   folder.write("in/notes.md", "not taken");
   folder.write("more.jsonl", "{\"body\": \"from JSONL\"}\nbad\n");
   const std::string in = (folder / "in").string(), model = (folder / "tok.model").string();
-  const auto trained = nlohmann::json::parse(
-      run_zebra({"data", "tokenizer", "--input", in, "--extensions", ".py,.txt", "--vocab-size",
-                 "420", "--output", model, "--json"}));
+  const auto trained =
+      nlohmann::json::parse(run_data({"tokenizer", "--input", in, "--extensions", ".py,.txt",
+                                      "--vocab-size", "420", "--output", model, "--json"}));
   CHECK(trained.at("vocab_size") == 420);
   CHECK(trained.at("tokenizer_hash") == Tokenizer(model).hash());
 
-  const auto packed = nlohmann::json::parse(run_zebra({"data",
-                                                       "pack",
-                                                       "--input",
-                                                       in,
-                                                       (folder / "more.jsonl").string(),
-                                                       "--extensions",
-                                                       ".py",
-                                                       "--field",
-                                                       "body",
-                                                       "--skip-bad-lines",
-                                                       "--tokenizer",
-                                                       model,
-                                                       "--output",
-                                                       (folder / "train").string(),
-                                                       "--threads",
-                                                       "2",
-                                                       "--holdout",
-                                                       "0.25",
-                                                       "--holdout-output",
-                                                       (folder / "valid").string(),
-                                                       "--holdout-seed",
-                                                       "3",
-                                                       "--json"}));
+  const auto packed = nlohmann::json::parse(run_data({"pack",
+                                                      "--input",
+                                                      in,
+                                                      (folder / "more.jsonl").string(),
+                                                      "--extensions",
+                                                      ".py",
+                                                      "--field",
+                                                      "body",
+                                                      "--skip-bad-lines",
+                                                      "--tokenizer",
+                                                      model,
+                                                      "--output",
+                                                      (folder / "train").string(),
+                                                      "--threads",
+                                                      "2",
+                                                      "--holdout",
+                                                      "0.25",
+                                                      "--holdout-output",
+                                                      (folder / "valid").string(),
+                                                      "--holdout-seed",
+                                                      "3",
+                                                      "--json"}));
   CHECK(packed.at("documents").get<int>() + packed.at("holdout").at("documents").get<int>() == 41);
   CHECK(packed.at("skipped").at("bad_lines") == 1);
   const Tokenizer tokenizer(model);
@@ -89,8 +81,8 @@ TEST_CASE("zebra data makes a tokenizer and datasets", "[cli][data]") {
 TEST_CASE("zebra data pack prints a table", "[cli][data]") {
   const TempFolder folder;
   const auto input = folder.write("a.txt", code_like_text(1, 100));
-  const auto table = run_zebra({"data", "pack", "--input", input, "--tokenizer", test_tokenizer(),
-                                "--output", (folder / "out").string(), "--format", "text"});
+  const auto table = run_data({"pack", "--input", input, "--tokenizer", test_tokenizer(),
+                               "--output", (folder / "out").string(), "--format", "text"});
   for (const std::string part : {"documents", "tokens", "bytes per token", "U+2581", "time"}) {
     CHECK(contains(table, part));
   }
@@ -99,25 +91,24 @@ TEST_CASE("zebra data pack prints a table", "[cli][data]") {
 TEST_CASE("Bad usage of zebra data is told", "[cli][data]") {
   const TempFolder folder;
   const auto input = folder.write("a.txt", "text");
-  const std::vector<std::string> pack = {"data",        "pack",           "--input",  input,
-                                         "--tokenizer", test_tokenizer(), "--output", "x"};
+  const std::vector<std::string> pack = {"pack",           "--input",  input, "--tokenizer",
+                                         test_tokenizer(), "--output", "x"};
   const auto with = [&pack](const std::vector<std::string>& more) {
     auto all = pack;
     all.insert(all.end(), more.begin(), more.end());
     return all;
   };
-  CHECK_THROWS_AS(run_zebra({"data"}), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra({"data", "pack", "--input", input}), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra({"data", "tokenizer", "--input", input, "--output", "x"}),
-                  CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra(with({"--format", "csv"})), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra(with({"--holdout", "0.1"})), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra(with({"--holdout-output", "y"})), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra(with({"--threads", "many"})), CLI::ParseError);
-  CHECK_THROWS_AS(run_zebra({"data", "pack", "--input", (folder / "gone").string(), "--tokenizer",
-                             test_tokenizer(), "--output", (folder / "out").string()}),
+  CHECK_THROWS_AS(run_data({}), CLI::ParseError);
+  CHECK_THROWS_AS(run_data({"pack", "--input", input}), CLI::ParseError);
+  CHECK_THROWS_AS(run_data({"tokenizer", "--input", input, "--output", "x"}), CLI::ParseError);
+  CHECK_THROWS_AS(run_data(with({"--format", "csv"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_data(with({"--holdout", "0.1"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_data(with({"--holdout-output", "y"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_data(with({"--threads", "many"})), CLI::ParseError);
+  CHECK_THROWS_AS(run_data({"pack", "--input", (folder / "gone").string(), "--tokenizer",
+                            test_tokenizer(), "--output", (folder / "out").string()}),
                   InputError);
-  CHECK_THROWS_AS(run_zebra({"data", "pack", "--help"}), CLI::CallForHelp);
+  CHECK_THROWS_AS(run_data({"pack", "--help"}), CLI::CallForHelp);
 }
 
 TEST_CASE("zebra data probes writes what its options say", "[cli][data][probes]") {

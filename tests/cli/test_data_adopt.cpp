@@ -5,23 +5,15 @@
 
 #include "base/error.h"
 #include "cli/command_line.h"
+#include "cli/data_command.h"
 #include "data/data_support.h"
 #include "data/foreign_files.h"
-#include "support/command_line.h"
 
 using namespace zebra;
 using namespace zebra::test;
+using zebra::testing::run_data;
 
 namespace {
-
-/// Runs `zebra data ARGUMENTS` and returns what it prints on standard output.
-std::string run_data(std::vector<std::string> arguments) {
-  CLI::App app("zebra");
-  add_data_command(app);
-  app.require_subcommand(1);
-  arguments.insert(arguments.begin(), "data");
-  return zebra::testing::printed_by(app, std::move(arguments));
-}
 
 nlohmann::json json_of(std::vector<std::string> arguments) {
   arguments.emplace_back("--json");
