@@ -14,6 +14,7 @@ namespace {
 constexpr const char* kPromptField = "prompt";
 constexpr const char* kCompletionField = "completion";
 constexpr std::size_t kMostNamesShown = 20;
+constexpr int kDeepestNameShown = 3;
 
 // A line is mended in place, every replacement being as long as what it replaces: a message about
 // what is wrong beside it then tells the right byte.
@@ -88,16 +89,39 @@ std::string cause_of(const nlohmann::json::exception& error) {
          cause.substr(0, cause.find("; last read"));
 }
 
+/// Adds the names that --field could choose: objects stand as the names within them.
+void collect_names(const nlohmann::json& object, const std::string& prefix, int depth,
+                   std::vector<std::string>& names) {
+  for (const auto& item : object.items()) {
+    if (names.size() > kMostNamesShown) return;
+    const std::string name = prefix + item.key();
+    if (depth > 1 && item.value().is_object() && !item.value().empty()) {
+      collect_names(item.value(), name + ".", depth - 1, names);
+    } else {
+      names.push_back(names.size() < kMostNamesShown ? quoted_text(name) : "…");
+    }
+  }
+}
+
 std::string missing_field(const nlohmann::json& object, const std::string& field) {
   std::vector<std::string> names;
-  for (const auto& item : object.items()) {
-    names.push_back(names.size() < kMostNamesShown ? quoted_text(item.key()) : "…");
-    if (names.size() > kMostNamesShown) break;
-  }
+  collect_names(object, "", kDeepestNameShown, names);
   return "has neither the field " + quoted_text(field) +
          " nor the pair \"prompt\" and \"completion\"; " +
          (names.empty() ? "it has no field at all"
                         : "its fields are " + join(names, ", ") + " (choose one with --field)");
+}
+
+/// What the dotted `name` stands for in `object`, or nullptr. A field whose name has dots itself
+/// comes before one within another.
+nlohmann::json* find_field(nlohmann::json& object, const std::string& name) {
+  if (const auto item = object.find(name); item != object.end()) return &*item;
+  for (auto dot = name.find('.'); dot != std::string::npos; dot = name.find('.', dot + 1)) {
+    const auto outer = object.find(name.substr(0, dot));
+    if (outer == object.end() || !outer->is_object()) continue;
+    if (auto* inner = find_field(*outer, name.substr(dot + 1))) return inner;
+  }
+  return nullptr;
 }
 
 /// The string in a field of `object`, or nullptr.
@@ -131,8 +155,8 @@ std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view lin
     const bool counts = is_mended(text) || is_mended(prompt.value_or(""));
     return JsonDocument{std::move(prompt), std::move(text), counts};
   };
-  if (object.contains(field)) {
-    if (std::string* text = string_field(object, field)) {
+  if (nlohmann::json* value = find_field(object, field)) {
+    if (auto* text = value->get_ptr<std::string*>()) {
       return document(std::nullopt, std::move(*text));
     }
     return JsonLineProblem{"has a field " + quoted_text(field) + " that is not a string"};
