@@ -196,7 +196,7 @@ std::optional<Segment> DocumentReader::next_of_text() {
 }
 
 void DocumentReader::read_json_document() {
-  const auto record = records_->next();
+  auto record = records_->next();
   if (!record) {
     close_file();
     return;
@@ -205,7 +205,7 @@ void DocumentReader::read_json_document() {
     return report_bad_record(*record, "is longer than " + std::to_string(options_.max_line_bytes) +
                                           " bytes, which --max-line-bytes can raise");
   }
-  auto parsed = parse_json_line(record->text, options_.field);
+  auto parsed = parse_json_line(std::exchange(record->text, {}), options_.field);
   if (const auto* problem = std::get_if<JsonLineProblem>(&parsed)) {
     report_bad_record(*record, problem->reason);
   } else {

@@ -81,7 +81,15 @@ std::optional<JsonRecord> JsonRecordReader::next_piece() {
     ended_ = true;
   }
   record.is_too_long = record.is_too_long || end - begin_ > most_bytes_;
-  if (!record.is_too_long) record.text = pending_.substr(begin_, end - begin_);
+  if (!record.is_too_long && begin_ == 0) {  // a long one; it is not copied
+    std::string rest = pending_.substr(end);
+    skip_to(end);
+    pending_.resize(end);
+    record.text = std::exchange(pending_, std::move(rest));
+    begin_ = end = 0;
+  } else if (!record.is_too_long) {
+    record.text = pending_.substr(begin_, end - begin_);
+  }
   skip_to(std::min(end + 1, pending_.size()));
   if (layout_ == JsonLayout::array && pending_[begin_ - 1] == ']') end_array();
   return record;

@@ -43,7 +43,17 @@ TEST_CASE("A dotted name is a field within others", "[data][jsonl]") {
     CAPTURE(field);
     CHECK(contains(problem(line, field), R"(are "a.b", "a.c.d", "a.c.d", "a.b" (choose)"));
   }
-  CHECK(contains(problem(R"({"a": {"b": {"c": {"d": 1}}}, "e": {}})"), R"("a.b.c", "e" (choose)"));
+  CHECK(contains(problem(R"({"a": {"b": {"c": {"d": 1}}}, "e": 1})"), R"("a.b.c", "e" (choose)"));
+}
+
+TEST_CASE("Only objects within objects lead to a dotted name", "[data][jsonl]") {
+  CHECK(contains(problem(R"({"a": [{"b": "x"}]})", "a.b"), R"(are "a" (choose)"));
+  CHECK(contains(problem(R"([{"a": {"b": "x"}}])", "a.b"), "not an object"));
+  CHECK(document(R"({"z": [[{"a": {"b": 1}}], {}], "y": {}, "a": {"c": [], "b": "x"}})", "a.b")
+            .text == "x");
+  CHECK(document(R"({"text": "first", "text": "second"})").text == "second");
+  CHECK(document(R"({"prompt": "p", "completion": "c"})", "prompt").text == "p");
+  CHECK(contains(problem(R"({"meta": {"prompt": "p", "completion": "c"}})"), "neither"));
 }
 
 TEST_CASE("A prompt and completion pair stands in for a missing field", "[data][jsonl]") {
