@@ -61,7 +61,8 @@ std::optional<JsonRecord> JsonRecordReader::next() {
 }
 
 std::optional<JsonRecord> JsonRecordReader::next_piece() {
-  JsonRecord record{.text = {}, .line = line_};
+  JsonRecord record;
+  record.line = line_;
   std::size_t end = find_end(begin_);
   while (end == std::string::npos && !read_all_) {
     record.is_too_long = record.is_too_long || pending_.size() - begin_ > most_bytes_;
