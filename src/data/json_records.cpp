@@ -54,6 +54,7 @@ std::optional<JsonRecord> JsonRecordReader::next() {
     if (begin == record->text.size() && !record->is_too_long) continue;
     if (layout_ == JsonLayout::array) {
       record->line += newlines_in(std::string_view(record->text).substr(0, begin));
+      record->text.erase(0, begin);
     }
     return record;
   }
@@ -61,6 +62,9 @@ std::optional<JsonRecord> JsonRecordReader::next() {
 }
 
 std::optional<JsonRecord> JsonRecordReader::next_piece() {
+  if (layout_ == JsonLayout::array) {
+    skip_to(std::min(pending_.find_first_not_of(kBlankInJson, begin_), pending_.size()));
+  }
   JsonRecord record;
   record.line = line_;
   std::size_t end = find_end(begin_);

