@@ -62,6 +62,8 @@ std::optional<JsonRecord> JsonRecordReader::next() {
 }
 
 std::optional<JsonRecord> JsonRecordReader::next_piece() {
+  if (std::exchange(inside_long_record_, false)) skip_rest();
+  if (ended_) return std::nullopt;
   if (layout_ == JsonLayout::array) {
     skip_to(std::min(pending_.find_first_not_of(kBlankInJson, begin_), pending_.size()));
   }
@@ -69,23 +71,22 @@ std::optional<JsonRecord> JsonRecordReader::next_piece() {
   record.line = line_;
   std::size_t end = find_end(begin_);
   while (end == std::string::npos && !read_all_) {
-    record.is_too_long = record.is_too_long || pending_.size() - begin_ > most_bytes_;
-    if (record.is_too_long) skip_to(pending_.size());  // nothing of it is kept
+    if (pending_.size() - begin_ > most_bytes_) {  // told at once: its end may be far away
+      skip_to(pending_.size());
+      record.is_too_long = inside_long_record_ = true;
+      return record;
+    }
     pending_.erase(0, std::exchange(begin_, 0));
     const std::size_t searched = pending_.size();
     fill();
     end = find_end(searched);
   }
   if (end == std::string::npos) {
-    if (layout_ == JsonLayout::array) {
-      throw InputError(name_ +
-                       ": its JSON array does not end: the file is truncated; get it again");
-    }
-    if (begin_ == pending_.size() && !record.is_too_long) return std::nullopt;
+    require_end();
+    if (begin_ == pending_.size()) return std::nullopt;
     end = pending_.size();
-    ended_ = true;
   }
-  record.is_too_long = record.is_too_long || end - begin_ > most_bytes_;
+  record.is_too_long = end - begin_ > most_bytes_;
   if (!record.is_too_long && begin_ == 0) {  // a long one; it is not copied
     std::string rest = pending_.substr(end);
     skip_to(end);
@@ -95,9 +96,35 @@ std::optional<JsonRecord> JsonRecordReader::next_piece() {
   } else if (!record.is_too_long) {
     record.text = pending_.substr(begin_, end - begin_);
   }
+  skip_end(end);
+  return record;
+}
+
+/// Of a record that is too long.
+void JsonRecordReader::skip_rest() {
+  std::size_t end = std::string::npos;
+  while (end == std::string::npos) {
+    if (read_all_) return require_end();
+    pending_.clear();
+    begin_ = 0;
+    fill();
+    end = find_end(0);
+    if (end == std::string::npos) skip_to(pending_.size());
+  }
+  skip_end(end);
+}
+
+/// Nothing is left to read.
+void JsonRecordReader::require_end() {
+  ended_ = true;
+  if (layout_ == JsonLayout::lines) return;
+  throw InputError(name_ + ": its JSON array does not end: the file is truncated; get it again");
+}
+
+/// Behind what ends the record at `end`.
+void JsonRecordReader::skip_end(std::size_t end) {
   skip_to(std::min(end + 1, pending_.size()));
   if (layout_ == JsonLayout::array && pending_[begin_ - 1] == ']') end_array();
-  return record;
 }
 
 void JsonRecordReader::skip_to(std::size_t place) {

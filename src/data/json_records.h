@@ -52,7 +52,10 @@ class JsonRecordReader {
   std::optional<JsonRecord> next_piece();
   std::size_t find_end(std::size_t from);
   void fill();
+  void skip_rest();
+  void skip_end(std::size_t end);
   void skip_to(std::size_t place);
+  void require_end();
   void end_array();
 
   InputStream& stream_;
@@ -62,6 +65,7 @@ class JsonRecordReader {
   JsonElementScanner scanner_;
   bool read_all_ = false;  // nothing is left to read beyond `pending_`
   bool ended_ = false;     // nor of records
+  bool inside_long_record_ = false;
   std::string pending_;    // read, not yet handed out
   std::size_t begin_ = 0;  // of the next piece, within `pending_`
   std::int64_t line_ = 1;  // on which that begins
