@@ -110,14 +110,28 @@ def lines_of(name, file):
         raise InputError(f"{name}: cannot be unpacked: {error}") from None
 
 
+def value_of(record, field):
+    """The field of this name, else field b of the object in field a for `a.b`."""
+    if field in record:
+        return record[field]
+    for dot in (at for at, letter in enumerate(field) if letter == "."):
+        outer = record.get(field[:dot])
+        if isinstance(outer, dict):
+            try:
+                return value_of(outer, field[dot + 1:])
+            except KeyError:
+                pass
+    raise KeyError(field)
+
+
 def texts_of_lines(name, file, field):
     for number, line in enumerate(lines_of(name, file), 1):
         line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
         if not line.strip():
             continue
         try:
-            text = json.loads(line.decode("utf-8", "replace"))[field]
-        except (ValueError, KeyError, TypeError) as error:
+            text = value_of(json.loads(line.decode("utf-8", "replace")), field)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{name}, line {number}: is no JSON object with the field {field!r}: {error!r}") from None
         if not isinstance(text, str):
             raise InputError(f"{name}, line {number}: the field {field!r} is no text")
@@ -263,7 +277,7 @@ def main():
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="JSONL (plain, gzip, zstd), parquet, or - for JSONL on standard input")
     parser.add_argument("--tokenizer", required=True, metavar="FILE", help="tokenizer.json")
     parser.add_argument("--output", required=True, metavar="DIR", help="folder of the new dataset")
-    parser.add_argument("--field", default="text", metavar="NAME", help="field or column of the text")
+    parser.add_argument("--field", default="text", metavar="NAME", help="field or column of the text; a.b is field b of the object in a")
     parser.add_argument("--threads", type=int, metavar="N", help="that encode; by default all cores")
     parser.add_argument("--overwrite", action="store_true", help="replace the output if it is a token dataset")
     arguments = parser.parse_args()

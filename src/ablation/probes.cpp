@@ -156,9 +156,7 @@ void set_probe_loss_share(Config& config, double share) {
   auto& weight = train.back().loss_weight;
   weight = 1.0;
   const Tokenizer tokenizer(config.data.tokenizer);
-  const TrainingData data(
-      config, open_datasets({train.begin(), train.end()}, tokenizer, config.model.vocab_size),
-      /*pinned=*/false);
+  const TrainingData data(config, open_training_datasets(config, tokenizer), /*pinned=*/false);
   const double unweighted = data.shares().back().loss;
   weight = share / (1.0 - share) * (1.0 - unweighted) / unweighted;
   if (weight >= kLeastLossWeight && weight <= kMostLossWeight) return;

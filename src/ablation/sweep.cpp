@@ -172,9 +172,10 @@ std::int64_t parameters_with(ModelConfig model, std::int64_t intermediate_size) 
 }
 
 /// Stages that end at steps; one that no step is left for goes. Fractions move along by themselves.
-void stretch_windows(std::vector<WindowStage>& stages, double ratio, std::int64_t steps) {
+template <class Stage>
+void stretch_stages(std::vector<Stage>& stages, double ratio, std::int64_t steps) {
   std::int64_t before = 0;
-  std::erase_if(stages, [&](WindowStage& stage) {
+  std::erase_if(stages, [&](Stage& stage) {
     if (stage.until.is_fraction()) return false;
     auto& last_step = stage.until.step;
     last_step =
@@ -199,7 +200,8 @@ void stretch_schedules(Config& config, std::int64_t old_steps, std::int64_t step
   const std::int64_t longest = has_decay ? steps - decay_steps(schedule, steps) : steps;
   schedule.warmup_steps = std::min(stretched(schedule.warmup_steps), longest);
   schedule.window_warmup_steps = stretched(schedule.window_warmup_steps);
-  stretch_windows(config.model.window_schedule, ratio, steps);
+  stretch_stages(config.model.window_schedule, ratio, steps);
+  stretch_stages(config.data.stages, ratio, steps);
 }
 
 /// Sets what follows from the budget and equal parameters.
@@ -309,6 +311,11 @@ void match_budget(Config& config, Budget budget, const ArmCost& base) {
 }
 
 void add_training_probes(DataSection& data, const std::filesystem::path& path, double share) {
+  if (!data.stages.empty()) {
+    throw InputError(
+        "data.stages: probes.training_share is a share of one mixture, not of stages; remove one "
+        "of the two, and name a dataset of probes in the stages yourself");
+  }
   auto& sources = data.train;
   if (sources.size() == 1 && !sources.front().weight) sources.front().weight = 1.0;
   double total = 0.0;

@@ -82,13 +82,13 @@ void set_steps(Config& config, std::int64_t steps);
 
 /// Sets train.max_steps so that the run reads as many tokens, or spends as many training FLOPs, as
 /// `base` does (to the nearest step, at least one), with its warm-ups, its decay and the stages of
-/// its window in proportion (whose rounding may cost FLOPs of another step).
+/// its window and its data in proportion (whose rounding may cost FLOPs of another step).
 /// Leaves the run as it is for Budget::steps.
 void match_budget(Config& config, Budget budget, const ArmCost& base);
 
 /// Appends the dataset at `path` to data.train so that it gives `share` (in (0, 1)) of the training
 /// samples; the other sources share the rest as they did. Throws InputError when several of them
-/// have no weight: their sizes would decide, and those are not in a run file.
+/// have no weight (their sizes would decide, and those are not in a run file), and for data.stages.
 void add_training_probes(DataSection& data, const std::filesystem::path& path, double share);
 
 /// What is wrong with the arms of a sweep: a problem that several arms have is said once.

@@ -67,7 +67,7 @@ std::optional<std::int64_t> steps_of_finished_run(const std::filesystem::path& r
 /// Why the run in that folder says that it failed; empty where it says something else.
 std::string recorded_failure(const std::filesystem::path& run);
 
-/// What a source of data.train gave to a step.
+/// What a source gave to a step.
 struct SourceMetrics {
   double samples = 0.0, targets = 0.0;
   double loss_share = 0.0;  ///< of the step's loss weights
@@ -79,7 +79,7 @@ struct MetricsRow {
   bool is_training = false, is_validation = false;
   std::optional<double> loss;  ///< of either, in nats per token; none where it is not finite
   double tokens_per_second = 0, seconds = 0, memory_gib = 0;  ///< 0: not there
-  std::vector<SourceMetrics> sources;  ///< in the order of data.train; empty: not there
+  std::vector<SourceMetrics> sources;  ///< in the order of training_sources; empty: not there
 };
 
 /// Nothing where the line is no row: damaged, or half-written.

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "config/data_stages.h"
 #include "config/names.h"
 #include "plan/model_cost.h"
 
@@ -179,7 +180,7 @@ Json curve_json(const std::vector<CurvePoint>& curve, const Arm& arm) {
 
 /// Empty as long as an arm of several sources has not told what they gave.
 Json sources_json(const Arm& arm, const ArmResult& result) {
-  const auto& sources = arm.config.data.train;
+  const auto sources = training_sources(arm.config.data);
   auto shares = result.sources;
   if (sources.size() == 1) shares = {{1.0, 1.0, 1.0}};
   Json json = Json::array();

@@ -29,7 +29,7 @@ struct CurvePoint {
   std::optional<double> loss;  ///< nats per token; none where it is not finite
 };
 
-/// What a source of data.train gave to an arm's training: shares of what all its sources gave, in
+/// What a source gave to an arm's training: shares of what all its sources gave, in
 /// the logged steps.
 struct SourceShares {
   double samples = 0.0;
@@ -42,7 +42,8 @@ struct ArmResult {
   ArmStatus status;
   std::int64_t step = 0;
   std::vector<CurvePoint> training, validation;
-  std::vector<SourceShares> sources;  ///< in the order of data.train; empty: none logged so far
+  std::vector<SourceShares>
+      sources;  ///< in the order of training_sources; empty: none logged so far
   std::optional<double> tokens_per_second;  ///< the median
   std::optional<double> peak_memory_gib;
   double seconds = 0.0;

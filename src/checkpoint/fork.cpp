@@ -102,10 +102,14 @@ void check_shapes(const Config& saved, const std::vector<ConfigDifference>& chan
   }
 }
 
+bool is_training_data(const std::string& key) {
+  return key == "data.train" || key == "data.stages";
+}
+
 /// Whether the model, judged anew after this change, might get another validation loss.
 bool changes_validation(const ConfigDifference& change) {
   const auto& key = change.key;
-  if (key == "data.train" || key == "model.initializer_range") return false;
+  if (is_training_data(key) || key == "model.initializer_range") return false;
   return key.starts_with("model.") || key.starts_with("data.") || key == "train.precision" ||
          key == "eval.max_tokens";
 }
@@ -113,11 +117,10 @@ bool changes_validation(const ConfigDifference& change) {
 /// The training state from which the fork goes on.
 nlohmann::ordered_json forked_state(const Checkpoint& checkpoint, const Fork& fork) {
   auto training = checkpoint.training();
-  if (std::ranges::find(fork.changes, "data.train", &ConfigDifference::key) != fork.changes.end()) {
+  if (std::ranges::any_of(fork.changes, is_training_data, &ConfigDifference::key)) {
     const Tokenizer tokenizer(checkpoint.tokenizer_path());
-    const auto& train = fork.config.data.train;
-    training["dataset_fingerprints"] = fingerprints_of(
-        open_datasets({train.begin(), train.end()}, tokenizer, fork.config.model.vocab_size));
+    training["dataset_fingerprints"] =
+        fingerprints_of(open_training_datasets(fork.config, tokenizer));
   }
   training.erase("metrics_rows");  // they stay with the original run
   if (std::ranges::any_of(fork.changes, changes_validation)) training.erase("validation_loss");

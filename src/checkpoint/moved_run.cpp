@@ -63,6 +63,7 @@ std::vector<std::string> follow_moved_data(DataSection& data, const fs::path& ol
     follow(source.path, {move.moved(source.path)}, notes);
   };
   std::ranges::for_each(data.train, follow_source);
+  for (auto& stage : data.stages) std::ranges::for_each(stage.train, follow_source);
   std::ranges::for_each(data.validation, follow_source);
   return notes;
 }

@@ -233,13 +233,11 @@ void print_run_sources(const StatCommand& command) {
   options.files = {command.run_file};
   const Tokenizer tokenizer(options.load().data.tokenizer);
   const Config config = resolve(options.load(), tokenizer.vocab_size());
-  const auto& train = config.data.train;
-  const TrainingData data(
-      config, open_datasets({train.begin(), train.end()}, tokenizer, config.model.vocab_size),
-      /*pinned=*/false);
+  const TrainingData data(config, open_training_datasets(config, tokenizer), /*pinned=*/false);
+  const auto shares = data.shares();
   std::vector<Source> sources;
   for (std::size_t s = 0; s < data.sources().size(); ++s)
-    sources.push_back({data.sources()[s].get(), data.passes(s), data.weights()[s]});
+    sources.push_back({data.sources()[s].get(), data.passes(s), shares[s].samples});
   print_sources(sources, command.json);
 }
 

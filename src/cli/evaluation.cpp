@@ -211,7 +211,7 @@ void run_recall(RecallCommand options) {
 
   TokenDatasets train, validation;
   if (!data.validation.empty()) {
-    train = open_datasets({data.train.begin(), data.train.end()}, loaded.tokenizer, vocabulary);
+    train = open_training_datasets(loaded.config, loaded.tokenizer);
     validation = open_datasets(data.validation, loaded.tokenizer, vocabulary);
   }
   RecallResult result;

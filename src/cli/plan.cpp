@@ -46,15 +46,12 @@ std::optional<TrainingData> data_of(const Config& config) {
            names_foreign_tokens(source.path);
   };
   if (!std::filesystem::exists(config.data.tokenizer) ||
-      !std::ranges::all_of(config.data.train, is_there)) {
+      !std::ranges::all_of(training_sources(config.data), is_there)) {
     return std::nullopt;
   }
   try {
     const Tokenizer tokenizer(config.data.tokenizer);
-    const auto& train = config.data.train;
-    return TrainingData(
-        config, open_datasets({train.begin(), train.end()}, tokenizer, config.model.vocab_size),
-        /*pinned=*/false);
+    return TrainingData(config, open_training_datasets(config, tokenizer), /*pinned=*/false);
   } catch (const InputError& error) {
     log_warning(error.what());
     return std::nullopt;
@@ -76,7 +73,10 @@ void print_plan(const PlanOptions& options) {
   const auto data = data_of(config);
   if (options.json) {
     auto json = to_json(plan);
-    if (data) json["data"] = data_json(*data);
+    if (data) {
+      json["data"] = data_json(*data);
+      json["data_stages"] = data_stages_json(*data);
+    }
     std::cout << json_text(json, 2);
     return;
   }

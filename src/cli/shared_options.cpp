@@ -103,16 +103,18 @@ std::vector<CLI::Option*> add_document_options(CLI::App& command, DocumentReader
           .add_option_function<std::string>(
               "--format",
               [&options](const std::string& name) { options.format = format_named(name); },
-              "auto: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first "
-              "line is a document (in a stream: by a leading {), else text; text: a file is a "
-              "document; jsonl: a line is one")
+              "auto: JSON by name (.jsonl, .ndjson, .json.gz, .json.zst) or because the first "
+              "line, or the first element of an array, is a document (in a stream: by a leading "
+              "{ or [{), else text; text: a file is a document; jsonl: a line is one, or an "
+              "element of an array")
           ->check(CLI::IsMember({"auto", "text", "jsonl"}))
           ->type_name("")
           ->default_str("auto"),
       command
           .add_option("--field", options.field,
-                      "JSONL field that holds the text. A line without it may hold \"prompt\" and "
-                      "\"completion\": then only the completion's tokens count as targets")
+                      "JSONL field that holds the text; a.b is field b of the object in field a. A "
+                      "line without it may hold \"prompt\" and \"completion\": then only the "
+                      "completion's tokens count as targets")
           ->type_name("NAME")
           ->capture_default_str(),
       command.add_flag("--skip-bad-lines", options.skip_bad_lines,

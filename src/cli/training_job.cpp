@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <exception>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -20,6 +21,23 @@ namespace {
 // Up to four passes over the same text are worth nearly as much as new text (Muennighoff et al.,
 // Scaling Data-Constrained Language Models, 2023).
 constexpr double kMostUsefulPasses = 4.0;
+
+// Empty for a run whose mixture does not change.
+std::string stages_table(const TrainingData& data) {
+  const auto stages = data.stages();
+  if (stages.size() < 2) return "";
+  std::vector<std::vector<std::string>> rows = {{"  steps", "source", "share", "read"}};
+  for (const auto& stage : stages) {
+    std::string steps =
+        "  " + with_commas(stage.first_step) + " to " + with_commas(stage.last_step);
+    for (std::size_t s = 0; s < data.sources().size(); ++s) {
+      if (stage.samples[s] == 0.0) continue;
+      rows.push_back({std::exchange(steps, ""), data.sources()[s]->path().string(),
+                      percent(stage.samples[s]), fixed(stage.passes[s], 2) + " times"});
+    }
+  }
+  return "\nData by stage\n" + text_table(rows, "llr");
+}
 
 }  // namespace
 
@@ -57,7 +75,7 @@ std::string data_table(const TrainingData& data) {
     if (is_mixture)
       rows.back().insert(rows.back().end(), {percent(shares[s].targets), percent(shares[s].loss)});
   }
-  return "\nData\n" + text_table(rows, "lr");
+  return "\nData\n" + text_table(rows, "lr") + stages_table(data);
 }
 
 nlohmann::ordered_json data_json(const TrainingData& data) {
@@ -74,6 +92,25 @@ nlohmann::ordered_json data_json(const TrainingData& data) {
   return json;
 }
 
+nlohmann::ordered_json data_stages_json(const TrainingData& data) {
+  auto json = nlohmann::ordered_json::array();
+  const auto stages = data.stages();
+  if (stages.size() < 2) return json;
+  for (const auto& stage : stages) {
+    nlohmann::ordered_json entry = {{"first_step", stage.first_step},
+                                    {"last_step", stage.last_step}};
+    entry["sources"] = nlohmann::ordered_json::array();
+    for (std::size_t s = 0; s < data.sources().size(); ++s) {
+      if (stage.samples[s] == 0.0) continue;
+      entry["sources"].push_back({{"path", data.sources()[s]->path().string()},
+                                  {"share", stage.samples[s]},
+                                  {"passes", stage.passes[s]}});
+    }
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
 std::vector<std::string> repetition_warnings(const TrainingData& data) {
   std::vector<std::string> warnings;
   if (data.sources().size() < 2) return warnings;  // then it is the whole run that is too long
@@ -81,8 +118,8 @@ std::vector<std::string> repetition_warnings(const TrainingData& data) {
     if (data.passes(s) <= kMostUsefulPasses) continue;
     warnings.push_back(data.sources()[s]->path().string() + ": the run reads it " +
                        fixed(data.passes(s), 1) + " times; beyond " + fixed(kMostUsefulPasses, 0) +
-                       " a model learns little more from it: lower its weight in data.train, or "
-                       "pack more text");
+                       " a model learns little more from it: lower its weight, or pack more "
+                       "text");
   }
   return warnings;
 }

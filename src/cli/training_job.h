@@ -24,11 +24,15 @@ struct TrainingInputs {
 /// Throws InputError.
 TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& job);
 
-/// A table of data.train: tokens, share of the samples, how often the run reads each source, and in
-/// a mixture its shares of the targets and of the loss.
+/// A table of the run's sources: tokens, share of the samples, how often the run reads each, and in
+/// a mixture its shares of the targets and of the loss. Where the mixture changes, another one says
+/// what each stage reads.
 std::string data_table(const TrainingData& data);
 
 nlohmann::ordered_json data_json(const TrainingData& data);
+
+/// The stages of a run whose mixture changes; an empty list for any other.
+nlohmann::ordered_json data_stages_json(const TrainingData& data);
 
 /// What is said of each source of a mixture that the run reads more often than it is likely to
 /// learn from.

@@ -9,6 +9,7 @@
 
 #include "config/model_config.h"
 #include "config/names.h"
+#include "config/training_point.h"
 
 // The typed run configuration, as written and as resolved. What each key means, its default and its
 // range are declared once, in fields.h.
@@ -86,9 +87,16 @@ struct TrainingSource : DataSource {
   double loss_weight = 1.0;
 };
 
+/// A stretch of training with sources of its own, behind the stage before it.
+struct DataStage {
+  TrainingPoint until;
+  std::vector<TrainingSource> train;
+};
+
 struct DataSection {
   std::filesystem::path tokenizer;
-  std::vector<TrainingSource> train;
+  std::vector<TrainingSource> train;  // after the last stage
+  std::vector<DataStage> stages;
   std::vector<DataSource> validation;
   std::int64_t sequence_length = 0;
   bool document_mask = true;

@@ -121,11 +121,16 @@ void describe_positions(V& v, ModelSection& s) {
 }
 
 template <class V>
-void describe(V& v, WindowStage& s) {
-  v.field("until", s.until, above(0).required(),
+void describe_end_of_stage(V& v, TrainingPoint& until) {
+  v.field("until", until, above(0).required(),
           "The stage's last step: a fraction of `train.max_steps` between 0 and 1 (rounded to the "
           "nearest step), or a whole number of steps below it. It ascends, and all stages give it "
           "in the same way.");
+}
+
+template <class V>
+void describe(V& v, WindowStage& s) {
+  describe_end_of_stage(v, s.until);
   v.field("window", s.window, at_least(1).required(),
           "How many previous tokens a token sees meanwhile; at most `window_size`.");
 }
@@ -187,11 +192,25 @@ void describe(V& v, TrainingSource& s) {
 }
 
 template <class V>
+void describe(V& v, DataStage& s) {
+  describe_end_of_stage(v, s.until);
+  v.list("train", s.train, at_least(1).required().such_as("{path: FOLDER}"),
+         "Token datasets to train on meanwhile.");
+}
+
+template <class V>
 void describe(V& v, DataSection& s) {
   v.field("tokenizer", s.tokenizer, anything().required(),
           "SentencePiece model or tokenizer.json; the one with which the datasets were packed.");
   const Rules datasets = anything().such_as("{path: FOLDER}");
-  v.list("train", s.train, datasets, "Token datasets to train on; required where steps are.");
+  v.list("train", s.train, datasets,
+         "Token datasets to train on, after the last of the `stages`; required where steps are.");
+  v.list("stages", s.stages,
+         anything()
+             .defaults_to("none; `train` from the start")
+             .such_as("{until: 0.8, train: [{path: FOLDER}]}"),
+         "Stages of training with other datasets, or other weights of the same ones; after the "
+         "last one it is those of `train`.");
   v.list("validation", s.validation, datasets, "Token datasets to validate on.");
   v.field("sequence_length", s.sequence_length, at_least(1).required(),
           "Tokens per training sequence.");

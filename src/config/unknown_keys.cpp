@@ -80,6 +80,8 @@ constexpr AliasRow kAliasRows[] = {
     {"accelerator", "run.device"},
     {"tokenizer_path tokenizer_file tokenizer_name tokenizer_model", "data.tokenizer"},
     {"dataset datasets data_path train_data train_path", "data.train", "a list: [{path: FOLDER}]"},
+    {"mixture_schedule data_schedule data_stages curriculum annealing_data", "data.stages",
+     "a list: [{until: 0.8, train: [{path: FOLDER}]}]; then data.train holds"},
     {"val valid val_data valid_data eval_data validation_data", "data.validation",
      "a list: [{path: FOLDER}]"},
     {"seq_len seq_length seqlen sequence_len context_length context_size block_size n_ctx "

@@ -41,19 +41,20 @@ void check_window(const ModelSection& model, Report& report) {
                      "self_attn_type: full");
 }
 
-// Of stage i, against the one before it and the length of the training.
-void check_end_of_stage(const std::vector<WindowStage>& stages, std::size_t i,
-                        std::int64_t max_steps, Report& report) {
-  const auto key_of = [](std::size_t stage) {
-    return "model.window_schedule[" + text(static_cast<std::int64_t>(stage)) + "].until";
+// Of stage i of the list `key`, against the one before it and the length of the training (0: not
+// known), at whose end `last` holds.
+template <class Stage>
+void check_end_of_stage(const std::vector<Stage>& stages, std::size_t i, const std::string& key,
+                        const std::string& last, std::int64_t max_steps, Report& report) {
+  const auto key_of = [&](std::size_t stage) {
+    return key + "[" + text(static_cast<std::int64_t>(stage)) + "].until";
   };
   if (!report.sound({key_of(i)})) return;
   const TrainingPoint& until = stages[i].until;
   if (!until.is_fraction() && max_steps > 0 && until.step >= max_steps) {
     report.problem(key_of(i), text(until.step) + " must be below train.max_steps (" +
-                                  text(max_steps) +
-                                  "), or nothing would be trained with model.window_size; lower "
-                                  "it");
+                                  text(max_steps) + "), or nothing would be trained with " + last +
+                                  "; lower it");
   }
   if (i == 0 || !report.sound({key_of(i - 1)})) return;
   const TrainingPoint& before = stages[i - 1].until;
@@ -79,7 +80,8 @@ void check_window_schedule(const RunFile& config, Report& report) {
   const bool knows_steps = report.sound({"train.max_steps"});
   const auto& size = config.model.window_size;
   for (std::size_t i = 0; i < stages.size(); ++i) {
-    check_end_of_stage(stages, i, knows_steps ? config.train.max_steps : 0, report);
+    check_end_of_stage(stages, i, "model.window_schedule", "model.window_size",
+                       knows_steps ? config.train.max_steps : 0, report);
     const auto key = "model.window_schedule[" + text(static_cast<std::int64_t>(i)) + "].window";
     if (!size || !report.sound({"model.window_size", key}) || stages[i].window <= *size) continue;
     report.problem(key, text(stages[i].window) + " is more than model.window_size (" + text(*size) +
@@ -133,7 +135,8 @@ void check_positions(const RunFile& config, Report& report) {
 void check_training_data(const RunFile& config, Report& report) {
   if (!report.sound({"data.train"})) return;
   const bool not_trained = report.sound({"train.max_steps"}) && config.train.max_steps == 0;
-  if (!config.data.train.empty() && not_trained) {
+  const bool has_data = !config.data.train.empty() || !config.data.stages.empty();
+  if (has_data && not_trained) {
     report.problem("train.max_steps", "must be at least 1, not 0");
   } else if (config.data.train.empty() && !not_trained) {
     report.problem("data.train",
@@ -152,6 +155,18 @@ void check_weights(const std::vector<Source>& sources, const std::string& key, R
     report.problem(
         weight,
         "missing, but other sources of the list have one: give all of them a weight, or none");
+  }
+}
+
+void check_data_stages(const RunFile& config, Report& report) {
+  const auto& stages = config.data.stages;
+  if (stages.empty() || !report.sound({"data.stages"})) return;
+  const bool knows_steps = report.sound({"train.max_steps"});
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    check_end_of_stage(stages, i, "data.stages", "data.train",
+                       knows_steps ? config.train.max_steps : 0, report);
+    check_weights(stages[i].train, "data.stages[" + text(static_cast<std::int64_t>(i)) + "].train",
+                  report);
   }
 }
 
@@ -305,6 +320,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_training_data(config, report);
   check_weights(config.data.train, "data.train", report);
   check_weights(config.data.validation, "data.validation", report);
+  check_data_stages(config, report);
   check_batch(config.train, ranks, report);
   check_replicas(config.parallel, ranks, report);
   check_schedule(config.schedule, config.train, report);

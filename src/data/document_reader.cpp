@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kFirstBlockBytes = std::size_t{64} << 10;
 constexpr std::size_t kReadBytes = std::size_t{256} << 10;
-constexpr std::size_t kLongestFirstLine = std::size_t{16} << 20;
+constexpr std::size_t kLongestFirstRecord = std::size_t{16} << 20;
 constexpr std::string_view kWhiteSpace = " \t\r\n";
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
@@ -67,7 +67,7 @@ std::optional<Segment> DocumentReader::next() {
       return segment;
     }
     if (stream_ == nullptr && !open_next_file()) return std::nullopt;
-    if (jsonl_) {
+    if (records_ != nullptr) {
       read_json_document();
     } else if (auto segment = next_of_text()) {
       return segment;
@@ -81,15 +81,17 @@ bool DocumentReader::open_next_file() {
     stream_ = std::make_unique<InputStream>(file.path);
     name_ = input_name(file.path);
     pending_.clear();
+    records_.reset();
     ended_ = false;
-    line_begin_ = 0;
-    line_number_ = 0;
     inside_document_ = false;
     fill(kFirstBlockBytes);
     if (pending_.starts_with(kByteOrderMark)) pending_.erase(0, kByteOrderMark.size());
     const std::string binary = binary_kind();
     if (binary.empty()) {
-      jsonl_ = is_jsonl(file);
+      if (const auto layout = layout_of(file)) {
+        records_ = std::make_unique<JsonRecordReader>(*stream_, std::exchange(pending_, {}),
+                                                      *layout, options_.max_line_bytes, name_);
+      }
       return true;
     }
     if (!file.from_folder) throw InputError(name_ + ": " + binary);
@@ -110,32 +112,45 @@ std::string DocumentReader::binary_kind() const {
                                                                     : known;
 }
 
-bool DocumentReader::is_jsonl(const InputFile& file) {
-  if (options_.format != InputFormat::automatic) return options_.format == InputFormat::jsonl;
-  if (is_jsonl_name(file.path)) return true;
+std::optional<JsonLayout> DocumentReader::layout_of(const InputFile& file) {
+  if (options_.format == InputFormat::text) return std::nullopt;
   const std::string marks = first_marks(pending_);
-  if (marks.starts_with('{')) {
-    if (file.is_stream) return true;
-    const auto line = parse_json_line(first_line(), options_.field);
-    if (std::holds_alternative<JsonDocument>(line)) return true;
-  }
   const bool is_json_name = without_compression_suffix(file.path).ends_with(".json");
-  const bool is_json = marks == "[{" || (is_json_name && (marks[0] == '{' || marks[0] == '['));
-  if (file.from_folder || !is_json) return false;
-  throw InputError(
-      name_ +
-      ": is JSON, but not one document a line; turn it into JSONL, such as "
-      "with jq --compact-output '.[]' FILE, or give --format text to take it as it is");
+  const bool is_array = marks == "[{" || (is_json_name && marks == "[]");
+  const JsonLayout layout = is_array ? JsonLayout::array : JsonLayout::lines;
+  if (options_.format == InputFormat::jsonl || is_jsonl_name(file.path)) return layout;
+  if (marks == "[]" && is_array) return layout;
+  std::string reason = "is no object {…}";
+  if (is_array || marks.starts_with('{')) {
+    if (file.is_stream) return layout;
+    const auto first = parse_json_line(first_record(layout), options_.field);
+    if (std::holds_alternative<JsonDocument>(first)) return layout;
+    reason = std::get<JsonLineProblem>(first).reason;
+  }
+  const bool is_json = is_array || (is_json_name && (marks[0] == '{' || marks[0] == '['));
+  if (file.from_folder || !is_json) return std::nullopt;
+  throw InputError(name_ + ": is JSON, but neither one document a line nor an array of them: its " +
+                   (is_array ? "first element " : "first line ") + reason +
+                   "; turn it into JSONL, such as with jq --compact-output . FILE, or give "
+                   "--format text to take it as it is");
 }
 
-/// The first line that is not blank, read as far as it is no longer than any that can be JSONL.
-std::string DocumentReader::first_line() {
-  const std::size_t begin = pending_.find_first_not_of(kWhiteSpace);
-  while (pending_.find('\n', begin) == std::string::npos && !ended_ &&
-         pending_.size() < kLongestFirstLine) {
+/// The first record that is not blank, read as far as it is no longer than any that is looked at.
+std::string DocumentReader::first_record(JsonLayout layout) {
+  JsonElementScanner scanner;
+  const std::size_t begin = layout == JsonLayout::array ? pending_.find('[') + 1
+                                                        : pending_.find_first_not_of(kWhiteSpace);
+  const auto find_end = [&](std::size_t from) {
+    return layout == JsonLayout::array ? scanner.find_end(pending_, from)
+                                       : pending_.find('\n', from);
+  };
+  std::size_t end = find_end(begin);
+  while (end == std::string::npos && !ended_ && pending_.size() < kLongestFirstRecord) {
+    const std::size_t searched = pending_.size();
     fill(kReadBytes);
+    end = find_end(searched);
   }
-  return pending_.substr(begin, pending_.find('\n', begin) - begin);
+  return pending_.substr(begin, end - begin);
 }
 
 void DocumentReader::fill(std::size_t bytes) {
@@ -180,59 +195,31 @@ std::optional<Segment> DocumentReader::next_of_text() {
   return segment;
 }
 
-std::optional<std::string> DocumentReader::next_line() {
-  std::size_t end = pending_.find('\n', line_begin_);
-  while (end == std::string::npos && !ended_ &&
-         pending_.size() - line_begin_ <= options_.max_line_bytes) {
-    pending_.erase(0, std::exchange(line_begin_, 0));
-    const std::size_t searched = pending_.size();
-    fill(kReadBytes);
-    end = pending_.find('\n', searched);
-  }
-  const bool is_whole = end != std::string::npos || ended_;
-  if (end == std::string::npos) end = pending_.size();
-  if (line_begin_ == pending_.size()) return std::nullopt;
-  ++line_number_;
-  const bool is_too_long = end - line_begin_ > options_.max_line_bytes;
-  if (is_too_long) {
-    report_bad_line("is longer than " + std::to_string(options_.max_line_bytes) +
-                    " bytes, which --max-line-bytes can raise");
-  }
-  std::string line = is_too_long ? "" : pending_.substr(line_begin_, end - line_begin_);
-  line_begin_ = std::min(end + 1, pending_.size());
-  if (!is_whole) skip_rest_of_line();
-  return line;
-}
-
-void DocumentReader::skip_rest_of_line() {
-  std::size_t newline = std::string::npos;
-  while (newline == std::string::npos && !ended_) {
-    pending_.clear();
-    fill(kReadBytes);
-    newline = pending_.find('\n');
-  }
-  line_begin_ = newline == std::string::npos ? pending_.size() : newline + 1;
-}
-
 void DocumentReader::read_json_document() {
-  const auto line = next_line();
-  if (!line) {
+  auto record = records_->next();
+  if (!record) {
     close_file();
     return;
   }
-  if (line->find_first_not_of(kWhiteSpace) == std::string::npos) return;
-  auto parsed = parse_json_line(*line, options_.field);
+  if (record->is_too_long) {
+    return report_bad_record(*record, "is longer than " + std::to_string(options_.max_line_bytes) +
+                                          " bytes, which --max-line-bytes can raise");
+  }
+  auto parsed = parse_json_line(std::exchange(record->text, {}), options_.field);
   if (const auto* problem = std::get_if<JsonLineProblem>(&parsed)) {
-    report_bad_line(problem->reason);
+    report_bad_record(*record, problem->reason);
   } else {
     queue_document(std::move(std::get<JsonDocument>(parsed)));
   }
 }
 
-void DocumentReader::report_bad_line(const std::string& reason) {
+void DocumentReader::report_bad_record(const JsonRecord& record, const std::string& reason) {
   if (!options_.skip_bad_lines) {
-    throw InputError(name_ + ":" + std::to_string(line_number_) + ": the line " + reason +
-                     ". Mend it, or leave such lines out with --skip-bad-lines.");
+    const bool is_line = records_->layout() == JsonLayout::lines;
+    throw InputError(name_ + ":" + std::to_string(record.line) + ": the " +
+                     (is_line ? "line " : "element of the array that begins here ") + reason +
+                     ". Mend it, or leave such " + (is_line ? "lines" : "elements") +
+                     " out with --skip-bad-lines.");
   }
   ++skipped_.bad_lines;
 }

@@ -11,12 +11,14 @@
 
 #include "data/input_stream.h"
 #include "data/json_lines.h"
+#include "data/json_records.h"
 
 namespace zebra {
 
-/// `automatic`: JSONL by name (.jsonl, .ndjson, .json.gz, .json.zst, the first two also
-/// compressed), or because the first line is an object that holds a document; of standard input and
-/// pipes a leading brace is enough. Else text.
+/// `automatic`: JSON by name (.jsonl, .ndjson, .json.gz, .json.zst, the first two also
+/// compressed), or because the first line, or the first element of an array, is an object that
+/// holds a document; of standard input and pipes a leading brace, or bracket and brace, is enough.
+/// Else text. JSON is one document a line, or an array of documents where it begins with one.
 enum class InputFormat { automatic, text, jsonl };
 
 /// Where long texts are cut: after the last newline within the first `preferred` bytes, else after
@@ -26,14 +28,15 @@ struct SegmentBytes {
   std::size_t longest = std::size_t{1} << 20;
 };
 
-/// Longer lines of JSONL are bad ones: each is held in memory some four times.
+/// Longer lines of JSONL, and elements of arrays, are bad ones: each is held in memory some four
+/// times.
 inline constexpr std::uint64_t kMostLineBytes = std::uint64_t{64} << 20;
 
 struct DocumentReaderOptions {
   std::vector<std::string> inputs;  // files, folders, or kStandardInput
   std::vector<std::string> extensions = {};
   InputFormat format = InputFormat::automatic;
-  std::string field = "text";
+  std::string field = "text";  // see parse_json_line
   bool skip_bad_lines = false;
   std::uint64_t max_line_bytes = kMostLineBytes;
   SegmentBytes segment_bytes = {};
@@ -63,8 +66,9 @@ struct SkippedInput {
 };
 
 /// Turns files, folders and standard input into a stream of documents in pieces, in bounded memory
-/// but for single lines of JSONL. A text file is one document, a line of JSONL is one document. A
-/// byte order mark of UTF-8 at the start of a file is no part of its text.
+/// but for single lines of JSONL. A text file is one document, a line of JSONL or an element of a
+/// JSON array is one document. A byte order mark of UTF-8 at the start of a file is no part of its
+/// text.
 class DocumentReader {
  public:
   /// Lists the inputs; throws the InputError of list_input_files.
@@ -78,8 +82,8 @@ class DocumentReader {
 
   const SkippedInput& skipped() const { return skipped_; }
 
-  /// Whether the document of the last piece is a line of JSONL.
-  bool is_reading_lines() const { return jsonl_; }
+  /// Whether the document of the last piece is of JSON, not a text file.
+  bool is_reading_json() const { return records_ != nullptr; }
 
   /// Progress in bytes as they lie on the disk; the total is 0 when it is unknown.
   std::uint64_t bytes_read() const;
@@ -89,15 +93,13 @@ class DocumentReader {
   bool open_next_file();
   void close_file();
   std::string binary_kind() const;
-  bool is_jsonl(const InputFile& file);
-  std::string first_line();
+  std::optional<JsonLayout> layout_of(const InputFile& file);
+  std::string first_record(JsonLayout layout);
   void fill(std::size_t bytes);
   std::size_t division_within(std::size_t length) const;
   std::optional<Segment> next_of_text();
   void read_json_document();
-  std::optional<std::string> next_line();
-  void skip_rest_of_line();
-  void report_bad_line(const std::string& reason);
+  void report_bad_record(const JsonRecord& record, const std::string& reason);
   void queue_document(JsonDocument document);
   void queue_text(std::string text, bool counts_as_target);
 
@@ -112,13 +114,11 @@ class DocumentReader {
   // The open file.
   std::unique_ptr<InputStream> stream_;
   std::string name_;
-  bool jsonl_ = false;
-  bool ended_ = false;            // nothing is left to read beyond `pending_`
-  std::string pending_;           // read, not yet handed out
-  std::size_t line_begin_ = 0;    // within `pending_`
-  std::int64_t line_number_ = 0;  // of the last line taken, from 1
+  std::unique_ptr<JsonRecordReader> records_;  // of JSON, which reads on by itself
+  bool ended_ = false;                         // nothing is left to read beyond `pending_`
+  std::string pending_;                        // read, not yet handed out
   bool inside_document_ = false;
-  std::deque<Segment> queue_;  // of the current line of JSONL
+  std::deque<Segment> queue_;  // of the current document of JSON
 };
 
 }  // namespace zebra

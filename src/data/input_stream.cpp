@@ -10,8 +10,10 @@
 #include <cstring>
 #include <filesystem>
 #include <new>
+#include <set>
 
 #include "base/error.h"
+#include "data/content_kind.h"
 
 namespace zebra {
 namespace {
@@ -265,10 +267,13 @@ void add_folder(const std::string& folder, const std::vector<std::string>& exten
     problems.add(folder + ": the folder holds " + kind +
                  " (hidden ones and those below linked folders do not count)");
   }
+  std::set<fs::path> saved_datasets;
   for (const auto& file : files) {
+    if (const auto saved = saved_dataset_with(file)) saved_datasets.insert(*saved);
     result.files.push_back({file.string(), /*from_folder=*/true});
     result.bytes += fs::file_size(file);
   }
+  for (const auto& saved : saved_datasets) problems.add(saved.string() + ": " + kSavedDatasetKind);
 }
 
 void add_input(const std::string& input, const std::vector<std::string>& extensions,

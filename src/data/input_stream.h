@@ -62,7 +62,7 @@ struct InputFiles {
 ///
 /// With `extensions` (".py") only files of a folder that end in one of them are taken; an ending
 /// .gz or .zst is looked past. Throws one InputError that lists every input that is missing, is an
-/// empty file, or is a folder without a file to take.
+/// empty file, is a folder without a file to take, or holds what the package `datasets` saved.
 InputFiles list_input_files(const std::vector<std::string>& inputs,
                             const std::vector<std::string>& extensions);
 

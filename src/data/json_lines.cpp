@@ -1,5 +1,6 @@
 #include "data/json_lines.h"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,6 +15,7 @@ namespace {
 constexpr const char* kPromptField = "prompt";
 constexpr const char* kCompletionField = "completion";
 constexpr std::size_t kMostNamesShown = 20;
+constexpr std::size_t kDeepestNameShown = 3;
 
 // A line is mended in place, every replacement being as long as what it replaces: a message about
 // what is wrong beside it then tells the right byte.
@@ -88,64 +90,162 @@ std::string cause_of(const nlohmann::json::exception& error) {
          cause.substr(0, cause.find("; last read"));
 }
 
-std::string missing_field(const nlohmann::json& object, const std::string& field) {
-  std::vector<std::string> names;
-  for (const auto& item : object.items()) {
-    names.push_back(names.size() < kMostNamesShown ? quoted_text(item.key()) : "…");
-    if (names.size() > kMostNamesShown) break;
+/// Reads a line as it comes and keeps what stands in the wanted fields: what nobody reads takes no
+/// memory.
+class WantedFields : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  struct Found {
+    std::size_t keys = 0;             // on the way to it; 0: it is not there
+    std::optional<std::string> text;  // nothing where it is no string
+  };
+
+  /// With `names` it also collects the names that --field could choose.
+  explicit WantedFields(std::string wanted, std::vector<std::string>* names = nullptr)
+      : wanted_(std::move(wanted)),
+        names_(names),
+        deepest_(std::max(static_cast<std::size_t>(std::ranges::count(wanted_, '.')) + 1,
+                          kDeepestNameShown)) {}
+
+  bool is_object() const { return is_object_; }
+  const std::string& fault() const { return fault_; }
+  Found field, prompt, completion;
+
+  bool null() override { return take(nullptr); }
+  bool boolean(bool) override { return take(nullptr); }
+  bool number_integer(std::int64_t) override { return take(nullptr); }
+  bool number_unsigned(std::uint64_t) override { return take(nullptr); }
+  bool number_float(double, const std::string&) override { return take(nullptr); }
+  bool binary(nlohmann::json::binary_t&) override { return take(nullptr); }
+  bool string(std::string& text) override { return take(&text); }
+
+  bool start_object(std::size_t) override {
+    is_object_ = is_object_ || depth_ == 0;
+    const bool is_followed = depth_ == followed_ && depth_ < deepest_;
+    if (depth_ > 0) take(nullptr, /*is_object=*/is_followed);
+    ++depth_;
+    if (is_followed) followed_ = depth_;
+    return true;
   }
+  bool key(std::string& name) override {
+    if (depth_ != followed_) return true;
+    keys_.resize(followed_ - 1);
+    keys_.push_back(name);
+    return true;
+  }
+  bool end_object() override {
+    if (followed_ == depth_) keys_.resize(std::min(keys_.size(), --followed_));
+    --depth_;
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    take(nullptr);
+    ++depth_;
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+  bool parse_error(std::size_t, const std::string&,
+                   const nlohmann::json::exception& error) override {
+    fault_ = cause_of(error);
+    return false;
+  }
+
+ private:
+  /// Of the value that begins: its text where it is a string.
+  bool take(std::string* text, bool is_object = false) {
+    if (depth_ == 0 || depth_ != followed_) return true;
+    if (is_named(wanted_)) {
+      keep(field, text);
+    } else if (keys_.size() == 1 && keys_[0] == kPromptField) {
+      keep(prompt, text);
+    } else if (keys_.size() == 1 && keys_[0] == kCompletionField) {
+      keep(completion, text);
+    }
+    // An object stands as the names within it.
+    if (names_ != nullptr && !(is_object && depth_ < kDeepestNameShown)) add_name();
+    return true;
+  }
+
+  /// Of several the one with the fewest keys on its way counts, of those the last.
+  void keep(Found& found, std::string* text) {
+    if (found.keys != 0 && found.keys < keys_.size()) return;
+    found.keys = keys_.size();
+    found.text = text == nullptr ? std::nullopt : std::optional(std::move(*text));
+  }
+
+  /// Whether the keys on the way, with dots between them, are `name`.
+  bool is_named(std::string_view name) const {
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      if (i > 0 && !name.starts_with('.')) return false;
+      if (i > 0) name.remove_prefix(1);
+      if (!name.starts_with(keys_[i])) return false;
+      name.remove_prefix(keys_[i].size());
+    }
+    return name.empty();
+  }
+
+  void add_name() {
+    if (names_->size() > kMostNamesShown) return;
+    names_->push_back(names_->size() < kMostNamesShown ? quoted_text(join(keys_, ".")) : "…");
+  }
+
+  std::string wanted_;
+  std::vector<std::string>* names_;
+  std::size_t deepest_;
+  bool is_object_ = false;
+  std::string fault_;
+  std::size_t depth_ = 0;          // of the objects and arrays that are open
+  std::size_t followed_ = 0;       // of these so many are objects within objects, not too deep
+  std::vector<std::string> keys_;  // the last one of each of those, where there is one
+};
+
+std::string missing_field(std::string_view line, const std::string& field) {
+  std::vector<std::string> names;
+  WantedFields reader(field, &names);
+  nlohmann::json::sax_parse(line, &reader);
   return "has neither the field " + quoted_text(field) +
          " nor the pair \"prompt\" and \"completion\"; " +
          (names.empty() ? "it has no field at all"
                         : "its fields are " + join(names, ", ") + " (choose one with --field)");
 }
 
-/// The string in a field of `object`, or nullptr.
-std::string* string_field(nlohmann::json& object, const std::string& name) {
-  const auto item = object.find(name);
-  return item == object.end() ? nullptr : item->get_ptr<std::string*>();
+/// Whether what was half a surrogate pair may stand in the text.
+bool has_replacement(const std::string& text) {
+  return text.find("\xEF\xBF\xBD") != std::string::npos;
 }
 
 }  // namespace
 
 std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
                                                             const std::string& field) {
-  nlohmann::json object;
-  bool half_surrogates = false;
-  try {
-    object = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception&) {
-    const MendedLine mended_line = mended(line);
-    half_surrogates = mended_line.half_surrogates;
-    try {
-      object = nlohmann::json::parse(mended_line.text);
-    } catch (const nlohmann::json::exception& error) {
-      return JsonLineProblem{"is not valid JSON in UTF-8 (" + cause_of(error) + ")"};
+  WantedFields found(field);
+  MendedLine mended_line;
+  if (!nlohmann::json::sax_parse(line, &found)) {
+    mended_line = mended(line);
+    line = mended_line.text;
+    found = WantedFields(field);
+    if (!nlohmann::json::sax_parse(line, &found)) {
+      return JsonLineProblem{"is not valid JSON in UTF-8 (" + found.fault() + ")"};
     }
   }
-  if (!object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
-  const auto document = [&](std::optional<std::string> prompt, std::string text) {
-    const auto is_mended = [&](const std::string& part) {
-      return half_surrogates && part.find("\xEF\xBF\xBD") != std::string::npos;
-    };
-    const bool counts = is_mended(text) || is_mended(prompt.value_or(""));
-    return JsonDocument{std::move(prompt), std::move(text), counts};
-  };
-  if (object.contains(field)) {
-    if (std::string* text = string_field(object, field)) {
-      return document(std::nullopt, std::move(*text));
-    }
-    return JsonLineProblem{"has a field " + quoted_text(field) + " that is not a string"};
+  if (!found.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
+  const bool half = mended_line.half_surrogates;
+  if (found.field.keys > 0) {
+    auto& text = found.field.text;
+    if (!text)
+      return JsonLineProblem{"has a field " + quoted_text(field) + " that is not a string"};
+    const bool counts = half && has_replacement(*text);
+    return JsonDocument{std::nullopt, std::move(*text), counts};
   }
-  if (!object.contains(kPromptField) || !object.contains(kCompletionField)) {
-    return JsonLineProblem{missing_field(object, field)};
-  }
-  std::string* prompt = string_field(object, kPromptField);
-  std::string* completion = string_field(object, kCompletionField);
-  if (prompt == nullptr || completion == nullptr) {
+  auto &prompt = found.prompt, &completion = found.completion;
+  if (prompt.keys == 0 || completion.keys == 0) return JsonLineProblem{missing_field(line, field)};
+  if (!prompt.text || !completion.text) {
     return JsonLineProblem{"has a \"prompt\" or \"completion\" that is not a string"};
   }
-  return document(std::move(*prompt), std::move(*completion));
+  const bool counts = half && (has_replacement(*prompt.text) || has_replacement(*completion.text));
+  return JsonDocument{std::move(prompt.text), std::move(*completion.text), counts};
 }
 
 }  // namespace zebra

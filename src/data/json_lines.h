@@ -20,10 +20,10 @@ struct JsonLineProblem {
   std::string reason;
 };
 
-/// The document that one line of a JSONL file holds: its string `field`, or, without that field,
-/// its strings "prompt" and "completion". What Python's json writes beyond JSON (NaN, Infinity,
-/// half a surrogate pair) and numbers too large for a double are no problem in fields that nobody
-/// reads; a half surrogate in a text becomes U+FFFD.
+/// The document that one line of a JSONL file holds: its string `field`, where `a.b` is the field b
+/// of the object in a; or, without that field, its strings "prompt" and "completion". What Python's
+/// json writes beyond JSON (NaN, Infinity, half a surrogate pair) and numbers too large for a
+/// double are no problem in fields that nobody reads; a half surrogate in a text becomes U+FFFD.
 std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
                                                             const std::string& field);
 

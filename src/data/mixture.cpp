@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 
@@ -23,8 +24,11 @@ std::uint64_t epoch_key(std::uint64_t seed, std::int64_t source, std::int64_t ep
 
 }  // namespace
 
-MixtureOrder::MixtureOrder(std::uint64_t seed, std::vector<MixtureSource> sources)
-    : seed_(seed), order_in_block_(kBlockSamples, block_key(seed, 0)) {
+MixtureOrder::MixtureOrder(std::uint64_t seed, std::vector<MixtureSource> sources, MixtureSpan span)
+    : seed_(seed),
+      span_(std::move(span)),
+      order_in_block_(samples_in_block(), block_key(seed, span_.blocks_before)) {
+  span_.drawn_before.resize(sources.size());
   Problems problems;
   double total = 0.0;
   for (std::size_t i = 0; i < sources.size(); ++i) {
@@ -39,7 +43,8 @@ MixtureOrder::MixtureOrder(std::uint64_t seed, std::vector<MixtureSource> source
     } else if (source.weight > 0.0) {
       sources_.push_back({.index = static_cast<std::int64_t>(i),
                           .samples = source.samples,
-                          .share = source.weight});
+                          .share = source.weight,
+                          .before = span_.drawn_before[i]});
       total += source.weight;
     }
   }
@@ -53,17 +58,31 @@ MixtureOrder::MixtureOrder(std::uint64_t seed, std::vector<MixtureSource> source
   apportion();
 }
 
-SampleLocation MixtureOrder::at(std::uint64_t global_index) {
-  move_to(global_index / kBlockSamples);
-  auto slot = static_cast<std::int64_t>(order_in_block_(global_index % kBlockSamples));
+SampleLocation MixtureOrder::at(std::uint64_t index) {
+  move_to(index / kBlockSamples);
+  auto slot = static_cast<std::int64_t>(order_in_block_(index % kBlockSamples));
   auto source = sources_.cbegin();
   while (slot >= source->count) slot -= (source++)->count;
-  const std::int64_t ordinal = source->given + slot;
+  const std::int64_t ordinal = source->before + source->given + slot;
   const std::int64_t epoch = ordinal / source->samples;
   const Permutation order_in_epoch(static_cast<std::uint64_t>(source->samples),
                                    epoch_key(seed_, source->index, epoch));
   const auto place = static_cast<std::uint64_t>(ordinal % source->samples);
   return {source->index, static_cast<std::int64_t>(order_in_epoch(place)), epoch};
+}
+
+MixtureSpan MixtureOrder::span_behind() {
+  const std::uint64_t last_block = (span_.samples.value() - 1) / kBlockSamples;
+  move_to(last_block);
+  MixtureSpan behind{span_.blocks_before + last_block + 1, span_.drawn_before, std::nullopt};
+  for (const auto& source : sources_)
+    behind.drawn_before[static_cast<std::size_t>(source.index)] += source.given + source.count;
+  return behind;
+}
+
+std::uint64_t MixtureOrder::samples_in_block() const {
+  if (!span_.samples) return kBlockSamples;
+  return std::min(kBlockSamples, *span_.samples - block_ * kBlockSamples);
 }
 
 void MixtureOrder::move_to(std::uint64_t block) {
@@ -78,12 +97,13 @@ void MixtureOrder::move_to(std::uint64_t block) {
     ++block_;
     apportion();
   }
-  order_in_block_ = Permutation(kBlockSamples, block_key(seed_, block));
+  order_in_block_ = Permutation(samples_in_block(), block_key(seed_, span_.blocks_before + block));
 }
 
 void MixtureOrder::apportion() {
-  const auto end_of_block = static_cast<double>((block_ + 1) * kBlockSamples);
-  auto left = static_cast<std::int64_t>(kBlockSamples);
+  const std::uint64_t samples = samples_in_block();
+  const auto end_of_block = static_cast<double>(block_ * kBlockSamples + samples);
+  auto left = static_cast<std::int64_t>(samples);
   for (auto& source : sources_) {
     const double exact = end_of_block * source.share;
     const auto whole = static_cast<std::int64_t>(std::floor(exact));

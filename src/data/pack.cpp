@@ -95,7 +95,7 @@ std::optional<std::uint64_t> place_of_division(const DocumentReaderOptions& inpu
   std::uint64_t bytes = 0, documents = 0, held_out = 0;
   while (const auto segment = reader.next()) {
     if (segment->begins_document && is_held_out(holdout, documents++)) ++held_out;
-    if ((held_out > 0 && held_out < documents) || reader.is_reading_lines()) return std::nullopt;
+    if ((held_out > 0 && held_out < documents) || reader.is_reading_json()) return std::nullopt;
     bytes += segment->text.size();
   }
   return static_cast<std::uint64_t>((1.0 - holdout.fraction) * static_cast<double>(bytes));

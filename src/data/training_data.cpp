@@ -14,16 +14,6 @@ namespace {
 
 constexpr std::int64_t kSamplesLookedAt = 256;
 
-// Relative to the largest, which is 1 exactly: where all are alike none has an effect.
-std::vector<float> relative_loss_weights(const std::vector<TrainingSource>& sources) {
-  double largest = 0.0;
-  for (const auto& source : sources) largest = std::max(largest, source.loss_weight);
-  std::vector<float> weights;
-  for (const auto& source : sources)
-    weights.push_back(static_cast<float>(source.loss_weight / largest));
-  return weights;
-}
-
 // [B, T], the same for all targets of a sample; undefined where all are 1.
 torch::Tensor target_weights_of(std::span<const Sample> samples, std::int64_t length) {
   std::vector<float> weights;
@@ -137,48 +127,83 @@ std::vector<std::string> fingerprints_of(const TokenDatasets& datasets) {
   return fingerprints;
 }
 
+TokenDatasets open_training_datasets(const Config& config, const Tokenizer& tokenizer) {
+  return open_datasets(training_sources(config.data), tokenizer, config.model.vocab_size);
+}
+
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) {
-  const auto& train = config.data.train;
-  std::vector<DataSource> sources(train.begin(), train.end());
+  auto sources = training_sources(config.data);
+  const auto train = std::ssize(sources);
   sources.insert(sources.end(), config.data.validation.begin(), config.data.validation.end());
   RunDatasets datasets;
   datasets.train = open_datasets(sources, tokenizer, config.model.vocab_size);
-  const auto validation = std::make_move_iterator(datasets.train.begin() + std::ssize(train));
+  const auto validation = std::make_move_iterator(datasets.train.begin() + train);
   datasets.validation.assign(validation, std::make_move_iterator(datasets.train.end()));
-  datasets.train.resize(train.size());
+  datasets.train.resize(static_cast<std::size_t>(train));
   return datasets;
 }
 
 TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pinned,
                            DataShare share)
     : config_(config), pinned_(pinned), share_(share), sources_(std::move(sources)) {
-  std::vector<std::int64_t> source_tokens;
-  std::vector<std::optional<double>> given_weights;
-  for (std::size_t s = 0; s < sources_.size(); ++s) {
-    source_tokens.push_back(sources_[s]->tokens());
-    given_weights.push_back(config.data.train[s].weight);
-  }
-  weights_ = mixture_weights(source_tokens, given_weights);
-  const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  for (auto& weight : weights_) weight /= sum;
-  loss_weights_ = relative_loss_weights(config.data.train);
+  for (const auto& stage : training_stages(config.data, config.train.max_steps))
+    stages_.push_back(weighed(stage));
+  check_lengths();
+  order_ = order();
+}
 
+TrainingData::Stage TrainingData::weighed(const TrainingStage& stage) const {
+  Stage result{stage.first_step, stage.steps_of(config_.train.max_steps), stage.last_step,
+               std::vector<double>(sources_.size()), std::vector<float>(sources_.size())};
+  std::vector<std::int64_t> tokens;
+  std::vector<std::optional<double>> given;
+  double largest_loss_weight = 0.0;
+  for (std::size_t i = 0; i < stage.train.size(); ++i) {
+    tokens.push_back(sources_[stage.numbers[i]]->tokens());
+    given.push_back(stage.train[i].weight);
+    largest_loss_weight = std::max(largest_loss_weight, stage.train[i].loss_weight);
+  }
+  const auto weights = mixture_weights(tokens, given);
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  for (std::size_t i = 0; i < stage.train.size(); ++i) {
+    result.weights[stage.numbers[i]] = weights[i] / sum;
+    // Relative to the largest, which is 1 exactly: where all are alike none has an effect.
+    result.loss_weights[stage.numbers[i]] =
+        static_cast<float>(stage.train[i].loss_weight / largest_loss_weight);
+  }
+  return result;
+}
+
+void TrainingData::check_lengths() const {
   Problems problems;
-  std::vector<MixtureSource> mixture;
   for (std::size_t s = 0; s < sources_.size(); ++s) {
-    const auto samples = samples_of(s);
-    if (samples < 1 && weights_[s] > 0.0) {
-      problems.add(sources_[s]->path().string() + ": holds " +
-                   std::to_string(sources_[s]->tokens()) +
-                   " tokens, fewer than one sample of data.sequence_length + 1 = " +
-                   std::to_string(config.data.sequence_length + 1) +
-                   " tokens; pack more text or set a smaller data.sequence_length");
-    }
-    mixture.push_back({samples, weights_[s]});
+    const bool has_part =
+        std::ranges::any_of(stages_, [s](const Stage& stage) { return stage.weights[s] > 0.0; });
+    if (samples_of(s) >= 1 || !has_part) continue;
+    problems.add(sources_[s]->path().string() + ": holds " + std::to_string(sources_[s]->tokens()) +
+                 " tokens, fewer than one sample of data.sequence_length + 1 = " +
+                 std::to_string(config_.data.sequence_length + 1) +
+                 " tokens; pack more text or set a smaller data.sequence_length");
   }
   problems.throw_if_any();
-  order_ = std::make_unique<MixtureOrder>(static_cast<std::uint64_t>(config.run.seed),
-                                          std::move(mixture));
+}
+
+StagedMixture TrainingData::order() const {
+  std::vector<std::int64_t> samples;
+  for (std::size_t s = 0; s < sources_.size(); ++s) samples.push_back(samples_of(s));
+  std::vector<MixtureStage> mixture;
+  for (const auto& stage : stages_) {
+    mixture.push_back({std::nullopt, stage.weights});
+    if (!stage.last_step) continue;
+    const auto steps = *stage.last_step - stage.first_step + 1;
+    mixture.back().samples = static_cast<std::uint64_t>(steps * config_.train.global_batch_size);
+  }
+  return {static_cast<std::uint64_t>(config_.run.seed), samples, mixture};
+}
+
+const TrainingData::Stage& TrainingData::stage_at(std::int64_t step) const {
+  return *std::ranges::find_if(
+      stages_, [step](const Stage& stage) { return step <= stage.last_step.value_or(step); });
 }
 
 StepBatch TrainingData::step(std::int64_t step) {
@@ -187,12 +212,14 @@ StepBatch TrainingData::step(std::int64_t step) {
   const auto own = train.global_batch_size / share_.ranks;
   StepBatch result;
   result.sources.resize(sources_.size());
+  const Stage& stage = stage_at(step);
   auto number = static_cast<std::uint64_t>((step - 1) * train.global_batch_size);
   std::vector<Sample> samples;
   for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++number) {
     const auto location = order_->at(number);
     const auto source = static_cast<std::size_t>(location.source);
-    const Sample sample{sources_[source].get(), location.sample * length, loss_weights_[source]};
+    const Sample sample{sources_[source].get(), location.sample * length,
+                        stage.loss_weights[source]};
     ++result.sources[source].samples;
     result.sources[source].targets += count_targets(sample, length, config_.data.document_mask);
     if (i / own != share_.rank) continue;
@@ -203,21 +230,22 @@ StepBatch TrainingData::step(std::int64_t step) {
       samples.clear();
     }
   }
-  weigh(result);
+  weigh(result, stage);
   return result;
 }
 
 // From whole numbers of all ranks, so that each of them gets the same sum.
-void TrainingData::weigh(StepBatch& batch) const {
+void TrainingData::weigh(StepBatch& batch, const Stage& stage) {
   const auto weight_of = [&](std::size_t s) {
-    return static_cast<double>(loss_weights_[s]) * static_cast<double>(batch.sources[s].targets);
+    return static_cast<double>(stage.loss_weights[s]) *
+           static_cast<double>(batch.sources[s].targets);
   };
-  for (std::size_t s = 0; s < sources_.size(); ++s) {
+  for (std::size_t s = 0; s < batch.sources.size(); ++s) {
     batch.counted_targets += batch.sources[s].targets;
     batch.target_weight += weight_of(s);
   }
   if (batch.counted_targets == 0) return;
-  for (std::size_t s = 0; s < sources_.size(); ++s)
+  for (std::size_t s = 0; s < batch.sources.size(); ++s)
     batch.sources[s].loss_share = weight_of(s) / batch.target_weight;
 }
 
@@ -235,6 +263,7 @@ std::int64_t TrainingData::samples_of(std::size_t source) const {
 double TrainingData::targets_per_sample(std::size_t source) const {
   const auto length = config_.data.sequence_length;
   const auto samples = samples_of(source), looked_at = std::min(samples, kSamplesLookedAt);
+  if (looked_at == 0) return 0.0;
   std::int64_t targets = 0;
   for (std::int64_t i = 0; i < looked_at; ++i) {
     const Sample sample{sources_[source].get(), i * samples / looked_at * length};
@@ -244,27 +273,52 @@ double TrainingData::targets_per_sample(std::size_t source) const {
 }
 
 std::vector<SourceShare> TrainingData::shares() const {
-  std::vector<SourceShare> shares;
-  SourceShare sum;
-  for (std::size_t s = 0; s < sources_.size(); ++s) {
-    const double targets = weights_[s] * targets_per_sample(s);
-    shares.push_back({weights_[s], targets, targets * static_cast<double>(loss_weights_[s])});
-    sum.targets += shares.back().targets;
-    sum.loss += shares.back().loss;
-  }
-  if (sum.targets == 0.0) return shares;
-  for (auto& share : shares) {
-    share.targets /= sum.targets;
-    share.loss /= sum.loss;
+  std::vector<double> targets_of;
+  for (std::size_t s = 0; s < sources_.size(); ++s) targets_of.push_back(targets_per_sample(s));
+  std::vector<SourceShare> shares(sources_.size());
+  for (const auto& stage : stages_) {
+    const double part =
+        static_cast<double>(stage.steps) / static_cast<double>(config_.train.max_steps);
+    std::vector<double> targets, loss;
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      targets.push_back(stage.weights[s] * targets_of[s]);
+      loss.push_back(targets[s] * static_cast<double>(stage.loss_weights[s]));
+    }
+    const double all_targets = std::accumulate(targets.begin(), targets.end(), 0.0);
+    const double all_loss = std::accumulate(loss.begin(), loss.end(), 0.0);
+    for (std::size_t s = 0; s < sources_.size(); ++s) {
+      shares[s].samples += part * stage.weights[s];
+      if (all_targets == 0.0) continue;
+      shares[s].targets += part * targets[s] / all_targets;
+      shares[s].loss += part * loss[s] / all_loss;
+    }
   }
   return shares;
 }
 
-double TrainingData::passes(std::size_t source) const {
+std::vector<StageShares> TrainingData::stages() const {
+  std::vector<StageShares> shares;
+  for (const auto& stage : stages_) {
+    if (stage.steps == 0) continue;
+    std::vector<double> passes_of;
+    for (std::size_t s = 0; s < sources_.size(); ++s) passes_of.push_back(passes(s, stage));
+    shares.push_back({stage.first_step, stage.first_step + stage.steps - 1, stage.weights,
+                      std::move(passes_of)});
+  }
+  return shares;
+}
+
+double TrainingData::passes(std::size_t source, const Stage& stage) const {
   const auto samples = samples_of(source);
-  const auto drawn = static_cast<double>(config_.train.max_steps) *
-                     static_cast<double>(config_.train.global_batch_size) * weights_[source];
+  const auto drawn = static_cast<double>(stage.steps) *
+                     static_cast<double>(config_.train.global_batch_size) * stage.weights[source];
   return samples > 0 ? drawn / static_cast<double>(samples) : 0.0;
+}
+
+double TrainingData::passes(std::size_t source) const {
+  double sum = 0.0;
+  for (const auto& stage : stages_) sum += passes(source, stage);
+  return sum;
 }
 
 Prefetch::Prefetch(TrainingData& data, std::int64_t first, std::size_t depth)

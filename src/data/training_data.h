@@ -6,13 +6,15 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
-#include "data/mixture.h"
+#include "config/data_stages.h"
 #include "data/ordered_pipeline.h"
+#include "data/staged_mixture.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
 #include "ops/attention_inputs.h"
@@ -56,7 +58,7 @@ struct SourcePart {
 /// One rank's micro-batches of an optimizer step, and what all ranks together have.
 struct StepBatch {
   std::vector<Batch> micro_batches;
-  std::vector<SourcePart> sources;  ///< in the order of data.train
+  std::vector<SourcePart> sources;  ///< in the order of training_sources
   std::int64_t counted_targets = 0;
   /// Sum of the counted targets' loss weights, by which the summed loss is divided:
   /// counted_targets where all are 1. The same double for any ranks and micro-batches.
@@ -70,6 +72,13 @@ struct SourceShare {
   double loss = 0.0;     ///< of their loss weights
 };
 
+/// Steps of a run in a row that read one mixture.
+struct StageShares {
+  std::int64_t first_step = 1, last_step = 0;
+  std::vector<double> samples;  ///< share of each source; they add up to 1
+  std::vector<double> passes;   ///< how often each source is read meanwhile
+};
+
 /// Which of the step's samples are this rank's: equal shares, in the order of the ranks.
 struct DataShare {
   int rank = 0, ranks = 1;
@@ -80,12 +89,15 @@ struct DataShare {
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                             std::int64_t vocab_size);
 
+/// Opens the training_sources of a run, in order.
+TokenDatasets open_training_datasets(const Config& config, const Tokenizer& tokenizer);
+
 /// The weights of a list; empty where they are not given.
 std::vector<double> given_weights(const std::vector<DataSource>& sources);
 
 std::vector<std::string> fingerprints_of(const TokenDatasets& datasets);
 
-/// The datasets of data.train and data.validation, in order.
+/// The datasets of training_sources and data.validation, in order.
 struct RunDatasets {
   TokenDatasets train, validation;
 };
@@ -94,36 +106,50 @@ struct RunDatasets {
 RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer);
 
 /// The training mixture as a function of (seed, step): step s (from 1) holds the global samples
-/// [(s - 1) global_batch_size, s global_batch_size).
+/// [(s - 1) global_batch_size, s global_batch_size). It belongs to one stage
+/// (config/data_stages.h).
 class TrainingData {
  public:
-  /// `sources` are those of data.train. Throws InputError when one is too short for a sample.
+  /// `sources` are the run's training_sources. Throws InputError when one is too short for a
+  /// sample.
   TrainingData(const Config& config, TokenDatasets sources, bool pinned, DataShare share = {});
 
   StepBatch step(std::int64_t step);
 
   std::int64_t tokens() const;  ///< in all sources together
   const TokenDatasets& sources() const { return sources_; }
-  /// Shares of the samples; they add up to 1.
-  const std::vector<double>& weights() const { return weights_; }
   /// How often the whole run reads each sample of a source, on average.
   double passes(std::size_t source) const;
-  /// What the sources give on average. Targets are counted in 256 samples of each source, evenly
-  /// spread, or in all where it has fewer.
+  /// What the sources give to the whole run on average. Targets are counted in 256 samples of each
+  /// source, evenly spread, or in all where it has fewer.
   std::vector<SourceShare> shares() const;
+  /// The stages of which the run takes a step.
+  std::vector<StageShares> stages() const;
 
  private:
+  /// The figures of sources that have no part are 0.
+  struct Stage {
+    std::int64_t first_step, steps;  // of this run
+    std::optional<std::int64_t> last_step;
+    std::vector<double> weights;      // shares of the samples
+    std::vector<float> loss_weights;  // only their ratios matter: the largest is 1
+  };
+
+  Stage weighed(const TrainingStage& stage) const;
+  void check_lengths() const;
+  StagedMixture order() const;
+  const Stage& stage_at(std::int64_t step) const;
   std::int64_t samples_of(std::size_t source) const;
   double targets_per_sample(std::size_t source) const;
-  void weigh(StepBatch& batch) const;
+  double passes(std::size_t source, const Stage& stage) const;
+  static void weigh(StepBatch& batch, const Stage& stage);
 
   Config config_;
   bool pinned_;
   DataShare share_;
   TokenDatasets sources_;
-  std::vector<double> weights_;
-  std::vector<float> loss_weights_;  // only their ratios matter: the largest is 1
-  std::unique_ptr<MixtureOrder> order_;
+  std::vector<Stage> stages_;
+  std::optional<StagedMixture> order_;
 };
 
 /// Makes the batches of the next steps on a thread of its own. An error there (a corrupt chunk,

@@ -35,7 +35,7 @@ struct StepMetrics {
   std::int64_t tokens;  ///< read by the model so far, in the whole run
   double tokens_per_second, seconds;
   double checkpoint_seconds_lost = 0.0;     ///< for which training stood still since the row before
-  std::vector<SourcePart> sources = {};     ///< in the order of data.train
+  std::vector<SourcePart> sources = {};     ///< in the order of training_sources
   std::optional<std::int64_t> window = {};  ///< of local layers, where it moves
 };
 

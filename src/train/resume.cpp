@@ -147,7 +147,13 @@ std::vector<std::string> check_resumable(Checkpoint& checkpoint, const Config& c
                                          const DataFingerprints& data) {
   Config saved = checkpoint.config();
   const auto state = TrainingState::from_json(checkpoint.training());
-  if (state.dataset_fingerprints == data.train) take_paths(saved.data.train, config.data.train);
+  if (state.dataset_fingerprints == data.train) {
+    take_paths(saved.data.train, config.data.train);
+    auto& stages = saved.data.stages;
+    const auto& now = config.data.stages;
+    for (std::size_t i = 0; i < std::min(stages.size(), now.size()); ++i)
+      take_paths(stages[i].train, now[i].train);
+  }
   if (state.validation_fingerprints == data.validation)
     take_paths(saved.data.validation, config.data.validation);
   std::vector<std::string> allowed;

@@ -32,7 +32,7 @@ struct ResumePoint {
 /// and for the checkpoint of a newer build.
 ResumePoint find_resume_point(const Config& config, const std::string& resume, Job& job);
 
-/// Fingerprints of a run's datasets, in order.
+/// Fingerprints of a run's datasets, in the order of RunDatasets.
 struct DataFingerprints {
   std::vector<std::string> train, validation;
 };

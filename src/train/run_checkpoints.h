@@ -27,7 +27,7 @@ struct TrainingState {
   double seconds = 0.0;  ///< spent training, over all restarts
   SkipRule::State skip;
   std::optional<double> validation_loss;          ///< at this very step, when it was validated
-  std::vector<std::string> dataset_fingerprints;  ///< of data.train, in order
+  std::vector<std::string> dataset_fingerprints;  ///< of training_sources, in order
   /// Of data.validation, in order; nothing where an older build saved.
   std::optional<std::vector<std::string>> validation_fingerprints;
   std::optional<std::int64_t> metrics_rows;  ///< in metrics.jsonl

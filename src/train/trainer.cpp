@@ -295,7 +295,8 @@ void Trainer::log_start(std::int64_t last_step) const {
   for (std::size_t s = 0; s < shares.size(); ++s) {
     log_info("  " + data_.sources()[s]->path().string() + ": " + percent(shares[s].samples) +
              " of the samples, " + percent(shares[s].targets) + " of the targets, " +
-             percent(shares[s].loss) + " of the loss");
+             percent(shares[s].loss) + " of the loss, read " + fixed(data_.passes(s), 2) +
+             " times");
   }
 }
 

@@ -286,6 +286,13 @@ TEST_CASE("Weights are scaled and keep their proportion") {
   CHECK(data.train[2].weight.value() == Approx(0.2));
 }
 
+TEST_CASE("Stages of data are refused beside training probes") {
+  DataSection data;
+  data.train = {{"a", std::nullopt}};
+  data.stages = {{{0.5, 0}, {{{"b", std::nullopt}}}}};
+  CHECK_THROWS_WITH(add_training_probes(data, "p", 0.2), Contains("data.stages: "));
+}
+
 TEST_CASE("Several sources without weights are refused") {
   DataSection data;
   data.train = {{"a", std::nullopt}, {"b", std::nullopt}};

@@ -119,6 +119,13 @@ TEST_CASE("Equal FLOPs give a growing window more steps, with its stages in prop
   CHECK(std::abs(2 * steps.model.window_schedule[0].until.step - steps.train.max_steps) <= 1);
 }
 
+TEST_CASE("Stages of the data keep their proportion") {
+  Config config = config_with({"data.stages=[{until: 5, train: [{path: /a}]}]"});
+  match_budget(config, Budget::tokens, arm_cost(config_with({"train.max_steps=40"})));
+  REQUIRE(config.train.max_steps == 40);
+  CHECK(config.data.stages[0].until.step == 10);
+}
+
 TEST_CASE("Stretched stages are valid ones, and go where no step is left for them") {
   const Config original = config_with(
       {"model.window_schedule=[{until: 2, window: 1}, {until: 3, window: 2}, {until: 19, window: "

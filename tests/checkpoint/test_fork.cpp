@@ -178,6 +178,18 @@ TEST_CASE("other data bring their fingerprints") {
                       Contains(at + "/none") && Contains(at + "/no"));
 }
 
+TEST_CASE("stages bring the fingerprints of all sources, in the order of their first use") {
+  const Origin origin;
+  const auto at = origin.folder.path().string();
+  const Tokenizer tokenizer(origin.folder / "tok.model");
+  const auto sets = open_datasets({{at + "/valid", {}}, {at + "/train", {}}}, tokenizer, 300);
+  const auto fork = origin.plan({"data.stages=[{until: 0.5, train: [{path: " + at + "/valid}]}]"});
+  const auto& fingerprints = fork.manifest.training.at("dataset_fingerprints");
+  REQUIRE(fingerprints.size() == 2);
+  REQUIRE(fingerprints[0] == sets[0]->fingerprint());
+  REQUIRE(fingerprints[1] == sets[1]->fingerprint());
+}
+
 /// Names and shapes of all tensors.
 std::map<std::string, std::vector<std::int64_t>> tensors_of(const ModelConfig& model) {
   std::map<std::string, std::vector<std::int64_t>> tensors;

@@ -43,6 +43,12 @@ TEST_CASE_METHOD(Project, "a run goes on where its config.yaml lies, with what m
   REQUIRE(file.data.train[1].path == "/elsewhere/train");
 }
 
+TEST_CASE_METHOD(Project, "the data of stages are followed too") {
+  file.data.stages = {{{0.5, 0}, {{{folder / "old/train", std::nullopt}}}}};
+  follow_moved_run(file, files, {});
+  REQUIRE(file.data.stages[0].train[0].path == folder / "new/train");
+}
+
 TEST_CASE_METHOD(Project, "the tokenizer is also found in the run folder and in a checkpoint") {
   const auto checkpoint = checkpoint_folder(run, 3);
   write_text(checkpoint / "tokenizer.model", "");

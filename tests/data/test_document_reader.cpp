@@ -216,10 +216,51 @@ TEST_CASE("A byte order mark is no part of a text", "[data][reader]") {
         std::vector<Document>{text("x")});
 }
 
+TEST_CASE("An array of documents is read as lines are", "[data][reader]") {
+  const TempFolder folder;
+  const std::string array =
+      " [\n{\"text\": \"x\",\n \"id\": [1, 2]},\n{\"prompt\": \"p\", \"completion\": \"y\"} ]\n";
+  const std::vector<Document> both = documents(
+      {.inputs = {folder.write(
+           "lines.jsonl", "{\"text\": \"x\"}\n{\"prompt\": \"p\", \"completion\": \"y\"}\n")}});
+  REQUIRE(both.size() == 2);
+  for (const std::string name : {"in/a.json", "in/b.txt", "in/c", "in/d.jsonl"}) {
+    const auto file = folder.write(name, array);
+    CHECK(documents({.inputs = {file}}) == both);
+    CHECK(documents({.inputs = {file}, .format = InputFormat::jsonl}) == both);
+    CHECK(documents({.inputs = {(folder / "in").string()}}) == both);
+    CHECK(documents({.inputs = {file}, .format = InputFormat::text}) ==
+          std::vector<Document>{text(array)});
+    std::filesystem::remove(file);
+  }
+  CHECK(documents({.inputs = {folder.write("a.json.gz", gzip("\xEF\xBB\xBF" + array))}}) == both);
+  CHECK(documents({.inputs = {folder.write("empty.json", "[ ]\n")}}).empty());
+  const auto bad = folder.write("bad.json", "[{\"text\": \"x\"},\n 7, {\"text\": null},\n\n{]");
+  CHECK(contains(message_of<InputError>([&] { documents({.inputs = {bad}}); }),
+                 bad + ":2: the element of the array that begins here is valid JSON, but not"));
+  const auto mixed = folder.write("mixed.json", "[{\"text\": \"x\"}, 7, {\"text\": null}]");
+  DocumentReader reader({.inputs = {mixed}, .skip_bad_lines = true});
+  CHECK(documents(reader) == std::vector<Document>{text("x")});
+  CHECK(reader.skipped().bad_lines == 2);
+  CHECK(contains(message_of<InputError>([&] {
+                   documents({.inputs = {folder.write("b.json", "[{\"body\": \"x\"}]")}});
+                 }),
+                 "its first element has neither the field \"text\""));
+}
+
+TEST_CASE("Brackets alone are text, or no JSON of documents", "[data][reader]") {
+  const TempFolder folder;
+  const std::string deep(300'000, '[');
+  CHECK(documents({.inputs = {folder.write("deep.txt", deep)}}).size() == 1);
+  CHECK(contains(
+      message_of<InputError>([&] { documents({.inputs = {folder.write("deep.json", deep)}}); }),
+      "is JSON, but neither"));
+}
+
 TEST_CASE("JSONL is known by its first line, whatever its name", "[data][reader]") {
   const TempFolder folder;
   const std::string lines = "\n{\"text\": \"x\"}\n{\"text\": \"y\"}\n";
-  const std::string pretty = "{\n  \"name\": \"pack\"\n}\n", array = "[\n {\"text\": \"x\"}]";
+  const std::string pretty = "{\n  \"name\": \"pack\"\n}\n", array = "[\n {\"name\": \"x\"}]";
   const std::vector<Document> both = {text("x"), text("y")};
   for (const std::string name : {"in/a.json", "in/b.txt", "in/c"}) {
     const auto file = folder.write(name, lines);
@@ -237,7 +278,7 @@ TEST_CASE("JSONL is known by its first line, whatever its name", "[data][reader]
           std::vector<Document>{text(content)});
     CHECK(documents({.inputs = {file}, .format = InputFormat::text}).size() == 1);
     const auto message = message_of<InputError>([&] { documents({.inputs = {file}}); });
-    CHECK(contains(message, file + ": is JSON, but not one document a line"));
+    CHECK(contains(message, file + ": is JSON, but neither one document a line nor an array"));
     CHECK(contains(message, "--format text"));
   }
   CHECK(documents({.inputs = {folder.write("list.txt", "[1] a reference\n")}}).size() == 1);

@@ -196,3 +196,20 @@ TEST_CASE("All that is wrong with the inputs is told at once", "[data][input]") 
   CHECK_FALSE(contains(message, good + ":"));
   CHECK_THROWS_AS(list_input_files({}, {}), InputError);
 }
+
+TEST_CASE("What datasets saved is refused as a whole, wherever it lies", "[data][input]") {
+  const TempFolder folder;
+  folder.write("in/a.txt", "text");
+  folder.write("in/saved/dataset_dict.json", "{}");
+  for (const std::string split : {"train", "test"}) {
+    folder.write("in/saved/" + split + "/dataset_info.json", "{}");
+    folder.write("in/saved/" + split + "/state.json", "{}");
+    folder.write("in/saved/" + split + "/data-00000-of-00001.arrow", "x");
+  }
+  const auto inputs = std::vector<std::string>{(folder / "in").string()};
+  const auto message = message_of<InputError>([&] { list_input_files(inputs, {}); });
+  CHECK(message.starts_with((folder / "in/saved").string() + ": is what the package datasets"));
+  CHECK(message.find('\n') == std::string::npos);
+  CHECK(contains(message, "scripts/hf_to_jsonl.py"));
+  CHECK(list_input_files(inputs, {".txt"}).files.size() == 1);
+}

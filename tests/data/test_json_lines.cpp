@@ -31,6 +31,31 @@ TEST_CASE("A line of JSONL is the text of its field", "[data][jsonl]") {
   CHECK(document(R"({"text": ""})").text.empty());
 }
 
+TEST_CASE("A dotted name is a field within others", "[data][jsonl]") {
+  const std::string line =
+      R"({"a": {"b": "in b", "c": {"d": "in d"}, "c.d": "in c.d"}, "a.b": "flat"})";
+  CHECK(document(line, "a.b").text == "flat");
+  CHECK(document(line, "a.c.d").text == "in c.d");
+  CHECK(document(R"({"a": {"c": {"d": "in d"}}, "a.c": 3})", "a.c.d").text == "in d");
+  CHECK(document(R"({"a": {"x": 1}, "a.b": {"c": "in a.b"}})", "a.b.c").text == "in a.b");
+  CHECK(contains(problem(line, "a.c"), "\"a.c\" that is not a string"));
+  for (const std::string field : {"a.x", "a.b.c", "a.", ".a", "a..b", "."}) {
+    CAPTURE(field);
+    CHECK(contains(problem(line, field), R"(are "a.b", "a.c.d", "a.c.d", "a.b" (choose)"));
+  }
+  CHECK(contains(problem(R"({"a": {"b": {"c": {"d": 1}}}, "e": 1})"), R"("a.b.c", "e" (choose)"));
+}
+
+TEST_CASE("Only objects within objects lead to a dotted name", "[data][jsonl]") {
+  CHECK(contains(problem(R"({"a": [{"b": "x"}]})", "a.b"), R"(are "a" (choose)"));
+  CHECK(contains(problem(R"([{"a": {"b": "x"}}])", "a.b"), "not an object"));
+  CHECK(document(R"({"z": [[{"a": {"b": 1}}], {}], "y": {}, "a": {"c": [], "b": "x"}})", "a.b")
+            .text == "x");
+  CHECK(document(R"({"text": "first", "text": "second"})").text == "second");
+  CHECK(document(R"({"prompt": "p", "completion": "c"})", "prompt").text == "p");
+  CHECK(contains(problem(R"({"meta": {"prompt": "p", "completion": "c"}})"), "neither"));
+}
+
 TEST_CASE("A prompt and completion pair stands in for a missing field", "[data][jsonl]") {
   const auto pair = document(R"({"prompt": "2+2=", "completion": "4"})");
   CHECK(pair.prompt == "2+2=");

@@ -232,3 +232,20 @@ def test_home_folders_in_run_files_and_options(run_file, data, tmp_path, monkeyp
     assert status_of(tmp_path / "there")["step"] == 1
     zebra("eval", "~/there", "--max-tokens", 256, "--json=~/e.json")
     assert (tmp_path / "e.json").exists()
+
+
+def test_stages_of_the_data_are_shown_with_what_each_reads(run_file, data):
+    stages = f"[{{until: 0.8, train: [{{path: {data / 'train'}, weight: 3}}, {{path: {data / 'valid'}, weight: 1}}]}}]"
+    staged = ["--set", f"data.stages={stages}", "--set", f"data.train=[{{path: {data / 'valid'}}}]"]
+    plan = json.loads(zebra("plan", run_file, *staged, "--json")[0])
+    first, second = plan["data_stages"]
+    assert (first["first_step"], first["last_step"], second["first_step"], second["last_step"]) == (1, 40, 41, 50)
+    assert [source["share"] for source in first["sources"]] == [0.75, 0.25]
+    assert [source["path"] for source in second["sources"]] == [str(data / "valid")]
+    assert plan["data"][1]["passes"] == pytest.approx(first["sources"][1]["passes"] + second["sources"][0]["passes"])
+    text = zebra("train", run_file, *staged, "--dry-run")[0]
+    assert "Data by stage" in text and "1 to 40" in text and "41 to 50" in text
+    assert "Data by stage" not in zebra("train", run_file, "--dry-run")[0]
+    assert json.loads(zebra("plan", run_file, "--json")[0])["data_stages"] == []
+    _, error = zebra("train", run_file, "--set", "data.stages=[{until: 50, train: [{path: a}]}]", status=2)
+    assert "data.stages[0].until: 50 must be below train.max_steps (50)" in error

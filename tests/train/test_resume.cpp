@@ -129,6 +129,15 @@ TEST_CASE_METHOD(ResumedRun,
                           Contains("loss_weight: 2.0"));
 }
 
+TEST_CASE_METHOD(ResumedRun, "the data of stages may lie elsewhere, too") {
+  config.data.stages = {{{0.5, 0}, {{{"s", std::nullopt}}}}};
+  auto checkpoint = saved_with({{"a"}, {}});
+  config.data.stages[0].train[0].path = "/elsewhere/s";
+  REQUIRE(check_resumable(checkpoint, config, {{"a"}, {}}).empty());
+  config.data.stages[0].until.fraction = 0.25;
+  REQUIRE_THROWS_WITH(check_resumable(checkpoint, config, {{"a"}, {}}), Contains("data.stages"));
+}
+
 TEST_CASE_METHOD(ResumedRun, "a refusal has the command that forks a run with the changes") {
   auto checkpoint = saved_with({{"a"}, {}});
   config.optimizer.lr = 0.5;

@@ -130,6 +130,29 @@ TEST_CASE("stopping and resuming around the end of a stage gives the same bits")
                           "changed since the checkpoint and must not: model.window_schedule"));
 }
 
+TEST_CASE("stopping and resuming around the end of a stage of the data gives the same bits") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const std::string at = folder.path().string();
+  const auto run = [&](const std::string& name, const std::string& until) {
+    return tiny_run(folder, {"run.dir=" + at + "/" + name,
+                             "data.stages=[{until: " + until + ", train: [{path: " + at +
+                                 "/valid, weight: 1}, {path: " + at + "/train, weight: 1}]}]"});
+  };
+  const auto straight = run("straight", "0.5"), broken = run("broken", "0.5"),
+             by_steps = run("steps", "6");
+  REQUIRE(start(straight) == TrainOutcome::finished);
+  for (const std::int64_t stop : {5, 6, 7}) REQUIRE(start(broken, stop) == TrainOutcome::finished);
+  REQUIRE(start(broken) == TrainOutcome::finished);
+  REQUIRE(start(by_steps) == TrainOutcome::finished);
+  REQUIRE(timeless_rows(broken) == timeless_rows(straight));
+  REQUIRE(weights_hash(broken, 12) == weights_hash(straight, 12));
+  REQUIRE(weights_hash(by_steps, 12) == weights_hash(straight, 12));
+  REQUIRE_THROWS_WITH(
+      start(run("straight", "0.75")),
+      Catch::Matchers::Contains("changed since the checkpoint and must not: data.stages"));
+}
+
 TEST_CASE("stages whose windows are all window_size change nothing") {
   const TemporaryFolder folder;
   make_tiny_data(folder);
