@@ -20,7 +20,7 @@
 namespace zebra {
 namespace {
 
-constexpr std::size_t kBatchBytes = std::size_t{256} << 10;
+constexpr std::size_t kChatBatchBytes = std::size_t{256} << 10;
 
 struct LineBatch {
   std::vector<PlacedLine> lines;
@@ -44,7 +44,7 @@ struct EncodedBatch {
 
 std::optional<LineBatch> read_lines(DocumentReader& reader) {
   LineBatch batch;
-  for (std::size_t bytes = 0; bytes < kBatchBytes;) {
+  for (std::size_t bytes = 0; bytes < kChatBatchBytes;) {
     auto line = reader.next_json_line();
     if (!line) break;
     bytes += line->text.size();
@@ -211,7 +211,7 @@ ChatReport write_chat_dataset(const ChatOptions& options) {
 
   ChatReport report = sink.publish(reader.skipped());
   progress.finish(reader.bytes_read(), token_count());
-  report.end_of_turn = renderer.chat_template().assistant.suffix;
+  report.end_of_turn = renderer.end_of_turn();
   report.has_end_token = renderer.end_token() >= 0;
   report.seconds = monotonic_seconds() - start;
   return report;

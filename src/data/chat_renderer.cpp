@@ -179,6 +179,8 @@ std::string ChatRenderer::spelled_token(const Conversation& conversation) const 
   return "";
 }
 
+std::string ChatRenderer::end_of_turn() const { return text_of(assistant_.suffix); }
+
 std::int32_t ChatRenderer::end_token() const {
   for (const auto& piece : assistant_.suffix)
     if (piece.control >= 0) return piece.control;

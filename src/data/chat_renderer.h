@@ -37,9 +37,9 @@ class ChatRenderer {
   /// token, or another one that the template uses. Empty where there is none.
   std::string spelled_token(const Conversation& conversation) const;
 
-  /// The first control token that ends an answer; -1 where only text does.
+  /// What an answer ends with, and the first control token in that; -1 where there is none.
+  std::string end_of_turn() const;
   std::int32_t end_token() const;
-  const ChatTemplate& chat_template() const { return template_; }
 
   /// The text of a chat_template.jinja with which HuggingFace's apply_chat_template renders the
   /// same, with `generation` around what is trained.

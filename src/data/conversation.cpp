@@ -11,7 +11,7 @@
 namespace zebra {
 namespace {
 
-using Object = nlohmann::json;
+using LineJson = nlohmann::json;
 
 constexpr std::array kListNames = {"messages", "conversations", "conversation"};
 constexpr const char* kFallback =
@@ -22,14 +22,14 @@ struct LineFault {
   std::string reason;
 };
 
-bool is_given(const Object* value) { return value != nullptr && !value->is_null(); }
+bool is_there(const LineJson* value) { return value != nullptr && !value->is_null(); }
 
-const Object* given_member(const Object& object, const char* key) {
-  const Object* member = member_of(object, key);
-  return is_given(member) ? member : nullptr;
+const LineJson* given_member(const LineJson& object, const char* key) {
+  const LineJson* member = member_of(object, key);
+  return is_there(member) ? member : nullptr;
 }
 
-std::string text_of_parts(const Object& parts, const std::string& where) {
+std::string text_of_parts(const LineJson& parts, const std::string& where) {
   std::string text;
   for (const auto& part : parts) {
     const auto* type = member_of(part, "type");
@@ -41,7 +41,7 @@ std::string text_of_parts(const Object& parts, const std::string& where) {
   return text;
 }
 
-std::string content_of(const Object& message, const char* key, const std::string& where) {
+std::string content_of(const LineJson& message, const char* key, const std::string& where) {
   for (const char* tools : {"tool_calls", "function_call"}) {
     if (given_member(message, tools) != nullptr)
       throw LineFault{where + " with " + quoted_text(tools) + kFallback};
@@ -52,7 +52,7 @@ std::string content_of(const Object& message, const char* key, const std::string
   throw LineFault{where + " whose " + quoted_text(key) + " is no text"};
 }
 
-std::optional<bool> trained_flag(const Object& message, const std::string& where) {
+std::optional<bool> trained_flag(const LineJson& message, const std::string& where) {
   const auto* train = given_member(message, "train");
   const auto* weight = given_member(message, "weight");
   if (train != nullptr && !train->is_boolean())
@@ -63,7 +63,7 @@ std::optional<bool> trained_flag(const Object& message, const std::string& where
   return *weight == 1;
 }
 
-std::string role_of(const Object& message, const char* key, const std::string& where) {
+std::string role_of(const LineJson& message, const char* key, const std::string& where) {
   const auto* role = given_member(message, key);
   if (role == nullptr || !role->is_string())
     throw LineFault{where + " whose " + quoted_text(key) + " is no text"};
@@ -71,7 +71,7 @@ std::string role_of(const Object& message, const char* key, const std::string& w
   return name == "human" ? "user" : name == "gpt" ? "assistant" : name;
 }
 
-ChatMessage message_of(const Object& message, std::size_t number) {
+ChatMessage message_of(const LineJson& message, std::size_t number) {
   const std::string where = "has a message " + std::to_string(number);
   if (!message.is_object()) throw LineFault{where + " that is no object {…}"};
   const bool is_sharegpt = message.contains("from");
@@ -80,7 +80,7 @@ ChatMessage message_of(const Object& message, std::size_t number) {
           trained_flag(message, where)};
 }
 
-const Object* list_of(const Object& object) {
+const LineJson* list_of(const LineJson& object) {
   for (const char* name : kListNames) {
     const auto* list = given_member(object, name);
     if (list == nullptr) continue;
@@ -90,14 +90,14 @@ const Object* list_of(const Object& object) {
   return nullptr;
 }
 
-std::string text_field(const Object& object, const char* key) {
+std::string text_field(const LineJson& object, const char* key) {
   const auto* value = given_member(object, key);
   if (value == nullptr) return "";
   if (!value->is_string()) throw LineFault{"has " + quoted_text(key) + " that is no text"};
   return value->get<std::string>();
 }
 
-void add_alpaca(const Object& object, Conversation& conversation) {
+void add_alpaca(const LineJson& object, Conversation& conversation) {
   if (given_member(object, "instruction") == nullptr || given_member(object, "output") == nullptr) {
     throw LineFault{
         "holds no conversation: neither a list \"messages\" (or \"conversations\") nor "
