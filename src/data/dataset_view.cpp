@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/tokenizer_model.h"
 
 namespace zebra {
 namespace {
@@ -48,6 +49,15 @@ std::int64_t quantile_of(std::vector<std::int64_t>& values, double share) {
   return *at;
 }
 
+/// Of other tokens nothing.
+std::string name_of_control(const Tokenizer& tokenizer, std::int32_t id) {
+  if (id == tokenizer.bos()) return "<BOS>";
+  if (id == tokenizer.eos()) return "<EOS>";
+  const auto& named = tokenizer.named_tokens();
+  const auto token = std::ranges::find(named, id, &NamedToken::id);
+  return token != named.end() && token->is_control ? token->name : "";
+}
+
 [[noreturn]] void refuse_number(const TokenDataset& dataset, const std::string& what,
                                 std::int64_t number, std::int64_t count) {
   throw InputError(dataset.path().string() + ": has no " + what + " " + with_commas(number) +
@@ -85,6 +95,19 @@ DatasetView view_sample(const TokenDataset& dataset, std::int64_t number, std::i
   return view_range(dataset, number * length, (number + 1) * length + 1, document_mask);
 }
 
+DatasetView view_planned_sample(const TokenDataset& dataset, const SamplePlan& plan,
+                                std::int64_t number) {
+  if (number < 0 || number >= plan.samples())
+    refuse_number(dataset, "sample", number, plan.samples());
+  const auto parts = plan.parts(number);
+  DatasetView view{parts.front().begin, parts.back().begin + parts.back().inputs + 1, {}};
+  for (const auto& [begin, inputs] : parts) {
+    auto part = view_range(dataset, begin, begin + inputs + 1, /*document_mask=*/true);
+    std::ranges::move(part.runs, std::back_inserter(view.runs));
+  }
+  return view;
+}
+
 std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,
                         std::span<const std::int32_t> ids) {
   std::string text;
@@ -100,9 +123,10 @@ std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,
   };
   std::size_t begin = 0;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != tokenizer.bos() && ids[i] != tokenizer.eos()) continue;
+    const std::string name = name_of_control(tokenizer, ids[i]);
+    if (name.empty()) continue;
     flush(ids.subspan(begin, i - begin));
-    text += ids[i] == tokenizer.bos() ? "<BOS>" : "<EOS>";
+    text += name;
     context = {ids[i]};
     begin = i + 1;
   }

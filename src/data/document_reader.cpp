@@ -202,8 +202,7 @@ void DocumentReader::read_json_document() {
     return;
   }
   if (record->is_too_long) {
-    return report_bad_record(*record, "is longer than " + std::to_string(options_.max_line_bytes) +
-                                          " bytes, which --max-line-bytes can raise");
+    return report_long_record(*record);
   }
   auto parsed = parse_json_line(std::exchange(record->text, {}), options_.field);
   if (const auto* problem = std::get_if<JsonLineProblem>(&parsed)) {
@@ -213,13 +212,36 @@ void DocumentReader::read_json_document() {
   }
 }
 
+std::optional<PlacedRecord> DocumentReader::next_json_record() {
+  while (stream_ != nullptr || open_next_file()) {
+    auto record = records_->next();
+    if (!record) {
+      close_file();
+    } else if (record->is_too_long) {
+      report_long_record(*record);
+    } else {
+      return PlacedRecord{std::move(record->text), place_of(*record)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string DocumentReader::place_of(const JsonRecord& record) const {
+  return name_ + ":" + std::to_string(record.line) + ": the " +
+         (records_->layout() == JsonLayout::lines ? "line"
+                                                  : "element of the array that begins here");
+}
+
+void DocumentReader::report_long_record(const JsonRecord& record) {
+  report_bad_record(record, "is longer than " + std::to_string(options_.max_line_bytes) +
+                                " bytes, which --max-line-bytes can raise");
+}
+
 void DocumentReader::report_bad_record(const JsonRecord& record, const std::string& reason) {
   if (!options_.skip_bad_lines) {
     const bool is_line = records_->layout() == JsonLayout::lines;
-    throw InputError(name_ + ":" + std::to_string(record.line) + ": the " +
-                     (is_line ? "line " : "element of the array that begins here ") + reason +
-                     ". Mend it, or leave such " + (is_line ? "lines" : "elements") +
-                     " out with --skip-bad-lines.");
+    throw InputError(place_of(record) + " " + reason + ". Mend it, or leave such " +
+                     (is_line ? "lines" : "elements") + " out with --skip-bad-lines.");
   }
   ++skipped_.bad_lines;
 }

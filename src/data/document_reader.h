@@ -57,6 +57,11 @@ struct Segment {
   bool behind_division = false;  // see DocumentReaderOptions::divide_at
 };
 
+/// The JSON of a line or an element of an array, and where it stands, such as "FILE:12: the line".
+struct PlacedRecord {
+  std::string text, place;
+};
+
 /// What was left out so far.
 struct SkippedInput {
   std::int64_t binary_files = 0;     // found in folders; by their first 64 KiB
@@ -80,6 +85,11 @@ class DocumentReader {
   /// skipped.
   std::optional<Segment> next();
 
+  /// For JSON that holds something else than documents, in the place of next(), with
+  /// InputFormat::jsonl: the next record that is not blank, or nothing at the end. Throws like
+  /// next() for records that are too long.
+  std::optional<PlacedRecord> next_json_record();
+
   const SkippedInput& skipped() const { return skipped_; }
 
   /// Whether the document of the last piece is of JSON, not a text file.
@@ -99,6 +109,8 @@ class DocumentReader {
   std::size_t division_within(std::size_t length) const;
   std::optional<Segment> next_of_text();
   void read_json_document();
+  std::string place_of(const JsonRecord& record) const;
+  void report_long_record(const JsonRecord& record);
   void report_bad_record(const JsonRecord& record, const std::string& reason);
   void queue_document(JsonDocument document);
   void queue_text(std::string text, bool counts_as_target);

@@ -218,6 +218,23 @@ bool has_replacement(const std::string& text) {
 
 }  // namespace
 
+std::variant<JsonObjectLine, JsonLineProblem> parse_json_object(std::string_view line) {
+  JsonObjectLine parsed;
+  try {
+    parsed.object = nlohmann::json::parse(line);
+  } catch (const nlohmann::json::exception&) {
+    const MendedLine mended_line = mended(line);
+    parsed.half_surrogates = mended_line.half_surrogates;
+    try {
+      parsed.object = nlohmann::json::parse(mended_line.text);
+    } catch (const nlohmann::json::exception& error) {
+      return JsonLineProblem{"is not valid JSON in UTF-8 (" + cause_of(error) + ")"};
+    }
+  }
+  if (!parsed.object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
+  return parsed;
+}
+
 std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
                                                             const std::string& field) {
   WantedFields found(field);

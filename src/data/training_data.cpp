@@ -6,38 +6,13 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "data/adopt.h"
-#include "ops/vocabulary.h"
 
 namespace zebra {
 namespace {
 
 constexpr std::int64_t kSamplesLookedAt = 256;
-
-// [B, T], the same for all targets of a sample; undefined where all are 1.
-torch::Tensor target_weights_of(std::span<const Sample> samples, std::int64_t length) {
-  std::vector<float> weights;
-  for (const auto& sample : samples) weights.push_back(sample.loss_weight);
-  if (std::ranges::all_of(weights, [](float weight) { return weight == 1.0F; })) return {};
-  const auto rows = static_cast<std::int64_t>(weights.size());
-  return torch::tensor(weights, torch::kFloat32).unsqueeze(-1).expand({rows, length}).contiguous();
-}
-
-// Sets counts[t] to whether target t counts. Returns where documents begin inside the sample, from
-// its own beginning, when they are to be kept apart.
-std::vector<std::int64_t> mark_targets(const Sample& sample, std::int64_t length,
-                                       bool document_mask, std::vector<std::uint8_t>& counts) {
-  sample.dataset->copy_loss_mask(sample.begin + 1, counts);
-  std::vector<std::int64_t> starts;
-  if (!document_mask) return starts;
-  for (const auto position :
-       sample.dataset->document_starts(sample.begin, sample.begin + length + 1)) {
-    const auto start = position - sample.begin;
-    counts[static_cast<std::size_t>(start - 1)] = 0;
-    if (start < length) starts.push_back(start);
-  }
-  return starts;
-}
 
 std::unique_ptr<TokenDataset> open_dataset(const std::filesystem::path& path,
                                            const Tokenizer& tokenizer, std::int64_t vocab_size) {
@@ -47,57 +22,12 @@ std::unique_ptr<TokenDataset> open_dataset(const std::filesystem::path& path,
 
 }  // namespace
 
-std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask) {
-  std::vector<std::uint8_t> counts(static_cast<std::size_t>(length));
-  mark_targets(sample, length, document_mask, counts);
-  return std::count_if(counts.begin(), counts.end(), [](std::uint8_t count) { return count != 0; });
+SamplePlanOptions plan_options(const Config& config) {
+  return {config.data.sequence_length, config.data.overflow,
+          static_cast<std::uint64_t>(config.run.seed)};
 }
 
-Batch Batch::to(torch::Device device) const {
-  const auto there = [&](const torch::Tensor& x) {
-    return x.defined() ? x.to(device, /*non_blocking=*/true) : x;
-  };
-  return {there(tokens), there(targets), there(target_weights), documents.to(device),
-          counted_targets};
-}
-
-Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
-                 bool pinned) {
-  const auto count = static_cast<std::int64_t>(samples.size());
-  Batch batch;
-  batch.tokens = torch::empty({count, length}, torch::kInt64);
-  batch.targets = torch::empty({count, length}, torch::kInt64);
-  auto* tokens = batch.tokens.mutable_data_ptr<std::int64_t>();
-  auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
-
-  const auto size = static_cast<std::size_t>(length);
-  std::vector<std::int32_t> inputs(size), labels(size);
-  std::vector<std::uint8_t> counts(size);
-  std::vector<std::vector<std::int64_t>> starts;
-  bool any_start = false;
-  for (const auto& sample : samples) {
-    sample.dataset->copy_inputs(sample.begin, inputs);
-    sample.dataset->copy_tokens(sample.begin + 1, labels);
-    starts.push_back(mark_targets(sample, length, document_mask, counts));
-    any_start = any_start || !starts.back().empty();
-    for (std::size_t t = 0; t < size; ++t) {
-      tokens[t] = inputs[t];
-      targets[t] = counts[t] != 0 ? labels[t] : kIgnoredTarget;
-      batch.counted_targets += counts[t] != 0;
-    }
-    tokens += length;
-    targets += length;
-  }
-  if (any_start) batch.documents = PackedDocuments::from_starts(starts, length);
-  batch.target_weights = target_weights_of(samples, length);
-  if (pinned) {
-    batch.tokens = batch.tokens.pin_memory();
-    batch.targets = batch.targets.pin_memory();
-    if (batch.target_weights.defined()) batch.target_weights = batch.target_weights.pin_memory();
-    batch.documents = batch.documents.pinned();
-  }
-  return batch;
-}
+std::filesystem::path plan_folder(const Config& config) { return config.run.dir / "packing"; }
 
 TokenDatasets open_datasets(const std::vector<DataSource>& sources, const Tokenizer& tokenizer,
                             std::int64_t vocab_size) {
@@ -146,6 +76,7 @@ RunDatasets open_run_datasets(const Config& config, const Tokenizer& tokenizer) 
 TrainingData::TrainingData(const Config& config, TokenDatasets sources, bool pinned,
                            DataShare share)
     : config_(config), pinned_(pinned), share_(share), sources_(std::move(sources)) {
+  plan_samples();
   for (const auto& stage : training_stages(config.data, config.train.max_steps))
     stages_.push_back(weighed(stage));
   check_lengths();
@@ -159,7 +90,7 @@ TrainingData::Stage TrainingData::weighed(const TrainingStage& stage) const {
   std::vector<std::optional<double>> given;
   double largest_loss_weight = 0.0;
   for (std::size_t i = 0; i < stage.train.size(); ++i) {
-    tokens.push_back(sources_[stage.numbers[i]]->tokens());
+    tokens.push_back(tokens_of(stage.numbers[i]));
     given.push_back(stage.train[i].weight);
     largest_loss_weight = std::max(largest_loss_weight, stage.train[i].loss_weight);
   }
@@ -180,10 +111,15 @@ void TrainingData::check_lengths() const {
     const bool has_part =
         std::ranges::any_of(stages_, [s](const Stage& stage) { return stage.weights[s] > 0.0; });
     if (samples_of(s) >= 1 || !has_part) continue;
+    const std::string reason =
+        plans_.empty()
+            ? " tokens, fewer than one sample of data.sequence_length + 1 = " +
+                  std::to_string(config_.data.sequence_length + 1) +
+                  " tokens; pack more text or set a smaller data.sequence_length"
+            : " tokens, but no document of at least two tokens that fits into a sample; pack "
+              "others, or set a larger data.sequence_length";
     problems.add(sources_[s]->path().string() + ": holds " + std::to_string(sources_[s]->tokens()) +
-                 " tokens, fewer than one sample of data.sequence_length + 1 = " +
-                 std::to_string(config_.data.sequence_length + 1) +
-                 " tokens; pack more text or set a smaller data.sequence_length");
+                 reason);
   }
   problems.throw_if_any();
 }
@@ -218,15 +154,18 @@ StepBatch TrainingData::step(std::int64_t step) {
   for (std::int64_t i = 0; i < train.global_batch_size; ++i, ++number) {
     const auto location = order_->at(number);
     const auto source = static_cast<std::size_t>(location.source);
-    const Sample sample{sources_[source].get(), location.sample * length,
-                        stage.loss_weights[source]};
-    ++result.sources[source].samples;
-    result.sources[source].targets += count_targets(sample, length, config_.data.document_mask);
+    Sample sample = sample_of(source, location.sample);
+    sample.loss_weight = stage.loss_weights[source];
+    const auto count = count_targets(sample, length, config_.data.document_mask);
+    auto& part = result.sources[source];
+    ++part.samples;
+    part.targets += count.targets;
+    part.sequences += count.sequences;
     if (i / own != share_.rank) continue;
     samples.push_back(sample);
     if (static_cast<std::int64_t>(samples.size()) == train.micro_batch_size) {
       result.micro_batches.push_back(
-          make_batch(samples, length, config_.data.document_mask, pinned_));
+          make_batch(samples, length, config_.data.document_mask, pinned_, train.loss_weighting));
       samples.clear();
     }
   }
@@ -235,10 +174,11 @@ StepBatch TrainingData::step(std::int64_t step) {
 }
 
 // From whole numbers of all ranks, so that each of them gets the same sum.
-void TrainingData::weigh(StepBatch& batch, const Stage& stage) {
+void TrainingData::weigh(StepBatch& batch, const Stage& stage) const {
   const auto weight_of = [&](std::size_t s) {
+    const TargetCount count = {batch.sources[s].targets, batch.sources[s].sequences};
     return static_cast<double>(stage.loss_weights[s]) *
-           static_cast<double>(batch.sources[s].targets);
+           static_cast<double>(count.weighed_by(config_.train.loss_weighting));
   };
   for (std::size_t s = 0; s < batch.sources.size(); ++s) {
     batch.counted_targets += batch.sources[s].targets;
@@ -255,34 +195,93 @@ std::int64_t TrainingData::tokens() const {
   return total;
 }
 
+void TrainingData::plan_samples() {
+  if (config_.data.packing != Packing::whole) return;
+  Problems problems;
+  for (const auto& source : sources_) {
+    try {
+      plans_.push_back(open_sample_plan(plan_folder(config_), *source, plan_options(config_)));
+    } catch (const InputError& error) {
+      problems.add(error.what());
+    }
+  }
+  problems.throw_if_any();
+}
+
+void TrainingData::store_plans() const {
+  for (std::size_t s = 0; s < plans_.size(); ++s)
+    plans_[s].store(plan_folder(config_), *sources_[s], plan_options(config_));
+}
+
+std::vector<std::string> TrainingData::packing_notes() const {
+  std::vector<std::string> notes;
+  for (std::size_t s = 0; s < plans_.size(); ++s) {
+    const auto& counts = plans_[s].counts();
+    const auto inputs = plans_[s].samples() * config_.data.sequence_length;
+    std::string note = sources_[s]->path().string() + ": " + with_commas(counts.documents) +
+                       " whole documents in " + with_commas(plans_[s].samples()) + " samples, " +
+                       percent(static_cast<double>(counts.padding) /
+                               static_cast<double>(std::max<std::int64_t>(inputs, 1))) +
+                       " padding";
+    if (counts.too_long > 0) {
+      note += "; " + with_commas(counts.too_long) + " longer than a sample " +
+              (config_.data.overflow == Overflow::drop ? "left out" : "cut into parts");
+    }
+    if (counts.one_token > 0)
+      note += "; " + with_commas(counts.one_token) + " of one token left out";
+    notes.push_back(std::move(note));
+  }
+  return notes;
+}
+
 std::int64_t TrainingData::samples_of(std::size_t source) const {
+  if (!plans_.empty()) return plans_[source].samples();
   // A sample of S inputs needs the token behind them as its last target.
   return (sources_[source]->tokens() - 1) / config_.data.sequence_length;
 }
 
-double TrainingData::targets_per_sample(std::size_t source) const {
-  const auto length = config_.data.sequence_length;
+// By which sources without weights share the samples: so that each is read as often. Not 0, so that
+// a source without a sample is missed.
+std::int64_t TrainingData::tokens_of(std::size_t source) const {
+  if (plans_.empty()) return sources_[source]->tokens();
+  return std::max<std::int64_t>(1, plans_[source].samples() * config_.data.sequence_length);
+}
+
+Sample TrainingData::sample_of(std::size_t source, std::int64_t number) const {
+  Sample sample{sources_[source].get(), number * config_.data.sequence_length};
+  if (plans_.empty()) return sample;
+  sample.parts = plans_[source].parts(number);
+  sample.begin = sample.parts.front().begin;
+  return sample;
+}
+
+// On average.
+TrainingData::TargetsPerSample TrainingData::targets_per_sample(std::size_t source) const {
   const auto samples = samples_of(source), looked_at = std::min(samples, kSamplesLookedAt);
-  if (looked_at == 0) return 0.0;
-  std::int64_t targets = 0;
+  if (looked_at == 0) return {};
+  TargetCount sum;
   for (std::int64_t i = 0; i < looked_at; ++i) {
-    const Sample sample{sources_[source].get(), i * samples / looked_at * length};
-    targets += count_targets(sample, length, config_.data.document_mask);
+    sum += count_targets(sample_of(source, i * samples / looked_at), config_.data.sequence_length,
+                         config_.data.document_mask);
   }
-  return static_cast<double>(targets) / static_cast<double>(looked_at);
+  const auto per_sample = [looked_at](std::int64_t count) {
+    return static_cast<double>(count) / static_cast<double>(looked_at);
+  };
+  return {per_sample(sum.targets), per_sample(sum.weighed_by(config_.train.loss_weighting))};
 }
 
 std::vector<SourceShare> TrainingData::shares() const {
-  std::vector<double> targets_of;
-  for (std::size_t s = 0; s < sources_.size(); ++s) targets_of.push_back(targets_per_sample(s));
+  std::vector<TargetsPerSample> per_sample;
+  for (std::size_t s = 0; s < sources_.size(); ++s) per_sample.push_back(targets_per_sample(s));
   std::vector<SourceShare> shares(sources_.size());
   for (const auto& stage : stages_) {
     const double part =
         static_cast<double>(stage.steps) / static_cast<double>(config_.train.max_steps);
     std::vector<double> targets, loss;
     for (std::size_t s = 0; s < sources_.size(); ++s) {
-      targets.push_back(stage.weights[s] * targets_of[s]);
-      loss.push_back(targets[s] * static_cast<double>(stage.loss_weights[s]));
+      targets.push_back(stage.weights[s] * per_sample[s].targets);
+      loss.push_back(stage.weights[s] * per_sample[s].weight *
+                     static_cast<double>(stage.loss_weights[s]));
     }
     const double all_targets = std::accumulate(targets.begin(), targets.end(), 0.0);
     const double all_loss = std::accumulate(loss.begin(), loss.end(), 0.0);

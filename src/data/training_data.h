@@ -1,57 +1,28 @@
 #pragma once
 
-#include <torch/types.h>
-
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "config/config.h"
 #include "config/data_stages.h"
+#include "data/batch.h"
 #include "data/ordered_pipeline.h"
+#include "data/sample_plan.h"
 #include "data/staged_mixture.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
-#include "ops/attention_inputs.h"
 
 namespace zebra {
 
-/// `length` inputs and, shifted by one, their targets: tokens [begin, begin + length] of a dataset.
-struct Sample {
-  const TokenDataset* dataset;
-  std::int64_t begin;
-  float loss_weight = 1.0F;  ///< of each of its targets
-};
-
-/// What the model reads and what it shall predict, for B samples of T tokens.
-struct Batch {
-  torch::Tensor tokens;          ///< [B, T] int64
-  torch::Tensor targets;         ///< [B, T] int64, kIgnoredTarget where a target does not count
-  torch::Tensor target_weights;  ///< [B, T] float32; undefined where all are 1
-  PackedDocuments
-      documents;  ///< packed when document_mask is on and a document begins inside a sample
-  std::int64_t counted_targets = 0;
-
-  Batch to(torch::Device device) const;
-};
-
-/// Reads the samples. With `document_mask` documents do not see each other and a target across a
-/// boundary does not count; a dataset's loss mask is applied in any case. `pinned` puts the tensors
-/// into page-locked memory for a GPU.
-Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
-                 bool pinned);
-
-/// How many targets of the sample count: make_batch's counted_targets without reading tokens.
-std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask);
-
 /// What a source gives to an optimizer step, on all ranks together.
 struct SourcePart {
-  std::int64_t samples = 0, targets = 0;
+  std::int64_t samples = 0, targets = 0, sequences = 0;
   double loss_share = 0.0;  ///< of target_weight
 };
 
@@ -61,7 +32,8 @@ struct StepBatch {
   std::vector<SourcePart> sources;  ///< in the order of training_sources
   std::int64_t counted_targets = 0;
   /// Sum of the counted targets' loss weights, by which the summed loss is divided:
-  /// counted_targets where all are 1. The same double for any ranks and micro-batches.
+  /// counted_targets, or the number of sequences, where those of all sources are 1. The same double
+  /// for any ranks and micro-batches.
   double target_weight = 0.0;
 };
 
@@ -83,6 +55,10 @@ struct StageShares {
 struct DataShare {
   int rank = 0, ranks = 1;
 };
+
+/// How samples are planned with data.packing: whole, and where in the run's folder plans are kept.
+SamplePlanOptions plan_options(const Config& config);
+std::filesystem::path plan_folder(const Config& config);
 
 /// Opens the datasets of a list, in order; token files of other programs are adopted for as long as
 /// they are open. Throws one InputError for all that cannot be used.
@@ -116,6 +92,15 @@ class TrainingData {
 
   StepBatch step(std::int64_t step);
 
+  /// With data.packing: whole, keeps which documents make up which samples in the run's folder,
+  /// where the next start finds it. Throws RunError.
+  void store_plans() const;
+
+  /// Of each source; none with data.packing: concat.
+  const std::vector<SamplePlan>& plans() const { return plans_; }
+  /// What the plans have made of the sources, for people.
+  std::vector<std::string> packing_notes() const;
+
   std::int64_t tokens() const;  ///< in all sources together
   const TokenDatasets& sources() const { return sources_; }
   /// How often the whole run reads each sample of a source, on average.
@@ -135,19 +120,28 @@ class TrainingData {
     std::vector<float> loss_weights;  // only their ratios matter: the largest is 1
   };
 
+  /// The second is their weight, where the source's loss_weight is 1.
+  struct TargetsPerSample {
+    double targets = 0.0, weight = 0.0;
+  };
+
+  void plan_samples();
   Stage weighed(const TrainingStage& stage) const;
   void check_lengths() const;
   StagedMixture order() const;
   const Stage& stage_at(std::int64_t step) const;
   std::int64_t samples_of(std::size_t source) const;
-  double targets_per_sample(std::size_t source) const;
+  std::int64_t tokens_of(std::size_t source) const;
+  Sample sample_of(std::size_t source, std::int64_t number) const;
+  TargetsPerSample targets_per_sample(std::size_t source) const;
   double passes(std::size_t source, const Stage& stage) const;
-  static void weigh(StepBatch& batch, const Stage& stage);
+  void weigh(StepBatch& batch, const Stage& stage) const;
 
   Config config_;
   bool pinned_;
   DataShare share_;
   TokenDatasets sources_;
+  std::vector<SamplePlan> plans_;  // of each source; empty with data.packing: concat
   std::vector<Stage> stages_;
   std::optional<StagedMixture> order_;
 };
