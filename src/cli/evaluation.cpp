@@ -14,6 +14,7 @@
 #include "cli/shared_options.h"
 #include "config/names.h"
 #include "data/training_data.h"
+#include "eval/exact_answers.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
 #include "eval/recall.h"
@@ -26,6 +27,7 @@ struct EvalOptions {
   std::string data;
   std::vector<std::int64_t> lengths;
   std::int64_t max_tokens = 0;
+  std::string answers;
   std::string json;
 };
 
@@ -46,7 +48,37 @@ Perplexity evaluate_length(LoadedModel& loaded, const EvaluationData& data, std:
                               }});
 }
 
+void warn_of_long_prompts(const LoadedModel& loaded, const std::vector<GivenAnswer>& answers) {
+  const auto longest = loaded.config.model.max_position_embeddings;
+  const auto count = std::ranges::count_if(
+      answers, [&](const GivenAnswer& answer) { return answer.prompt_tokens > longest; });
+  if (count == 0) return;
+  log_warning(with_commas(count) + " prompts have more than the " + std::to_string(longest) +
+              " tokens that the model is declared for (model.max_position_embeddings)");
+}
+
+void run_answers(const EvalOptions& options) {
+  Problems problems;
+  check_output_path(options.json, "\"by_distance\"", problems);
+  problems.throw_if_any();
+  const auto questions = read_questions(options.answers);
+  auto loaded = load_model(options.run_or_checkpoint);
+  std::vector<GivenAnswer> answers;
+  {
+    ProgressBars bars("questions");
+    answers = answer_questions(loaded.model, loaded.tokenizer, questions,
+                               [&](std::int64_t done, std::int64_t total) {
+                                 bars.update("answers", static_cast<std::uint64_t>(done),
+                                             static_cast<std::uint64_t>(total));
+                               });
+  }
+  warn_of_long_prompts(loaded, answers);
+  std::cout << exact_answers_text(questions, answers) << std::flush;
+  if (!options.json.empty()) write_json(options.json, exact_answers_json(questions, answers));
+}
+
 void run_eval(EvalOptions options) {
+  if (!options.answers.empty()) return run_answers(options);
   Problems problems;
   check_output_path(options.json, "\"perplexity\"", problems);
   problems.throw_if_any();
@@ -75,15 +107,27 @@ void run_eval(EvalOptions options) {
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("eval", "Perplexity by context length and by position");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Perplexity by context length and by position, or exact answers by distance");
   const auto options = std::make_shared<EvalOptions>();
   add_checkpoint_argument(*command, options->run_or_checkpoint);
-  command->add_option("--data", options->data, "Token dataset; default: the run's validation data")
-      ->type_name("DIR");
-  add_number(*command, "--lengths", &options->lengths, at_least(1),
-             "Context lengths; default: the run's sequence length", "N,N,…");
-  add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
-             "Predict at most so many tokens, in whole windows; default: all");
+  auto* data =
+      command
+          ->add_option("--data", options->data, "Token dataset; default: the run's validation data")
+          ->type_name("DIR");
+  auto* lengths = add_number(*command, "--lengths", &options->lengths, at_least(1),
+                             "Context lengths; default: the run's sequence length", "N,N,…");
+  auto* max_tokens = add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
+                                "Predict at most so many tokens, in whole windows; default: all");
+  command
+      ->add_option("--answers", options->answers,
+                   "Instead of perplexity: how many of these questions (JSONL of \"prompt\" and "
+                   "\"completion\", as scripts/synthetic_qa.py writes) the model answers exactly, "
+                   "by distance")
+      ->type_name("FILE")
+      ->excludes(data)
+      ->excludes(lengths)
+      ->excludes(max_tokens);
   command->add_option("--json", options->json, "Write the figures to this file too")
       ->type_name("FILE");
   command->footer("Example: zebra eval runs/tiny --lengths 64,128 --json eval.json");
