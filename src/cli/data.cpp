@@ -336,6 +336,7 @@ void add_data_command(CLI::App& app) {
   data->require_subcommand(1);
   add_tokenizer_command(*data);
   add_pack_command(*data);
+  add_chat_command(*data);
   add_probes_command(*data);
   add_adopt_command(*data);
   add_merge_command(*data);

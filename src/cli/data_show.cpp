@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -94,6 +95,21 @@ void print_run(const TokenRun& run, std::int32_t before, const Tokenizer* tokeni
   }
 }
 
+/// The sample as TrainingData has it, and what to call it.
+std::pair<DatasetView, std::string> view_as_trained(const TokenDataset& dataset,
+                                                    std::int64_t sample, const Config& config) {
+  const auto& data = config.data;
+  const auto title = [sample](std::int64_t samples) {
+    return "sample " + with_commas(sample) + " of " + with_commas(samples);
+  };
+  if (data.packing == Packing::concat) {
+    return {view_sample(dataset, sample, data.sequence_length, data.document_mask),
+            title((dataset.tokens() - 1) / data.sequence_length)};
+  }
+  const auto plan = open_sample_plan(plan_folder(config), dataset, plan_options(config));
+  return {view_planned_sample(dataset, plan, sample), title(plan.samples())};
+}
+
 void print_view(const DatasetView& view, const std::string& title, const TokenDataset& dataset,
                 const Tokenizer* tokenizer) {
   std::cout << dataset.path().string() << ": " << title << ", tokens " << with_commas(view.begin)
@@ -148,10 +164,8 @@ void run_show(const ShowCommand& command) {
     view = view_document(*dataset, command.sample, command.most_tokens);
     title = "document " + with_commas(command.sample);
   } else {
-    const auto data = config_of(command.run_file, *known).data;
-    view = view_sample(*dataset, command.sample, data.sequence_length, data.document_mask);
-    title = "sample " + with_commas(command.sample) + " of " +
-            with_commas((dataset->tokens() - 1) / data.sequence_length);
+    const auto config = config_of(command.run_file, *known);
+    std::tie(view, title) = view_as_trained(*dataset, command.sample, config);
   }
   if (command.json) {
     std::cout << json_text(view_json(view, *dataset, known), 2);
@@ -284,7 +298,8 @@ void add_show_command(CLI::App& data) {
                   "The dataset's tokenizer; default: the run's; without one only ids are shown")
       ->type_name("FILE");
   app->add_option("--as-trained", command->run_file,
-                  "Run file whose data.sequence_length and data.document_mask cut samples")
+                  "Run file that says how samples are cut: data.sequence_length, document_mask, "
+                  "packing, overflow, and run.seed")
       ->type_name("RUN.yaml");
   add_number(*app, "--max-tokens", &command->most_tokens, between(0, kMostShown),
              "Show at most so many tokens of a document; 0: all");

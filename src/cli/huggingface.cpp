@@ -5,6 +5,7 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
@@ -18,6 +19,7 @@
 #include "config/load.h"
 #include "config/model_config.h"
 #include "config/names.h"
+#include "data/chat_renderer.h"
 #include "interop/huggingface_export.h"
 #include "interop/huggingface_import.h"
 #include "model/placement.h"
@@ -119,7 +121,7 @@ namespace {
 constexpr double kBytesPerGigabyte = 1e9;
 
 struct ExportOptions {
-  std::string run_or_checkpoint, output, type;
+  std::string run_or_checkpoint, output, type, chat_template;
   double largest_shard = static_cast<double>(kDefaultShardBytes) / kBytesPerGigabyte;
 };
 
@@ -137,9 +139,14 @@ void run_export(const ExportOptions& options) {
   Checkpoint checkpoint(find_checkpoint(options.run_or_checkpoint));
   Config config = checkpoint.config();
   if (!options.type.empty()) config.train.precision = *value_named<Precision>(options.type);
+  const Tokenizer tokenizer(config.data.tokenizer);
+  std::optional<ChatRenderer> chat;
+  if (!options.chat_template.empty())
+    chat.emplace(open_chat_template(options.chat_template), tokenizer);
   auto model = load_weights_in(checkpoint, config);
-  export_huggingface(config, model, Tokenizer(config.data.tokenizer), options.output,
-                     std::llround(options.largest_shard * kBytesPerGigabyte));
+  export_huggingface(config, model, tokenizer, options.output,
+                     std::llround(options.largest_shard * kBytesPerGigabyte),
+                     chat ? &*chat : nullptr);
   log_info("exported step " + std::to_string(checkpoint.step()) + " to " + options.output);
 }
 
@@ -154,6 +161,11 @@ void add_export_command(CLI::App& app) {
   command->add_option("--dtype", options->type, "Type of the weights; the run's by default")
       ->check(CLI::IsMember({"fp32", "bf16"}))
       ->type_name("TYPE");
+  command
+      ->add_option("--chat-template", options->chat_template,
+                   "Also write chat_template.jinja, of the template of `zebra data chat`: " +
+                       join(chat_template_names(), ", ") + ", or a YAML file")
+      ->type_name("NAME_OR_FILE");
   add_number(*command, "--max-shard-size", &options->largest_shard, between(1e-9, 1e9),
              "Weights of more gigabytes become several files", "GIGABYTES");
   command->footer("Example: zebra export runs/tiny --output exported --dtype bf16");

@@ -57,7 +57,9 @@ std::string data_table(const TrainingData& data) {
     if (is_mixture)
       rows.back().insert(rows.back().end(), {percent(shares[s].targets), percent(shares[s].loss)});
   }
-  return "\nData\n" + text_table(rows, "lr");
+  std::string text = "\nData\n" + text_table(rows, "lr");
+  for (const auto& note : data.packing_notes()) text += "  " + note + "\n";
+  return text;
 }
 
 nlohmann::ordered_json data_json(const TrainingData& data) {
@@ -70,6 +72,13 @@ nlohmann::ordered_json data_json(const TrainingData& data) {
                     {"targets_share", shares[s].targets},
                     {"loss_share", shares[s].loss},
                     {"passes", data.passes(s)}});
+    if (data.plans().empty()) continue;
+    const auto& counts = data.plans()[s].counts();
+    json.back()["packing"] = {{"samples", data.plans()[s].samples()},
+                              {"documents", counts.documents},
+                              {"documents_too_long", counts.too_long},
+                              {"documents_of_one_token", counts.one_token},
+                              {"padding_tokens", counts.padding}};
   }
   return json;
 }

@@ -89,6 +89,8 @@ struct DataSection {
   std::vector<DataSource> validation;
   std::int64_t sequence_length = 0;
   bool document_mask = true;
+  Packing packing = Packing::concat;
+  Overflow overflow = Overflow::error;
 };
 
 struct OptimizerSection {
@@ -115,6 +117,7 @@ struct TrainSection {
   double grad_clip = 1.0;   // 0: no clipping
   double skip_above = 0.0;  // 0: only non-finite steps are skipped
   double z_loss = 0.0;
+  LossWeighting loss_weighting = LossWeighting::token;
   bool deterministic = true;
   bool cuda_graph = false;
 };

@@ -187,6 +187,15 @@ void describe(V& v, DataSection& s) {
   v.field("document_mask", s.document_mask, anything(),
           "Whether documents in one sequence are kept apart: they do not see each other, positions "
           "restart, and a target across a boundary is not counted.");
+  v.field(
+      "packing", s.packing, anything(),
+      "How training sequences are made of documents: `concat` cuts the text of all of them, one "
+      "behind the other, at fixed places; `whole` puts whole documents together, by best fit, "
+      "and fills up with padding, which nothing sees and nothing predicts.");
+  v.field("overflow", s.overflow, anything(),
+          "What `packing: whole` does with documents that are longer than a sequence: `error` "
+          "refuses to start, `drop` leaves them out, `split` cuts them into sequences of their "
+          "own and a rest; the last two are counted.");
 }
 
 template <class V>
@@ -242,6 +251,9 @@ void describe(V& v, TrainSection& s) {
           "only steps that are not finite.");
   v.field("z_loss", s.z_loss, at_least(0),
           "Weight of the squared log-partition term that keeps logits small; 0 for none.");
+  v.field("loss_weighting", s.loss_weighting, anything(),
+          "What counts alike in the loss of a step: every target (`token`), or every document "
+          "that has targets in a sequence, whatever their number (`sequence`).");
   v.field("deterministic", s.deterministic, anything(),
           "Whether the same seed, machine and ranks give the same bits. On a GPU global layers of "
           "long sequences then take longer.");

@@ -25,6 +25,9 @@ enum class Precision { fp32, bf16 };
 enum class ActivationCheckpointing { none, full, selective, every_2 };
 enum class Sharding { none, optimizer, gradients, full };
 enum class WhenBusy { wait, skip };
+enum class Packing { concat, whole };
+enum class Overflow { error, drop, split };
+enum class LossWeighting { token, sequence };
 
 template <class E, std::size_t N>
 using NameTable = std::array<std::pair<E, std::string_view>, N>;
@@ -107,6 +110,24 @@ template <>
 struct EnumNames<WhenBusy> {
   static constexpr NameTable<WhenBusy, 2> kTable{
       {{WhenBusy::wait, "wait"}, {WhenBusy::skip, "skip"}}};
+};
+
+template <>
+struct EnumNames<Packing> {
+  static constexpr NameTable<Packing, 2> kTable{
+      {{Packing::concat, "concat"}, {Packing::whole, "whole"}}};
+};
+
+template <>
+struct EnumNames<Overflow> {
+  static constexpr NameTable<Overflow, 3> kTable{
+      {{Overflow::error, "error"}, {Overflow::drop, "drop"}, {Overflow::split, "split"}}};
+};
+
+template <>
+struct EnumNames<LossWeighting> {
+  static constexpr NameTable<LossWeighting, 2> kTable{
+      {{LossWeighting::token, "token"}, {LossWeighting::sequence, "sequence"}}};
 };
 
 template <class E>

@@ -83,6 +83,8 @@ constexpr AliasRow kAliasRows[] = {
      "max_seq_len max_seq_length max_length",
      "data.sequence_length"},
     {"reset_position_ids reset_attention_mask intra_document_masking", "data.document_mask"},
+    {"sample_packing neat_packing packing_strategy pack_sequences pack_dataset", "data.packing",
+     "concat or whole"},
     {"fsdp ddp zero zero_stage sharding_strategy data_parallel", "parallel.sharding"},
     {"save_interval save_every save_steps save_freq checkpoint_interval", "checkpoint.every_steps"},
     {"save_total_limit max_checkpoints keep_latest_k", "checkpoint.keep_last"},

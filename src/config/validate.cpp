@@ -148,6 +148,21 @@ void check_weights(const std::vector<Source>& sources, const std::string& key, R
   }
 }
 
+void check_packing(const DataSection& data, Report& report) {
+  if (!report.sound({"data.packing", "data.overflow", "data.document_mask"})) return;
+  const bool whole = data.packing == Packing::whole;
+  if (whole && !data.document_mask) {
+    report.problem("data.document_mask",
+                   "false would let whole documents see each other, and padding; leave it out, or "
+                   "set data.packing: concat");
+  }
+  if (!whole && data.overflow != Overflow::error) {
+    report.problem("data.overflow", name_of(data.overflow) +
+                                        " has no effect without data.packing: whole; set that, or "
+                                        "remove it");
+  }
+}
+
 void check_batch(const TrainSection& train, int ranks, Report& report) {
   if (!report.sound({"train.global_batch_size", "train.micro_batch_size"})) return;
   const std::string several = text(ranks) + " ranks";
@@ -298,6 +313,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_training_data(config, report);
   check_weights(config.data.train, "data.train", report);
   check_weights(config.data.validation, "data.validation", report);
+  check_packing(config.data, report);
   check_batch(config.train, ranks, report);
   check_replicas(config.parallel, ranks, report);
   check_schedule(config.schedule, config.train, report);

@@ -103,6 +103,11 @@ class ByteLevelBpe final : public TokenizerModel {
   }
   void encode_cached(std::string_view text, bool continues, TokenCache& cache,
                      std::vector<std::int32_t>& tokens) const override;
+  std::vector<std::int32_t> encode_placed(std::string_view text,
+                                          std::vector<std::size_t>& ends) const override;
+  std::string normalized(std::string_view text) const override {
+    return composes_ ? unicode::nfc(text) : std::string(text);
+  }
   std::string decode(std::span<const std::int32_t> tokens) const override;
   std::int64_t text_bytes_at_start(std::int32_t id) const override { return text_bytes(id); }
 
@@ -110,6 +115,7 @@ class ByteLevelBpe final : public TokenizerModel {
   void read_tokens(const TokenizerJson& file);
   void read_merges(const TokenizerJson& file);
   void set_token(std::int32_t id, std::string bytes);
+  void name_tokens(const TokenizerJson& file);
   void encode_text(std::string_view text, TokenCache& cache,
                    std::vector<std::int32_t>& tokens) const;
   void encode_piece(std::string_view piece, std::vector<std::int32_t>& tokens) const;
@@ -174,8 +180,25 @@ void ByteLevelBpe::read_tokens(const TokenizerJson& file) {
   }
   set_token(file.bos, "");
   set_token(file.eos, "");
+  name_tokens(file);
   for (const auto& bytes : bytes_of_)
     facts_.text_bytes.push_back(static_cast<std::int32_t>(bytes.size()));
+}
+
+void ByteLevelBpe::name_tokens(const TokenizerJson& file) {
+  const auto is_end = [&file](std::int32_t id) { return id == file.bos || id == file.eos; };
+  for (const auto& token : file.added_tokens) {
+    facts_.named_tokens.push_back({.name = token.content,
+                                   .id = token.id,
+                                   .is_control = token.is_special || is_end(token.id),
+                                   .strips_spaces = token.strips_spaces});
+  }
+  for (const auto& [name, id] : file.vocabulary) {
+    if (!is_end(id) ||
+        std::ranges::find(facts_.named_tokens, id, &NamedToken::id) != facts_.named_tokens.end())
+      continue;
+    facts_.named_tokens.push_back({.name = name, .id = id, .is_control = true});
+  }
 }
 
 void ByteLevelBpe::read_merges(const TokenizerJson& file) {
@@ -224,6 +247,14 @@ void ByteLevelBpe::encode_cached(std::string_view text, bool /*continues*/, Toke
         }
       },
       on_token);
+}
+
+std::vector<std::int32_t> ByteLevelBpe::encode_placed(std::string_view text,
+                                                      std::vector<std::size_t>& ends) const {
+  auto tokens = encode(text);
+  std::size_t end = 0;
+  for (const auto id : tokens) ends.push_back(end += static_cast<std::size_t>(text_bytes(id)));
+  return tokens;
 }
 
 void ByteLevelBpe::encode_text(std::string_view text, TokenCache& cache,

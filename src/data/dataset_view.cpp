@@ -85,6 +85,19 @@ DatasetView view_sample(const TokenDataset& dataset, std::int64_t number, std::i
   return view_range(dataset, number * length, (number + 1) * length + 1, document_mask);
 }
 
+DatasetView view_planned_sample(const TokenDataset& dataset, const SamplePlan& plan,
+                                std::int64_t number) {
+  if (number < 0 || number >= plan.samples())
+    refuse_number(dataset, "sample", number, plan.samples());
+  const auto parts = plan.parts(number);
+  DatasetView view{parts.front().begin, parts.back().begin + parts.back().inputs + 1, {}};
+  for (const auto& [begin, inputs] : parts) {
+    auto part = view_range(dataset, begin, begin + inputs + 1, /*document_mask=*/true);
+    std::ranges::move(part.runs, std::back_inserter(view.runs));
+  }
+  return view;
+}
+
 std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,
                         std::span<const std::int32_t> ids) {
   std::string text;

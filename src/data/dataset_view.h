@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/sample_plan.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
 
@@ -20,7 +21,9 @@ struct TokenRun {
 };
 
 /// The tokens at positions [begin, end) of a dataset, of which the first is read only: nothing
-/// predicts it. With `document_mask` that holds for the first token of each document.
+/// predicts it. With `document_mask` that holds for the first token of each document. Where a
+/// sample holds whole documents begin and end are those of the first and the last that it names, in
+/// the sample's order.
 struct DatasetView {
   std::int64_t begin = 0, end = 0;
   std::vector<TokenRun> runs;
@@ -37,6 +40,10 @@ DatasetView view_document(const TokenDataset& dataset, std::int64_t number,
 /// behind them. Throws InputError when there is no such sample.
 DatasetView view_sample(const TokenDataset& dataset, std::int64_t number, std::int64_t length,
                         bool document_mask);
+
+/// Sample number `number` of a plan. Throws InputError when there is no such sample.
+DatasetView view_planned_sample(const TokenDataset& dataset, const SamplePlan& plan,
+                                std::int64_t number);
 
 /// The text of ids that follow the token `before` (-1: none), with <BOS> and <EOS> in it.
 std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,

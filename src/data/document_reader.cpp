@@ -229,6 +229,18 @@ void DocumentReader::read_json_document() {
   }
 }
 
+std::optional<PlacedLine> DocumentReader::next_json_line() {
+  while (stream_ != nullptr || open_next_file()) {
+    auto line = next_line();
+    if (!line) {
+      close_file();
+    } else if (line->find_first_not_of(kWhiteSpace) != std::string::npos) {
+      return PlacedLine{std::move(*line), name_ + ":" + std::to_string(line_number_)};
+    }
+  }
+  return std::nullopt;
+}
+
 void DocumentReader::report_bad_line(const std::string& reason) {
   if (!options_.skip_bad_lines) {
     throw InputError(name_ + ":" + std::to_string(line_number_) + ": the line " + reason +

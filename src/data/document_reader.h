@@ -54,6 +54,11 @@ struct Segment {
   bool behind_division = false;  // see DocumentReaderOptions::divide_at
 };
 
+/// A line of JSONL, and where it stands: "FILE:12".
+struct PlacedLine {
+  std::string text, place;
+};
+
 /// What was left out so far.
 struct SkippedInput {
   std::int64_t binary_files = 0;     // found in folders; by their first 64 KiB
@@ -75,6 +80,11 @@ class DocumentReader {
   /// damaged, for a named one that is no text, and for a bad line of JSONL unless those are
   /// skipped.
   std::optional<Segment> next();
+
+  /// For lines that hold something else than documents, in the place of next(), with
+  /// InputFormat::jsonl: the next line that is not blank, or nothing at the end. Throws like next()
+  /// for lines that are too long.
+  std::optional<PlacedLine> next_json_line();
 
   const SkippedInput& skipped() const { return skipped_; }
 

@@ -108,22 +108,28 @@ std::string* string_field(nlohmann::json& object, const std::string& name) {
 
 }  // namespace
 
-std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
-                                                            const std::string& field) {
-  nlohmann::json object;
-  bool half_surrogates = false;
+std::variant<JsonObjectLine, JsonLineProblem> parse_json_object(std::string_view line) {
+  JsonObjectLine parsed;
   try {
-    object = nlohmann::json::parse(line);
+    parsed.object = nlohmann::json::parse(line);
   } catch (const nlohmann::json::exception&) {
     const MendedLine mended_line = mended(line);
-    half_surrogates = mended_line.half_surrogates;
+    parsed.half_surrogates = mended_line.half_surrogates;
     try {
-      object = nlohmann::json::parse(mended_line.text);
+      parsed.object = nlohmann::json::parse(mended_line.text);
     } catch (const nlohmann::json::exception& error) {
       return JsonLineProblem{"is not valid JSON in UTF-8 (" + cause_of(error) + ")"};
     }
   }
-  if (!object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
+  if (!parsed.object.is_object()) return JsonLineProblem{"is valid JSON, but not an object {…}"};
+  return parsed;
+}
+
+std::variant<JsonDocument, JsonLineProblem> parse_json_line(std::string_view line,
+                                                            const std::string& field) {
+  auto parsed = parse_json_object(line);
+  if (auto* problem = std::get_if<JsonLineProblem>(&parsed)) return std::move(*problem);
+  auto& [object, half_surrogates] = std::get<JsonObjectLine>(parsed);
   const auto document = [&](std::optional<std::string> prompt, std::string text) {
     const auto is_mended = [&](const std::string& part) {
       return half_surrogates && part.find("\xEF\xBF\xBD") != std::string::npos;

@@ -59,6 +59,8 @@ class SentencePieceTokenizer final : public TokenizerModel {
   std::vector<std::int32_t> encode_continuation(std::string_view text) const override;
   void encode_cached(std::string_view text, bool continues, TokenCache& cache,
                      std::vector<std::int32_t>& tokens) const override;
+  std::vector<std::int32_t> encode_placed(std::string_view text,
+                                          std::vector<std::size_t>& ends) const override;
   std::string decode(std::span<const std::int32_t> tokens) const override;
   std::int64_t text_bytes_at_start(std::int32_t id) const override;
 
@@ -106,6 +108,8 @@ void SentencePieceTokenizer::read_pieces() {
   for (int id = 0; id < processor_.GetPieceSize(); ++id) {
     if (processor_.IsControl(id) || processor_.IsUnknown(id)) {
       facts_.text_bytes.push_back(0);
+      facts_.named_tokens.push_back(
+          {.name = processor_.IdToPiece(id), .id = id, .is_control = true});
     } else if (processor_.IsByte(id)) {
       facts_.text_bytes.push_back(1);
     } else {
@@ -161,6 +165,17 @@ std::vector<std::int32_t> SentencePieceTokenizer::encode_continuation(std::strin
     }
   }
   return encode(text);
+}
+
+std::vector<std::int32_t> SentencePieceTokenizer::encode_placed(
+    std::string_view text, std::vector<std::size_t>& ends) const {
+  std::vector<std::int32_t> tokens;
+  const auto encoded = processor_.EncodeAsImmutableProto({text.data(), text.size()});
+  for (const auto& piece : encoded.pieces()) {
+    tokens.push_back(static_cast<std::int32_t>(piece.id()));
+    ends.push_back(piece.end());
+  }
+  return tokens;
 }
 
 std::string SentencePieceTokenizer::decode(std::span<const std::int32_t> tokens) const {

@@ -37,6 +37,24 @@ std::vector<std::int32_t> Tokenizer::encode_continuation(std::string_view text) 
   return model_->encode_continuation(text);
 }
 
+std::vector<std::int32_t> Tokenizer::encode_placed(std::string_view text,
+                                                   std::vector<std::size_t>& ends) const {
+  require_text();
+  ends.clear();
+  auto tokens = model_->encode_placed(text, ends);
+  const std::size_t placed = ends.empty() ? 0 : ends.back();
+  if (placed == text.size()) return tokens;
+  throw InputError(path_.string() +
+                   ": the tokenizer changes texts in a way that hides which of their bytes a token "
+                   "stands for, so that no part of a text can be told by its tokens");
+}
+
+std::string Tokenizer::normalized(std::string_view text) const { return model_->normalized(text); }
+
+const std::vector<NamedToken>& Tokenizer::named_tokens() const {
+  return model_->facts().named_tokens;
+}
+
 std::string Tokenizer::decode(std::span<const std::int32_t> tokens) const {
   require_text();
   return model_->decode(tokens);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -17,6 +18,7 @@ namespace zebra {
 inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
 
 class TokenizerModel;
+struct NamedToken;
 
 /// What turns text into tokens and back: a SentencePiece model, or the byte-level BPE of a
 /// tokenizer.json. All const member functions are thread-safe.
@@ -47,6 +49,19 @@ class Tokenizer {
   /// The tokens of `text` where it follows other text: without the space that some models put in
   /// front of every text, and with the spaces of its own that some remove there.
   std::vector<std::int32_t> encode_continuation(std::string_view text) const;
+
+  /// As encode; `ends` gets, for each token, how many bytes of `text` there are up to its end.
+  /// `text` is what normalized() gives. Throws InputError when the tokens do not add up to it.
+  std::vector<std::int32_t> encode_placed(std::string_view text,
+                                          std::vector<std::size_t>& ends) const;
+
+  /// What encode makes of a text before it looks for tokens, where that is known: NFC of tokenizers
+  /// that compose.
+  std::string normalized(std::string_view text) const;
+
+  /// Its tokens with names: control tokens, and what else a tokenizer.json has added to its
+  /// vocabulary.
+  const std::vector<NamedToken>& named_tokens() const;
 
   /// The text of `tokens`; control tokens and ids beyond the vocabulary stand for none, bytes that
   /// are no UTF-8 for U+FFFD.

@@ -99,6 +99,7 @@ class Reading {
       token.is_special = flag_of(entry, "special");
       token.is_normalized = flag_of(entry, "normalized", !token.is_special);
       for (const char* rule : {"single_word", "lstrip", "rstrip"}) {
+        token.strips_spaces |= flag_of(entry, rule) && std::string_view(rule) != "single_word";
         if (!token.is_special && flag_of(entry, rule))
           unsupported_.push_back("its token " + quoted_text(token.content) + " has " + rule);
       }

@@ -16,6 +16,7 @@ struct AddedToken {
   std::int32_t id = 0;
   bool is_special = false;
   bool is_normalized = false;  ///< found behind the normalizer, not before
+  bool strips_spaces = false;  ///< before or behind itself
 };
 
 /// What tokenizer.json of HuggingFace's tokenizers library says, as far as byte-level BPE goes.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -11,6 +12,16 @@
 
 namespace zebra {
 
+/// A token with a name of its own, such as "<|im_start|>".
+struct NamedToken {
+  std::string name;
+  std::int32_t id = 0;
+  /// Whether texts never become it, whatever they spell; another one stands for its name in a text.
+  bool is_control = false;
+  /// Whether HuggingFace's tokenizers take away the spaces before or behind it.
+  bool strips_spaces = false;
+};
+
 /// What a Tokenizer tells of itself, see there.
 struct TokenizerFacts {
   std::string hash;
@@ -18,6 +29,7 @@ struct TokenizerFacts {
   std::int32_t bos = 0, eos = 0;
   bool lines_are_independent = false, words_are_independent = false;
   std::string obstacle;
+  std::vector<NamedToken> named_tokens;
 };
 
 /// One kind of tokenizer: what Tokenizer promises, by that kind's own rules. All const member
@@ -32,6 +44,9 @@ class TokenizerModel {
   virtual std::vector<std::int32_t> encode_continuation(std::string_view text) const = 0;
   virtual void encode_cached(std::string_view text, bool continues, TokenCache& cache,
                              std::vector<std::int32_t>& tokens) const = 0;
+  virtual std::vector<std::int32_t> encode_placed(std::string_view text,
+                                                  std::vector<std::size_t>& ends) const = 0;
+  virtual std::string normalized(std::string_view text) const { return std::string(text); }
   virtual std::string decode(std::span<const std::int32_t> tokens) const = 0;
   virtual std::int64_t text_bytes_at_start(std::int32_t id) const = 0;
 

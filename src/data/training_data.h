@@ -13,17 +13,21 @@
 #include "config/config.h"
 #include "data/mixture.h"
 #include "data/ordered_pipeline.h"
+#include "data/sample_plan.h"
 #include "data/token_dataset.h"
 #include "data/tokenizer.h"
 #include "ops/attention_inputs.h"
 
 namespace zebra {
 
-/// `length` inputs and, shifted by one, their targets: tokens [begin, begin + length] of a dataset.
+/// `length` inputs and, shifted by one, their targets: tokens [begin, begin + length] of a dataset,
+/// or parts of documents, one behind the other from the sample's start on; what they leave is
+/// padding.
 struct Sample {
   const TokenDataset* dataset;
-  std::int64_t begin;
-  float loss_weight = 1.0F;  ///< of each of its targets
+  std::int64_t begin;        ///< of no meaning where there are parts
+  float loss_weight = 1.0F;  ///< of its targets, see LossWeighting
+  std::span<const DocumentPart> parts = {};
 };
 
 /// What the model reads and what it shall predict, for B samples of T tokens.
@@ -39,17 +43,36 @@ struct Batch {
 };
 
 /// Reads the samples. With `document_mask` documents do not see each other and a target across a
-/// boundary does not count; a dataset's loss mask is applied in any case. `pinned` puts the tensors
-/// into page-locked memory for a GPU.
+/// boundary does not count; a dataset's loss mask is applied in any case. Padding is a document of
+/// its own without targets. `pinned` puts the tensors into page-locked memory for a GPU.
+///
+/// A target's weight is the sample's loss_weight; with LossWeighting::sequence that divided by the
+/// number of counted targets of its sequence: of what can see each other, a document's part of the
+/// sample or without `document_mask` the whole sample.
 Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
-                 bool pinned);
+                 bool pinned, LossWeighting weighting = LossWeighting::token);
 
-/// How many targets of the sample count: make_batch's counted_targets without reading tokens.
-std::int64_t count_targets(const Sample& sample, std::int64_t length, bool document_mask);
+/// What counts in a sample.
+struct TargetCount {
+  std::int64_t targets = 0;
+  std::int64_t sequences = 0;  ///< with a target that counts
+
+  std::int64_t weighed_by(LossWeighting weighting) const {
+    return weighting == LossWeighting::sequence ? sequences : targets;
+  }
+  TargetCount& operator+=(const TargetCount& other) {
+    targets += other.targets;
+    sequences += other.sequences;
+    return *this;
+  }
+};
+
+/// As make_batch counts them, without reading tokens.
+TargetCount count_targets(const Sample& sample, std::int64_t length, bool document_mask);
 
 /// What a source gives to an optimizer step, on all ranks together.
 struct SourcePart {
-  std::int64_t samples = 0, targets = 0;
+  std::int64_t samples = 0, targets = 0, sequences = 0;
   double loss_share = 0.0;  ///< of target_weight
 };
 
@@ -59,7 +82,8 @@ struct StepBatch {
   std::vector<SourcePart> sources;  ///< in the order of data.train
   std::int64_t counted_targets = 0;
   /// Sum of the counted targets' loss weights, by which the summed loss is divided:
-  /// counted_targets where all are 1. The same double for any ranks and micro-batches.
+  /// counted_targets, or the number of sequences, where those of all sources are 1. The same double
+  /// for any ranks and micro-batches.
   double target_weight = 0.0;
 };
 
@@ -74,6 +98,10 @@ struct SourceShare {
 struct DataShare {
   int rank = 0, ranks = 1;
 };
+
+/// How samples are planned with data.packing: whole, and where in the run's folder plans are kept.
+SamplePlanOptions plan_options(const Config& config);
+std::filesystem::path plan_folder(const Config& config);
 
 /// Opens the datasets of a list, in order; token files of other programs are adopted for as long as
 /// they are open. Throws one InputError for all that cannot be used.
@@ -102,6 +130,15 @@ class TrainingData {
 
   StepBatch step(std::int64_t step);
 
+  /// With data.packing: whole, keeps which documents make up which samples in the run's folder,
+  /// where the next start finds it. Throws RunError.
+  void store_plans() const;
+
+  /// Of each source; none with data.packing: concat.
+  const std::vector<SamplePlan>& plans() const { return plans_; }
+  /// What the plans have made of the sources, for people.
+  std::vector<std::string> packing_notes() const;
+
   std::int64_t tokens() const;  ///< in all sources together
   const TokenDatasets& sources() const { return sources_; }
   /// Shares of the samples; they add up to 1.
@@ -113,14 +150,23 @@ class TrainingData {
   std::vector<SourceShare> shares() const;
 
  private:
+  /// The second is their weight, where the source's loss_weight is 1.
+  struct TargetsPerSample {
+    double targets = 0.0, weight = 0.0;
+  };
+
+  void plan_samples();
+  Sample sample_of(std::size_t source, std::int64_t number) const;
   std::int64_t samples_of(std::size_t source) const;
-  double targets_per_sample(std::size_t source) const;
+  std::int64_t tokens_of(std::size_t source) const;
+  TargetsPerSample targets_per_sample(std::size_t source) const;
   void weigh(StepBatch& batch) const;
 
   Config config_;
   bool pinned_;
   DataShare share_;
   TokenDatasets sources_;
+  std::vector<SamplePlan> plans_;  // of each source; empty with data.packing: concat
   std::vector<double> weights_;
   std::vector<float> loss_weights_;  // only their ratios matter: the largest is 1
   std::unique_ptr<MixtureOrder> order_;

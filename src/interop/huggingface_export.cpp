@@ -218,9 +218,13 @@ void write_weights(const fs::path& folder, ZebraModel& model, std::int64_t shard
 }
 
 // The text of generation_config.json: where text begins and ends, greedy unless told otherwise.
-std::string generation_config(DocumentTokens tokens, std::int32_t padding) {
+std::string generation_config(DocumentTokens tokens, std::int32_t padding,
+                              const ChatRenderer* chat) {
+  std::vector<std::int32_t> ends = {tokens.eos};
+  if (chat != nullptr && chat->end_token() >= 0 && chat->end_token() != tokens.eos)
+    ends.push_back(chat->end_token());
   const Json json = {{"bos_token_id", tokens.bos},
-                     {"eos_token_id", {tokens.eos}},
+                     {"eos_token_id", ends},
                      {"pad_token_id", padding},  // rows of a batch that have ended
                      {"do_sample", false},
                      {"transformers_version", kTransformersVersion}};
@@ -247,9 +251,10 @@ std::string plain_tokenizer_config(const TokenizerJson& file, std::int64_t longe
 
 // A tokenizer.json leaves as it came.
 void write_tokenizer_json(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
-                          DocumentTokens tokens) {
+                          DocumentTokens tokens, const ChatRenderer* chat) {
   const auto file = read_tokenizer_json(tokenizer.files(), tokenizer.path().string());
-  write_file_atomically(folder / "generation_config.json", generation_config(tokens, file.pad));
+  write_file_atomically(folder / "generation_config.json",
+                        generation_config(tokens, file.pad, chat));
   if (!tokenizer.files().contains(kTokenizerConfigFile)) {
     write_file_atomically(folder / kTokenizerConfigFile,
                           plain_tokenizer_config(file, config.model.max_position_embeddings));
@@ -257,18 +262,19 @@ void write_tokenizer_json(const fs::path& folder, const Config& config, const To
 }
 
 void write_tokenizer(const fs::path& folder, const Config& config, const Tokenizer& tokenizer,
-                     DocumentTokens tokens) {
+                     DocumentTokens tokens, const ChatRenderer* chat) {
   for (const auto& [name, bytes] : tokenizer.files()) write_file_atomically(folder / name, bytes);
+  if (chat != nullptr) write_file_atomically(folder / "chat_template.jinja", chat->jinja());
   if (!tokenizer.files().contains(kSentencePieceFile)) {
-    write_tokenizer_json(folder, config, tokenizer, tokens);
+    write_tokenizer_json(folder, config, tokenizer, tokens, chat);
     return;
   }
   const auto model = read_sentencepiece_model(tokenizer.path());
   write_file_atomically(folder / "generation_config.json",
-                        generation_config(tokens, padding_token(model, tokens)));
+                        generation_config(tokens, padding_token(model, tokens), chat));
   const auto longest = config.model.max_position_embeddings;
   write_file_atomically(folder / "tokenizer_config.json",
-                        tokenizer_config_json(model, tokens, longest));
+                        tokenizer_config_json(model, tokens, longest, chat != nullptr));
   const std::string obstacle = obstacle_to_tokenizer_json(model);
   if (obstacle.empty()) {
     write_file_atomically(folder / "tokenizer.json", tokenizer_json(model, tokens));
@@ -279,7 +285,7 @@ void write_tokenizer(const fs::path& folder, const Config& config, const Tokeniz
 }
 
 void write_export(const fs::path& folder, const Config& config, ZebraModel& model,
-                  const Tokenizer& tokenizer, std::int64_t shard_bytes) {
+                  const Tokenizer& tokenizer, std::int64_t shard_bytes, const ChatRenderer* chat) {
   const DocumentTokens tokens = {tokenizer.bos(), tokenizer.eos()};
   write_file_atomically(folder / "config.json", exported_config(config, tokens));
   if (exported_architecture(config.model) == ExportedArchitecture::zebra) {
@@ -287,7 +293,7 @@ void write_export(const fs::path& folder, const Config& config, ZebraModel& mode
     const auto script = python_command("huggingface/modeling_zebra.py", {}).back();
     write_file_atomically(folder / "modeling_zebra.py", read_file(script));
   }
-  write_tokenizer(folder, config, tokenizer, tokens);
+  write_tokenizer(folder, config, tokenizer, tokens, chat);
   write_weights(folder, model, shard_bytes);
   flush_to_disk(folder);
 }
@@ -300,13 +306,14 @@ void require_new_export(const fs::path& folder) {
 }
 
 void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
-                        const fs::path& output, std::int64_t shard_bytes) {
+                        const fs::path& output, std::int64_t shard_bytes,
+                        const ChatRenderer* chat) {
   const auto folder = folder_path(output);
   require_new_export(folder);
   const auto beside = partial_path(folder);
   try {
     fs::create_directories(beside);
-    write_export(beside, config, model, tokenizer, shard_bytes);
+    write_export(beside, config, model, tokenizer, shard_bytes, chat);
     fs::rename(beside, folder);
     flush_to_disk(folder.has_parent_path() ? folder.parent_path() : fs::path("."));
   } catch (const std::exception& error) {

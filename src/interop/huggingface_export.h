@@ -6,6 +6,7 @@
 
 #include "config/config.h"
 #include "config/names.h"
+#include "data/chat_renderer.h"
 #include "data/tokenizer.h"
 #include "interop/tokenizer_json.h"
 #include "model/zebra_model.h"
@@ -64,10 +65,14 @@ void require_new_export(const std::filesystem::path& folder);
 /// Weights of more than `shard_bytes` become model-00001-of-0000N.safetensors with
 /// model.safetensors.index.json. Each tensor is copied to the host only while it is written.
 ///
+/// With a chat template, of the same tokenizer, also chat_template.jinja; names of control tokens
+/// are these tokens then, and generation ends with the one that ends an answer, too.
+///
 /// Everything is written beside `folder`, flushed to the disk and renamed. An existing folder is
 /// refused. Throws InputError or RunError.
 void export_huggingface(const Config& config, ZebraModel& model, const Tokenizer& tokenizer,
                         const std::filesystem::path& folder,
-                        std::int64_t shard_bytes = kDefaultShardBytes);
+                        std::int64_t shard_bytes = kDefaultShardBytes,
+                        const ChatRenderer* chat = nullptr);
 
 }  // namespace zebra

@@ -321,7 +321,7 @@ std::int32_t padding_token(const SentencePieceModel& model, DocumentTokens token
 }
 
 std::string tokenizer_config_json(const SentencePieceModel& model, DocumentTokens tokens,
-                                  std::int64_t longest) {
+                                  std::int64_t longest, bool names_are_tokens) {
   Json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                {"bos_token", text_of(model, tokens.bos)},
                {"eos_token", text_of(model, tokens.eos)},
@@ -329,7 +329,7 @@ std::string tokenizer_config_json(const SentencePieceModel& model, DocumentToken
                {"add_bos_token", true},
                {"add_eos_token", false},
                {"clean_up_tokenization_spaces", false},
-               {"split_special_tokens", true},
+               {"split_special_tokens", !names_are_tokens},
                {"model_max_length", longest}};
   if (const auto id = id_of(model, PieceType::unknown)) json["unk_token"] = text_of(model, *id);
   return json.dump(2) + "\n";

@@ -62,9 +62,9 @@ std::string tokenizer_json(const SentencePieceModel& model, DocumentTokens token
 std::int32_t padding_token(const SentencePieceModel& model, DocumentTokens tokens);
 
 /// The text of tokenizer_config.json, which lets AutoTokenizer take tokenizer.json as it is. Text
-/// like "<s>" is text, as in Zebra (`split_special_tokens`). `longest`: tokens that the model is
-/// declared for.
+/// like "<s>" is text, as in Zebra (`split_special_tokens`), unless `names_are_tokens`, which what
+/// chat templates render needs. `longest`: tokens that the model is declared for.
 std::string tokenizer_config_json(const SentencePieceModel& model, DocumentTokens tokens,
-                                  std::int64_t longest);
+                                  std::int64_t longest, bool names_are_tokens = false);
 
 }  // namespace zebra

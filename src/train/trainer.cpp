@@ -130,9 +130,11 @@ void Trainer::start_from(Checkpoint& checkpoint) {
 TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) {
   const c10::DeviceGuard guard(device_);
   if (device_.is_cuda()) mark_nvtx_ranges();
-  if (job_.is_first())
+  if (job_.is_first()) {
     metrics_ = std::make_shared<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step,
                                             state_.metrics_rows);
+    data_.store_plans();
+  }
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
   if (state_.step >= last_step) return finish();
@@ -290,6 +292,7 @@ void Trainer::log_start(std::int64_t last_step) const {
            " parameters in " + name_of(config_.train.precision) + " on " +
            ranks_text(job_.ranks(), device_) + ", " +
            with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
+  for (const auto& note : data_.packing_notes()) log_info("  " + note);
   if (data_.sources().size() < 2) return;
   const auto shares = data_.shares();
   for (std::size_t s = 0; s < shares.size(); ++s) {

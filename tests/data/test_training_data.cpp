@@ -88,7 +88,7 @@ TEST_CASE("targets are counted as a batch counts them, without reading tokens") 
   for (std::int64_t begin = 0; begin + length < shared.valid->tokens(); begin += length / 2 + 1) {
     const Sample sample = {shared.valid.get(), begin};
     const auto batch = make_batch({&sample, 1}, length, document_mask, false);
-    REQUIRE(count_targets(sample, length, document_mask) == batch.counted_targets);
+    REQUIRE(count_targets(sample, length, document_mask).targets == batch.counted_targets);
     counted += batch.counted_targets;
     ++samples;
   }
@@ -112,8 +112,8 @@ TEST_CASE("a loss mask is applied") {
   const std::vector<Sample> samples = {{&dataset, 0}};
   const auto batch = make_batch(samples, length, true, false);
   REQUIRE(batch.counted_targets == length - prompt);
-  REQUIRE(count_targets(samples[0], length, true) == length - prompt);
-  REQUIRE(count_targets(samples[0], length, false) == length - prompt);
+  REQUIRE(count_targets(samples[0], length, true).targets == length - prompt);
+  REQUIRE(count_targets(samples[0], length, false).targets == length - prompt);
   REQUIRE((batch.targets[0].slice(0, 0, prompt) == kIgnoredTarget).all().item<bool>());
 }
 

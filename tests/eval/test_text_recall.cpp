@@ -233,7 +233,7 @@ TEST_CASE("samples and contexts of many batches keep their places") {
     const auto index = static_cast<std::size_t>(w);
     std::int64_t tokens = result.rest.tokens[index];
     for (const auto& losses : result.recall) tokens += losses.tokens[index];
-    REQUIRE(tokens == count_targets({validation[0].get(), w * 61}, 61, true));
+    REQUIRE(tokens == count_targets({validation[0].get(), w * 61}, 61, true).targets);
   }
   REQUIRE(result.context.full.size() * 7 > 8192);
   require_near(result.context.cut, result.context.full, 2e-5);
