@@ -3,7 +3,7 @@
 # torch wheel that holds LibTorch. May be run any number of times; does nothing where all is there.
 #
 #   bash scripts/setup.sh [--tests]     also the launchers that the tests of distributed training start, and clang-tidy
-#   bash scripts/setup.sh --long        and the compiler that the fuzzers are built with
+#   bash scripts/setup.sh --long        and the compiler that the fuzzers are built with, and scripts/requirements-long.txt
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,11 +39,16 @@ if ((${#missing[@]})); then
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-# The stamp is the list that was installed: a changed list, or an interrupted installation, installs again.
-stamp=.venv/installed-requirements.txt
-if ! cmp -s scripts/requirements.txt "$stamp"; then
-  echo "Installing torch and the Python packages of scripts/requirements.txt into .venv (some 5 GB on disk)"
+# Each list has a stamp, the list that was installed: a changed one, or an interrupted installation, installs again.
+lists=(requirements)
+if [ "${1:-}" = --long ]; then lists+=(requirements-long); fi
+for list in "${lists[@]}"; do
+  stamp=.venv/installed-$list.txt
+  cmp -s "scripts/$list.txt" "$stamp" && continue
+  echo "Installing the Python packages of scripts/$list.txt into .venv, torch among them (some 5 GB on disk)"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || python3 -m venv --clear .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt
-  cp scripts/requirements.txt "$stamp"
-fi
+  # The first list pins torch for the others.
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/requirements.txt \
+    --requirement "scripts/$list.txt"
+  cp "scripts/$list.txt" "$stamp"
+done

@@ -3,8 +3,8 @@
 
     encode_peer.py sentencepiece|tokenizers MODEL TEXT_FOLDER OUTPUT THREADS
 
-Prints the seconds from the first file to the last token, and the tokens, as JSON. Loading the library and the model does not
-count."""
+Prints the seconds from the first file to the last token, those of them within the library, and the tokens, as JSON. Loading the
+library and the model does not count."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def batches(folder):
 def sentencepiece_encoder(model, threads):
     import sentencepiece
     processor = sentencepiece.SentencePieceProcessor(model_file=model)
-    return lambda texts: processor.encode(texts, out_type=int, num_threads=threads)
+    return processor.vocab_size(), lambda texts: processor.encode(texts, out_type=int, num_threads=threads)
 
 
 def tokenizers_encoder(model, threads):
@@ -41,22 +41,27 @@ def tokenizers_encoder(model, threads):
     import tokenizers
     tokenizer = tokenizers.Tokenizer.from_file(model)
     tokenizer.encode_special_tokens = True  # "<s>" in a text is text
-    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    return tokenizer.get_vocab_size(), lambda texts: [one.ids for one in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def main():
     library, model, folder, output, threads = sys.argv[1:]
-    encode = {"sentencepiece": sentencepiece_encoder, "tokenizers": tokenizers_encoder}[library](model, int(threads))
-    tokens = 0
+    open_encoder = {"sentencepiece": sentencepiece_encoder, "tokenizers": tokenizers_encoder}[library]
+    vocabulary, encode = open_encoder(model, int(threads))
+    token_type = numpy.uint16 if vocabulary <= 1 << 16 else numpy.uint32
+    tokens, encoding = 0, 0.0
     began = time.perf_counter()
     with open(output, "wb") as file:
         for texts in batches(pathlib.Path(folder)):
-            for ids in encode(texts):
-                numpy.array(ids, dtype=numpy.uint16).tofile(file)
+            encoding -= time.perf_counter()
+            encoded = encode(texts)
+            encoding += time.perf_counter()
+            for ids in encoded:
+                numpy.array(ids, dtype=token_type).tofile(file)
                 tokens += len(ids)
         file.flush()
         os.fsync(file.fileno())  # as `zebra data pack` does
-    print(json.dumps({"seconds": time.perf_counter() - began, "tokens": tokens}))
+    print(json.dumps({"seconds": time.perf_counter() - began, "encoding": encoding, "tokens": tokens}))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ class Corpus:
     text: pathlib.Path  # a folder of UTF-8 files
     parts: list  # the same text in one file for each thread, no line across two of them
     added_newlines: int  # in the parts, behind files without one at their end
-    tokenizer: pathlib.Path  # SentencePiece model
-    tokenizer_json: pathlib.Path  # the same for the tokenizers library; need not exist
+    tokenizer: pathlib.Path  # of zebra data pack
+    tokenizer_json: pathlib.Path  # the same for the tokenizers library, where it is another; need not exist
     output: pathlib.Path  # a folder for what is written
     threads: int
 
@@ -37,7 +37,7 @@ def zebra_data_pack(zebra, corpus):
 
 
 def python_library(python, library, corpus):
-    """Through the library's own batches and threads."""
+    """Through the library's own batches and threads. Seconds, tokens, and the seconds within the library."""
     model = {"sentencepiece": corpus.tokenizer, "tokenizers": corpus.tokenizer_json}[library]
     if subprocess.run([python, "-c", f"import {library}"], capture_output=True).returncode != 0:
         raise Unavailable(f"{python} has no {library}")
@@ -46,7 +46,7 @@ def python_library(python, library, corpus):
     result = subprocess.run([python, ENCODE_PEER, library, model, corpus.text, corpus.output / library, str(corpus.threads)],
                             check=True, capture_output=True, text=True)
     answer = json.loads(result.stdout)
-    return answer["seconds"], answer["tokens"]
+    return answer["seconds"], answer["tokens"], answer["encoding"]
 
 
 def spm_encode(corpus):

@@ -15,6 +15,7 @@
 #include "cli/shared_options.h"
 #include "cli/training_job.h"
 #include "config/load.h"
+#include "data/foreign_tokens.h"
 #include "data/training_data.h"
 #include "plan/plan.h"
 
@@ -41,7 +42,8 @@ std::optional<Hardware> hardware_of(const PlanOptions& options) {
 // Of the run's data where they are there already: a plan is made before.
 std::optional<TrainingData> data_of(const Config& config) {
   const auto is_there = [](const DataSource& source) {
-    return std::filesystem::exists(source.path / "dataset.json");
+    return std::filesystem::exists(source.path / "dataset.json") ||
+           names_foreign_tokens(source.path);
   };
   if (!std::filesystem::exists(config.data.tokenizer) ||
       !std::ranges::all_of(config.data.train, is_there)) {

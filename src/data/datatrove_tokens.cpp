@@ -122,7 +122,7 @@ ForeignTokens read_datatrove(const fs::path& file, std::int64_t token_bytes) {
   if (const auto loss = with_ending(file, ".loss"); fs::exists(loss)) {
     check_file_size(loss, MappedFile(loss).size(), static_cast<std::uint64_t>(result.tokens),
                     "the number of tokens of " + file.string());
-    result.loss_mask = ForeignLossMask{loss, 0, /*is_bits=*/false};
+    result.loss_mask = ForeignLossMask{loss, 0, /*is_bits=*/false, /*is_ahead=*/false};
   }
   return result;
 }

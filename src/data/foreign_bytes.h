@@ -47,6 +47,21 @@ inline void check_file_size(const std::filesystem::path& file, std::uint64_t byt
               "of that kind, or with that byte order");
 }
 
+/// llm.c's and llm.q's files begin with 256 int32.
+inline constexpr std::uint64_t kLlmHeaderBytes = 1024;
+
+inline void check_llm_header(const std::filesystem::path& file, std::uint64_t bytes) {
+  if (bytes >= kLlmHeaderBytes) return;
+  refuse_file(file, "is truncated: its header has " + bytes_text(kLlmHeaderBytes) +
+                        ", the file only " + bytes_text(bytes) + "; copy it again");
+}
+
+/// The number of tokens by such a header.
+inline std::int64_t llm_token_count(const std::filesystem::path& file, std::int32_t count) {
+  if (count > 0) return count;
+  refuse_file(file, "has " + std::to_string(count) + " tokens by its header");
+}
+
 /// Appends the end of a document, unless the document is empty.
 inline void add_document_end(std::vector<std::uint64_t>& ends, std::uint64_t end) {
   if (end > (ends.empty() ? 0 : ends.back())) ends.push_back(end);

@@ -136,13 +136,16 @@ void read_foreign_loss_mask(const ForeignLossMask& mask, std::int64_t tokens,
   if (file.size() < mask.first_byte + (mask.is_bits ? (total + 7) / 8 : total))
     refuse_file(mask.file, "has changed while it was read; wait until it is whole");
   const auto bytes = file.bytes().subspan(static_cast<std::size_t>(mask.first_byte));
+  const auto flag = [&](std::uint64_t token) {
+    const auto value = std::to_integer<unsigned>(bytes[mask.is_bits ? token / 8 : token]);
+    return static_cast<std::uint8_t>(mask.is_bits ? value >> (token % 8) & 1U : value != 0);
+  };
   std::vector<std::uint8_t> counts;
   for (std::uint64_t begin = 0; begin < total; begin += kScanBytes) {
     counts.resize(static_cast<std::size_t>(std::min<std::uint64_t>(kScanBytes, total - begin)));
     for (std::size_t i = 0; i < counts.size(); ++i) {
-      const auto at = begin + i;
-      const auto value = std::to_integer<unsigned>(bytes[mask.is_bits ? at / 8 : at]);
-      counts[i] = mask.is_bits ? ((value >> (at % 8)) & 1U) != 0 : value != 0;
+      const auto token = begin + i;
+      counts[i] = !mask.is_ahead ? flag(token) : token > 0 ? flag(token - 1) : 0;
     }
     take(counts);
   }

@@ -52,7 +52,7 @@ ForeignFormat format_of_file(const fs::path& file) {
   const auto ending = file.extension();
   if (ending == ".idx") return ForeignFormat::megatron;
   if (ending == ".ds") return ForeignFormat::datatrove;
-  if (ending == ".npy") return ForeignFormat::olmo;
+  if (ending == ".npy") return is_olmo_loss_mask(file) ? ForeignFormat::none : ForeignFormat::olmo;
   if (file.filename() == kLitdataIndex) return ForeignFormat::litdata;
   if (ending != ".bin") return ForeignFormat::none;
   return fs::exists(index_beside(file)) ? ForeignFormat::megatron : format_of_bin(file);
@@ -98,6 +98,8 @@ std::vector<fs::path> files_of(const fs::path& path) {
   // Megatron's own commands name both files by their common start.
   if (fs::exists(path.string() + ".idx")) return {path.string() + ".idx"};
   if (!fs::exists(path)) refuse_file(path, "does not exist; correct the path");
+  if (is_olmo_loss_mask(path))
+    refuse_file(path, "is a loss mask by its name; name the file of the tokens, it is found then");
   refuse_file(path, std::string("is no token file of a known format; ") + kKnownFormats);
 }
 

@@ -20,7 +20,8 @@ enum class SeparatorPlace { start, end };
 struct ForeignLossMask {
   std::filesystem::path file;
   std::uint64_t first_byte = 0;
-  bool is_bits = false;  // one bit a token, the lowest of a byte first; else one byte, 0 or 1
+  bool is_bits = false;   // one bit a token, the lowest of a byte first; else one byte, 0 or 1
+  bool is_ahead = false;  // what stands for a token says whether the one behind it counts
 };
 
 /// Tokens that stand one after another in a file, and what is known of their documents.
@@ -67,12 +68,16 @@ ForeignTokens read_datatrove(const std::filesystem::path& file, std::int64_t tok
 /// llm.c, modded-nanogpt: one file with a header of 1,024 bytes.
 ForeignTokens read_llm_c(const std::filesystem::path& file);
 
-/// llm.q: the same with other fields.
+/// llm.q, Surogate: the same with other fields, loss masks and positions.
 ForeignTokens read_llm_q(const std::filesystem::path& file);
 
-/// OLMo, Dolma: NAME.npy, raw or with a NumPy header, beside it NAME.csv.gz where it was written.
-/// `token_bytes` is taken for a raw one.
+/// OLMo, Dolma: NAME.npy, raw or with a NumPy header, beside it NAME.csv.gz where it was written,
+/// and the loss mask where it has the name that goes with NAME. `token_bytes` is taken for a raw
+/// one.
 ForeignTokens read_olmo(const std::filesystem::path& file, std::int64_t token_bytes);
+
+/// Whether a file is a loss mask of such tokens by its name.
+bool is_olmo_loss_mask(const std::filesystem::path& file);
 
 /// litdata's TokensLoader: a folder with index.json and its chunks, in the order of the index.
 std::vector<ForeignTokens> read_litdata(const std::filesystem::path& index);

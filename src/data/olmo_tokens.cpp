@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,13 +18,21 @@
 
 // NAME.npy: the tokens alone, in spite of the name, or an array of NumPy: "\x93NUMPY", two bytes of
 // version, the length of what follows (uint16, from version 2 on uint32), a dictionary of Python,
-// the tokens. NAME.csv.gz: a line "begin,end,…" for each document.
+// the tokens. NAME.csv.gz: a line "begin,end,…" for each document. Loss masks, a raw byte for each
+// token, are named in OLMo's run files; those that its own scripts write have names of their own.
 
 namespace zebra {
 namespace {
 
 constexpr std::string_view kNumpyMagic = "\x93NUMPY";
 constexpr std::size_t kCsvBlockBytes = std::size_t{1} << 20;
+
+/// How names begin.
+struct OlmoNames {
+  std::string_view tokens, loss_mask;
+};
+constexpr std::array kOlmoNames = {OlmoNames{"input_ids", "label_mask"},
+                                   OlmoNames{"token_ids", "labels_mask"}};
 
 /// What stands behind 'KEY': in the dictionary, up to `end`.
 std::string numpy_field(const std::filesystem::path& file, std::string_view header,
@@ -112,7 +122,29 @@ std::vector<std::uint64_t> olmo_document_ends(const std::filesystem::path& path,
   return ends;
 }
 
+/// What lies beside the tokens under the name that goes with theirs.
+std::optional<ForeignLossMask> olmo_loss_mask(const std::filesystem::path& file,
+                                              std::uint64_t tokens) {
+  const std::string name = file.filename().string();
+  for (const OlmoNames& names : kOlmoNames) {
+    if (!name.starts_with(names.tokens)) continue;
+    auto mask = file;
+    mask.replace_filename(std::string(names.loss_mask) + name.substr(names.tokens.size()));
+    if (!std::filesystem::exists(mask)) continue;
+    check_file_size(mask, MappedFile(mask).size(), tokens, "the number of tokens of " + name);
+    return ForeignLossMask{mask, 0, /*is_bits=*/false, /*is_ahead=*/false};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+bool is_olmo_loss_mask(const std::filesystem::path& file) {
+  const std::string name = file.filename().string();
+  return name.ends_with(".npy") && std::ranges::any_of(kOlmoNames, [&](const OlmoNames& names) {
+           return name.starts_with(names.loss_mask);
+         });
+}
 
 ForeignTokens read_olmo(const std::filesystem::path& file, std::int64_t token_bytes) {
   const MappedFile mapped(file);
@@ -136,6 +168,7 @@ ForeignTokens read_olmo(const std::filesystem::path& file, std::int64_t token_by
   ranges.replace_extension(".csv.gz");
   if (std::filesystem::exists(ranges))
     result.document_ends = olmo_document_ends(ranges, size / width);
+  result.loss_mask = olmo_loss_mask(file, size / width);
   return result;
 }
 

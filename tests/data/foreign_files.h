@@ -60,13 +60,14 @@ inline std::string llm_c_file(std::uint64_t magic, std::uint64_t version, int wi
   return bytes + id_bytes(ids, width);
 }
 
-/// `masks` empty: without.
-inline std::string llm_q_file(const std::vector<std::uint64_t>& ids, const std::string& masks) {
-  std::string bytes = "BIN.TOK\n" + little_endian(2, 4) + little_endian(4, 4) +
-                      little_endian(ids.size(), 4) + little_endian(420, 4) +
+/// `masks` empty: without. Positions make it version 3, else it is 2.
+inline std::string llm_q_file(const std::vector<std::uint64_t>& ids, const std::string& masks,
+                              const std::vector<std::uint64_t>& positions = {}) {
+  std::string bytes = "BIN.TOK\n" + little_endian(positions.empty() ? 2 : 3, 4) +
+                      little_endian(4, 4) + little_endian(ids.size(), 4) + little_endian(420, 4) +
                       little_endian(masks.empty() ? 0 : 1, 4);
   bytes.resize(1024, '*');
-  return bytes + id_bytes(ids, 4) + masks;
+  return bytes + id_bytes(ids, 4) + id_bytes(positions, 4) + masks;
 }
 
 inline std::string numpy_file(const std::string& type, const std::vector<std::uint64_t>& ids,

@@ -1,10 +1,12 @@
 #include "data/foreign_tokens.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
 #include "data/foreign_files.h"
+#include "data/foreign_scan.h"
 #include "data_support.h"
 
 using namespace zebra;
@@ -23,6 +25,14 @@ ForeignTokens only_at(const std::filesystem::path& path, std::int64_t token_byte
 
 std::string refusal_at(const std::filesystem::path& path, std::int64_t token_bytes = 2) {
   return message_of<InputError>([&] { find_foreign_tokens(path, token_bytes); });
+}
+
+/// Which tokens count by the loss mask.
+std::vector<int> counts_of(const ForeignTokens& tokens) {
+  std::vector<int> counts;
+  read_foreign_loss_mask(tokens.loss_mask.value(), tokens.tokens,
+                         [&](auto part) { counts.insert(counts.end(), part.begin(), part.end()); });
+  return counts;
 }
 
 }  // namespace
@@ -161,7 +171,27 @@ TEST_CASE("llm.q's files and their masks", "[data][foreign]") {
   CHECK(masked.loss_mask->is_bits);
   CHECK(masked.loss_mask->first_byte == 1024 + 36);
   CHECK(masked.tokens == 9);
+  CHECK_FALSE(masked.document_ends);
+  CHECK(counts_of(masked) == std::vector<int>{1, 0, 1, 0, 0, 0, 0, 0, 1});
   folder.write("q.bin", llm_q_file({5, 6, 7, 8, 9, 10, 11, 12, 13}, "\x05"));
+  CHECK(contains(refusal_at(folder / "q.bin"), "is truncated"));
+}
+
+TEST_CASE("Positions of llm.q's third version separate documents", "[data][foreign]") {
+  const TempFolder folder;
+  const std::vector<std::uint64_t> ids = {5, 6, 7, 8, 9, 10, 11, 12, 13};
+  const std::vector<std::uint64_t> positions = {0, 1, 2, 0, 1, 2, 0, 0, 0};  // the last are padding
+  folder.write("q.bin", llm_q_file(ids, "\x15\x01", positions));
+  const auto tokens = only_at(folder / "q.bin");
+  CHECK(tokens.document_ends == Ends{3, 6, 9});
+  REQUIRE(tokens.loss_mask);
+  CHECK(tokens.loss_mask->first_byte == 1024 + 36 + 36);
+  // A bit says whether the token behind it counts.
+  CHECK(counts_of(tokens) == std::vector<int>{0, 1, 0, 1, 0, 1, 0, 0, 0});
+  folder.write("q.bin", llm_q_file({5, 6, 7}, "", {4, 5, 1}));
+  CHECK(only_at(folder / "q.bin").document_ends == Ends{2, 3});
+  CHECK_FALSE(only_at(folder / "q.bin").loss_mask);
+  folder.write("q.bin", llm_q_file(ids, "\x15", positions));
   CHECK(contains(refusal_at(folder / "q.bin"), "is truncated"));
 }
 
@@ -192,6 +222,24 @@ TEST_CASE("OLMo's arrays, raw and with a header of NumPy", "[data][foreign]") {
   CHECK(contains(refusal_at(folder / "n.npy"), "is truncated: 132 bytes where"));
   folder.write("n.npy", numpy_file("<u2", {5, 6, 7}, 2).substr(0, 20));
   CHECK(contains(refusal_at(folder / "n.npy"), "truncated within"));
+}
+
+TEST_CASE("OLMo's loss masks are found by their names", "[data][foreign]") {
+  using std::string_view_literals::operator""sv;
+  const TempFolder folder;
+  folder.write("set/token_ids_part_0000.npy", id_bytes({5, 6, 7}, 4));
+  folder.write("set/labels_mask_part_0000.npy", std::string("\0\1\1"sv));
+  folder.write("set/tokens.npy", id_bytes({8}, 4));
+  const auto all = find_foreign_tokens(folder / "set", 4);
+  REQUIRE(all.size() == 2);
+  CHECK(counts_of(all[0]) == std::vector<int>{0, 1, 1});
+  CHECK_FALSE(all[1].loss_mask);
+  folder.write("input_ids.npy", id_bytes({5, 6}, 2));
+  folder.write("label_mask.npy", std::string("\1\0"sv));
+  CHECK(counts_of(only_at(folder / "input_ids.npy")) == std::vector<int>{1, 0});
+  folder.write("label_mask.npy", "\1");
+  CHECK(contains(refusal_at(folder / "input_ids.npy"), "label_mask.npy: is truncated"));
+  CHECK(contains(refusal_at(folder / "label_mask.npy"), "is a loss mask"));
 }
 
 TEST_CASE("litdata's chunks of tokens", "[data][foreign]") {

@@ -1,5 +1,5 @@
 """Token files of other programs: adopted they train to the losses, to the bit, of the same tokens in our own format. Files are
-written by the real packages where they are installed, else the test is skipped; llm.c's after its description."""
+written by the real packages (litdata is installed for the long tests only), llm.c's after its description."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def tokens_of_item(path):
 
 
 def write_litdata(folder, documents):
-    litdata = pytest.importorskip("litdata", reason="litdata is not installed")
+    litdata = pytest.importorskip("litdata", reason="litdata is not installed: bash scripts/setup.sh --long")
     parts = folder / "parts"
     parts.mkdir()
     for number, ids in enumerate(documents):

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from conftest import COMMAND_SECONDS, ROOT, ZEBRA
+from tokenizer_files import write_tokenizer
 
 BENCH = ROOT / "scripts/bench"
 TEXT = pathlib.Path(json.__file__).parents[1]  # the standard library
@@ -33,12 +34,21 @@ def test_all_programs_make_the_same_number_of_tokens(data_path, tmp_path):
         "zebra data pack", "sentencepiece (Python)", "spm_encode", "tokenizers"}
     assert figures["text_bytes"] >= 1_000_000
     for name, rounds in figures["packing"].items():
-        assert len(rounds) == 2 and all(seconds > 0 and tokens > 0 for seconds, tokens in rounds)
+        assert len(rounds) == 2 and all(seconds > 0 and tokens > 0 for seconds, tokens, *_ in rounds)
         assert f"| {name} |" in result.stdout
     for name in figures["missing"]:
         assert f"| {name} (not there: " in result.stdout
     assert figures["loaded"] > figures["trained"] > 0
     assert "The loader delivers" in result.stdout
+
+
+def test_a_tokenizer_json_is_measured_against_tokenizers(data_path, tmp_path):
+    write_tokenizer(tmp_path / "bpe", "llama3", [(TEXT / "argparse.py").read_text()])
+    result = data_path("--tokenizer", tmp_path / "bpe/tokenizer.json", "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures["packing"]) == {"zebra data pack", "tokenizers"} and not figures["missing"]
+    assert all(0 < within <= seconds for seconds, _, within in figures["packing"]["tokenizers"])
+    assert "Encoding alone takes tokenizers" in result.stdout and "loader" not in result.stdout
 
 
 def test_other_tokens_are_noticed(data_path, tmp_path):
