@@ -7,15 +7,16 @@ Contexts are source of Python's standard library, read by `ast`, or lines of key
 distance from the end of the prompt that is drawn evenly on a logarithmic scale; names asked for are made up, so that no model
 knows them from elsewhere. A share of the examples is short, so that a model does not forget short ones.
 
-Each line holds "prompt" and "completion", which `zebra data pack` reads, or "messages" with --messages, and beside them
-"kind", "evidence" (byte of the prompt at which the farthest line that is needed begins), and "guesses": what strategies that
-never look a name up would answer, which `zebra eval --answers` puts beside the model. The same options give the same bytes.
+Each line holds "prompt" and "completion", which `zebra data pack` reads, and beside them what `zebra eval --answers` reads: "kind",
+"evidence" (byte of the prompt at which the farthest line that is needed begins), and "guesses", what strategies that never look
+a name up would answer. With --turns it holds "messages" instead. The same options and Python give the same bytes.
 """
 
 import argparse
 import ast
 import collections
 import dataclasses
+import itertools
 import json
 import pathlib
 import random
@@ -27,13 +28,14 @@ from python_corpus import HELD_OUT_EVERY, source_files
 
 SHORTEST = 400  # bytes of a prompt
 LONGEST_ANSWER = 48  # bytes: what a model copies, not how long it can go on, is asked for
+MOST_WORDS = 400  # that names are made of: the most frequent ones
 MOST_PIECES = 4  # of a module that stand together
 WORD = re.compile(r"(?<![a-z])[a-z]{3,8}(?![a-z])")
 
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """What a line of source says of a name: `NAME(a, b)`, or `NAME = 260`."""
+    """What a line says of a name: `NAME(a, b)`, `NAME = 260` or `NAME: 471`."""
     kind: str
     name: str
     tail: str  # of the answer, behind the name
@@ -60,19 +62,28 @@ class Question:
     answer: str
     blocks: list
     filler: object  # function of (bytes, draw): text of whole lines, at most so many bytes, with other answers
-    candidates: object  # function of a context: the answers that it could be taken to give, in order
+    names: list  # that must be told of once
+    about: str  # kind of the facts that the context is full of
+    guess: object  # function of one of them: the answer if that were the right one
 
 
-DEFINITION = re.compile(r"^[ ]*def \w+(\(.+\)):", re.MULTILINE)
-CONSTANT = re.compile(r"^\w+( = (?:-?\d[\w.]*|'[^'\n]*'|\"[^\"\n]*\"))$", re.MULTILINE)
+# What contexts say of names, each as a name and what an answer has behind it.
+LITERAL = r"(?:-?\d[\w.]*|'[^'\n]*'|\"[^\"\n]*\")"
+FACTS = {
+    "arguments": re.compile(r"^ *def (\w+)(\(.+\)):", re.MULTILINE),
+    "constant": re.compile(rf"^(\w+)( = {LITERAL})$", re.MULTILINE),
+    "key": re.compile(r"^(\w+)(: \d+)$", re.MULTILINE),
+}
+ASKED = {"arguments": "Which arguments does {} take?", "constant": "What is the value of {}?", "key": "What is the value of {}?"}
 HEADER = re.compile(r"^# module ([\w.]+)$", re.MULTILINE)
-PAIR = re.compile(r"^\w+(: (?!see )\w+)$", re.MULTILINE)
-WHOLE_CONSTANT = re.compile(r"^(\w+ = (?:-?\d[\w.]*|'[^'\n]*'|\"[^\"\n]*\"))$", re.MULTILINE)
-WHOLE_PAIR = re.compile(r"^(\w+: (?!see )\w+)$", re.MULTILINE)
 
 
 def is_asked_for(tail):
     return tail not in ("(self)", "(cls)") and len(tail.encode()) <= LONGEST_ANSWER
+
+
+def facts_in(context, kind):
+    return [Fact(kind, name, tail) for name, tail in FACTS[kind].findall(context) if is_asked_for(tail)]
 
 
 def whole_lines(text, size):
@@ -90,14 +101,8 @@ def first_lines(text, size):
 
 
 def fact_of(line):
-    """What a line says that can be asked for: a function with arguments, or a constant."""
-    definition = re.fullmatch(r"[ ]*(?:async )?def (\w+)(\(.+\))(?: -> .*)?:", line)
-    if definition and is_asked_for(definition[2]):
-        return Fact("arguments", definition[1], definition[2])
-    constant = re.match(r"(\w+)", line)
-    if constant and (tail := CONSTANT.match(line)) and is_asked_for(tail[1]):
-        return Fact("constant", constant[1], tail[1])
-    return None
+    """What the first line of a piece says that can be asked for."""
+    return next((fact for kind in ("arguments", "constant") for fact in facts_in(line, kind)), None)
 
 
 def pieces_of(lines, nodes):
@@ -145,7 +150,7 @@ class Source:
                     self.facts[piece.fact.kind].append((module, index))
         counts = collections.Counter(word for module in self.modules for piece in module.pieces if piece.fact
                                      for word in WORD.findall(piece.fact.name.lower()))
-        self.words = sorted(word for word, count in counts.items() if count > 1)
+        self.words = sorted(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
 
     def name(self, draw, like=""):
         """A name that nothing has, written as such names are."""
@@ -153,8 +158,8 @@ class Source:
         return "_".join(words).upper() if like.isupper() else "_".join(words)
 
     def renamed(self, piece, name, longest):
-        """The piece, cut, with the name instead of its own."""
-        text = re.sub(rf"\b{re.escape(piece.fact.name)}\b", lambda _: name, piece.text) if piece.fact else piece.text
+        """The piece, cut, with the name in its first line instead of its own."""
+        text = piece.text.replace(piece.fact.name, name, 1) if piece.fact else piece.text
         return first_lines(text, longest) + "\n\n"
 
     def block(self, module, piece, name, longest):
@@ -183,25 +188,19 @@ def chosen(source, kind, draw):
     return module, module.pieces[index], source.name(draw, module.pieces[index].fact.name)
 
 
-def ask_arguments(source, draw, longest):
-    module, piece, name = chosen(source, "arguments", draw)
-    return Question("arguments", f"Which arguments does {name} take?", name + piece.fact.tail,
-                    [source.block(module, piece, name, longest)], source.filler_around("arguments", longest),
-                    lambda context: [name + tail for tail in DEFINITION.findall(context) if is_asked_for(tail)])
-
-
-def ask_constant(source, draw, longest):
-    module, piece, name = chosen(source, "constant", draw)
-    return Question("constant", f"What is the value of {name}?", name + piece.fact.tail,
-                    [source.block(module, piece, name, longest)], source.filler_around("constant", longest),
-                    lambda context: [name + tail for tail in CONSTANT.findall(context)])
+def ask_fact(kind):
+    def ask(source, draw, longest):
+        module, piece, name = chosen(source, kind, draw)
+        return Question(kind, ASKED[kind].format(name), name + piece.fact.tail, [source.block(module, piece, name, longest)],
+                        source.filler_around(kind, longest), [name], kind, lambda fact: name + fact.tail)
+    return ask
 
 
 def ask_module(source, draw, longest):
-    kind = draw.choice(["arguments", "constant"])
-    module, piece, name = chosen(source, kind, draw)
+    about = draw.choice(["arguments", "constant"])
+    module, piece, name = chosen(source, about, draw)
     return Question("module", f"Which module defines {name}?", module.name, [source.block(module, piece, name, longest)],
-                    source.filler_around(kind, longest), HEADER.findall)
+                    source.filler_around(about, longest), [name], about, None)
 
 
 def ask_alias(source, draw, longest):
@@ -210,39 +209,43 @@ def ask_alias(source, draw, longest):
     alias = source.name(draw, piece.fact.name)
     blocks = [source.block(module, piece, name, longest), f"{alias} = {name}\n\n"]
     draw.shuffle(blocks)
-    return Question("alias", f"What is the value of {alias}?", f"{alias} = {name}{piece.fact.tail}", blocks,
-                    source.filler_around("constant", longest),
-                    lambda context: [f"{alias} = {found}" for found in WHOLE_CONSTANT.findall(context)])
+    return Question("alias", ASKED["constant"].format(alias), f"{alias} = {name}{piece.fact.tail}", blocks,
+                    source.filler_around("constant", longest), [name, alias], "constant",
+                    lambda fact: f"{alias} = {fact.name}{fact.tail}")
+
+
+def pair(source, draw):
+    return Fact("key", source.name(draw), f": {draw.randrange(100, 1000)}")
 
 
 def pairs(source):
     def filler(size, draw):
         lines = []
         while sum(map(len, lines)) < size:
-            lines.append(f"{source.name(draw)}: {draw.choice(source.words)}\n")
-        return "".join(lines[:-1])
+            fact = pair(source, draw)
+            lines.append(f"{fact.name}{fact.tail}\n")
+        return whole_lines("".join(lines), size)
     return filler
 
 
 def ask_key(source, draw, longest):
-    name = source.name(draw)
-    answer = f"{name}: {draw.choice(source.words)}"
-    return Question("key", f"What is the value of {name}?", answer, [answer + "\n"], pairs(source),
-                    lambda context: [name + tail for tail in PAIR.findall(context)])
+    asked = pair(source, draw)
+    answer = asked.name + asked.tail
+    return Question("key", ASKED["key"].format(asked.name), answer, [answer + "\n"], pairs(source), [asked.name],
+                    "key", lambda fact: asked.name + fact.tail)
 
 
 def ask_linked_key(source, draw, longest):
     """Two hops: from a key that names another to that one's value."""
-    first, second = source.name(draw), source.name(draw)
-    pair = f"{second}: {draw.choice(source.words)}"
-    blocks = [f"{first}: see {second}\n", pair + "\n"]
+    first, second = source.name(draw), pair(source, draw)
+    blocks = [f"{first}: see {second.name}\n", f"{second.name}{second.tail}\n"]
     draw.shuffle(blocks)
-    return Question("linked_key", f"What is the value of {first}?", f"{first}: see {pair}", blocks, pairs(source),
-                    lambda context: [f"{first}: see {found}" for found in WHOLE_PAIR.findall(context)])
+    return Question("linked_key", ASKED["key"].format(first), f"{first}: see {second.name}{second.tail}", blocks, pairs(source),
+                    [first, second.name], "key", lambda fact: f"{first}: see {fact.name}{fact.tail}")
 
 
-KINDS = {"arguments": ask_arguments, "constant": ask_constant, "module": ask_module, "alias": ask_alias, "key": ask_key,
-         "linked_key": ask_linked_key}
+KINDS = {"arguments": ask_fact("arguments"), "constant": ask_fact("constant"), "module": ask_module, "alias": ask_alias,
+         "key": ask_key, "linked_key": ask_linked_key}
 
 
 def put_between(text, block, draw):
@@ -268,33 +271,63 @@ def evenly_by_octave(draw, low, high):
 
 
 def guesses_of(question, context):
-    """Strategies that do not look the name up, as far as there is more than one candidate to choose from."""
-    candidates = question.candidates(context)
-    if not candidates:
+    """What strategies that do not look the name up would answer."""
+    answers = [question.guess(fact) for fact in facts_in(context, question.about)] if question.guess else HEADER.findall(context)
+    if not answers:
         return {}
-    counts = collections.Counter(candidates)
-    return {"newest": candidates[-1], "oldest": candidates[0], "commonest": counts.most_common(1)[0][0]}
+    return {"newest": answers[-1], "oldest": answers[0], "commonest": collections.Counter(answers).most_common(1)[0][0]}
+
+
+def further_turns(question, context, count, draw):
+    """Questions about other facts of the same context that are told once, and their answers."""
+    facts = facts_in(context, question.about)
+    told = collections.Counter(fact.name for fact in facts)
+    others = [fact for fact in facts if told[fact.name] == 1 and fact.name not in question.answer]
+    return [(ASKED[fact.kind].format(fact.name), fact.name + fact.tail) for fact in draw.sample(others, min(count, len(others)))]
+
+
+def messages_of(turns, context):
+    """The context stands in the first message; a question is told from what is before it by its line."""
+    messages = []
+    for question, answer in turns:
+        messages += [{"role": "user", "content": f"{context}\nQuestion: {question}"}, {"role": "assistant", "content": answer}]
+        context = ""
+    return messages
+
+
+def drawn(source, options, draw):
+    """A question, its context, and the byte at which what is needed begins."""
+    ask = KINDS[draw.choice(options.kinds)]
+    length = options.bytes
+    if draw.random() < options.short:
+        length = evenly_by_octave(draw, SHORTEST, max(SHORTEST, options.bytes // 4))
+    question = ask(source, draw, length // 8)
+    end = len(ending_of(question))
+    nearest = sum(len(block.encode()) for block in question.blocks)
+    low, high = (bound - end for bound in options.distance)
+    distance = evenly_by_octave(draw, max(nearest, low), min(length - end, high))
+    return question, *context_of(question, length - end, distance, draw)
+
+
+def ending_of(question):
+    return f"\nQuestion: {question.text}\nAnswer: "
+
+
+def is_told_once(name, context):
+    return len(re.findall(rf"^ *(?:async )?(?:def )?{name}\b", context, re.MULTILINE)) == 1
 
 
 def example(source, options, index):
-    draw = random.Random(f"{options.seed} {options.part} {index}")
-    kind = KINDS[draw.choice(options.kinds)]
-    length = options.bytes
-    if draw.random() < options.short:
-        shortest = min(SHORTEST, options.bytes)
-        length = evenly_by_octave(draw, shortest, max(shortest, options.bytes // 4))
-    question = kind(source, draw, length // 8)
-    end = f"\nQuestion: {question.text}\nAnswer: "
-    room = length - len(end)
-    nearest = sum(len(block.encode()) for block in question.blocks)
-    distance = evenly_by_octave(draw, max(nearest, options.distance[0] - len(end)), min(room, options.distance[1] - len(end)))
-    context, evidence = context_of(question, room, distance, draw)
-    row = {"kind": question.kind, "evidence": evidence, "guesses": guesses_of(question, context)}
-    if options.messages:
-        messages = [{"role": "user", "content": context + end.removesuffix("\nAnswer: ")},
-                    {"role": "assistant", "content": question.answer}]
-        return {"messages": messages, **row}
-    return {"prompt": context + end, "completion": question.answer, **row}
+    for attempt in itertools.count():
+        draw = random.Random(f"{options.seed} {options.part} {index} {attempt}")
+        question, context, evidence = drawn(source, options, draw)
+        if all(is_told_once(name, context) for name in question.names):
+            break
+    if options.turns:
+        turns = [(question.text, question.answer), *further_turns(question, context, options.turns - 1, draw)]
+        return {"messages": messages_of(turns, context), "kind": question.kind}
+    return {"prompt": context + ending_of(question), "completion": question.answer, "kind": question.kind, "evidence": evidence,
+            "guesses": guesses_of(question, context)}
 
 
 def range_of(text):
@@ -315,7 +348,8 @@ def parsed_options():
                         help=f"of questions; all by default: {','.join(KINDS)}")
     parser.add_argument("--part", choices=["train", "valid"], default="train",
                         help="modules to ask about: those that scripts/python_corpus.py holds out are `valid`")
-    parser.add_argument("--messages", action="store_true", help="turns of a conversation instead of prompt and completion")
+    parser.add_argument("--turns", type=int, default=0, metavar="N",
+                        help="write conversations, which `zebra data chat` reads, of up to N questions about one context")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.kinds) - set(KINDS):
@@ -324,6 +358,8 @@ def parsed_options():
         parser.error(f"--bytes: {options.bytes} leave no room for a context; give {SHORTEST} or more")
     if not 0 <= options.short <= 1:
         parser.error("--short: give a share from 0 to 1")
+    if options.turns < 0:
+        parser.error("--turns: give 1 or more")
     if options.examples < 1:
         parser.error("--examples: give 1 or more")
     return options
