@@ -26,7 +26,7 @@ import sysconfig
 
 from python_corpus import HELD_OUT_EVERY, source_files
 
-SHORTEST = 400  # bytes of a prompt
+SHORTEST = 200  # bytes of a prompt
 LONGEST_ANSWER = 48  # bytes: what a model copies, not how long it can go on, is asked for
 MOST_WORDS = 400  # that names are made of: the most frequent ones
 MOST_PIECES = 4  # of a module that stand together
@@ -75,6 +75,8 @@ FACTS = {
     "key": re.compile(r"^(\w+)(: \d+)$", re.MULTILINE),
 }
 ASKED = {"arguments": "Which arguments does {} take?", "constant": "What is the value of {}?", "key": "What is the value of {}?"}
+ANSWER = "\nAnswer:\n"  # ends with a line, so that no token holds the end of it and the beginning of the answer
+ENDING = "\nQuestion: {}" + ANSWER
 HEADER = re.compile(r"^# module ([\w.]+)$", re.MULTILINE)
 
 
@@ -278,19 +280,28 @@ def guesses_of(question, context):
     return {"newest": answers[-1], "oldest": answers[0], "commonest": collections.Counter(answers).most_common(1)[0][0]}
 
 
-def further_turns(question, context, count, draw):
-    """Questions about other facts of the same context that are told once, and their answers."""
+def turns_of(question, context, options, draw):
+    """The question and further ones about facts of the same context that are told once, with their answers, as long as they fit."""
+    turns = [(question.text, question.answer)]
     facts = facts_in(context, question.about)
     told = collections.Counter(fact.name for fact in facts)
     others = [fact for fact in facts if told[fact.name] == 1 and fact.name not in question.answer]
-    return [(ASKED[fact.kind].format(fact.name), fact.name + fact.tail) for fact in draw.sample(others, min(count, len(others)))]
+    size = len(context.encode())
+    for fact in draw.sample(others, len(others)):
+        size += sum(map(len, turns[-1])) + len(ENDING)
+        turn = ASKED[fact.kind].format(fact.name), fact.name + fact.tail
+        if len(turns) == options.turns or size + sum(map(len, turn)) + len(ENDING) > options.bytes:
+            break
+        turns.append(turn)
+    return turns
 
 
 def messages_of(turns, context):
-    """The context stands in the first message; a question is told from what is before it by its line."""
+    """The context stands in the first message."""
     messages = []
     for question, answer in turns:
-        messages += [{"role": "user", "content": f"{context}\nQuestion: {question}"}, {"role": "assistant", "content": answer}]
+        content = context + ENDING.format(question).removesuffix(ANSWER)
+        messages += [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
         context = ""
     return messages
 
@@ -301,16 +312,14 @@ def drawn(source, options, draw):
     length = options.bytes
     if draw.random() < options.short:
         length = evenly_by_octave(draw, SHORTEST, max(SHORTEST, options.bytes // 4))
+    if options.turns > 1:
+        length //= 2  # further turns take the rest
     question = ask(source, draw, length // 8)
-    end = len(ending_of(question))
+    end = len(ENDING.format(question.text))
     nearest = sum(len(block.encode()) for block in question.blocks)
     low, high = (bound - end for bound in options.distance)
     distance = evenly_by_octave(draw, max(nearest, low), min(length - end, high))
     return question, *context_of(question, length - end, distance, draw)
-
-
-def ending_of(question):
-    return f"\nQuestion: {question.text}\nAnswer: "
 
 
 def is_told_once(name, context):
@@ -324,9 +333,8 @@ def example(source, options, index):
         if all(is_told_once(name, context) for name in question.names):
             break
     if options.turns:
-        turns = [(question.text, question.answer), *further_turns(question, context, options.turns - 1, draw)]
-        return {"messages": messages_of(turns, context), "kind": question.kind}
-    return {"prompt": context + ending_of(question), "completion": question.answer, "kind": question.kind, "evidence": evidence,
+        return {"messages": messages_of(turns_of(question, context, options, draw), context), "kind": question.kind}
+    return {"prompt": context + ENDING.format(question.text), "completion": question.answer, "kind": question.kind, "evidence": evidence,
             "guesses": guesses_of(question, context)}
 
 
