@@ -36,12 +36,15 @@ finish() {
 
 # train NAME FILE [options of zebra train]: in the folder NAME, and asks; once. What it says goes into a file beside the folder.
 train() {
-  local name=$1 file=$2
+  local name=$1 file=$2 log=$folder/$1.log
   shift 2
   if [ -f "$folder/$name.json" ]; then return; fi
-  mkdir -p "$(dirname "$folder/$name")"
-  "$zebra" train "configs/instruct/$file" --set "run.dir=$folder/$name" "$@" >>"$folder/$name.log" 2>&1
-  "$zebra" eval "$folder/$name" --answers $folder/asked.jsonl --json "$folder/$name.json" >>"$folder/$name.log" 2>&1
+  mkdir -p "$(dirname "$log")"
+  if ! { "$zebra" train "configs/instruct/$file" --set "run.dir=$folder/$name" "$@" &&
+    "$zebra" eval "$folder/$name" --answers $folder/asked.jsonl --json "$folder/$name.json"; } >>"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    return 1
+  fi
   echo "$name"
 }
 
@@ -62,20 +65,20 @@ tune() {
     --set "model.init_from=$folder/$seed/$layout-adapted" "$@"
 }
 
-# questions NAME OPTIONS…: lines of questions into the file of that name
+# questions NAME OPTIONS…: lines of questions into the file of that name, few enough bytes for 256 tokens
 questions() {
   local name=$1
   shift
   if [ -f "$folder/$name" ]; then return; fi
-  .venv/bin/python scripts/synthetic_qa.py --kinds key,constant --bytes 440 "$@" >"$folder/$name.partial"
+  .venv/bin/python scripts/synthetic_qa.py --kinds key,constant "$@" >"$folder/$name.partial"
   mv "$folder/$name.partial" "$folder/$name"
 }
 
 stage "Corpus, tokenizer and questions"
 bash scripts/python_data.sh $folder 1024
-start questions questions.jsonl --examples 12000
-start questions conversations.jsonl --examples 12000 --turns 4 --seed 2
-start questions asked.jsonl --examples 300 --part valid --short 0
+start questions questions.jsonl --examples 12000 --bytes 350
+start questions conversations.jsonl --examples 12000 --bytes 420 --turns 4 --seed 2
+start questions asked.jsonl --examples 300 --bytes 350 --part valid --short 0
 finish
 [ -d $folder/data/questions ] ||
   "$zebra" data pack --input $folder/questions.jsonl --tokenizer $folder/tokenizer.model --output $folder/data/questions
