@@ -200,11 +200,29 @@ class ChunkedFile:
         return {"bytes": self.bytes, "chunk_hashes": self.hashes}
 
 
+def token_type(vocabulary):
+    return "<u4" if vocabulary.size > 65536 else "<u2"
+
+
+def write_description(folder, vocabulary, tokens, documents, text_bytes, files):
+    """dataset.json as src/data/token_dataset_format.h describes it; `files` are what ChunkedFile.finish() gave, by their names."""
+    description = {"format_version": 1, "tokens": tokens, "documents": documents, "text_bytes": text_bytes,
+                   "token_bytes": int(token_type(vocabulary)[2]), "vocab_size": vocabulary.size,
+                   "tokenizer_hash": vocabulary.hash, "chunk_bytes": CHUNK_BYTES, "files": files}
+    compact = json.dumps(description, separators=(",", ":")).encode()
+    description["fingerprint"] = needed("xxhash", "a dataset").xxh3_128_hexdigest(compact)
+    with open(folder / "dataset.json", "w") as file:
+        file.write(json.dumps(description, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return description
+
+
 def write_dataset(folder, tokenizer, vocabulary, documents):
-    """tokens.bin, documents.bin and dataset.json as src/data/token_dataset_format.h describes them."""
+    """tokens.bin, documents.bin and dataset.json."""
     import numpy as np
 
-    kind = np.dtype("<u4" if vocabulary.size > 65536 else "<u2")
+    kind = np.dtype(token_type(vocabulary))
     tokens, offsets = ChunkedFile(folder / "tokens.bin"), ChunkedFile(folder / "documents.bin")
     count = text_bytes = number = 0
     for batch in batches(documents):
@@ -220,23 +238,28 @@ def write_dataset(folder, tokenizer, vocabulary, documents):
         raise InputError("the inputs hold no text: there is nothing to pack")
     offsets.write(np.array([count], dtype="<u8").tobytes())
     files = {"tokens.bin": tokens.finish(), "documents.bin": offsets.finish()}
-    description = {"format_version": 1, "tokens": count, "documents": number, "text_bytes": text_bytes,
-                   "token_bytes": kind.itemsize, "vocab_size": vocabulary.size, "tokenizer_hash": vocabulary.hash,
-                   "chunk_bytes": CHUNK_BYTES, "files": files}
-    compact = json.dumps(description, separators=(",", ":")).encode()
-    description["fingerprint"] = needed("xxhash", "a dataset").xxh3_128_hexdigest(compact)
-    with open(folder / "dataset.json", "w") as file:
-        file.write(json.dumps(description, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return description
+    return write_description(folder, vocabulary, count, number, text_bytes, files)
+
+
+def made_dataset(output, overwrite, write):
+    """What write(folder) returns, with a folder beside the output that takes its place when all is written."""
+    output = pathlib.Path(output.rstrip("/"))
+    if output.exists() and not (overwrite and (output / "dataset.json").exists()):
+        raise InputError(f"{output}: exists already" + ("; and is no token dataset" if overwrite else
+                         "; choose another output, or give --overwrite"))
+    partial = output.with_name(f"{output.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True)
+        result = write(partial)
+        if output.exists():
+            shutil.rmtree(output)
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return result
 
 
 def run(arguments):
-    output = pathlib.Path(arguments.output.rstrip("/"))
-    if output.exists() and not (arguments.overwrite and (output / "dataset.json").exists()):
-        raise InputError(f"{output}: exists already" + ("; and is no token dataset" if arguments.overwrite else
-                         "; choose another output, or give --overwrite"))
     tokenizers = needed("tokenizers", "encoding")
     path = pathlib.Path(arguments.tokenizer)
     if not path.is_file():
@@ -246,16 +269,9 @@ def run(arguments):
     tokenizer.encode_special_tokens = True
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    partial = output.with_name(f"{output.name}.partial-{os.getpid()}")
-    try:
-        partial.mkdir(parents=True)
-        description = write_dataset(partial, tokenizer, vocabulary, texts(arguments.inputs, arguments.field))
-        if output.exists():
-            shutil.rmtree(output)
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    print(json.dumps({"path": str(output), **{key: description[key] for key in ("documents", "tokens", "text_bytes", "fingerprint")}}))
+    description = made_dataset(arguments.output, arguments.overwrite, lambda folder: write_dataset(
+        folder, tokenizer, vocabulary, texts(arguments.inputs, arguments.field)))
+    print(json.dumps({"path": arguments.output.rstrip("/"), **{key: description[key] for key in ("documents", "tokens", "text_bytes", "fingerprint")}}))
 
 
 def main():

@@ -41,7 +41,7 @@ std::string text_of(const std::vector<ChatPiece>& pieces) {
 }
 
 // As a literal of Jinja, whose strings have the escapes of Python.
-std::string quoted(const std::string& text) {
+std::string jinja_literal(const std::string& text) {
   std::string literal = json_text(text);
   literal.pop_back();  // the line's end
   return literal;
@@ -49,7 +49,7 @@ std::string quoted(const std::string& text) {
 
 // Prints a literal; nothing where it is empty.
 std::string printed(const std::string& text) {
-  return text.empty() ? "" : "{{- " + quoted(text) + " }}";
+  return text.empty() ? "" : "{{- " + jinja_literal(text) + " }}";
 }
 
 }  // namespace
@@ -189,8 +189,8 @@ std::int32_t ChatRenderer::end_token() const {
 
 std::string ChatRenderer::jinja() const {
   const auto message = [](const Role& role, const std::string& system) {
-    const std::string content = "{{- " + quoted(text_of(role.opening)) + " + content + " +
-                                quoted(text_of(role.suffix)) + " }}";
+    const std::string content = "{{- " + jinja_literal(text_of(role.opening)) + " + content + " +
+                                jinja_literal(text_of(role.suffix)) + " }}";
     return printed(text_of(role.prefix)) + system +
            (role.trained ? "{% generation %}" + content + "{% endgeneration %}" : content) +
            printed(text_of(role.after));
@@ -209,9 +209,9 @@ std::string ChatRenderer::jinja() const {
     text += "\n    {%- elif message[\"role\"] == \"system\" %}\n        ";
     text += !folds ? message(*system_, "")
                    : "{%- set pending.system = " +
-                         quoted(text_of(system_->prefix) + text_of(system_->opening)) +
+                         jinja_literal(text_of(system_->prefix) + text_of(system_->opening)) +
                          " + content + " +
-                         quoted(text_of(system_->suffix) + text_of(system_->after)) + " %}";
+                         jinja_literal(text_of(system_->suffix) + text_of(system_->after)) + " %}";
   }
   text +=
       "\n    {%- else %}\n        {{- raise_exception(\"no place for the role \" + "

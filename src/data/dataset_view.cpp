@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "data/tokenizer_model.h"
 
 namespace zebra {
 namespace {
@@ -46,6 +47,15 @@ std::int64_t quantile_of(std::vector<std::int64_t>& values, double share) {
   const auto at = values.begin() + static_cast<std::ptrdiff_t>(share * last);
   std::nth_element(values.begin(), at, values.end());
   return *at;
+}
+
+/// Of other tokens nothing.
+std::string name_of_control(const Tokenizer& tokenizer, std::int32_t id) {
+  if (id == tokenizer.bos()) return "<BOS>";
+  if (id == tokenizer.eos()) return "<EOS>";
+  const auto& named = tokenizer.named_tokens();
+  const auto token = std::ranges::find(named, id, &NamedToken::id);
+  return token != named.end() && token->is_control ? token->name : "";
 }
 
 [[noreturn]] void refuse_number(const TokenDataset& dataset, const std::string& what,
@@ -113,9 +123,10 @@ std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,
   };
   std::size_t begin = 0;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] != tokenizer.bos() && ids[i] != tokenizer.eos()) continue;
+    const std::string name = name_of_control(tokenizer, ids[i]);
+    if (name.empty()) continue;
     flush(ids.subspan(begin, i - begin));
-    text += ids[i] == tokenizer.bos() ? "<BOS>" : "<EOS>";
+    text += name;
     context = {ids[i]};
     begin = i + 1;
   }

@@ -45,7 +45,8 @@ DatasetView view_sample(const TokenDataset& dataset, std::int64_t number, std::i
 DatasetView view_planned_sample(const TokenDataset& dataset, const SamplePlan& plan,
                                 std::int64_t number);
 
-/// The text of ids that follow the token `before` (-1: none), with <BOS> and <EOS> in it.
+/// The text of ids that follow the token `before` (-1: none), with <BOS>, <EOS> and the names of
+/// other control tokens in it.
 std::string text_of_ids(const Tokenizer& tokenizer, std::int32_t before,
                         std::span<const std::int32_t> ids);
 

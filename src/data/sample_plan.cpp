@@ -70,7 +70,7 @@ std::filesystem::path file_of(const std::filesystem::path& folder, const TokenDa
 // A plan's file: these three lines, then numbers of 8 bytes: those of the counts, of samples and of
 // parts, where each sample begins, and the parts.
 constexpr std::string_view kFirstLine = "zebra sample plan 1\n";
-constexpr std::size_t kHashDigits = 32, kCounts = 6;
+constexpr std::size_t kDigestDigits = 32, kCounts = 6;
 
 std::string file_head(const std::string& key, std::string_view numbers) {
   return std::string(kFirstLine) + key + "\n" + hash_of(numbers) + "\n";
@@ -147,7 +147,7 @@ void SamplePlan::store(const std::filesystem::path& folder, const TokenDataset& 
 // False where the file is another plan's, or damaged.
 bool SamplePlan::read(const std::filesystem::path& file, const std::string& key) {
   const std::string content = read_file(file);
-  const std::size_t head = kFirstLine.size() + 2 * (kHashDigits + 1);
+  const std::size_t head = kFirstLine.size() + 2 * (kDigestDigits + 1);
   const std::string_view numbers = std::string_view(content).substr(std::min(head, content.size()));
   if (!content.starts_with(file_head(key, numbers))) return false;
   std::int64_t counts[kCounts];

@@ -13,7 +13,7 @@ namespace zebra {
 namespace {
 
 // Beyond any model, and small enough that no product of sizes overflows.
-constexpr std::int64_t kLargestSize = 1 << 24;
+constexpr std::int64_t kLargestDimension = 1 << 24;
 constexpr std::int64_t kMostLayers = 1 << 16;
 
 constexpr const char* kFull = "full_attention";
@@ -51,7 +51,7 @@ T required(JsonFields& fields, const char* key, std::optional<T> value, std::opt
   return otherwise.value_or(placeholder);
 }
 
-std::int64_t size(JsonFields& fields, const char* key, std::int64_t maximum = kLargestSize,
+std::int64_t size(JsonFields& fields, const char* key, std::int64_t maximum = kLargestDimension,
                   std::optional<std::int64_t> otherwise = {}) {
   return required<std::int64_t>(fields, key, fields.integer(key, 1, maximum), otherwise, 1);
 }
@@ -59,12 +59,12 @@ std::int64_t size(JsonFields& fields, const char* key, std::int64_t maximum = kL
 void read_heads(JsonFields& fields, const Architecture& architecture, ModelSection& model) {
   model.num_attention_heads = size(fields, "num_attention_heads");
   // Only where a key is absent has the architecture a value of its own; null is derived.
-  const auto heads = fields.integer("num_key_value_heads", 1, kLargestSize);
+  const auto heads = fields.integer("num_key_value_heads", 1, kLargestDimension);
   model.num_key_value_heads = heads.value_or(model.num_attention_heads);
   if (fields.find("num_key_value_heads") == nullptr && architecture.key_value_heads)
     model.num_key_value_heads = architecture.key_value_heads;
 
-  model.head_dim = fields.integer("head_dim", 1, kLargestSize);
+  model.head_dim = fields.integer("head_dim", 1, kLargestDimension);
   if (fields.find("head_dim") == nullptr) model.head_dim = architecture.head_dim;
   if (model.head_dim || !fields.sound({"head_dim", "hidden_size", "num_attention_heads"})) return;
   model.head_dim = model.hidden_size / model.num_attention_heads;

@@ -78,6 +78,22 @@ TEST_CASE("A sample is shown as a run cuts it", "[data][view]") {
                  "fewer than one sample"));
 }
 
+TEST_CASE("A sample of whole documents is shown as it is planned", "[data][view]") {
+  const TempFolder folder;
+  const auto dataset = example_dataset(folder);
+  const SamplePlan plan(dataset.document_offsets(), {7, Overflow::error, 1}, "d");
+  CHECK(runs_of(view_planned_sample(dataset, plan, 0)) ==
+        std::vector<Run>{{0, 0, true, false, {10}},
+                         {0, 1, false, true, {11}},
+                         {0, 2, false, false, {12, 13}},
+                         {0, 4, false, true, {14}},
+                         {2, 7, true, false, {30}},
+                         {2, 8, false, true, {31, 32, 33}}});
+  CHECK(view_planned_sample(dataset, plan, 1).targets() == 1);
+  CHECK(contains(message_of<InputError>([&] { view_planned_sample(dataset, plan, 2); }),
+                 "numbered from 0 to 1"));
+}
+
 TEST_CASE("Lengths of documents, and targets", "[data][view]") {
   const TempFolder folder;
   const auto statistics = statistics_of(example_dataset(folder));
