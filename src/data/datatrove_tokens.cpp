@@ -54,7 +54,7 @@ DatatroveMetadata datatrove_metadata(const fs::path& file) {
     path = with_ending(*set, ".metadata");
   }
   const auto lines = split(read_file(path), '\n');
-  // The first versions wrote no bytes: all their tokens had two.
+  // Who names the tokenizer alone does not say the bytes.
   if (const auto bar = lines.front().rfind('|'); bar != std::string::npos)
     result.token_bytes = whole_number(lines.front().substr(bar + 1));
   if (is_its_own && lines.size() > 1) result.tokens = whole_number(lines[1]);

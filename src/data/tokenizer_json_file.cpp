@@ -52,7 +52,9 @@ std::vector<Object> steps_of(const Object* stage, const char* key) {
 class Reading {
  public:
   Reading(const TokenizerFiles& files, const std::string& name)
-      : name_(name), file_(parse_object(files.at(kTokenizerJsonFile), name, "a tokenizer.json")) {
+      : name_(name),
+        file_(parse_object(files.at(kTokenizerJsonFile), name,
+                           "a SentencePiece model, nor a whole tokenizer.json")) {
     if (const auto config = files.find(kTokenizerConfigFile); config != files.end())
       config_ = parse_object(config->second, config_name(), "a JSON object");
   }

@@ -75,8 +75,7 @@ def write_megatron(folder, documents):
 
 def write_datatrove(folder, documents):
     tokenizer = pytest.importorskip("datatrove.pipeline.tokens.tokenizer", reason="datatrove is not installed")
-    file = tokenizer.TokenizedFile(str(folder), "00000_tokens.ds", save_index=True, save_final_metadata=True,
-                                   tokenizer_name="tok.model|2")
+    file = tokenizer.TokenizedFile(str(folder), "00000_tokens.ds", save_final_metadata=True, tokenizer_name_or_path="tok.model")
     for ids in documents:
         file.write(ids.tolist(), None)
     file.close()
@@ -115,6 +114,17 @@ def test_adopted_files_train_to_the_same_losses(tmp_path, data, documents, losse
     assert own and losses(write.__name__, tmp_path / "adopted") == own
     if not options:  # what is commonly meant needs no options, and so no dataset
         assert losses(f"{write.__name__}-direct", source) == own
+
+
+def test_a_loss_mask_of_datatrove_is_taken(tmp_path, data, documents):
+    tokenizer = pytest.importorskip("datatrove.pipeline.tokens.tokenizer", reason="datatrove is not installed")
+    file = tokenizer.TokenizedFile(str(tmp_path), "a.ds", save_loss_metadata=True)
+    counts = [np.arange(len(ids)) % 3 > 0 for ids in documents]
+    for ids, own in zip(documents, counts):
+        file.write(ids.tolist(), own)
+    file.close()
+    zebra("data", "adopt", tmp_path / "a.ds", "--tokenizer", data / "tok.model", "--output", tmp_path / "out")
+    assert (tmp_path / "out/loss_mask.bin").read_bytes() == np.concatenate(counts).tobytes()
 
 
 def test_merged_parts_train_to_the_same_losses(tmp_path, data, losses):

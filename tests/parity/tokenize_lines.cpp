@@ -23,9 +23,9 @@ void convert(const Tokenizer& tokenizer) {
     if (json.is_string()) {
       std::vector<std::int32_t> tokens;
       encoder.encode(json.get<std::string>(), tokens);
-      std::cout << json_text(tokens) << "\n";
+      std::cout << json_text(tokens);
     } else {
-      std::cout << json_text(tokenizer.decode(json.get<std::vector<std::int32_t>>())) << "\n";
+      std::cout << json_text(tokenizer.decode(json.get<std::vector<std::int32_t>>()));
     }
   }
 }
