@@ -89,7 +89,8 @@ struct Tallies {
 
   Tallies(const std::vector<Question>& questions, const std::vector<GivenAnswer>& answers) {
     for (std::size_t i = 0; i < questions.size(); ++i) {
-      const auto octave = std::bit_width(static_cast<std::uint64_t>(answers[i].distance)) - 1;
+      const auto distance = static_cast<std::uint64_t>(answers[i].distance);
+      const auto octave = static_cast<int>(std::bit_width(distance)) - 1;
       for (auto* tally : {&all, &by_distance[octave], &by_kind[questions[i].kind]})
         tally->add(questions[i], answers[i]);
     }

@@ -150,13 +150,6 @@ def test_answers_are_judged_by_distance(trained, tmp_path):
         assert answer["exact"] == (answer["text"] == row["completion"]) and answer["kind"] == row["kind"]
         assert answer["distance"] <= len(row["prompt"]) - row["evidence"]
     assert "distance" in output and "constant" in output
-    # What the model itself says is an exact answer; a question needs nothing but a prompt and its completion.
-    said = next((index for index, answer in enumerate(result["answers"]) if answer["text"]), None)
-    assert said is not None
-    own = {"prompt": asked[said]["prompt"], "completion": result["answers"][said]["text"]}
-    (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n")
-    zebra("eval", trained, "--answers", tmp_path / "own.jsonl", "--json", tmp_path / "own.json")
-    assert json.loads((tmp_path / "own.json").read_text())["answers"][0]["text"].startswith(own["completion"][:3])
 
 
 def test_what_holds_no_questions_is_refused(trained, data, tmp_path):
@@ -193,7 +186,7 @@ def test_the_study_runs(tmp_path):
     (tmp_path / "build").mkdir()
     (tmp_path / "build/zebra").symlink_to(ZEBRA)
     script = (ROOT / "scripts/instruct_tiny.sh").read_text()
-    for text, short in {"--examples 12000": "--examples 100", "--examples 300": "--examples 12", "seeds=(1 2 3)": "seeds=(1 2)"}.items():
+    for text, short in {"--examples 12000": "--examples 100", "--examples 300": "--examples 12", "seeds=(1 2 3)": "seeds=(1)"}.items():
         assert text in script
         script = script.replace(text, short)
     # In its place, so that the folder is this one.
