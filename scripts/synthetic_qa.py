@@ -161,7 +161,7 @@ class Source:
 
     def renamed(self, piece, name, longest):
         """The piece, cut, with the name in its first line instead of its own."""
-        text = piece.text.replace(piece.fact.name, name, 1) if piece.fact else piece.text
+        text = re.sub(rf"\b{re.escape(piece.fact.name)}\b", name, piece.text, count=1) if piece.fact else piece.text
         return first_lines(text, longest) + "\n\n"
 
     def block(self, module, piece, name, longest):
