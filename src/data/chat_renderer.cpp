@@ -52,6 +52,14 @@ std::string printed(const std::string& text) {
   return text.empty() ? "" : "{{- " + jinja_literal(text) + " }}";
 }
 
+// What is joined to a content in an expression; nothing where the text is empty.
+std::string literal_before(const std::string& text) {
+  return text.empty() ? "" : jinja_literal(text) + " + ";
+}
+std::string literal_behind(const std::string& text) {
+  return text.empty() ? "" : " + " + jinja_literal(text);
+}
+
 }  // namespace
 
 ChatRenderer::ChatRenderer(ChatTemplate chat_template, const Tokenizer& tokenizer)
@@ -189,8 +197,8 @@ std::int32_t ChatRenderer::end_token() const {
 
 std::string ChatRenderer::jinja() const {
   const auto message = [](const Role& role, const std::string& system) {
-    const std::string content = "{{- " + jinja_literal(text_of(role.opening)) + " + content + " +
-                                jinja_literal(text_of(role.suffix)) + " }}";
+    const std::string content = "{{- " + literal_before(text_of(role.opening)) + "content" +
+                                literal_behind(text_of(role.suffix)) + " }}";
     return printed(text_of(role.prefix)) + system +
            (role.trained ? "{% generation %}" + content + "{% endgeneration %}" : content) +
            printed(text_of(role.after));
@@ -209,9 +217,9 @@ std::string ChatRenderer::jinja() const {
     text += "\n    {%- elif message[\"role\"] == \"system\" %}\n        ";
     text += !folds ? message(*system_, "")
                    : "{%- set pending.system = " +
-                         jinja_literal(text_of(system_->prefix) + text_of(system_->opening)) +
-                         " + content + " +
-                         jinja_literal(text_of(system_->suffix) + text_of(system_->after)) + " %}";
+                         literal_before(text_of(system_->prefix) + text_of(system_->opening)) +
+                         "content" +
+                         literal_behind(text_of(system_->suffix) + text_of(system_->after)) + " %}";
   }
   text +=
       "\n    {%- else %}\n        {{- raise_exception(\"no place for the role \" + "

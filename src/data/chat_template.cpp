@@ -66,10 +66,10 @@ struct TemplateFile {
 
 template <class V>
 void describe(V& v, ChatRole& s) {
-  v.field("prefix", s.prefix, anything(), "Text in front of a message.");
-  v.field("opening", s.opening, anything(), "Text behind the prefix, trained as the message.");
-  v.field("suffix", s.suffix, anything(), "Text behind a message, trained as the message.");
-  v.field("after", s.after, anything(), "Text behind the suffix, never trained.");
+  v.other("prefix", anything(), "Text in front of a message.");
+  v.other("opening", anything(), "Text behind the prefix, trained as the message.");
+  v.other("suffix", anything(), "Text behind a message, trained as the message.");
+  v.other("after", anything(), "Text behind the suffix, never trained.");
   v.field("trained", s.trained, anything(), "Whether messages count as targets.");
 }
 
@@ -84,7 +84,7 @@ void describe(V& v, TemplateFile::Roles& s) {
 
 template <class V>
 void describe(V& v, TemplateFile& s) {
-  v.field("begin", s.begin, anything(), "Text in front of the conversation.");
+  v.other("begin", anything(), "Text in front of the conversation.");
   v.field("trim", s.trim, anything(), "Whether messages lose white space at their ends.");
   v.field("system_in_user", s.system_in_user, anything(),
           "Whether a system message is the user's.");
@@ -98,6 +98,28 @@ const Value* role_in(const Value& root, const char* name) {
   return role == nullptr ? nullptr : &role->value;
 }
 
+// Unlike the text of other keys it is taken as it is: it may be empty, and has line ends.
+void read_text(const Value& map, const std::string& prefix, const char* name, std::string& out,
+               Report& report) {
+  const Entry* entry = map.find(name);
+  if (entry == nullptr || entry->value.kind == Value::Kind::null) return;
+  if (entry->value.kind == Value::Kind::scalar) {
+    out = entry->value.scalar;
+  } else {
+    report.problem(prefix + name, "must be text, not " + entry->value.described());
+  }
+}
+
+void read_texts(const Value& root, const char* name, ChatRole& role, Report& report) {
+  const Value* map = role_in(root, name);
+  if (map == nullptr) return;
+  const std::string prefix = std::string("roles.") + name + ".";
+  read_text(*map, prefix, "prefix", role.prefix, report);
+  read_text(*map, prefix, "opening", role.opening, report);
+  read_text(*map, prefix, "suffix", role.suffix, report);
+  read_text(*map, prefix, "after", role.after, report);
+}
+
 ChatTemplate read_template(const std::string& yaml, const std::string& source) {
   static const KeyInfo kKeys = keys_of<TemplateFile>();
   const Value root = parse_yaml(yaml, source);
@@ -106,14 +128,19 @@ ChatTemplate read_template(const std::string& yaml, const std::string& source) {
   TemplateFile file;
   FieldReader reader(root, "", report);
   describe(reader, file);
+  auto& [system, user, assistant] = file.roles;
+  read_text(root, "", "begin", file.begin, report);
+  read_texts(root, "system", system, report);
+  read_texts(root, "user", user, report);
+  read_texts(root, "assistant", assistant, report);
+  const bool knows_roles = report.sound({"roles"});
   for (const char* role : {"user", "assistant"}) {
-    if (role_in(root, role) == nullptr && report.sound({"roles"}))
+    if (knows_roles && role_in(root, role) == nullptr)
       report.problem("roles", std::string("has no ") + role + ": say how its messages are written");
   }
   const bool has_system = role_in(root, "system") != nullptr;
   if (file.system_in_user && !has_system)
     report.problem("system_in_user", "needs roles.system: say how a system message is written");
-  const auto& [system, user, assistant] = file.roles;
   if (!system.trained && !user.trained && !assistant.trained)
     report.problem("roles", "train none of the messages; leave `trained` of the assistant out");
   report.throw_if_any();

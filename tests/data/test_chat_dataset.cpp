@@ -61,7 +61,7 @@ TEST_CASE("Conversations become documents with a loss mask", "[data][chat]") {
 TEST_CASE("The output does not depend on the number of threads", "[data][chat]") {
   const TempFolder folder;
   std::string content;
-  for (int i = 0; i < 9000; ++i) content += line("question " + std::to_string(i), "an answer");
+  for (int i = 0; i < 5000; ++i) content += line("question " + std::to_string(i), "an answer");
   auto options = options_for(folder, content);
   options.threads = 1;
   const auto one = write_chat_dataset(options).dataset.fingerprint;
