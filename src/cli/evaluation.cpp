@@ -17,6 +17,7 @@
 #include "data/input_stream.h"
 #include "data/tokenized_documents.h"
 #include "data/training_data.h"
+#include "eval/exact_answers.h"
 #include "eval/perplexity.h"
 #include "eval/recall.h"
 
@@ -29,6 +30,7 @@ struct EvalOptions {
   DocumentReaderOptions documents;  // of the text
   std::vector<std::int64_t> lengths;
   std::int64_t max_tokens = 0;
+  std::string answers;
   std::string json;
 };
 
@@ -78,6 +80,35 @@ EvaluationData read_text(const EvalOptions& options, const Tokenizer& tokenizer)
   return data;
 }
 
+void warn_of_long_prompts(const LoadedModel& loaded, const std::vector<GivenAnswer>& answers) {
+  const auto longest = loaded.config.model.max_position_embeddings;
+  const auto count = std::ranges::count_if(
+      answers, [&](const GivenAnswer& answer) { return answer.prompt_tokens > longest; });
+  if (count == 0) return;
+  log_warning(with_commas(count) + " prompts have more than the " + std::to_string(longest) +
+              " tokens that the model is declared for (model.max_position_embeddings)");
+}
+
+void run_answers(const EvalOptions& options) {
+  Problems problems;
+  check_output_path(options.json, "\"by_distance\"", problems);
+  problems.throw_if_any();
+  const auto questions = read_questions(options.answers);
+  auto loaded = load_model(options.run_or_checkpoint);
+  std::vector<GivenAnswer> answers;
+  {
+    ProgressBars bars("questions");
+    answers = answer_questions(loaded.model, loaded.tokenizer, questions,
+                               [&](std::int64_t done, std::int64_t total) {
+                                 bars.update("answers", static_cast<std::uint64_t>(done),
+                                             static_cast<std::uint64_t>(total));
+                               });
+  }
+  warn_of_long_prompts(loaded, answers);
+  std::cout << exact_answers_text(questions, answers) << std::flush;
+  if (!options.json.empty()) write_json(options.json, exact_answers_json(questions, answers));
+}
+
 EvaluationData open_data(const EvalOptions& options, const LoadedModel& loaded) {
   std::vector<DataSource> sources = loaded.config.data.validation;
   if (!options.data.empty()) sources = {{options.data, std::nullopt}};
@@ -105,6 +136,7 @@ void check_eval_options(const EvalOptions& options) {
 }
 
 void run_eval(EvalOptions options) {
+  if (!options.answers.empty()) return run_answers(options);
   check_eval_options(options);
   auto loaded = load_model(options.run_or_checkpoint);
   const EvaluationData data =
@@ -124,28 +156,43 @@ void run_eval(EvalOptions options) {
 }  // namespace
 
 void add_eval_command(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("eval", "Perplexity by context length and by position");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Perplexity by context length and by position, or exact answers by distance");
   const auto options = std::make_shared<EvalOptions>();
   add_checkpoint_argument(*command, options->run_or_checkpoint);
-  command->add_option("--data", options->data, "Token dataset; default: the run's validation data")
-      ->type_name("DIR");
+  auto* const data =
+      command
+          ->add_option("--data", options->data, "Token dataset; default: the run's validation data")
+          ->type_name("DIR");
   auto* const text = command
                          ->add_option("--text", options->text,
                                       "Text in the place of a dataset: a file is one document, a "
                                       "line of JSONL is one; plain, gzip or Zstandard, - is "
                                       "standard input")
                          ->type_name("FILE");
-  add_number(*command, "--lengths", &options->lengths, at_least(1),
-             "Context lengths; default: the run's sequence length", "N,N,…");
-  add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
-             "Predict at most so many tokens, in whole windows; default: all");
+  auto* const lengths = add_number(*command, "--lengths", &options->lengths, at_least(1),
+                                   "Context lengths; default: the run's sequence length", "N,N,…");
+  auto* const max_tokens =
+      add_number(*command, "--max-tokens", &options->max_tokens, at_least(1),
+                 "Predict at most so many tokens, in whole windows; default: all");
+  command
+      ->add_option("--answers", options->answers,
+                   "Instead of perplexity: how many of these questions (JSONL of \"prompt\" and "
+                   "\"completion\", as scripts/synthetic_qa.py writes) the model answers exactly, "
+                   "by distance")
+      ->type_name("FILE")
+      ->excludes(data)
+      ->excludes(text)
+      ->excludes(lengths)
+      ->excludes(max_tokens);
   command->add_option("--json", options->json, "Write the figures to this file too")
       ->type_name("FILE");
   for (auto* option : add_document_options(*command, options->documents))
     option->needs(text)->group("Options of --text");
   command->footer(
       "Examples: zebra eval runs/tiny --lengths 64,128 --json eval.json\n"
-      "          zebra eval runs/tiny --text notes.txt");
+      "          zebra eval runs/tiny --text notes.txt\n"
+      "          zebra eval runs/tiny --answers questions.jsonl");
   command->callback([options] { run_eval(*options); });
 }
 
