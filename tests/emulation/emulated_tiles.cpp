@@ -17,6 +17,7 @@ struct Tile {
 
 struct State {
   bool is_configured = false;
+  std::int64_t products = 0;
   Tile tiles[kTiles];
 };
 thread_local State state;
@@ -67,6 +68,8 @@ void release() { state.is_configured = false; }
 
 bool are_configured() { return state.is_configured; }
 
+std::int64_t products() { return state.products; }
+
 void load_tile(int tile, const void* rows, std::int64_t stride) {
   require_configured("tileloadd");
   for (int r = 0; r < kRows; ++r)
@@ -97,6 +100,7 @@ void multiply_add_tiles(int sum, int left, int right) {
   _mm_setcsr(kNearestWithoutSubnormals);
   multiply_add_in_mode(state.tiles[sum], state.tiles[left], state.tiles[right]);
   _mm_setcsr(mode);
+  ++state.products;
 }
 
 }  // namespace zebra::kernels::emulated_tiles

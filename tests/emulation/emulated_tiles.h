@@ -13,8 +13,9 @@ bool allowed();
 
 void configure();
 void release();
-/// Of the calling thread.
+/// Of the calling thread: whether it has configured tiles, and what it has multiplied so far.
 bool are_configured();
+std::int64_t products();
 
 void load_tile(int tile, const void* rows, std::int64_t stride);
 void store_tile(int tile, void* rows, std::int64_t stride);
