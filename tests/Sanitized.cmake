@@ -45,6 +45,14 @@ zebra_sanitized_test(test_readers readers DEPENDS zebra_sanitized SOURCES ${data
 set(sanitized_tests ${base_tests} ${config_tests} ${data_tests} ${checkpoint_tests} ${interop_tests})
 
 zebra_cpu_kernels(zebra_kernels_sanitized ${sanitized})
+if(TARGET zebra_kernels_sanitized_amx_bf16)
+  # Sanitizers see nothing of what tile instructions read and write; and few processors have these.
+  target_sources(zebra_kernels_sanitized PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/emulation/emulated_tiles.cpp)
+  foreach(part zebra_kernels_sanitized zebra_kernels_sanitized_amx_bf16)
+    target_compile_definitions(${part} PUBLIC ZEBRA_EMULATED_TILES)
+    target_include_directories(${part} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/emulation)
+  endforeach()
+endif()
 file(GLOB kernel_tests CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/csrc_kernels/test_*.cpp)
 list(FILTER kernel_tests EXCLUDE REGEX "_cuda(_races)?\\.cpp$")
 # Their references are loops, so these are optimized.

@@ -4,6 +4,9 @@
 
 #include "../checks.h"
 #include "kernel_table.h"
+#ifdef ZEBRA_KERNELS_X86
+#include "amx/tiles.h"
+#endif
 
 namespace zebra::kernels {
 namespace {
@@ -29,10 +32,13 @@ constexpr Set kSets[] = {
     {"avx512_bf16",
      [] { return is_supported(InstructionSet::kAvx512) && __builtin_cpu_supports("avx512bf16"); },
      avx512_bf16_kernels},
+    {"amx_bf16", [] { return is_supported(InstructionSet::kAvx512Bf16) && tiles::allowed(); },
+     amx_bf16_kernels},
 #else
     {"avx2", nullptr, nullptr},
     {"avx512", nullptr, nullptr},
     {"avx512_bf16", nullptr, nullptr},
+    {"amx_bf16", nullptr, nullptr},
 #endif
 };
 

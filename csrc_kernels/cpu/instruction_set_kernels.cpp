@@ -24,8 +24,9 @@ constexpr KernelTable attention_kernels() {
   };
   table.attention_join = [](const LocalAttentionBackward& a, const LocalAttentionPlan& plan,
                             std::int64_t task) {
-    BackwardTask<Product, Element>(a, plan).join(task);
+    KeyGradients<Element>(a, plan, nullptr).join(task);
   };
+  table.attention_head_unit = 16;
   return table;
 }
 
@@ -39,6 +40,7 @@ KernelTable all_kernels(int index) {
   table.attention_forward = attention.attention_forward;
   table.attention_backward = attention.attention_backward;
   table.attention_join = attention.attention_join;
+  table.attention_head_unit = attention.attention_head_unit;
   return table;
 }
 using Bfloat16Words = Bfloat16Product;

@@ -22,8 +22,12 @@ struct LocalAttentionPlan {
   std::int64_t window_tiles = 0;  // key tiles before its own that a query tile may reach
   std::int64_t chunk_tiles = 0;   // query tiles of one task, >= window_tiles
   std::int64_t chunks = 0;        // of one sequence
-  std::int64_t padded_head = 0;   // head_size rounded up to a multiple of 16
+  std::int64_t padded_head =
+      0;  // head_size rounded up to a multiple of KernelTable::attention_head_unit
 };
+
+/// With heads padded to a multiple of head_unit.
+LocalAttentionPlan local_attention_plan(const LocalAttentionShape& shape, std::int64_t head_unit);
 
 /// Where a chunk of queries ends, the key tiles behind it get gradients from two tasks. Each leaves
 /// its part in the workspace: [batch, key_heads, chunks - 1, 2, window_tiles, 2 (dk, dv), kTile,
@@ -31,6 +35,8 @@ struct LocalAttentionPlan {
 static inline std::int64_t partial_floats(const LocalAttentionPlan& plan) {
   return 2 * kTile * plan.padded_head;
 }
+
+constexpr std::int64_t kLargestHeadUnit = 32;
 
 /// A half-open range: of rows, of elements, of columns.
 struct Span {
@@ -57,6 +63,8 @@ struct KernelTable {
                              std::int64_t task);
   void (*attention_join)(const LocalAttentionBackward&, const LocalAttentionPlan&,
                          std::int64_t task);
+  /// What heads are padded to a multiple of, at most kLargestHeadUnit.
+  std::int64_t attention_head_unit;
 
   void (*rms_norm_forward)(const RmsNormForward&, Span rows);
   /// `partial` [padded_width]: the part of d_weight that comes from these rows, written.
@@ -84,5 +92,6 @@ const KernelTable* portable_kernels();
 const KernelTable* avx2_kernels();
 const KernelTable* avx512_kernels();
 const KernelTable* avx512_bf16_kernels();
+const KernelTable* amx_bf16_kernels();
 
 }  // namespace zebra::kernels

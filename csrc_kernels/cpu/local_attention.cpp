@@ -29,9 +29,10 @@ void check_inputs(const LocalAttentionInputs& inputs) {
 constexpr std::int64_t kWantedTasks = 64;
 // A chunk packs the keys of its window once more: shorter chunks would do little else.
 constexpr std::int64_t kSmallestChunkTiles = 4, kWindowsPerChunk = 2;
-constexpr std::int64_t kHeadUnit = 16;
 
-LocalAttentionPlan make_plan(const LocalAttentionShape& s) {
+}  // namespace
+
+LocalAttentionPlan local_attention_plan(const LocalAttentionShape& s, std::int64_t head_unit) {
   LocalAttentionPlan plan;
   plan.tiles = (s.length + kTile - 1) / kTile;
   plan.window_tiles = std::min(s.window / kTile + (s.window % kTile != 0), plan.tiles - 1);
@@ -40,16 +41,15 @@ LocalAttentionPlan make_plan(const LocalAttentionShape& s) {
                                kWindowsPerChunk * plan.window_tiles, kSmallestChunkTiles});
   plan.chunk_tiles = std::min(plan.chunk_tiles, plan.tiles);
   plan.chunks = (plan.tiles + plan.chunk_tiles - 1) / plan.chunk_tiles;
-  plan.padded_head = (s.head_size + kHeadUnit - 1) / kHeadUnit * kHeadUnit;
+  plan.padded_head = (s.head_size + head_unit - 1) / head_unit * head_unit;
   return plan;
 }
-
-}  // namespace
 
 std::size_t local_attention_backward_workspace_bytes(const LocalAttentionShape& shape) {
   check_shape(shape);
   if (shape.batch == 0 || shape.length == 0) return 0;
-  const auto plan = make_plan(shape);
+  const auto plan =
+      local_attention_plan(shape, kLargestHeadUnit);  // enough for every instruction set
   return sizeof(float) *
          static_cast<std::size_t>(shape.batch * shape.key_heads * (plan.chunks - 1) * 2 *
                                   plan.window_tiles * partial_floats(plan));
@@ -63,7 +63,7 @@ void local_attention_forward(const LocalAttentionForward& arguments,
   const auto& table = kernel_table("local attention", instruction_set, shape.type);
   if (shape.batch == 0 || shape.length == 0) return;
   require(arguments.out.data != nullptr, "out must not be null.");
-  const auto plan = make_plan(shape);
+  const auto plan = local_attention_plan(shape, table.attention_head_unit);
   parallel_for(shape.batch * shape.key_heads * plan.chunks,
                [&](std::int64_t task) { table.attention_forward(arguments, plan, task); });
 }
@@ -83,7 +83,7 @@ void local_attention_backward(const LocalAttentionBackward& arguments,
       "dq, dk and dv must not be null.");
   require(arguments.workspace != nullptr || local_attention_backward_workspace_bytes(shape) == 0,
           "the backward needs a workspace of local_attention_backward_workspace_bytes() bytes.");
-  const auto plan = make_plan(shape);
+  const auto plan = local_attention_plan(shape, table.attention_head_unit);
   const auto heads = shape.batch * shape.key_heads;
   parallel_for(heads * plan.chunks,
                [&](std::int64_t task) { table.attention_backward(arguments, plan, task); });

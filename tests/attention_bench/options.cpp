@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t kLargestHead = 256;
 constexpr kernels::InstructionSet kInstructionSets[] = {
     kernels::InstructionSet::kPortable, kernels::InstructionSet::kAvx2,
-    kernels::InstructionSet::kAvx512, kernels::InstructionSet::kAvx512Bf16};
+    kernels::InstructionSet::kAvx512, kernels::InstructionSet::kAvx512Bf16,
+    kernels::InstructionSet::kAmxBf16};
 
 constexpr std::int64_t kLargest = std::int64_t{1} << 24;  // size or count
 const CLI::Range kPositive(std::int64_t{1}, kLargest);
@@ -93,8 +94,9 @@ void Options::add_to(CLI::App& app) {
   app.add_option("--device", device, "cpu or cuda (default: both where there is a GPU)")
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->type_name("NAME");
-  app.add_option("--instruction-set", instruction_set,
-                 "Of zebra on the CPU: portable, avx2, avx512, avx512_bf16 (default: the best)")
+  app.add_option(
+         "--instruction-set", instruction_set,
+         "Of zebra on the CPU: portable, avx2, avx512, avx512_bf16, amx_bf16 (default: the best)")
       ->type_name("NAME");
   app.add_option("--threads", threads, "Of the CPU, for all competitors (default: LibTorch's)")
       ->check(kPositive)

@@ -14,7 +14,7 @@ namespace zebra::kernels::testing {
 inline std::vector<InstructionSet> supported_sets() {
   std::vector<InstructionSet> sets;
   for (const auto set : {InstructionSet::kPortable, InstructionSet::kAvx2, InstructionSet::kAvx512,
-                         InstructionSet::kAvx512Bf16})
+                         InstructionSet::kAvx512Bf16, InstructionSet::kAmxBf16})
     if (is_supported(set)) sets.push_back(set);
   return sets;
 }

@@ -54,6 +54,7 @@ struct Inputs {
   Values q, k, v, d_out;
   std::vector<float> cos, sin;  // [B, T, D/2]
   std::vector<std::int64_t> first_token;
+  Values sinks = {};  // of each query head, one more score; none: no sinks
 };
 
 /// Numbers in (-1, 1), a function of the seed.
@@ -139,6 +140,8 @@ class Reference {
           }
           Real total = 0;
           for (auto& x : p) total += x = std::exp(x - largest);
+          if (!in_.sinks.empty())
+            total += std::exp(Real(in_.sinks[static_cast<std::size_t>(h)]) - largest);
           r.log_sum_exp.push_back(static_cast<double>(largest + std::log(total)));
           for (auto& x : p) x = keep(x / total);
           std::vector<Real> d_p(p.size());

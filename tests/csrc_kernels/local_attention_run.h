@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "csrc_kernels/local_attention_reference.h"
 
@@ -115,7 +116,8 @@ struct Run {
         log_sum_exp(ElementType::kFloat32, c.batch * c.length * query_heads),
         first_token(in.first_token),
         cos(in.cos),
-        sin(in.sin) {
+        sin(in.sin),
+        sinks(in.sinks) {
     for_each(0, query_heads, [&](auto i, auto at) { packed.set(at, in.q[i]); });
     for_each(query_heads, c.key_heads, [&](auto i, auto at) { packed.set(at, in.k[i]); });
     for_each(query_heads + c.key_heads, c.key_heads,
@@ -180,9 +182,26 @@ struct Run {
     const Scratch<Memory> saved(kernels.saved_bytes(shape)),
         workspace(kernels.workspace_bytes(shape));
     kernels.forward(forward_arguments(), saved.data());
+    if (!sinks.empty()) count_sinks();
     auto arguments = backward_arguments();
+    arguments.has_sink = !sinks.empty();
     arguments.workspace = workspace.data();
     kernels.backward(arguments, saved.data());
+  }
+
+  /// Makes what the forward gave that of one more score for each query.
+  void count_sinks() {
+    for (std::int64_t i = 0; i < c.batch * query_heads * c.length; ++i) {
+      const std::int64_t token = i % c.length, head = i / c.length % query_heads,
+                         batch = i / c.length / query_heads;
+      const double before = log_sum_exp.get(i), sink = sinks[static_cast<std::size_t>(head)],
+                   after = std::max(before, sink) + std::log1p(std::exp(-std::abs(before - sink)));
+      log_sum_exp.set(i, after);
+      for (std::int64_t j = 0; j < c.head_size; ++j) {
+        const auto at = (batch * c.length + token) * row + head * c.head_size + j;
+        out.set(at, out.get(at) * std::exp(before - after));
+      }
+    }
   }
 
   Results results() const {
@@ -210,6 +229,7 @@ struct Run {
   Array<Memory> packed, gradient, out, d_out, log_sum_exp;
   Table<Memory, std::int64_t> first_token;
   Table<Memory, float> cos, sin;
+  Values sinks;
   LocalAttentionShape shape;
 };
 
@@ -229,7 +249,9 @@ inline double largest_difference(const Values& a, const Values& b) {
 /// that.
 struct Expected {
   explicit Expected(const Case& c)
-      : in(make_inputs(c, static_cast<std::uint64_t>(c.length * 31 + c.window))),
+      : Expected(c, make_inputs(c, static_cast<std::uint64_t>(c.length * 31 + c.window))) {}
+  Expected(const Case& c, Inputs inputs)
+      : in(std::move(inputs)),
         exact(Reference<double, false>(c, in).run()),
         naive(c.type == ElementType::kFloat32 ? Reference<float, false>(c, in).run()
                                               : Reference<float, true>(c, in).run()) {}

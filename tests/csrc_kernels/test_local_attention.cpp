@@ -6,6 +6,9 @@
 #include "csrc_kernels/cpu_run.h"
 #include "csrc_kernels/local_attention_run.h"
 #include "support/catch.h"
+#ifdef ZEBRA_EMULATED_TILES
+#include "emulated_tiles.h"
+#endif
 
 namespace zebra::kernels::testing {
 namespace {
@@ -52,14 +55,42 @@ std::vector<Case> covering_cases() {
   return cases;
 }
 
+void check_all_sets(const Case& c, const Expected& expected) {
+  for (const auto set : supported_sets()) {
+    INFO(instruction_set_name(set));
+    Run<> run(c, expected.in);
+    run.with(CpuKernels{serial, set});
+    CHECK(errors_of(run, expected) == "");
+  }
+}
+
 TEST_CASE("local attention is as exact as its definition in the same precision") {
-  for (const auto& c : covering_cases()) {
-    const Expected expected(c);
-    for (const auto set : supported_sets()) {
-      INFO(instruction_set_name(set));
-      Run<> run(c, expected.in);
-      run.with(CpuKernels{serial, set});
-      CHECK(errors_of(run, expected) == "");
+  for (const auto& c : covering_cases()) check_all_sets(c, Expected(c));
+}
+
+TEST_CASE("local attention is as exact where scores are large, or very different") {
+  for (const auto type : {ElementType::kFloat32, ElementType::kBfloat16}) {
+    for (const std::int64_t head_size : {32, 64}) {
+      const Case c{260, 100, head_size, 1, 2, 1, Rotary::kNone, false, type};
+      auto in = make_inputs(c, 3);
+      const auto row = static_cast<std::size_t>(2 * head_size);
+      // Queries from 0.06 to 30 times as large: some tiles hold both, some only small ones.
+      for (std::size_t i = 0; i < in.q.size(); ++i) {
+        const auto token = i / row;
+        in.q[i] = std::ldexp(in.q[i], token < 70 ? -4 : static_cast<int>(token % 10) - 4);
+      }
+      check_all_sets(c, Expected(c, in));
+    }
+  }
+}
+
+TEST_CASE("local attention with sinks is as exact as its definition") {
+  for (const auto type : {ElementType::kFloat32, ElementType::kBfloat16}) {
+    for (const std::int64_t window : {0, 70}) {
+      const Case c{200, window, 32, 2, 2, 2, Rotary::kShared, true, type};
+      auto in = make_inputs(c, 4);
+      in.sinks = {-3.0, 0.5, 2.0, 6.0};
+      check_all_sets(c, Expected(c, in));
     }
   }
 }
@@ -88,6 +119,21 @@ TEST_CASE("a non-finite row reaches only its batch, its head and the tiles that 
       CHECK(strays_of_non_finite_rows<HostMemory>(kernels, 32, type, 64) == "");
     }
   }
+}
+
+TEST_CASE("tiles serve the processors that have them, and are released") {
+  if (!is_supported(InstructionSet::kAmxBf16)) {
+    WARN("skipped: no AMX");
+    return;
+  }
+  CHECK(best_instruction_set() == InstructionSet::kAmxBf16);
+#ifdef ZEBRA_EMULATED_TILES
+  const Case c{130, 64, 32, 1, 1, 1, Rotary::kNone, false, ElementType::kBfloat16};
+  Run<> run(c, make_inputs(c, 6));
+  run.with(CpuKernels{serial, InstructionSet::kAmxBf16});
+  CHECK(emulated_tiles::products() > 0);
+  CHECK(!emulated_tiles::are_configured());
+#endif
 }
 
 template <bool kExact>

@@ -16,12 +16,13 @@ using ParallelFor =
     std::function<void(std::int64_t tasks, const std::function<void(std::int64_t)>& body)>;
 
 /// The instruction sets that a CPU kernel exists for, slowest first.
-enum class InstructionSet { kPortable, kAvx2, kAvx512, kAvx512Bf16 };
+enum class InstructionSet { kPortable, kAvx2, kAvx512, kAvx512Bf16, kAmxBf16 };
 
-/// Whether this processor and this build have it. kPortable always is.
+/// Whether this processor and this build have it, and the system lets this process use it.
+/// kPortable always is.
 bool is_supported(InstructionSet set);
 
-/// "portable", "avx2", "avx512", "avx512_bf16".
+/// "portable", "avx2", "avx512", "avx512_bf16", "amx_bf16".
 const char* instruction_set_name(InstructionSet set);
 
 /// The fastest supported one: what the kernels use unless told otherwise.

@@ -21,7 +21,7 @@ namespace zebra::kernels {
 // dk and dv are summed over the query heads that share a key head.
 //
 // Rounding. Sums, softmax and rotation are in float32 and each result is rounded once to the
-// element type, to nearest even. With bfloat16 elements on a processor with avx512_bf16 the rotated
+// element type, to nearest even. With bfloat16 elements and avx512_bf16 or amx_bf16 the rotated
 // q and k, the softmax weights and the score gradients are rounded to bfloat16 before they enter a
 // matrix product (subnormals count as zero there); elsewhere they stay float32. The same bits come
 // out on every call and for every number of threads; different instruction sets differ in rounding.
