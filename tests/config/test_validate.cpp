@@ -111,6 +111,16 @@ TEST_CASE("Weights are given for all sources of a list or for none") {
   CHECK(config_with({"data.train=[{path: a}, {path: b}]"}).data.train.size() == 2);
 }
 
+TEST_CASE("Whole documents keep apart, and only they overflow") {
+  CHECK_THAT(refusal_with({"data.packing=whole", "data.document_mask=false"}),
+             Contains("data.document_mask: false would let whole documents see each other"));
+  CHECK_THAT(refusal_with({"data.overflow=drop"}),
+             Contains("data.overflow: drop has no effect without data.packing: whole"));
+  const auto data = config_with({"data.packing=whole", "data.overflow=split"}).data;
+  CHECK(data.packing == Packing::whole);
+  CHECK(data.overflow == Overflow::split);
+}
+
 TEST_CASE("Positions fit the sequences") {
   CHECK_THAT(refusal_with({"model.max_position_embeddings=32"}),
              Contains("model.max_position_embeddings: 32 is less than data.sequence_length (33); "

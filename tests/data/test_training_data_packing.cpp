@@ -223,6 +223,29 @@ TEST_CASE("documents that are too long are named, dropped or split") {
   REQUIRE_THAT(split.packing_notes().at(0), Catch::Matchers::Contains("cut into parts"));
 }
 
+TEST_CASE("each stage reads the samples that are planned of its own sources") {
+  const TemporaryFolder folder;
+  write_documents(folder / "documents", 60, 40);
+  write_documents(folder / "first", 50, 20);
+  auto data = open_packed(in_folder(
+      packed_run(folder, {"train.max_steps=10", "data.stages=[{until: 4, train: [{path: " +
+                                                    (folder / "first").string() + "}]}]"}),
+      folder));
+  REQUIRE(data.plans().size() == 2);
+  REQUIRE(data.sources()[0]->path().filename() == "first");
+  std::int64_t samples = 0;
+  for (std::int64_t step = 1; step <= 10; ++step) {
+    const auto batch = data.step(step);
+    const auto &read = batch.sources[step <= 4 ? 0 : 1], &other = batch.sources[step <= 4 ? 1 : 0];
+    REQUIRE(read.targets > 0);
+    REQUIRE(read.sequences > 0);
+    REQUIRE(other.samples == 0);
+    if (step <= 4) samples += read.samples;
+  }
+  const auto planned = static_cast<double>(data.plans()[0].samples());
+  REQUIRE(data.passes(0) == Approx(static_cast<double>(samples) / planned));
+}
+
 TEST_CASE("a source without a document that fits is named") {
   const TemporaryFolder folder;
   write_documents(folder / "documents", 10, 90);
