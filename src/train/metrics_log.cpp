@@ -19,8 +19,10 @@ using Json = nlohmann::ordered_json;
 
 Json sources_json(const std::vector<SourcePart>& sources) {
   auto json = Json::array();
-  for (const auto& [samples, targets, loss_share] : sources)
-    json.push_back({{"samples", samples}, {"targets", targets}, {"loss_share", loss_share}});
+  for (const auto& part : sources) {
+    json.push_back(
+        {{"samples", part.samples}, {"targets", part.targets}, {"loss_share", part.loss_share}});
+  }
   return json;
 }
 
