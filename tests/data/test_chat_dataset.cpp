@@ -58,7 +58,7 @@ TEST_CASE("Conversations become documents with a loss mask", "[data][chat]") {
   CHECK(TokenDataset(folder / "d").text_bytes() == 61 - 6);
 }
 
-TEST_CASE("The output does not depend on the number of threads", "[data][chat]") {
+TEST_CASE("The dataset of conversations does not depend on the number of threads", "[data][chat]") {
   const TempFolder folder;
   std::string content;
   for (int i = 0; i < 5000; ++i) content += line("question " + std::to_string(i), "an answer");

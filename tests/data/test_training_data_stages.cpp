@@ -61,7 +61,7 @@ TEST_CASE("a step reads the sources of its stage, with their loss weights") {
 TEST_CASE("stages read the same samples whatever the ranks, micro-batches and restarts") {
   auto alone = open_stages();
   const int ranks = GENERATE(1, 2, 3);
-  const std::string micro_batch = GENERATE(as<std::string>{}, "1", "4");
+  const std::string micro_batch = GENERATE(as<std::string>{}, "1", "2");
   std::vector<TrainingData> shares;
   for (int rank = 0; rank < ranks; ++rank)
     shares.push_back(open_stages(micro_batch, {rank, ranks}));

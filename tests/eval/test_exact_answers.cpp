@@ -5,6 +5,7 @@
 #include <set>
 
 #include "eval/generate.h"
+#include "eval/generated_text.h"
 #include "support/models.h"
 #include "support/tensors.h"
 #include "support/text.h"

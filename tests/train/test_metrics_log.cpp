@@ -55,8 +55,8 @@ TEST_CASE("rows of a mixture say what each source gave, those of one source do n
   const TemporaryFolder folder;
   {
     MetricsLog log(folder / "metrics.jsonl", 0);
-    log.add({1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{3, 90, 0.75}, {1, 6, 0.25}}});
-    log.add({2, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{4, 120, 1.0}}});
+    log.add({1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{3, 90, 3, 0.75}, {1, 6, 1, 0.25}}});
+    log.add({2, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5, 0.0, {{4, 120, 4, 1.0}}});
   }
   const auto written = rows(folder / "metrics.jsonl");
   REQUIRE(written[0]["sources"] ==
