@@ -14,7 +14,8 @@ import pytest
 from conftest import COMMAND_SECONDS, ROOT, RUN_FILE, ZEBRA, status_of, zebra
 
 SUBCOMMANDS = [["train"], ["config"], ["plan"], ["eval"], ["recall"], ["generate"], ["ablate"], ["bench"],
-               ["data", "tokenizer"], ["data", "pack"], ["data", "probes"],
+               ["data", "tokenizer"], ["data", "pack"], ["data", "probes"], ["data", "stat"], ["data", "merge"],
+               ["data", "split"],
                ["checkpoint", "list"], ["checkpoint", "verify"], ["checkpoint", "show"], ["checkpoint", "prune"],
                ["checkpoint", "fork"], ["import"], ["export"]]
 
@@ -42,6 +43,9 @@ def workplace(tmp_path, data, trained, monkeypatch):
     rows = [json.dumps({"text": f"row {i} of a small file"}) for i in range(300)]
     (folder / "more.jsonl.zst").write_text("\n".join(rows) + "\n")
     (folder / "prompts.jsonl").write_text('{"prompt": "def "}\n{"prompt": "import os", "seed": 2}\n')
+    (folder / "questions.jsonl").write_text('{"prompt": "x: 12\\ny: 34\\nWhat is x?\\n", "completion": "x: 12"}\n')
+    for part in ["a", "b", "all"]:
+        shutil.copytree(data / "train", folder / "data" / part)
     (folder / "notes.txt").write_text("import os\n\nprint(os.sep)\n")
     (folder / "run.yaml").write_text(RUN_FILE.format(dir="runs/new", data=data))
     (folder / "sweep.yaml").write_text("name: s\ndir: runs/sweep\nbase: run.yaml\naxes: {optimizer.lr: [1e-3, 2e-3]}\n")
