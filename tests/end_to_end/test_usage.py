@@ -15,7 +15,6 @@ from conftest import COMMAND_SECONDS, ROOT, RUN_FILE, ZEBRA, status_of, zebra
 
 SUBCOMMANDS = [["train"], ["config"], ["plan"], ["eval"], ["recall"], ["generate"], ["ablate"], ["bench"],
                ["data", "tokenizer"], ["data", "pack"], ["data", "probes"], ["data", "stat"], ["data", "merge"],
-               ["data", "split"],
                ["checkpoint", "list"], ["checkpoint", "verify"], ["checkpoint", "show"], ["checkpoint", "prune"],
                ["checkpoint", "fork"], ["import"], ["export"]]
 
