@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import re
 import shlex
 import signal
@@ -103,10 +104,13 @@ def test_console_commands_name_what_exists(page):
         words = shlex.split(line, comments=True)
         if not words:
             continue
+        targets = [name for option, name in zip(words, words[1:]) if option == "--target"]
+        for target in targets:
+            assert re.search(rf"^build (\S+/)?{target}: ", (BUILD / "build.ninja").read_text(), re.MULTILINE), f"no target {target}"
         for word in words:
             if re.match(r"(src|tests|scripts|configs|docs|examples)/", word):
                 assert (ROOT / word).exists(), f"{page}: {line}: there is no {word}"
-            if word.startswith("build/"):
+            if word.startswith("build/") and pathlib.Path(word).name not in targets:
                 assert (BUILD / word.removeprefix("build/")).exists(), f"{page}: {line}: the build makes no {word}"
         if words[0] == "build/zebra":
             check_zebra_command(words[1:])
