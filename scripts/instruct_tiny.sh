@@ -2,7 +2,7 @@
 # Long instruction tuning on two CPU cores, from a bare machine to a table: installs what is missing, builds, and for each of three
 # seeds pretrains a tiny model at 64 tokens, adapts it to 256 with all layers global, with the Zebra layout and with all layers
 # local, tunes each on questions about contexts of that length, and asks new questions before and after
-# (docs/instruction-tuning.md): a quarter of an hour. Everything goes into runs/instruct; running it again goes on where it stopped.
+# (docs/instruction-tuning.md). Everything goes into runs/instruct; running it again goes on where it stopped.
 # usage: bash scripts/instruct_tiny.sh [options of zebra train, for every training]
 # ZEBRA names a binary that is built already; then nothing is installed or built.
 set -euo pipefail

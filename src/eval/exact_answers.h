@@ -17,8 +17,8 @@ struct GivenAnswer {
   std::int64_t prompt_tokens;
   std::int64_t distance;  ///< tokens from where the evidence begins to the end of the prompt; all
                           ///< of the prompt where the question does not say; 1 or more
-  std::string text;  ///< up to EOS or the end of the line, without white space around it
-  bool is_exact;     ///< equal to the answer, to the byte
+  std::string text;       ///< up to EOS or the end of the line, without white space around it
+  bool is_exact;          ///< equal to the answer, to the byte
 };
 
 /// The likeliest continuations of the prompts, token by token, in their order. `progress` hears of
