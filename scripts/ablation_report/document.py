@@ -33,6 +33,12 @@ class Alert:
 
 
 @dataclasses.dataclass(frozen=True)
+class Verbatim:
+    """Lines as they are, each letter as wide as the others."""
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     name: str  # of the file
     svg: Svg

@@ -157,6 +157,11 @@ def _(part: document.Alert):
 
 
 @_part.register
+def _(part: document.Verbatim):
+    return f"<pre>{html.escape(part.text)}</pre>"
+
+
+@_part.register
 def _(part: document.Plot):
     return (f"<figure><h3>{html.escape(part.title)}</h3>\n{part.svg.inline(part.title)}\n"
             f"<figcaption>{html.escape(part.caption)}</figcaption></figure>")

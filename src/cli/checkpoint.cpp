@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "checkpoint/average.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/fork.h"
 #include "checkpoint/inventory.h"
@@ -228,17 +229,69 @@ void add_fork(CLI::App& checkpoint) {
   command->callback([fork] { run_fork(*fork); });
 }
 
+struct AverageOptions {
+  std::vector<std::string> paths;
+  std::int64_t last = 0;
+  std::filesystem::path output;
+};
+
+std::vector<std::filesystem::path> origins_of(const AverageOptions& options) {
+  if (options.last > 0) {
+    if (options.paths.size() > 1)
+      throw InputError("--last N takes the newest checkpoints of one run; name that alone");
+    return newest_checkpoints(run_of(options.paths.front()), options.last);
+  }
+  std::vector<std::filesystem::path> origins;
+  Problems problems;
+  for (const auto& path : options.paths)
+    problems.collect([&] { origins.push_back(find_checkpoint(path)); });
+  problems.throw_if_any();
+  return origins;
+}
+
+void run_average(const AverageOptions& options) {
+  const auto average = plan_average(origins_of(options), options.output);
+  {
+    ProgressBars bars("bytes", kLongBytes);
+    write_average(average, [&](std::uint64_t done, std::uint64_t bytes) {
+      bars.update("averaging", done, bytes);
+    });
+  }
+  std::cout << average_text(average);
+}
+
+void add_average(CLI::App& checkpoint) {
+  CLI::App* command = checkpoint.add_subcommand(
+      "average", "The mean of the weights of several checkpoints, as a checkpoint of its own");
+  const auto options = std::make_shared<AverageOptions>();
+  command
+      ->add_option("RUN_OR_CHECKPOINT", options->paths,
+                   "Run folders (RUN, RUN@step, RUN@best) or checkpoint folders of one model; the "
+                   "last one's settings are those of the mean")
+      ->required();
+  add_number(*command, "--last", &options->last, at_least(2),
+             "The newest N checkpoints of the one run that is named");
+  command->add_option("--output", options->output, "Checkpoint folder to make")
+      ->required()
+      ->type_name("DIR");
+  command->footer(
+      "Each mean is summed in float64 and rounded once. What is written has no optimizer state.\n"
+      "Example: zebra checkpoint average runs/tiny --last 3 --output runs/averaged");
+  command->callback([options] { run_average(*options); });
+}
+
 }  // namespace
 
 void add_checkpoint_command(CLI::App& app, int& status) {
-  auto* checkpoint =
-      app.add_subcommand("checkpoint", "Lists, verifies, shows, prunes and forks checkpoints");
+  auto* checkpoint = app.add_subcommand(
+      "checkpoint", "Lists, verifies, shows, prunes, forks and averages checkpoints");
   checkpoint->require_subcommand(1);
   add_list(*checkpoint);
   add_verify(*checkpoint, status);
   add_show(*checkpoint);
   add_prune(*checkpoint);
   add_fork(*checkpoint);
+  add_average(*checkpoint);
 }
 
 }  // namespace zebra

@@ -158,6 +158,7 @@ struct EvalSection {
 
 struct LoggingSection {
   std::int64_t every_steps = 10;
+  bool tensorboard = false;
 };
 
 /// All sections of a run; Model is the model as written or as resolved.

@@ -340,6 +340,10 @@ template <class V>
 void describe(V& v, LoggingSection& s) {
   v.field("every_steps", s.every_steps, at_least(1),
           "Steps between lines on the console and in `metrics.jsonl`.");
+  v.field(
+      "tensorboard", s.tensorboard, anything(),
+      "Whether every figure of `metrics.jsonl`, and the samples, are also written to the folder "
+      "`tensorboard` of the run, as TensorBoard reads them.");
 }
 
 template <class V>

@@ -35,10 +35,6 @@ struct ReadRows {
   std::vector<std::string> faults;  // what is wrong with each
 };
 
-void warn_of(const std::string& problem) {
-  if (!problem.empty()) log_warning(problem);
-}
-
 ReadRows read_rows(const std::string& content, std::int64_t last_step) {
   ReadRows read;
   std::int64_t number = 0;
@@ -78,10 +74,11 @@ void set_aside_unreadable(const std::filesystem::path& path, const ReadRows& rea
 }  // namespace
 
 MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
-                       std::optional<std::int64_t> expected_rows) {
+                       std::optional<std::int64_t> expected_rows, bool tensorboard) {
+  ReadRows read;
   if (std::filesystem::exists(path)) {
     const std::string content = read_file(path);
-    const auto read = read_rows(content, last_step);
+    read = read_rows(content, last_step);
     if (!read.faults.empty()) set_aside_unreadable(path, read);
     if (read.kept != content) write_file_atomically(path, read.kept);
     rows_kept_ = read.rows;
@@ -91,10 +88,14 @@ MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
                 std::to_string(*expected_rows) + " rows that there were at step " +
                 std::to_string(last_step) + ": curves drawn from it will have gaps");
   }
-  file_.emplace(std::move(path));
+  file_.emplace(path);
+  if (tensorboard) {
+    tensorboard_ = std::make_unique<TensorboardLog>(path.parent_path() / kTensorboardFolder,
+                                                    last_step, read.kept);
+  }
 }
 
-MetricsLog::~MetricsLog() { warn_of(file_->finish()); }
+MetricsLog::~MetricsLog() { log_problem(file_->finish()); }
 
 void MetricsLog::add(const StepMetrics& metrics) {
   Json row = {{"step", metrics.step},
@@ -124,12 +125,17 @@ void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation)
 
 void MetricsLog::write(const Json& row) {
   // The name of a dataset need not be UTF-8, which JSON is.
-  warn_of(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  log_problem(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"));
+  if (tensorboard_) tensorboard_->add(row);
+}
+
+void MetricsLog::add_sample(std::int64_t step, const std::string& text) {
+  if (tensorboard_) tensorboard_->add_sample(step, text);
 }
 
 std::int64_t MetricsLog::rows() {
-  warn_of(file_->retry());
-  return rows_kept_ + file_->lines_written();
+  log_problem(file_->retry());
+  return rows_kept_ + file_->records_written();
 }
 
 void MetricsLog::flush() const {

@@ -132,7 +132,7 @@ TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) 
   if (device_.is_cuda()) mark_nvtx_ranges();
   if (job_.is_first()) {
     metrics_ = std::make_shared<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step,
-                                            state_.metrics_rows);
+                                            state_.metrics_rows, config_.logging.tensorboard);
     data_.store_plans();
   }
   const auto last_step =
@@ -367,10 +367,12 @@ void Trainer::write_sample() {
   if (!job_.is_first()) return;
   const auto samples = folder_.path() / "samples";
   const auto name = checkpoint_folder("", state_.step).filename().string() + ".txt";
+  const auto text = tokenizer_.decode(tokens);
   sample_writes_.attempt([&] {
     std::filesystem::create_directories(samples);
-    write_file_atomically(samples / name, tokenizer_.decode(tokens) + "\n");
+    write_file_atomically(samples / name, text + "\n");
   });
+  if (metrics_) metrics_->add_sample(state_.step, text);
 }
 
 CheckpointContent Trainer::checkpoint_content() {

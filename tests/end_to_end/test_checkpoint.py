@@ -211,3 +211,50 @@ def test_a_fork_refuses_what_it_cannot_do(trained, data, run_file, tmp_path):
     assert "Nothing is left to train" in output
     _, error = zebra("checkpoint", "fork", trained, status=2)
     assert "--output is required" in error
+
+
+def weights_of(checkpoint):
+    from safetensors.numpy import load_file
+    return load_file(checkpoint / "weights-00000.safetensors")
+
+
+def test_the_mean_of_the_last_checkpoints(run, tmp_path):
+    output, _ = zebra("checkpoint", "average", run, "--last", 3, "--output", tmp_path / "mean")
+    assert "mean of the weights of 3 checkpoints" in output
+    parts = [weights_of(place(run, step)) for step in STEPS]
+    found = weights_of(tmp_path / "mean")
+    assert sorted(found) == sorted(parts[0])
+    for name, values in found.items():
+        expected = sum(part[name].astype("float64") for part in parts) / 3
+        assert (values == expected.astype("float32")).all()
+    zebra("checkpoint", "verify", tmp_path / "mean")
+    shown = json.loads(zebra("checkpoint", "show", tmp_path / "mean", "--json")[0])
+    assert shown["training"]["averaged_from"] == [str(place(run, step)) for step in STEPS]
+    texts = [zebra("eval", at, "--max-tokens", 1024)[0] for at in (tmp_path / "mean", run)]
+    assert texts[0] != texts[1]
+    zebra("generate", tmp_path / "mean", "--prompt", "def ", "--max-new-tokens", 4)
+    zebra("export", tmp_path / "mean", "--output", tmp_path / "exported")
+
+
+def test_a_mean_that_makes_no_sense_is_refused(run, run_file, tmp_path):
+    def refused(*arguments):
+        _, error = zebra("checkpoint", "average", *arguments, "--output", tmp_path / "mean", status=2)
+        assert not (tmp_path / "mean").exists()
+        return error
+
+    assert "has 3 whole checkpoints, not the 4 of --last" in refused(run, "--last", 4)
+    assert "a mean needs two checkpoints" in refused(run)
+    assert "is named twice" in refused(run, f"{run}@50")
+    assert "of one run" in refused(run, run, "--last", 2)
+    zebra("train", run_file, "--stop-after", 1, "--set", "model.window_size=8", "--set", "model.intermediate_size=64")
+    error = refused(run_file.parent / "run", run)
+    assert "model.window_size is 8, that of the last one 16" in error and "intermediate_size is 64" in error
+    (tmp_path / "mean").mkdir()
+    assert "exists already" in zebra("checkpoint", "average", run, "--last", 2, "--output", tmp_path / "mean", status=2)[1]
+
+
+def test_a_damaged_checkpoint_ends_a_mean_and_leaves_nothing(run, tmp_path):
+    flip_a_bit(place(run, 40) / "weights-00000.safetensors")
+    _, error = zebra("checkpoint", "average", run, "--last", 2, "--output", tmp_path / "mean", status=2)
+    assert "step-00000040" in error and "corrupt" in error
+    assert not list(tmp_path.glob("mean*"))

@@ -6,7 +6,7 @@ import subprocess
 from conftest import ROOT
 
 FOLDERS = ["zebra_kernels", "base", "config", "ops", "cuda", "data", "model", "plan", "optim", "distributed", "checkpoint", "interop", "eval",
-           "train", "bench", "ablation", "cli"]
+           "train", "bench", "ablation", "watch", "cli"]
 # Only here is a device chosen; everything else takes the device of its tensors, or one that it is given.
 CHOOSES_DEVICES = "src/model/placement.cpp"
 # Files, or folders, whose code depends on which device that is, each with the reason. All other code is the same on every

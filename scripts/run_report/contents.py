@@ -1,0 +1,143 @@
+"""What the report says, section by section."""
+
+import datetime
+
+from ablation_report import document, drawing, quantities
+
+from . import plots
+
+_MOST_STEPS_NAMED = 12  # of skipped ones
+
+
+def _flat(settings, prefix=""):
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _duration(seconds):
+    seconds = round(seconds)
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{count}{unit}" for count, unit in parts[:2])
+
+
+def _loss(value):
+    return quantities.NONE if value is None else f"{value:.4f}"
+
+
+def _best(run):
+    known = [row for row in run.validations if row["validation_loss"] is not None]
+    return min(known, key=lambda row: row["validation_loss"], default=None)
+
+
+def _state(run):
+    """A run that a signal or --stop-after ended has not failed, and is not finished."""
+    state = run.status.get("state", "unfinished")
+    kind = state if state in ("finished", "failed") else "unfinished"
+    return document.StateCell(kind, run.status.get("reason", "") if kind == "failed" else "" if state == kind else state)
+
+
+def _tokens_per_second(run):
+    rates = [row["tokens_per_second"] for row in run.steps if row.get("tokens_per_second")]
+    return len(rates) / sum(1 / rate for rate in rates) if rates else None
+
+
+def _overview(runs, styles):
+    columns = ("run", "state", "step", "tokens", "loss", "validation", "best", "time", "tokens a second", "machine")
+    rows = []
+    for run in runs:
+        last, best = run.steps[-1] if run.steps else {}, _best(run)
+        rows.append((document.GroupCell(run.name, styles[run.name]), _state(run), f"{last.get('step', 0):,} of {run.max_steps:,}",
+                     quantities.si(last.get("tokens")), _loss(last.get("loss")),
+                     _loss(run.validations[-1]["validation_loss"] if run.validations else None),
+                     f"{_loss(best['validation_loss'])} at {best['step']:,}" if best else quantities.NONE,
+                     _duration(last.get("seconds", 0)), quantities.si(_tokens_per_second(run)),
+                     run.starts[-1].get("machine", quantities.NONE) if run.starts else quantities.NONE))
+    text = ("run", "state", "machine")
+    table = document.Table("", tuple(document.Column(name, numeric=name not in text) for name in columns), tuple(rows),
+                           "Losses in nats per token; validation is the last one, best the lowest and its step. The rate is the "
+                           "mean over all logged steps, without validation and saving.")
+    return document.Section("Overview", (table,))
+
+
+def _plot(name, title, caption, draw, *arguments):
+    svg = drawing.svg(name, draw, *arguments)
+    return (document.Plot(name, svg, title, caption),) if svg else ()
+
+
+def _curves(runs, styles):
+    parts = _plot("loss", "Loss", "Thick: mean of 2 % of the logged steps around. Markers: validation. The first twentieth may lie above "
+                  "the figure." + (" Thin: each logged step." if len(runs) == 1 else ""), plots.losses, runs, styles)
+    parts += _plot("course", "Course of training", "Dashed lines in the first panel: steps without an update.", plots.course, runs, styles)
+    parts += _plot("position", "Loss by position, last validation", "Positions double in size.", plots.by_position, runs, styles)
+    return document.Section("Curves", parts)
+
+
+def _skipped(run):
+    if not run.skipped:
+        return ()
+    named = ", ".join(f"{step:,}" for step in run.skipped[:_MOST_STEPS_NAMED])
+    more = len(run.skipped) - _MOST_STEPS_NAMED
+    steps = "step" if len(run.skipped) == 1 else "steps"
+    return (document.Alert("Skipped", f"{run.name}: {len(run.skipped):,} {steps} without an update: {named}"
+                           + (f" and {more:,} more" if more > 0 else "")),)
+
+
+def _changed(previous, start):
+    """What is new at a start: keys, build and machine."""
+    changes = list(start.get("changes", ()))
+    for key, name in (("ranks", "ranks"), ("host", "host"), ("machine", "machine"), ("commit", "build"), ("torch", "torch")):
+        if previous and previous.get(key) != start.get(key):
+            changes.append(f"{name}: {previous.get(key)} -> {start.get(key)}")
+    return "; ".join(changes) or quantities.NONE
+
+
+def _starts(runs, styles):
+    rows = []
+    for run in runs:
+        for previous, start in zip([None, *run.starts], run.starts):
+            rows.append((document.GroupCell(run.name, styles[run.name]), start.get("date", "").replace("T", " ").rstrip("Z"),
+                         f"{start.get('step', 0):,}", str(start.get("ranks", "")), start.get("host", ""), _changed(previous, start)))
+    parts = tuple(part for run in runs for part in _skipped(run))
+    if rows:
+        columns = tuple(document.Column(name, numeric=name in ("from step", "ranks"))
+                        for name in ("run", "date (UTC)", "from step", "ranks", "host", "what changed"))
+        parts += (document.Table("Starts", columns, tuple(rows)),)
+    return document.Section("What happened", parts or (document.Paragraph("Nothing is known of the starts: an older build made the run."),))
+
+
+_OWN = ("run.name", "run.dir", "data.tokenizer")
+
+
+def _settings(runs, styles):
+    flat = [dict(_flat(run.config)) for run in runs]
+    keys = list(dict.fromkeys(key for settings in flat for key in settings if key not in _OWN))
+    if len(runs) == 1:
+        return document.Section("Settings", (document.Facts(tuple((key, str(flat[0][key])) for key in keys)),))
+    different = [key for key in keys if len({str(settings.get(key, quantities.NONE)) for settings in flat}) > 1]
+    if not different:
+        return document.Section("Settings", (document.Paragraph("All runs have the same settings, but for name and folders."),))
+    columns = (document.Column("key", numeric=False), *(document.Column(run.name, numeric=False) for run in runs))
+    rows = tuple((key, *(str(settings.get(key, quantities.NONE)) for settings in flat)) for key in different)
+    return document.Section("Settings that differ", (document.Table("", columns, rows),))
+
+
+def _samples(runs):
+    parts = []
+    for run in runs:
+        for step, text in run.samples:
+            parts += [document.Subheading(f"{run.name}, step {step:,}"), document.Verbatim(text.rstrip("\n"))]
+    return (document.Section("Samples", tuple(parts)),) if parts else ()
+
+
+def report(runs):
+    styles = drawing.styles([run.name for run in runs])
+    title = runs[0].config["run"]["name"] if len(runs) == 1 else f"{len(runs)} runs"
+    updated = max((run.status.get("updated", "") for run in runs), default="")
+    known = f"as of {datetime.datetime.fromisoformat(updated).strftime('%Y-%m-%d %H:%M')} UTC" if updated else ""
+    return document.Document(title, known, (_overview(runs, styles), _curves(runs, styles), _starts(runs, styles),
+                                            _settings(runs, styles), *_samples(runs)), ())
