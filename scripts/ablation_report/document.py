@@ -48,8 +48,9 @@ class Plot:
 
 @dataclasses.dataclass(frozen=True)
 class Panels:
-    """Plots beside each other where there is room, below each other where there is none."""
+    """Plots beside each other where there is room, below each other where there is none, under one legend."""
     plots: tuple[Plot, ...]
+    legend: tuple  # of GroupCell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,11 @@ class FigureCell:
     interval: str = ""
     remarks: tuple[str, ...] = ()
     faint: bool = False  # nothing follows from it
+
+
+@dataclasses.dataclass(frozen=True)
+class LinesCell:
+    lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,17 +2,19 @@
 
 import math
 
-from ablation_report import drawing
+from ablation_report import drawing, quantities
+from matplotlib.ticker import FuncFormatter
 
 from . import curves
 
 _WIDTH, _HEIGHT = 4.3, 3.0  # inches
 _LOSS = "loss (nats per token)"
-_CUT = 0.1  # of a run's beginning, whose losses may lie above the figure
+_CUT = 0.1  # of the figure's width, in which losses may lie above it
+_LOGARITHMIC = 10  # times the lowest gradient norm: an axis that must reach so far has powers
 
 
-def _panel(runs, styles):
-    figure, ((axes,),) = drawing.panels(_WIDTH, _HEIGHT, {run.name: styles[run.name] for run in runs} if len(runs) > 1 else {})
+def _panel():
+    figure, ((axes,),) = drawing.panels(_WIDTH, _HEIGHT, {})
     return figure, axes
 
 
@@ -22,15 +24,16 @@ def _line(axes, style, points, **options):
 
 
 def _limit(axes, all_points):
-    """The height that the later part of the curves needs."""
-    later = [y for points in all_points for y in [y for _, y in points][math.floor(_CUT * len(points)):]]
+    """The height that the later part of the curves needs, and the end of each, however short it is."""
+    begin = _CUT * max((x for points in all_points for x, _ in points), default=0)
+    later = [y for points in all_points for x, y in points if x >= min(begin, (1 - _CUT) * points[-1][0])]
     if later:
         margin = max(0.04 * (max(later) - min(later)), 1e-3)
         axes.set_ylim(min(later) - margin, max(later) + margin)
 
 
 def _draw_losses(axes, run, style, place, is_alone):
-    """Each logged loss thin where there is room, their means thick, validation with markers; returns what must be seen."""
+    """Logged losses thin where there is room, their means thick, validation with markers; returns what must be seen."""
     points = curves.finite((place(row), row["loss"]) for row in run.steps)
     if is_alone:
         _line(axes, style, curves.thinned(points), linewidth=0.6, alpha=0.35)
@@ -48,7 +51,7 @@ def losses(runs, styles, label, place):
     drawn = [run for run in runs if run.steps]
     if not drawn:
         return None
-    figure, axes = _panel(drawn, styles)
+    figure, axes = _panel()
     _limit(axes, [points for run in drawn for points in _draw_losses(axes, run, styles[run.name], place, len(drawn) == 1)])
     axes.set_xlabel(label)
     axes.set_ylabel(_LOSS)
@@ -56,27 +59,54 @@ def losses(runs, styles, label, place):
     return figure
 
 
-def course(runs, styles, key, from_zero):
-    """A figure of the rows against the step; of gradient norms, which may span decades, with the steps that were skipped."""
-    drawn = [run for run in runs if any(row.get(key) is not None for row in run.steps)]
-    if not drawn:
+def _draw_course(runs, styles, key, thin):
+    """(figure, its axes, the values on it): a figure of the rows against the step; None where no row has it."""
+    drawn = [(styles[run.name], thin((row["step"], row.get(key)) for row in run.steps)) for run in runs]
+    values = [y for _, points in drawn for _, y in points]
+    if not values:
         return None
-    figure, axes = _panel(drawn, styles)
-    values = []
-    for run in drawn:
-        points = curves.finite((row["step"], row.get(key)) for row in run.steps)
-        _line(axes, styles[run.name], curves.thinned(points), linewidth=1.2)
-        values += [y for _, y in points]
-        for step in () if from_zero else run.skipped:
-            axes.axvline(step, color=styles[run.name].color, linewidth=0.6, linestyle=(0, (2, 2)))
-    if from_zero:
-        axes.set_ylim(bottom=0)
-        drawing.si_axis(axes.yaxis)
-    else:
-        drawing.decades(axes, [value for value in values if value > 0], "y")
+    figure, axes = _panel()
+    for style, points in drawn:
+        _line(axes, style, points, linewidth=1.2)
     axes.set_xlabel("step")
     drawing.si_axis(axes.xaxis)
+    return figure, axes, values
+
+
+def course(runs, styles, key, form):
+    """From zero up, `form` writing a value beside the axis."""
+    drawn = _draw_course(runs, styles, key, curves.thinned)
+    if not drawn:
+        return None
+    figure, axes, values = drawn
+    axes.set_ylim(0, 1.08 * max(values) if max(values) > 0 else 1)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     return figure
+
+
+def gradient_norms(runs, styles):
+    """With every peak; they may span decades. Steps that were skipped are marked below, each run in a row of its own."""
+    drawn = _draw_course(runs, styles, "grad_norm", curves.spanned)
+    if not drawn:
+        return None
+    figure, axes, values = drawn
+    positive = [value for value in values if value > 0]
+    if positive and max(positive) > _LOGARITHMIC * min(positive):
+        drawing.log_y(axes, positive, quantities.tick)
+    else:
+        axes.set_ylim(0, 1.08 * max(values) if positive else 1)
+    for row, run in enumerate(run for run in runs if run.skipped):
+        axes.plot(run.skipped, [0.02 + 0.045 * row] * len(run.skipped), linestyle="", marker="|", markersize=6, color=styles[run.name].color,
+                  transform=axes.get_xaxis_transform())
+    return figure
+
+
+def learning_rate(value):
+    """2.5e-4 rather than 0.00025."""
+    if value == 0 or abs(value) >= 1e-2:
+        return f"{value:.4g}"
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def by_position(runs, styles):
@@ -84,7 +114,7 @@ def by_position(runs, styles):
     drawn = [run for run in runs if run.validations and len(run.validations[-1].get("by_position", ())) > 1]
     if not drawn:
         return None
-    figure, axes = _panel(drawn, styles)
+    figure, axes = _panel()
     middles = []
     for run in drawn:
         buckets = run.validations[-1]["by_position"]

@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 import time
+import types
 
 import pytest
-from run_report import contents, curves, reading
+from run_report import contents, curves, plots, reading
 
 ROOT = __import__("pathlib").Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -68,7 +69,7 @@ def test_one_run(tmp_path):
     checker.feed(text)
     assert not checker.open
     assert text.count("<figure>") == 6 and "def &lt;b&gt;f&lt;/b&gt;():" in text
-    assert "eval.every_steps: 0 -&gt; 25; ranks: 1 -&gt; 2" in text
+    assert "<span class=\"line\">eval.<wbr>every_steps: 0 → 25</span><span class=\"line\">ranks: 1 → 2</span>" in text
     assert "2.1250 at 50" in text and "50 of 50" in text and "1m 40s" in text
     assert not re.search(r'(src|href)="(?!#)', text)  # it needs nothing else
     report(run, "--output", tmp_path / "again.html")
@@ -131,6 +132,38 @@ def test_a_smoothed_line_does_not_lag():
 def test_names_are_the_shortest_ends_that_differ(tmp_path):
     assert reading.names_of([tmp_path / "a/run", tmp_path / "b/run"]) == ["a/run", "b/run"]
     assert reading.names_of([tmp_path / "x"]) == ["x"]
+
+
+def test_peaks_outlast_thinning():
+    points = [(x, 1.0) for x in range(10000)]
+    points[1234], points[8765] = (1234, 50.0), (8765, 0.25)
+    thin = curves.spanned(points, 100)
+    assert len(thin) <= 100 and (1234, 50.0) in thin and (8765, 0.25) in thin
+    assert thin == sorted(thin) and curves.spanned(points[:50], 100) == points[:50]
+
+
+def test_a_short_run_beside_a_long_one_is_in_sight():
+    limits = []
+    axes = types.SimpleNamespace(set_ylim=lambda low, high: limits.extend((low, high)))
+    long, short = ([(x, 2 + 8 / x) for x in range(1, last)] for last in (1001, 21))
+    plots._limit(axes, [long, short])
+    assert limits[0] < 2.01 and 2 + 8 / 20 < limits[1] < 2.6
+
+
+def test_settings_are_written_as_in_a_run_file():
+    settings = {"train": [{"path": "/a"}, {"path": "/b", "weight": 0.5}], "model": {"tie": False, "betas": [0.9, 0.95]}, "x": None}
+    assert dict(contents._flat(settings)) == {"train[0].path": "/a", "train[1].path": "/b", "train[1].weight": "0.5", "model.tie": "false",
+                                              "model.betas": "[0.9, 0.95]", "x": "null"}
+
+
+@pytest.mark.parametrize("value, text", [(0.0, "0"), (2.5e-4, "2.5e-4"), (0.001, "1e-3"), (1e-5, "1e-5"), (0.02, "0.02")])
+def test_learning_rates_are_short(value, text):
+    assert plots.learning_rate(value) == text
+
+
+@pytest.mark.parametrize("seconds, unit", [(100, "seconds"), (150, "minutes"), (7100, "minutes"), (7200, "hours"), (2e5, "days")])
+def test_time_is_told_in_a_unit_that_fits(seconds, unit):
+    assert contents._time_axis([types.SimpleNamespace(steps=[{"seconds": seconds}])])[0] == unit
 
 
 def test_durations():
