@@ -47,6 +47,12 @@ class Plot:
 
 
 @dataclasses.dataclass(frozen=True)
+class Panels:
+    """Plots beside each other where there is room, below each other where there is none."""
+    plots: tuple[Plot, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Figure:
     """One panel, as papers print it."""
     name: str  # of its two files

@@ -167,6 +167,11 @@ def _(part: document.Plot):
             f"<figcaption>{html.escape(part.caption)}</figcaption></figure>")
 
 
+@_part.register
+def _(part: document.Panels):
+    return f'<div class="panels">{"".join(map(_part, part.plots))}</div>'
+
+
 def _link(file, text):
     return f'<a href="{html.escape(file, quote=True)}">{html.escape(text)}</a>'
 

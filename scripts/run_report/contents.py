@@ -70,11 +70,18 @@ def _plot(name, title, caption, draw, *arguments):
 
 
 def _curves(runs, styles):
-    parts = _plot("loss", "Loss", "Thick: mean of 2 % of the logged steps around. Markers: validation. The first twentieth may lie above "
-                  "the figure." + (" Thin: each logged step." if len(runs) == 1 else ""), plots.losses, runs, styles)
-    parts += _plot("course", "Course of training", "Dashed lines in the first panel: steps without an update.", plots.course, runs, styles)
-    parts += _plot("position", "Loss by position, last validation", "Positions double in size.", plots.by_position, runs, styles)
-    return document.Section("Curves", parts)
+    thin = " Thin: each logged step." if len(runs) == 1 else ""
+    caption = f"Thick: mean of 2 % of the logged steps around.{thin} Markers: validation. The first tenth may lie above the figure."
+    panels = (
+        *_plot("tokens", "Loss by tokens", caption, plots.losses, runs, styles, "tokens", lambda row: row["tokens"]),
+        *_plot("time", "Loss by time", "The same.", plots.losses, runs, styles, "hours of training", lambda row: row["seconds"] / 3600),
+        *_plot("position", "Loss by position", "Of the last validation; positions double in size.", plots.by_position, runs, styles),
+        *_plot("norm", "Gradient norm", "Before clipping. Dashed: steps without an update.", plots.course, runs, styles, "grad_norm", False),
+        *_plot("rate", "Learning rate", "", plots.course, runs, styles, "lr", True),
+        *_plot("speed", "Tokens a second", "Of all ranks, without validation and saving.", plots.course, runs, styles,
+               "tokens_per_second", True),
+        *_plot("memory", "Memory (GiB)", "Of the first rank's process.", plots.course, runs, styles, "memory_gib", True))
+    return document.Section("Curves", (document.Panels(panels),))
 
 
 def _skipped(run):

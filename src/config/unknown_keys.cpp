@@ -99,8 +99,10 @@ constexpr AliasRow kAliasRows[] = {
     {"log_interval log_every log_steps log_freq logging_steps", "logging.every_steps"},
     {"lora qlora peft lora_rank lora_alpha adapter adapters", "",
      "all weights are trained, without adapters; model.init_from starts from those of a model"},
-    {"wandb wandb_project tensorboard report_to mlflow", "",
-     "every figure of a run is in metrics.jsonl in its folder, which any tracker can read"},
+    {"wandb wandb_project report_to mlflow trackio", "",
+     "every figure of a run is in metrics.jsonl in its folder; scripts/track.py sends it to wandb, "
+     "mlflow or trackio"},
+    {"use_tensorboard enable_tensorboard tensorboard_dir", "logging.tensorboard"},
     {"checkpoints checkpointing", "checkpoint"},
     {"distributed parallelism", "parallel"},
     {"evaluation", "eval"},

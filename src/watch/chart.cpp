@@ -39,7 +39,20 @@ std::size_t place_of(double share, std::size_t places) {
       std::clamp<long long>(place, 0, static_cast<long long>(places) - 1));
 }
 
-// Mean of the finite values that fall on each place; NaN where there is none.
+// Straight lines between the places that have a value.
+void join_places(std::vector<double>& values) {
+  std::optional<std::size_t> before;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) continue;
+    for (std::size_t gap = before.value_or(i) + 1; gap < i; ++gap) {
+      const double share = static_cast<double>(gap - *before) / static_cast<double>(i - *before);
+      values[gap] = values[*before] + share * (values[i] - values[*before]);
+    }
+    before = i;
+  }
+}
+
+// Mean of the finite values that fall on each place.
 std::vector<double> means(const std::vector<StepFigure>& curve, const Steps& steps,
                           std::size_t places) {
   std::vector<double> sums(places, 0.0), counts(places, 0.0);
@@ -49,7 +62,8 @@ std::vector<double> means(const std::vector<StepFigure>& curve, const Steps& ste
     sums[place] += value;
     ++counts[place];
   }
-  for (std::size_t i = 0; i < places; ++i) sums[i] /= counts[i];
+  for (std::size_t i = 0; i < places; ++i) sums[i] /= counts[i];  // NaN where there is none
+  join_places(sums);
   return sums;
 }
 

@@ -246,8 +246,9 @@ def test_a_mean_that_makes_no_sense_is_refused(run, run_file, tmp_path):
     assert "a mean needs two checkpoints" in refused(run)
     assert "is named twice" in refused(run, f"{run}@50")
     assert "of one run" in refused(run, run, "--last", 2)
-    zebra("train", run_file, "--stop-after", 1, "--set", "model.window_size=8", "--set", "model.intermediate_size=64")
-    error = refused(run_file.parent / "run", run)
+    zebra("train", run_file, "--stop-after", 1, "--set", f"run.dir={tmp_path}/other", "--set", "model.window_size=8",
+          "--set", "model.intermediate_size=64")
+    error = refused(tmp_path / "other", run)
     assert "model.window_size is 8, that of the last one 16" in error and "intermediate_size is 64" in error
     (tmp_path / "mean").mkdir()
     assert "exists already" in zebra("checkpoint", "average", run, "--last", 2, "--output", tmp_path / "mean", status=2)[1]

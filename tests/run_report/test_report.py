@@ -67,7 +67,7 @@ def test_one_run(tmp_path):
     checker = Checker()
     checker.feed(text)
     assert not checker.open
-    assert text.count("<svg") > 3 and "def &lt;b&gt;f&lt;/b&gt;():" in text
+    assert text.count("<figure>") == 6 and "def &lt;b&gt;f&lt;/b&gt;():" in text
     assert "eval.every_steps: 0 -&gt; 25; ranks: 1 -&gt; 2" in text
     assert "2.1250 at 50" in text and "50 of 50" in text and "1m 40s" in text
     assert not re.search(r'(src|href)="(?!#)', text)  # it needs nothing else

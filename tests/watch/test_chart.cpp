@@ -21,10 +21,11 @@ std::vector<StepFigure> line(double from, double to, std::int64_t steps) {
 
 TEST_CASE("a falling line goes from the upper left to the lower right, between its values") {
   const auto lines = draw_chart(line(3.0, 1.0, 1000), {}, {29, 6, false});
-  // The first twentieth may lie above: 20 columns hold 1,000 steps, so the second is the highest.
+  // Of 20 columns the second is the highest, as the first twentieth may lie above: its middle is
+  // 1 / 19 of the way. The last one is half as wide, its middle 18.75 / 19 of the way.
   REQUIRE(lines.size() == 6);
-  CHECK(lines.front().substr(0, 9) == "  2.9207 ");
-  CHECK(lines[4].substr(0, 9) == "  1.0130 ");
+  CHECK(lines.front().substr(0, 9) == "  2.8949 ");
+  CHECK(lines[4].substr(0, 9) == "  1.0260 ");
   CHECK(lines.front().find('*') == 9);
   CHECK(lines[4].back() == '*');
   CHECK(lines.back() == "         step 1         1,000");
@@ -46,7 +47,17 @@ TEST_CASE("points are marked where they are") {
   CHECK(lines[4].back() == 'o');
 }
 
-TEST_CASE("what is not finite leaves a gap, and no room or no value no chart") {
+TEST_CASE("few values are joined by straight lines") {
+  const auto lines = draw_chart({{1, 2.0}, {1000, 1.0}}, {}, {29, 6, false});
+  REQUIRE(lines.size() == 6);
+  for (std::size_t column = 9; column < 29; ++column) {
+    std::size_t dots = 0;
+    for (std::size_t i = 0; i < 5; ++i) dots += lines[i][column] == '*' ? 1 : 0;
+    CHECK(dots >= 1);
+  }
+}
+
+TEST_CASE("what is not finite is passed over, and no room or no value gives no chart") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   CHECK(draw_chart({{1, nan}, {2, nan}}, {}, {80, 10, true}).empty());
   CHECK(draw_chart({}, {}, {80, 10, true}).empty());
