@@ -68,6 +68,10 @@ def test_an_answer_is_what_the_context_says_once(rows):
             told = re.findall(rf"^# module (\S+)$|^ *(?:async )?(?:def )?({name})\b", context, re.MULTILINE)
             at = [defined for _, defined in told].index(name)
             assert [module for module, _ in told[:at] if module][-1] == answer and needed.startswith(f"# module {answer}\n")
+        elif kind == "setting":
+            name = re.fullmatch(r"set (\w+) \w+", answer)[1]
+            assert question == f"What is the value of {name}?"
+            assert lines_that(context, f"set {name}") == [answer] and answer in needed.split("\n")
         elif kind in ("constant", "key"):
             name = re.match(r"\w+", answer)[0]
             assert question == f"What is the value of {name}?"
@@ -188,7 +192,8 @@ def test_the_study_runs(tmp_path):
     (tmp_path / "build").mkdir()
     (tmp_path / "build/zebra").symlink_to(ZEBRA)
     script = (ROOT / "scripts/instruct_tiny.sh").read_text()
-    for text, short in {"--examples 12000": "--examples 100", "--examples 300": "--examples 12", "seeds=(1 2 3)": "seeds=(1)"}.items():
+    for text, short in {"--examples 32000": "--examples 900", "--examples 4000": "--examples 90", "--examples 3000": "--examples 90",
+                        "--examples 300 ": "--examples 12 ", "seeds=(1 2 3)": "seeds=(1)"}.items():
         assert text in script
         script = script.replace(text, short)
     # In its place, so that the folder is this one.
