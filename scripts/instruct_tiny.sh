@@ -76,7 +76,8 @@ made() {
 
 # packed NAME: the dataset of the lines in NAME.jsonl
 packed() {
-  [ -d "$folder/data/$1" ] || "$zebra" data pack --input "$folder/$1.jsonl" --tokenizer $folder/tokenizer.model --output "$folder/data/$1"
+  [ -d "$folder/data/$1" ] ||
+    "$zebra" data pack --input "$folder/$1.jsonl" --tokenizer $folder/tokenizer.model --output "$folder/data/$1"
 }
 
 stage "Corpus, tokenizer and questions"

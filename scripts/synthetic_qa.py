@@ -3,9 +3,9 @@
 
     python scripts/synthetic_qa.py --examples 2000 --bytes 40000 --seed 1 > questions.jsonl
 
-Contexts are source of Python's standard library, read by `ast`, or lines of keys and values. What a question asks for stands at a
-distance from the end of the prompt that is drawn evenly on a logarithmic scale; names asked for are made up, so that no model
-knows them from elsewhere. A share of the examples is short, so that a model does not forget short ones.
+Contexts are source of Python's standard library, read by `ast`, or lines of keys and values, or of settings. What a question asks
+for stands at a distance from the end of the prompt that is drawn evenly on a logarithmic scale; names asked for are made up, so
+that no model knows them from elsewhere. A share of the examples is short, so that a model does not forget short ones.
 
 Each line holds "prompt" and "completion", which `zebra data pack` reads, and beside them what `zebra eval --answers` reads: "kind",
 "evidence" (byte of the prompt at which the farthest line that is needed begins), and "guesses", what strategies that never look

@@ -137,6 +137,28 @@ def test_a_turn_is_token_by_token_a_prompt_and_its_completion(data, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+def test_documents_repeat_words_that_settings_are_made_of():
+    def documents(*options):
+        result = subprocess.run([sys.executable, ROOT / "scripts/synthetic_repeats.py", *map(str, options)], capture_output=True,
+                                text=True)
+        return result.returncode, result.stderr, [json.loads(line)["text"].split() for line in result.stdout.splitlines()]
+
+    status, _, made = documents("--examples", 40, "--words", 60)
+    assert status == 0 and len(made) == 40 and made == documents("--examples", 40, "--words", 60)[2]
+    source = synthetic_qa.Source("train")
+    assert len(source.settings) == synthetic_qa.SETTINGS and len(source.values) == synthetic_qa.VALUES
+    assert set(sum(made, [])) <= {*source.settings, *source.values} and not set(source.settings) & set(source.values)
+    lengths = set()
+    for words in made:
+        length = next(length for length in range(1, 60) if all(a == b for a, b in zip(words, words[length:])))
+        assert len(words) == 60 and 8 <= length <= 30
+        lengths.add(length)
+    assert len(lengths) > 10
+    for options, named in {("--examples", 1, "--words", 15): "--words", ("--examples", 0, "--words", 60): "--examples"}.items():
+        status, error, _ = documents(*options)
+        assert status == 2 and named in error
+
+
 def test_bad_options_end_with_one_message():
     for options, named in {("--kinds", "key,nonsense"): "nonsense", ("--bytes", 50): "--bytes", ("--short", 2): "--short",
                            ("--distance", "9,3"): "--distance"}.items():
