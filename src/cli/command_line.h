@@ -79,7 +79,7 @@ void add_data_command(CLI::App& app);
 /// `status`: where arms failed or were stopped.
 void add_ablate_command(CLI::App& app, int& status);
 void add_bench_command(CLI::App& app);
-/// checkpoint list|verify|show|prune|fork; `status`: where `verify` finds something broken.
+/// checkpoint list|verify|show|prune|fork|average; `status`: where `verify` finds something broken.
 void add_checkpoint_command(CLI::App& app, int& status);
 void add_import_command(CLI::App& app);
 void add_export_command(CLI::App& app);
