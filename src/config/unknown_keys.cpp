@@ -50,14 +50,16 @@ constexpr AliasRow kAliasRows[] = {
     {"min_lr lr_min final_lr end_lr", "schedule.min_lr_ratio", "as a share of optimizer.lr"},
     {"warmup warmup_iters num_warmup_steps lr_warmup_steps lr_warmup_iters",
      "schedule.warmup_steps"},
-    {"warmup_ratio warmup_fraction warmup_tokens", "schedule.warmup_steps", "counted in steps"},
+    {"warmup_ratio warmup_fraction", "schedule.warmup_steps", "counted in steps"},
+    {"lr_warmup_tokens num_warmup_tokens", "schedule.warmup_tokens"},
     {"lr_scheduler lr_scheduler_type lr_schedule lr_decay_style", "schedule.type"},
     {"decay_iters lr_decay_iters lr_decay_steps cooldown_steps", "schedule.decay_steps"},
     {"max_iters max_iterations total_steps train_iters train_steps num_steps num_train_steps "
      "max_train_steps training_steps steps iterations num_iterations",
      "train.max_steps"},
-    {"epochs num_epochs num_train_epochs max_epochs total_tokens train_tokens", "train.max_steps",
+    {"epochs num_epochs num_train_epochs max_epochs", "train.max_steps",
      "a step takes global_batch_size x sequence_length tokens"},
+    {"total_tokens train_tokens num_tokens max_train_tokens", "train.max_tokens"},
     {"batch_size train_batch_size global_batch total_batch_size", "train.global_batch_size",
      "sequences per step over all ranks; per rank and pass it is train.micro_batch_size"},
     {"micro_batch device_batch_size local_batch_size per_device_batch_size "
