@@ -3,44 +3,42 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/manifest.h"
+#include "config/config.h"
 
 namespace zebra {
 
-/// The mean of the weights of several checkpoints: a model that is often better than each of them
-/// (Izmailov et al., arXiv 1803.05407; of the last checkpoints of a run: LAWA, Kaddour, arXiv
-/// 2209.14981).
-struct CheckpointAverage {
-  std::vector<std::filesystem::path> origins;  ///< two or more, the last one gives the settings
-  std::filesystem::path output;                ///< the checkpoint folder to make
-  Config config;                               ///< of the average
-  std::int64_t step;                           ///< of the last origin
-  std::vector<NamedTensor> tensors;            ///< names and shapes of the weights
+/// The mean of the weights of several checkpoints, checked and not yet written.
+struct Average {
+  std::vector<std::filesystem::path> checkpoints;  ///< their folders
+  std::filesystem::path output;                    ///< the new checkpoint's folder, absolute
+  Config config;      ///< of the newest of them, without what is the run's own
+  Manifest manifest;  ///< of the new checkpoint, without its files
 };
 
-/// The newest `last` whole checkpoints of a run, the oldest first. Throws InputError where there
-/// are fewer.
-std::vector<std::filesystem::path> newest_checkpoints(const std::filesystem::path& run,
-                                                      std::int64_t last);
+/// Checks everything but the weights and writes nothing. `paths` are what find_checkpoint takes, at
+/// least two; or one run, of which the `last` whole checkpoints are meant. Throws InputError with
+/// all that is wrong: paths that mean no checkpoint or the same, models or tokenizers that differ
+/// (with the keys), an output that exists or that a run would take for a checkpoint of its own.
+Average plan_average(const std::vector<std::string>& paths, std::optional<std::int64_t> last,
+                     const std::filesystem::path& output);
 
-/// Checks everything and writes nothing. Throws InputError with all that is wrong: fewer than two
-/// checkpoints, one named twice, an output that exists, other models (keys of `model` that differ),
-/// other tokenizers.
-CheckpointAverage plan_average(const std::vector<std::filesystem::path>& origins,
-                               const std::filesystem::path& output);
+/// What is done, and of how many bytes.
+using AverageProgress =
+    std::function<void(const std::string& part, std::uint64_t done, std::uint64_t bytes)>;
 
-/// Reads all weights (each file against its hash) and writes their means, each a float64 sum that
-/// is rounded once, as a checkpoint without optimizer state, such as `zebra import` writes. Holds
-/// the whole model in float32. `progress` hears how many bytes are read. Throws InputError when a
-/// checkpoint turns out damaged, RunError when the output cannot be written.
-void write_average(
-    const CheckpointAverage& average,
-    const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress = {});
+/// Writes a whole checkpoint without training state, as `zebra import` does: each weight is the
+/// mean of the float32 masters, summed in float64 and rounded once. Weights are read and written a
+/// few million at a time, each file after its hash; the folder is there whole or not at all. Throws
+/// InputError when a checkpoint turns out damaged or holds weights that are no finite numbers,
+/// RunError when the new one cannot be written.
+void write_average(const Average& average, const AverageProgress& progress = {});
 
-/// What was averaged, for people.
-std::string average_text(const CheckpointAverage& average);
+/// What was written, and what takes it, for people.
+std::string average_text(const Average& average);
 
 }  // namespace zebra

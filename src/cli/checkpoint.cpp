@@ -229,32 +229,18 @@ void add_fork(CLI::App& checkpoint) {
   command->callback([fork] { run_fork(*fork); });
 }
 
-struct AverageOptions {
+struct AverageCommand {
   std::vector<std::string> paths;
-  std::int64_t last = 0;
+  std::optional<std::int64_t> last;
   std::filesystem::path output;
 };
 
-std::vector<std::filesystem::path> origins_of(const AverageOptions& options) {
-  if (options.last > 0) {
-    if (options.paths.size() > 1)
-      throw InputError("--last N takes the newest checkpoints of one run; name that alone");
-    return newest_checkpoints(run_of(options.paths.front()), options.last);
-  }
-  std::vector<std::filesystem::path> origins;
-  Problems problems;
-  for (const auto& path : options.paths)
-    problems.collect([&] { origins.push_back(find_checkpoint(path)); });
-  problems.throw_if_any();
-  return origins;
-}
-
-void run_average(const AverageOptions& options) {
-  const auto average = plan_average(origins_of(options), options.output);
+void run_average(const AverageCommand& command) {
+  const auto average = plan_average(command.paths, command.last, command.output);
   {
     ProgressBars bars("bytes", kLongBytes);
-    write_average(average, [&](std::uint64_t done, std::uint64_t bytes) {
-      bars.update("averaging", done, bytes);
+    write_average(average, [&](const std::string& part, std::uint64_t done, std::uint64_t bytes) {
+      bars.update(part, done, bytes);
     });
   }
   std::cout << average_text(average);
@@ -262,22 +248,23 @@ void run_average(const AverageOptions& options) {
 
 void add_average(CLI::App& checkpoint) {
   CLI::App* command = checkpoint.add_subcommand(
-      "average", "The mean of the weights of several checkpoints, as a checkpoint of its own");
-  const auto options = std::make_shared<AverageOptions>();
+      "average", "Write the mean of the weights of several checkpoints as a checkpoint of its own");
+  const auto average = std::make_shared<AverageCommand>();
   command
-      ->add_option("RUN_OR_CHECKPOINT", options->paths,
-                   "Run folders (RUN, RUN@step, RUN@best) or checkpoint folders of one model; the "
-                   "last one's settings are those of the mean")
+      ->add_option("RUN_OR_CHECKPOINT", average->paths,
+                   "Checkpoints of one model: RUN (its newest), RUN@step, RUN@best, or folders; "
+                   "or one run, with --last")
       ->required();
-  add_number(*command, "--last", &options->last, at_least(2),
-             "The newest N checkpoints of the one run that is named");
-  command->add_option("--output", options->output, "Checkpoint folder to make")
+  add_number(*command, "--last", &average->last, at_least(2),
+             "The newest so many whole checkpoints of the run");
+  command->add_option("--output", average->output, "New checkpoint folder")
       ->required()
       ->type_name("DIR");
   command->footer(
-      "Each mean is summed in float64 and rounded once. What is written has no optimizer state.\n"
-      "Example: zebra checkpoint average runs/tiny --last 3 --output runs/averaged");
-  command->callback([options] { run_average(*options); });
+      "float32 weights, summed in float64, rounded once. What is written has no optimizer state:\n"
+      "it is for eval, generate, export, and model.init_from in a run file.\n"
+      "Example: zebra checkpoint average runs/tiny --last 3 --output runs/tiny-mean");
+  command->callback([average] { run_average(*average); });
 }
 
 }  // namespace

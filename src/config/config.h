@@ -117,10 +117,13 @@ struct ScheduleSection {
   double min_lr_ratio = 0.1;
   std::optional<std::int64_t> decay_steps;  // wsd only: the last steps, in which the rate falls
   std::int64_t window_warmup_steps = 0;
+  // Short for the steps that they make; empty in a loaded file.
+  std::optional<std::int64_t> warmup_tokens, decay_tokens, window_warmup_tokens;
 };
 
 struct TrainSection {
-  std::int64_t max_steps = 0;  // 0: not trained here (an imported model)
+  std::int64_t max_steps = 0;              // 0: not trained here (an imported model)
+  std::optional<std::int64_t> max_tokens;  // short for max_steps; empty in a loaded file
   std::int64_t global_batch_size = 0;
   std::int64_t micro_batch_size = 0;
   Precision precision = Precision::fp32;

@@ -242,24 +242,35 @@ void describe(V& v, ScheduleSection& s) {
   v.field("type", s.type, anything(),
           "After the warm-up: `cosine` falls to the end of training, `wsd` stays and falls over "
           "the last `decay_steps` (1 - sqrt), `constant` stays.");
-  v.field("warmup_steps", s.warmup_steps, at_least(0),
+  v.field("warmup_steps", s.warmup_steps, at_least(0).or_else("warmup_tokens"),
           "Steps over which the rate rises linearly from 0.");
+  v.field("warmup_tokens", s.warmup_tokens, at_least(0).defaults_to("none"),
+          "In place of `warmup_steps`: as many steps as these tokens make, rounded down, at least "
+          "one, whatever the batch; they are what a resolved file has.");
   v.field("min_lr_ratio", s.min_lr_ratio, between(0, 1),
           "Final learning rate as a share of `optimizer.lr`.");
   v.field("decay_steps", s.decay_steps,
-          at_least(1).defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)"),
+          at_least(1)
+              .defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)")
+              .or_else("decay_tokens"),
           "`wsd` only: the last steps, in which the rate falls.");
-  v.field("window_warmup_steps", s.window_warmup_steps, at_least(0),
+  v.field("decay_tokens", s.decay_tokens, at_least(1).defaults_to("none"),
+          "In place of `decay_steps`, as `warmup_tokens`.");
+  v.field("window_warmup_steps", s.window_warmup_steps, at_least(0).or_else("window_warmup_tokens"),
           "Steps over which the window of local layers grows linearly from 1 to "
           "`model.window_size`; 0: it has its full width from the start. Stages are "
           "`model.window_schedule`.");
+  v.field("window_warmup_tokens", s.window_warmup_tokens, at_least(0).defaults_to("none"),
+          "In place of `window_warmup_steps`, as `warmup_tokens`.");
 }
 
 template <class V>
 void describe(V& v, TrainSection& s) {
   v.field(
-      "max_steps", s.max_steps, at_least(0).required().may_change_on_resume(),
+      "max_steps", s.max_steps, at_least(0).required().or_else("max_tokens").may_change_on_resume(),
       "Optimizer steps in all; 0 only in what `zebra import` writes, which has no `data.train`.");
+  v.field("max_tokens", s.max_tokens, at_least(1).defaults_to("none").may_change_on_resume(),
+          "In place of `max_steps`, as `schedule.warmup_tokens`.");
   v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
           "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
   v.field(

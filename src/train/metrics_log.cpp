@@ -125,8 +125,9 @@ void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation)
 
 void MetricsLog::write(const Json& row) {
   // The name of a dataset need not be UTF-8, which JSON is.
-  log_problem(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"));
-  if (tensorboard_) tensorboard_->add(row);
+  const auto line = row.dump(-1, ' ', false, Json::error_handler_t::replace);
+  log_problem(file_->append(line + "\n"));
+  if (tensorboard_) tensorboard_->add(Json::parse(line));
 }
 
 void MetricsLog::add_sample(std::int64_t step, const std::string& text) {
@@ -141,6 +142,7 @@ std::int64_t MetricsLog::rows() {
 void MetricsLog::flush() const {
   try {
     file_->flush();
+    if (tensorboard_) tensorboard_->flush();
   } catch (const RunError& error) {
     log_warning(error.what());
   }

@@ -38,7 +38,7 @@ class MetricsLog {
   /// Rows in the file, when those that wait have been tried again.
   std::int64_t rows();
 
-  /// Flushes the rows to the disk; for any thread. What fails is told.
+  /// Flushes the rows and events to the disk; for any thread. What fails is told.
   void flush() const;
 
  private:

@@ -23,7 +23,7 @@ bool is_event_file(const std::string& name);
 std::vector<EventFigure> event_figures(const nlohmann::ordered_json& row);
 
 /// The rows of metrics.jsonl and the samples once more, as TensorBoard reads them: the folder
-/// `tensorboard` of a run, with one file for each start of the run that wrote something.
+/// `tensorboard` of a run, with one file for each start of the run that added something.
 ///
 /// An event that cannot be written does not end the run (see RecordFile); people are told.
 class TensorboardLog {
@@ -39,10 +39,16 @@ class TensorboardLog {
   void add(const nlohmann::ordered_json& row);
   void add_sample(std::int64_t step, std::string_view text);
 
+  /// Flushes the events to the disk; for any thread. Throws RunError.
+  void flush() const { file_.flush(); }
+
  private:
   void add_earlier(std::string_view rows);
+  void add_at(double wall_time, const nlohmann::ordered_json& row);
 
+  std::filesystem::path path_;  // of this start's file
   RecordFile file_;
+  bool has_figures_ = false;  // or texts: more than that a process began
 };
 
 }  // namespace zebra

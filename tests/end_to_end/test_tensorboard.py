@@ -68,6 +68,9 @@ def test_a_run_that_was_stopped_and_resumed_twice_has_each_step_once(run_file):
     losses = [event.step for event in multiplexer.Tensors("tensorboard", "loss")]
     assert losses == list(range(1, 51))
     assert multiplexer.SummaryMetadata("tensorboard", "sample").plugin_data.plugin_name == "text"
+    files = sorted((run / "tensorboard").iterdir())
+    zebra("train", run_file, *on)  # nothing is left to train
+    assert sorted((run / "tensorboard").iterdir()) == files
 
 
 def test_rows_from_before_it_was_switched_on_are_there(run_file):

@@ -17,12 +17,13 @@ def init(**settings):
     open(os.environ["SENT"], "a").write(json.dumps({"id": settings["id"]}) + "\\n")
     return Session()
 class Session:
-    def log(self, values, step):
+    def log(self, values, step, commit):
+        assert commit
         open(os.environ["SENT"], "a").write(json.dumps({"step": step, **values}) + "\\n")
         if step == int(os.environ.get("FAILS_AT", 0)):
             raise ConnectionError("no network")
-    def finish(self):
-        pass
+    def finish(self, exit_code):
+        open(os.environ["SENT"], "a").write(json.dumps({"exit_code": exit_code}) + "\n")
 """
 
 
@@ -99,6 +100,40 @@ def test_it_follows_a_run_to_its_end(run_file, pretended):
     assert [row["step"] for row in sent() if "step" in row] == list(range(1, 51))
 
 
+def test_a_step_is_sent_live_when_its_validation_is_there(trained, tmp_path, pretended):
+    environment, sent = pretended
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    rows, status = (run / "metrics.jsonl").read_text(), json.loads((run / "status.json").read_text())
+    before, validation = rows[:rows.index('{"step":25,"validation_loss"')], rows[rows.index('{"step":25,"validation_loss"'):]
+    for written in (before, before + validation[:validation.index("\n") + 1], rows):
+        (run / "metrics.jsonl").write_text(written)
+        state = "failed" if written == rows else "running"
+        (run / "status.json").write_text(json.dumps(status | {"state": state, "checkpoint": None}))
+        track(run, "--to", "wandb", "--live", **environment)
+    found = [row for row in sent() if "step" in row]
+    assert [row["step"] for row in found] == list(range(1, 51))
+    assert "loss" in found[24] and "validation_loss" in found[24]
+    assert [row["exit_code"] for row in sent() if "exit_code" in row] == [0, 0, 1]
+
+
+def test_it_waits_for_a_run_that_begins_and_ends_when_it_is_told_to(run_file, pretended):
+    environment, sent = pretended
+    zebra("train", run_file, "--stop-after", 1)
+    run = run_file.parent / "run"
+    (run / "status.json").unlink()
+    with subprocess.Popen([sys.executable, SCRIPT, run, "--to", "wandb", "--follow", "--live", "--every", "0.1"],
+                          stderr=subprocess.PIPE, text=True,
+                          env=os.environ | {name: str(value) for name, value in environment.items()}) as follower:
+        with (run / "metrics.jsonl").open("a") as file:
+            file.write('{"step":2,"loss":1.5}\n')
+        assert "sent up to step 1" in follower.stderr.readline()
+        assert "another process sends this run to wandb" in track(run, "--to", "wandb", status=2, **environment)
+        follower.terminate()
+        assert follower.wait(COMMAND_SECONDS) == 0
+    assert sent()[-1] == {"exit_code": 0}
+
+
 def test_what_cannot_be_sent_is_refused(tmp_path, trained):
     assert "is no run folder" in track(tmp_path, "--to", "wandb", status=2)
     run = tmp_path / "run"
@@ -108,9 +143,10 @@ def test_what_cannot_be_sent_is_refused(tmp_path, trained):
     assert not (run / "tracking").exists()
 
 
-def test_mlflow_has_each_step_once(run_file, tmp_path):
+def test_mlflow_has_each_step_once(run_file, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow", reason="with scripts/requirements-long.txt")
-    store = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # the small package has no database
+    store = f"file:{tmp_path}/mlruns"
     expected = stopped_and_resumed(run_file, lambda run: track(run, "--to", "mlflow", MLFLOW_TRACKING_URI=store))
     client = mlflow.MlflowClient(store)
     [run] = client.search_runs([client.get_experiment_by_name("zebra").experiment_id])
@@ -119,6 +155,29 @@ def test_mlflow_has_each_step_once(run_file, tmp_path):
     for name in ("loss", "lr", "tokens_per_second", "validation_loss"):
         found = [(figure.step, figure.value) for figure in client.get_metric_history(run.info.run_id, name)]
         assert sorted(found) == [(step, row[name]) for step, row in sorted(expected.items()) if name in row]
+
+
+def test_mlflow_keeps_once_what_it_is_sent_twice(trained, tmp_path):
+    mlflow = pytest.importorskip("mlflow", reason="with scripts/requirements-long.txt")
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    # A dataset is called by its whole path where another's folder has the same name.
+    rows = (run / "metrics.jsonl").read_text().replace('"by_position"', '"by_dataset":[{"name":"/a[0]/b","loss":2.5}],"by_position"')
+    (run / "metrics.jsonl").write_text(rows)
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    for _ in range(2):  # the second time as if it had been killed before it could write down what it had sent
+        track(run, "--to", "mlflow", MLFLOW_TRACKING_URI=store)
+        memory = json.loads((run / "tracking/mlflow.json").read_text())
+        assert memory["step"] == 50
+        (run / "tracking/mlflow.json").write_text(json.dumps(memory | {"step": 3}))
+    client = mlflow.MlflowClient(store)
+    [found] = client.search_runs([client.get_experiment_by_name("zebra").experiment_id])
+    losses = client.get_metric_history(found.info.run_id, "loss")
+    assert sorted(figure.step for figure in losses) == list(range(1, 51))
+    times = [figure.timestamp for figure in sorted(losses, key=lambda figure: figure.step)]
+    seconds = [row["seconds"] for row in map(json.loads, rows.splitlines()) if "seconds" in row]
+    assert times[-1] - times[0] == pytest.approx(1000 * (seconds[-1] - seconds[0]), abs=2)
+    assert found.data.metrics["by_dataset/a_0_/b/loss"] == 2.5
 
 
 def test_trackio_has_each_step_once(run_file, tmp_path):
@@ -134,6 +193,22 @@ def test_trackio_has_each_step_once(run_file, tmp_path):
     assert sorted(found) == list(range(1, 51))
     for step, row in expected.items():
         assert {name: found[step][name] for name in row} == row
+
+
+def test_trackio_goes_on_with_a_run_that_had_no_figure_yet(trained, tmp_path):
+    pytest.importorskip("trackio", reason="with scripts/requirements-long.txt")
+    import sqlite3
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    status = json.loads((run / "status.json").read_text())
+    for checkpoint in (None, run / "checkpoints/step-00000030", status["checkpoint"]):
+        (run / "status.json").write_text(json.dumps(status | {"checkpoint": checkpoint and str(checkpoint)}))
+        track(run, "--to", "trackio", *(["--name", "first"] if checkpoint is None else []), TRACKIO_DIR=tmp_path / "trackio")
+    [database] = (tmp_path / "trackio").glob("zebra*.db")
+    rows = sqlite3.connect(database).execute("select distinct run_name, step from metrics order by step").fetchall()
+    assert [step for _, step in rows] == list(range(1, 51))
+    [name] = {name for name, _ in rows}
+    assert name.startswith("first-")
 
 
 def test_wandb_has_each_step_once_in_its_offline_files(run_file):

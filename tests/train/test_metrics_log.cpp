@@ -1,6 +1,7 @@
 #include "train/metrics_log.h"
 
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -63,6 +64,28 @@ TEST_CASE("rows of a mixture say what each source gave, those of one source do n
           nlohmann::json::parse(R"([{"samples": 3, "targets": 90, "loss_share": 0.75},
                                     {"samples": 1, "targets": 6, "loss_share": 0.25}])"));
   REQUIRE_FALSE(written[1].contains("sources"));
+}
+
+// Where anything else makes TensorBoard's own reader stop.
+TEST_CASE("TensorBoard gets the rows as they are read back: names in UTF-8, no infinity") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0, std::nullopt, /*tensorboard=*/true);
+    log.add({1, HUGE_VAL, 2.5, 1e-3, false, 64, 100.0, 0.5});
+    Perplexity validation;
+    validation.by_dataset = {{"a\xff", 1.5, 64}, {"b", 2.5, 64}};
+    log.add_validation(1, validation);
+    log.flush();
+  }
+  std::string events;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "tensorboard"))
+    events += read_file(entry.path());
+  REQUIRE_THAT(events, Contains("by_dataset/a\xef\xbf\xbd/loss") && !Contains("dataset/a\xff"));
+  const auto loss = events.find(std::string("\x04loss\x15", 6));  // its name and the key of a float
+  REQUIRE(loss != std::string::npos);
+  float value = 0.0F;
+  std::memcpy(&value, events.data() + loss + 6, sizeof value);
+  REQUIRE(std::isnan(value));
 }
 
 TEST_CASE("resuming keeps the rows up to its step, byte for byte, and drops a torn line") {

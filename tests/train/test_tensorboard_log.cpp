@@ -1,5 +1,6 @@
 #include "train/tensorboard_log.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -18,6 +19,7 @@ std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder)
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     files.push_back(entry.path());
+  std::ranges::sort(files);
   return files;
 }
 
@@ -46,17 +48,40 @@ TEST_CASE("a later start takes what lies beyond its step from the files of earli
     log.add({{"step", 2}, {"loss", 2.0}});
     log.add_sample(2, "text");
   }
-  const auto files = files_in(folder.path());
+  auto files = files_in(folder.path());
   REQUIRE(files.size() == 2);
-  const auto events = is_event_file(files[0].filename().string()) ? files[0] : files[1];
-  const auto before = read_file(events);
-  const auto aside = folder / "events.out.tfevents.1.host.1.0";
-  std::filesystem::rename(events, aside);
-  { TensorboardLog log(folder.path(), 1, R"({"step": 1, "loss": 2.5})"); }
-  const auto kept = read_file(aside);
+  const auto before = read_file(files[0]);
+  {
+    TensorboardLog log(folder.path(), 1, R"({"step": 1, "loss": 2.5})");
+    log.add({{"step", 2}, {"loss", 2.25}});
+  }
+  files = files_in(folder.path());
+  REQUIRE(files.size() == 3);
+  const auto kept = read_file(files[0]);
   CHECK(kept == events_up_to(before, 1));
   CHECK(kept.size() < before.size());
   CHECK(read_file(folder / "note.txt") == "mine");
+}
+
+// Which is how TensorBoard reads them.
+TEST_CASE("the file of a later start comes after all others, whatever the clock says") {
+  const TemporaryFolder folder;
+  write_text(folder / "events.out.tfevents.7999999999.a.1.0", version_event(1.0));
+  write_text(folder / "events.out.tfevents.12.zzz.1.0", version_event(1.0));
+  {
+    TensorboardLog log(folder.path(), 1, "");
+    log.add({{"step", 2}});
+  }
+  const auto files = files_in(folder.path());
+  REQUIRE(files.size() == 3);
+  CHECK_THAT(files[2].filename().string(),
+             Catch::Matchers::StartsWith("events.out.tfevents.8000000000."));
+}
+
+TEST_CASE("a start that adds nothing leaves no file") {
+  const TemporaryFolder folder;
+  { TensorboardLog log(folder.path(), 1, ""); }
+  CHECK(files_in(folder.path()).empty());
 }
 
 TEST_CASE("rows from before there were events come first, at the times of their seconds") {
