@@ -69,7 +69,7 @@ def test_one_run(tmp_path):
     checker.feed(text)
     assert not checker.open
     assert text.count("<figure>") == 6 and "def &lt;b&gt;f&lt;/b&gt;():" in text
-    assert "<span class=\"line\">eval.<wbr>every_steps: 0 → 25</span><span class=\"line\">ranks: 1 → 2</span>" in text
+    assert '<span class="line">eval.<wbr>every_<wbr>steps: 0 → 25</span><span class="line">ranks: 1 → 2</span>' in text
     assert "2.1250 at 50" in text and "50 of 50" in text and "1m 40s" in text
     assert not re.search(r'(src|href)="(?!#)', text)  # it needs nothing else
     report(run, "--output", tmp_path / "again.html")
