@@ -81,14 +81,18 @@ struct Range {
   }
 };
 
-Range range_of(const std::vector<double>& values, const std::vector<StepFigure>& points) {
+Range range_of(const std::vector<double>& values, const std::vector<StepFigure>& points,
+               const Steps& steps) {
   Range all, later;
   for (std::size_t i = 0; i < values.size(); ++i) {
     all.take(values[i]);
     if (static_cast<double>(i) >= kCutShare * static_cast<double>(values.size()))
       later.take(values[i]);
   }
-  for (const auto& point : points) later.take(point.value);
+  for (const auto& [step, value] : points) {
+    all.take(value);
+    if (steps.share(step) >= kCutShare) later.take(value);
+  }
   if (later.low > later.high) return all;
   later.low = std::min(later.low, all.low);
   return later;
@@ -132,11 +136,16 @@ class Canvas {
   std::vector<std::vector<bool>> marks_;
 };
 
-// Dots from each mean to the next, so that a steep curve is a line.
+// Dots from each mean to the next, so that a steep curve is a line. It comes in at the top where it
+// has been above.
 void draw_curve(Canvas& canvas, const std::vector<double>& values, const Range& range) {
   std::optional<std::size_t> before;
   for (std::size_t x = 0; x < values.size(); ++x) {
     if (!std::isfinite(values[x])) continue;
+    if (values[x] > range.high) {
+      before = 0;
+      continue;
+    }
     const auto y = place_of(range.share(values[x]), canvas.dots_down());
     const auto from = before.value_or(y);
     for (auto dot = std::min(from, y); dot <= std::max(from, y); ++dot) canvas.dot(x, dot);
@@ -163,11 +172,11 @@ std::vector<std::string> draw_chart(const std::vector<StepFigure>& curve,
   const Steps steps = {curve.front().step, curve.back().step};
   Canvas canvas(options.columns - kLabelWidth, options.rows - 1, options.unicode);
   const auto values = means(curve, steps, canvas.dots_across());
-  const auto range = range_of(values, points);
+  const auto range = range_of(values, points, steps);
   if (range.low > range.high) return {};
   draw_curve(canvas, values, range);
   for (const auto& [step, value] : points)
-    if (std::isfinite(value)) canvas.mark(steps.share(step), range.share(value));
+    if (value <= range.high) canvas.mark(steps.share(step), range.share(value));
 
   std::vector<std::string> lines;
   for (std::size_t r = 0; r + 1 < options.rows; ++r) {

@@ -12,8 +12,10 @@ namespace zebra {
 namespace {
 
 constexpr std::size_t kRowsMeant = 20;
-constexpr std::size_t kFewestChartRows = 6, kMostChartRows = 16;
-constexpr std::size_t kMessages = 5;
+constexpr std::size_t kFewestChartRows = 5, kMostChartRows = 16;
+constexpr std::size_t kMostHeadLines = 4;
+constexpr std::size_t kFewestMessageLines = 3, kMostMessageLines = 8, kRowsOfAMessageLine = 8;
+constexpr std::size_t kFewestColumnsWrapped = 16;  // text on less room is cut
 
 using Lines = std::vector<std::string>;
 
@@ -31,6 +33,28 @@ std::string cut(const std::string& text, std::size_t most) {
     if (begins && begun++ == most) return text.substr(0, i);
   }
   return text;
+}
+
+// Lines of at most so many letters, broken at a space where one is near, all but the first
+// indented.
+Lines wrapped(std::string text, std::size_t columns) {
+  if (columns < kFewestColumnsWrapped) return {cut(text, columns)};
+  Lines lines;
+  while (letters(text) > columns) {
+    auto line = cut(text, columns + 1);
+    const auto space = line.rfind(' ');
+    const bool is_near = space != std::string::npos && space > columns / 2;
+    line = is_near ? line.substr(0, space) : cut(text, columns);
+    text = "  " + text.substr(line.size() + (is_near ? 1 : 0));
+    lines.push_back(std::move(line));
+  }
+  lines.push_back(std::move(text));
+  return lines;
+}
+
+Lines first_of(Lines lines, std::size_t most) {
+  if (lines.size() > most) lines.resize(most);
+  return lines;
 }
 
 std::string progress_bar(double share, std::size_t columns, bool unicode) {
@@ -97,6 +121,20 @@ void add_figures(const RunView& run, Lines& lines) {
     if (!line.empty()) lines.push_back(line);
 }
 
+// The newest messages, whole as far as there is room for them.
+Lines message_lines(const RunView& run, const ScreenSize& size) {
+  const auto most =
+      std::clamp(size.rows / kRowsOfAMessageLine, kFewestMessageLines, kMostMessageLines);
+  const auto messages = run.messages(most);
+  Lines lines;
+  for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
+    const auto whole = first_of(wrapped(printable(*message), size.columns), most);
+    if (lines.size() + whole.size() > most) break;
+    lines.insert(lines.begin(), whole.begin(), whole.end());
+  }
+  return lines;
+}
+
 void add_block(Lines& lines, const std::string& title, const Lines& block) {
   if (block.empty()) return;
   lines.emplace_back();
@@ -125,7 +163,8 @@ std::string newest_line(const RunView& run) {
 }
 
 std::vector<std::string> draw_screen(const RunView& run, const ScreenSize& size, bool unicode) {
-  Lines top = {run.name() + ": " + state_line(run)};
+  auto top = first_of(wrapped(printable(run.name() + ": " + state_line(run)), size.columns),
+                      kMostHeadLines);
   std::string bar = progress_bar(share_done(run),
                                  size.columns - std::min<std::size_t>(size.columns, 24), unicode) +
                     " " + percent(share_done(run));
@@ -136,7 +175,7 @@ std::vector<std::string> draw_screen(const RunView& run, const ScreenSize& size,
   add_figures(run, top);
 
   Lines bottom;
-  add_block(bottom, "messages", run.messages(kMessages));
+  add_block(bottom, "messages", message_lines(run, size));
 
   // The chart has what is left, less a blank line and its title.
   const auto used = top.size() + bottom.size() + 2;
@@ -151,10 +190,7 @@ std::vector<std::string> draw_screen(const RunView& run, const ScreenSize& size,
   }
   top.insert(top.end(), bottom.begin(), bottom.end());
   if (top.size() > size.rows) top.resize(size.rows);
-  for (auto& line : top) {
-    line = printable(line);
-    if (letters(line) > size.columns) line = cut(line, size.columns);
-  }
+  for (auto& line : top) line = cut(line, size.columns);
   return top;
 }
 

@@ -1,5 +1,7 @@
 #include "watch/screen.h"
 
+#include <algorithm>
+
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -80,6 +82,30 @@ TEST_CASE("an end is told with its reason") {
   run.refresh();
   CHECK(state_line(run) == "failed at step 500 of 2,000: diverged: so it is");
   CHECK_THAT(newest_line(run), Contains("step 500/2000  loss 2.0060"));
+}
+
+TEST_CASE("a long reason and long messages go on in the next line") {
+  const WatchedRun run;
+  write_text(
+      run.folder / "status.json",
+      R"({"state": "failed", "step": 500, "reason": "the loss is not finite in eight steps one )"
+      R"(after another; the newest checkpoint is step 400"})");
+  write_text(run.folder / "train.log", "2026-01-31 12:00:00 first\n2026-01-31 12:00:00 saved " +
+                                           std::string(80, 'x') + " at last\n");
+  const auto lines = run.screen(60, 24, false);
+  REQUIRE(lines.size() > 10);
+  CHECK(lines[0] == "tiny: failed at step 500 of 2,000: the loss is not finite in");
+  CHECK(lines[1] == "  eight steps one after another; the newest checkpoint is");
+  CHECK(lines[2] == "  step 400");
+  const std::vector<std::string> last(lines.end() - 3, lines.end());
+  CHECK(last == std::vector<std::string>{"2026-01-31 12:00:00 first",
+                                         "2026-01-31 12:00:00 saved " + std::string(34, 'x'),
+                                         "  " + std::string(46, 'x') + " at last"});
+}
+
+TEST_CASE("a terminal of 80 by 24 has room for the curve") {
+  const auto lines = WatchedRun().screen(80, 24, false);
+  CHECK(std::ranges::find(lines, "loss, o validation") != lines.end());
 }
 
 }  // namespace
