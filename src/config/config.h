@@ -119,6 +119,13 @@ struct ScheduleSection {
   std::int64_t window_warmup_steps = 0;
 };
 
+/// A bound that a figure of a step should stay below, and what is done when it does not.
+struct AlertRule {
+  AlertFigure figure = AlertFigure::loss;
+  double above = 0.0;
+  AlertAction action = AlertAction::log;
+};
+
 struct TrainSection {
   std::int64_t max_steps = 0;  // 0: not trained here (an imported model)
   std::int64_t global_batch_size = 0;
@@ -131,6 +138,7 @@ struct TrainSection {
   LossWeighting loss_weighting = LossWeighting::token;
   bool deterministic = true;
   bool cuda_graph = false;
+  std::vector<AlertRule> alert;
 };
 
 struct ParallelSection {
@@ -159,6 +167,7 @@ struct EvalSection {
 struct LoggingSection {
   std::int64_t every_steps = 10;
   bool tensorboard = false;
+  std::int64_t layers_every = 0;  // 0: never
 };
 
 /// All sections of a run; Model is the model as written or as resolved.
