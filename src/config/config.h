@@ -121,6 +121,13 @@ struct ScheduleSection {
   std::optional<std::int64_t> warmup_tokens, decay_tokens, window_warmup_tokens;
 };
 
+/// A bound that a figure of a step should stay below, and what is done when it does not.
+struct AlertRule {
+  AlertFigure figure = AlertFigure::loss;
+  double above = 0.0;
+  AlertAction action = AlertAction::log;
+};
+
 struct TrainSection {
   std::int64_t max_steps = 0;              // 0: not trained here (an imported model)
   std::optional<std::int64_t> max_tokens;  // short for max_steps; empty in a loaded file
@@ -134,6 +141,7 @@ struct TrainSection {
   LossWeighting loss_weighting = LossWeighting::token;
   bool deterministic = true;
   bool cuda_graph = false;
+  std::vector<AlertRule> alert;
 };
 
 struct ParallelSection {
@@ -162,6 +170,7 @@ struct EvalSection {
 struct LoggingSection {
   std::int64_t every_steps = 10;
   bool tensorboard = false;
+  std::int64_t layers_every = 0;  // 0: never
 };
 
 /// All sections of a run; Model is the model as written or as resolved.

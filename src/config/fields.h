@@ -265,6 +265,17 @@ void describe(V& v, ScheduleSection& s) {
 }
 
 template <class V>
+void describe(V& v, AlertRule& s) {
+  v.field("figure", s.figure, anything().required().may_change_on_resume(),
+          "What is watched, in every step; from `layer_grad_norm` on the largest of all layers, in "
+          "the steps of `logging.layers_every`.");
+  v.field("above", s.above, anything().required().may_change_on_resume(), "The bound.");
+  v.field("do", s.action, anything().may_change_on_resume(),
+          "What is done when the figure passes it: a warning (`log`), also a checkpoint "
+          "(`checkpoint`), or a checkpoint and the end of the run, as failed (`stop`).");
+}
+
+template <class V>
 void describe(V& v, TrainSection& s) {
   v.field(
       "max_steps", s.max_steps, at_least(0).required().or_else("max_tokens").may_change_on_resume(),
@@ -301,6 +312,10 @@ void describe(V& v, TrainSection& s) {
   v.field("cuda_graph", s.cuda_graph, anything().may_change_on_resume(),
           "Whether a GPU gets the work of a micro-batch as one graph, recorded once: quicker where "
           "sequences are short or the model is small. The same bits.");
+  v.list("alert", s.alert,
+         anything().may_change_on_resume().defaults_to("none").such_as(
+             "{figure: attention_logit_lower, above: 50, do: stop}"),
+         "Bounds that figures of a healthy run stay below (docs/layer-health.md).");
 }
 
 template <class V>
@@ -355,6 +370,9 @@ void describe(V& v, LoggingSection& s) {
       "tensorboard", s.tensorboard, anything(),
       "Whether every figure of `metrics.jsonl`, and the samples, are also written to the folder "
       "`tensorboard` of the run, as TensorBoard reads them.");
+  v.field("layers_every", s.layers_every, at_least(0),
+          "Steps between rows in `metrics.jsonl` about each layer: norms of gradients, weights and "
+          "updates, activations, attention logits; 0 for none.");
 }
 
 template <class V>

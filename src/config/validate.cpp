@@ -305,6 +305,18 @@ void check_cuda_graph(const TrainSection& train, Report& report) {
                  "batch takes the same kernels; set them, or train.cuda_graph: false");
 }
 
+void check_alerts(const RunFile& config, Report& report) {
+  const auto& rules = config.train.alert;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const auto key = "train.alert[" + text(static_cast<std::int64_t>(i)) + "].figure";
+    if (!report.sound({key, "logging.layers_every"}) || config.logging.layers_every > 0) continue;
+    if (rules[i].figure < AlertFigure::layer_grad_norm) continue;
+    report.problem(key, name_of(rules[i].figure) +
+                            " is known in the steps of logging.layers_every only, which is 0; give "
+                            "10 there, say");
+  }
+}
+
 void check_validation(const RunFile& config, Report& report) {
   if (!report.sound({"eval.every_steps", "data.validation"}) || config.eval.every_steps == 0)
     return;
@@ -343,6 +355,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_size(config, report);
   check_skipping(config.train, report);
   check_cuda_graph(config.train, report);
+  check_alerts(config, report);
   check_validation(config, report);
 }
 

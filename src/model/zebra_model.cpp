@@ -70,10 +70,21 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
   const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
                          ? std::make_shared<AttentionResult>()
                          : nullptr;
-  return run_unit(pass, x,
-                  [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
-                    return block->forward(input, context, saved.get());
-                  });
+  auto* const statistics = torch::GradMode::is_enabled() ? statistics_ : nullptr;
+  const auto body = [block = blocks[layer], context, saved, statistics,
+                     layer](const torch::Tensor& input) mutable {
+    if (statistics == nullptr) return block->forward(input, context, saved.get());
+    AttentionResult kept_for_now;
+    auto& result = saved ? *saved : kept_for_now;
+    auto output = block->forward(input, context, &result);
+    statistics->add_attention(layer, result, input.size(0), input.size(1),
+                              block->kind() == LayerKind::local ? context.window : input.size(1),
+                              block->attention->sink.defined(), context.documents);
+    return output;
+  };
+  auto output = run_unit(pass, x, body);
+  if (statistics != nullptr) statistics->add_output(layer, output);
+  return output;
 }
 
 torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
@@ -108,6 +119,9 @@ CrossEntropySum ZebraModelImpl::loss(const torch::Tensor& tokens, const torch::T
     const auto both =
         linear_cross_entropy(hidden, head_weight(), targets.flatten(), z_loss, weights);
     sums.cross_entropy = both.cross_entropy;
+    sums.log_sum_exp = both.log_sum_exp;
+    if (statistics_ != nullptr && torch::GradMode::is_enabled())
+      statistics_->add_output_logits(both.log_sum_exp, targets);
     return both.objective;
   });
   return sums;

@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "model/block.h"
+#include "model/layer_statistics.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
 #include "model/sequence_context.h"
@@ -70,6 +71,10 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// pass comes to. Gradients then exist for loss() only.
   void set_observer(UnitObserver* observer) { observer_ = observer; }
 
+  /// From now on passes with a gradient add to `statistics` (which must outlive their backward;
+  /// null: to none) what they show of each layer. The same bits come out.
+  void set_statistics(LayerStatistics* statistics) { statistics_ = statistics; }
+
   /// Caches for one call that reaches at most `longest` tokens; local layers hold window + 1 of
   /// them.
   ModelCache make_cache(std::int64_t longest) const;
@@ -121,6 +126,7 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   std::int64_t window_;
   ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;
   UnitObserver* observer_ = nullptr;
+  LayerStatistics* statistics_ = nullptr;
 };
 TORCH_MODULE(ZebraModel);
 

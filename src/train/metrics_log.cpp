@@ -1,8 +1,5 @@
 #include "train/metrics_log.h"
 
-#include <unistd.h>
-
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -110,8 +107,20 @@ void MetricsLog::add(const StepMetrics& metrics) {
   row["seconds"] = metrics.seconds;
   if (metrics.checkpoint_seconds_lost > 0.0)
     row["checkpoint_seconds_lost"] = metrics.checkpoint_seconds_lost;
-  if (const auto memory = resident_memory_gib()) row["memory_gib"] = *memory;
+  const auto add_known = [&](const char* name, const std::optional<double>& value) {
+    if (value) row[name] = *value;
+  };
+  add_known("checkpoint_seconds", metrics.checkpoint_seconds);
+  add_known("data_share", metrics.data_share);
+  add_known("mfu", metrics.mfu);
+  add_known("memory_gib", metrics.memory_gib);
+  add_known("spike_score", metrics.spike_score);
+  add_known("grad_norm_spike_score", metrics.grad_norm_spike_score);
   write(row);
+}
+
+void MetricsLog::add_layers(std::int64_t step, const LayerHealth& health) {
+  write(layer_health_row(step, health));
 }
 
 void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation) {
@@ -146,13 +155,6 @@ void MetricsLog::flush() const {
   } catch (const RunError& error) {
     log_warning(error.what());
   }
-}
-
-std::optional<double> resident_memory_gib() {
-  std::ifstream statm("/proc/self/statm");
-  double total_pages = 0, resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return std::nullopt;
-  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / kBytesPerGiB;
 }
 
 }  // namespace zebra

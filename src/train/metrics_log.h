@@ -31,6 +31,7 @@ class MetricsLog {
   ~MetricsLog();
 
   void add(const StepMetrics& metrics);
+  void add_layers(std::int64_t step, const LayerHealth& health);
   void add_validation(std::int64_t step, const Perplexity& validation);
   /// A text that the model wrote; metrics.jsonl has none.
   void add_sample(std::int64_t step, const std::string& text);
@@ -48,8 +49,5 @@ class MetricsLog {
   std::optional<RecordFile> file_;
   std::unique_ptr<TensorboardLog> tensorboard_;  // where it is wanted
 };
-
-/// Resident memory of this process in GiB, or nothing where the system does not tell.
-std::optional<double> resident_memory_gib();
 
 }  // namespace zebra

@@ -20,6 +20,7 @@ BRANCH_ON_DEVICES = {
     "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
     "src/checkpoint/model_state.cpp": "memory of tensors is reused on the CPU",
     "src/train/metrics.cpp": "values arrive on the host later than on the CPU",
+    "src/train/device_figures.cpp": "memory and peak rate of one device",
     "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",
     "src/bench/": "meters of one device: clock, memory, name, profiler",
     "src/ablation/preparation.cpp": "arms on the CPU share its memory",

@@ -46,10 +46,38 @@ TEST_CASE("rows hold the step's figures, non-finite ones as null") {
   REQUIRE(written[0]["loss"] == 0.1);
   REQUIRE(written[0]["tokens"] == 64);
   REQUIRE_FALSE(written[0].contains("skipped"));
-  REQUIRE(written[0]["memory_gib"] > 0.0);
+  REQUIRE_FALSE(written[0].contains("memory_gib"));
   REQUIRE(written[1]["loss"].is_null());
   REQUIRE(written[1]["skipped"] == true);
   REQUIRE_FALSE(written[0].contains("sources"));
+}
+
+TEST_CASE("rows hold what is known of the machine, and rows about layers stand beside them") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0);
+    StepMetrics metrics{1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5};
+    metrics.spike_score = 3.5;
+    metrics.mfu = 0.375;
+    metrics.memory_gib = 1.25;
+    metrics.data_share = 0.0625;
+    metrics.checkpoint_seconds = 2.0;
+    log.add(metrics);
+    log.add_layers(1, {.layers = {{{1.0, 0.5, 0.25}, LayerKind::local, 4.0, 1.0, 2.0}},
+                       .embedding = {1.0, 1.0, 1.0},
+                       .heads = {},
+                       .log_z_rms = 1.0,
+                       .log_z_max = 2.0});
+  }
+  const auto written = rows(folder / "metrics.jsonl");
+  REQUIRE(written[0]["spike_score"] == 3.5);
+  REQUIRE_FALSE(written[0].contains("grad_norm_spike_score"));
+  REQUIRE(written[0]["mfu"] == 0.375);
+  REQUIRE(written[0]["memory_gib"] == 1.25);
+  REQUIRE(written[0]["data_share"] == 0.0625);
+  REQUIRE(written[0]["checkpoint_seconds"] == 2.0);
+  REQUIRE(written[1]["step"] == 1);
+  REQUIRE(written[1]["local_layers"]["weight_rms"] == 0.5);
 }
 
 TEST_CASE("rows of a mixture say what each source gave, those of one source do not") {
