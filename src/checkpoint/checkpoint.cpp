@@ -24,7 +24,10 @@ Manifest write_shard(const std::filesystem::path& folder, const CheckpointConten
     for (const auto& [tensor, begin, values] : tensors) {
       const std::int64_t end = begin + values.numel();
       fragments.push_back({fragment_key(tensor.name, begin, end), values});
-      manifest.tensors[tensor.name] = {tensor.shape, {{shard, begin, end}}};
+      auto& record = manifest.tensors[tensor.name];
+      record.shape = tensor.shape;
+      record.fragments = {{shard, begin, end}};
+      record.groups.insert(group);
     }
     const std::string file = shard_file_name(group, shard);
     manifest.files[file] = write_safetensors(folder / file, fragments, progress);
@@ -37,6 +40,7 @@ void add_shard(Manifest& whole, const Manifest& shard) {
   for (const auto& [name, record] : shard.tensors) {
     auto& fragments = whole.tensors[name].fragments;
     whole.tensors[name].shape = record.shape;
+    whole.tensors[name].groups = record.groups;
     fragments.insert(fragments.end(), record.fragments.begin(), record.fragments.end());
     std::sort(fragments.begin(), fragments.end(),
               [](const auto& a, const auto& b) { return a.begin < b.begin; });
@@ -47,6 +51,7 @@ void complete(const std::filesystem::path& beside, const std::filesystem::path& 
               const CheckpointContent& content, const std::vector<std::string>& shards) {
   Manifest manifest;
   for (const auto& shard : shards) add_shard(manifest, Manifest::from_text_of_shard(shard, beside));
+  manifest.drop_equal_groups();
   manifest.step = content.step;
   manifest.training = content.training;
   manifest.files[Checkpoint::kConfigFile] =

@@ -27,6 +27,9 @@ constexpr std::array<std::string_view, 11> kShapeKeys = {
     "model.norm_placement",      "model.qk_norm",
     "model.attention_sink"};
 
+/// On which it depends what training state there is.
+constexpr const char* kStateKey = "optimizer.type";
+
 /// Keys that say what a resolved attention_pattern says already.
 constexpr std::array kShortForms = {"model.self_attn_type", "model.layer_group_size",
                                     "model.global_layer"};
@@ -89,7 +92,11 @@ void check_shapes(const Config& saved, const std::vector<ConfigDifference>& chan
                   Problems& problems) {
   for (const auto& [key, before, after] : changes) {
     const std::string change = key + ": " + before + " -> " + after + ": ";
-    if (!may_change_in_fork(key)) {
+    if (key == kStateKey) {
+      problems.add(change +
+                   "the checkpoint holds no state of that optimizer; name the checkpoint as "
+                   "model.init_from in a run file to start a run from its weights");
+    } else if (!may_change_in_fork(key)) {
       problems.add(change + "would change the shapes of tensors, which a fork takes as they are");
     } else if (key == "model.attention_pattern" &&
                saved.model.attention_sink == AttentionSink::local) {
@@ -165,7 +172,7 @@ void write_run(const Fork& fork, const std::filesystem::path& run,
 }  // namespace
 
 bool may_change_in_fork(const std::string& key) {
-  return std::ranges::find(kShapeKeys, key) == kShapeKeys.end();
+  return key != kStateKey && std::ranges::find(kShapeKeys, key) == kShapeKeys.end();
 }
 
 Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) {

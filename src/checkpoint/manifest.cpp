@@ -47,10 +47,11 @@ bool is_hash(const std::string& text) {
 
 enum class Extent { whole, shard };
 
-/// Reads the members of version 1 and collects what is wrong with them.
+/// Reads the members of its version and collects what is wrong with them.
 class Reader {
  public:
-  Reader(const Json& json, Extent extent) : json_(json), extent_(extent) {}
+  Reader(const Json& json, std::int64_t version, Extent extent)
+      : json_(json), version_(version), extent_(extent) {}
 
   Manifest read() {
     Manifest manifest;
@@ -121,7 +122,19 @@ class Reader {
       return problems_.add(tensor + " has fragments that do not tile its " +
                            std::to_string(*elements) + " elements");
     }
+    if (version_ > 1 && !read_groups(json, record))
+      return problems_.add(tensor + " has no list of groups with \"weights\" among them");
     manifest.tensors[name] = std::move(record);
+  }
+
+  static bool read_groups(const Json& json, TensorRecord& record) {
+    const auto* groups = member_of(json, "groups");
+    if (groups == nullptr || !groups->is_array()) return false;
+    for (const auto& group : *groups) {
+      if (!group.is_string()) return false;
+      record.groups.insert(group.get<std::string>());
+    }
+    return record.groups.contains("weights");
   }
 
   bool fit(const std::vector<Fragment>& fragments, std::int64_t elements) const {
@@ -136,14 +149,12 @@ class Reader {
   }
 
   void check_shards(const Manifest& manifest) {
-    std::set<std::int64_t> shards;
-    for (const auto& [name, record] : manifest.tensors) {
-      for (const auto& fragment : record.fragments) shards.insert(fragment.shard);
-    }
     auto groups = shards_by_group(manifest);
     groups["weights"];  // a model is never without
+    for (const auto& [name, record] : manifest.tensors)
+      for (const auto& group : record.groups) groups[group];
     for (const auto& [group, stored] : groups) {
-      for (const auto shard : shards) {
+      for (const auto shard : shards_with(manifest, group)) {
         if (!stored.contains(shard)) {
           problems_.add("it does not name " + shard_file_name(group, shard) +
                         ", where fragments of its tensors lie");
@@ -152,7 +163,17 @@ class Reader {
     }
   }
 
+  static std::set<std::int64_t> shards_with(const Manifest& manifest, const std::string& group) {
+    std::set<std::int64_t> shards;
+    for (const auto& [name, record] : manifest.tensors) {
+      if (!record.is_in(group)) continue;
+      for (const auto& fragment : record.fragments) shards.insert(fragment.shard);
+    }
+    return shards;
+  }
+
   const Json& json_;
+  std::int64_t version_;
   Extent extent_;
   Problems problems_;
 };
@@ -173,7 +194,7 @@ Manifest parse(const std::string& text, const std::filesystem::path& path, Exten
                      ", this build reads up to " + std::to_string(Manifest::kFormatVersion) +
                      "; use a newer build");
   }
-  Reader reader(json, extent);
+  Reader reader(json, *version, extent);
   auto manifest = reader.read();
   if (!reader.problems().empty()) throw damaged(join(reader.problems(), "; "));
   return manifest;
@@ -215,11 +236,27 @@ Json to_json(const TensorRecord& record) {
   Json fragments = Json::array();
   for (const auto& fragment : record.fragments)
     fragments.push_back({fragment.shard, fragment.begin, fragment.end});
-  return {{"shape", record.shape}, {"fragments", fragments}};
+  Json json = {{"shape", record.shape}, {"fragments", fragments}};
+  if (!record.groups.empty()) json["groups"] = record.groups;
+  return json;
+}
+
+int Manifest::format_version() const {
+  const bool differ = std::ranges::any_of(
+      tensors, [](const auto& tensor) { return !tensor.second.groups.empty(); });
+  return differ ? 2 : 1;
+}
+
+void Manifest::drop_equal_groups() {
+  const bool are_equal = std::ranges::all_of(tensors, [&](const auto& tensor) {
+    return tensor.second.groups == tensors.begin()->second.groups;
+  });
+  if (!are_equal) return;
+  for (auto& [name, record] : tensors) record.groups.clear();
 }
 
 std::string Manifest::to_text() const {
-  Json json = {{"format", kFormat}, {"format_version", kFormatVersion}, {"step", step}};
+  Json json = {{"format", kFormat}, {"format_version", format_version()}, {"step", step}};
   json["training"] = training;
   json["files"] = Json::object();
   for (const auto& [name, record] : files)

@@ -20,21 +20,24 @@ struct CheckpointDamage : InputError {
 };
 
 /// Elements [begin, end) of a tensor, stored in shard `shard` of each group
-/// ("weights", "exp_avg", "exp_avg_sq"): key "NAME@begin:end" in
+/// ("weights", "exp_avg", "exp_avg_sq", "momentum"): key "NAME@begin:end" in
 /// "GROUP-00000.safetensors".
 struct Fragment {
   std::int64_t shard, begin, end;
 };
 
 struct TensorRecord {
-  std::vector<std::int64_t> shape;  ///< sizes from 0, their product fits
-  std::vector<Fragment> fragments;  ///< ascending, none empty
+  std::vector<std::int64_t> shape;    ///< sizes from 0, their product fits
+  std::vector<Fragment> fragments;    ///< ascending, none empty
+  std::set<std::string> groups = {};  ///< that hold it; none: all that are stored
+
+  bool is_in(const std::string& group) const { return groups.empty() || groups.contains(group); }
 };
 
 /// What a checkpoint holds. A checkpoint is whole when, and only when, its manifest.json is there.
 /// docs/checkpoint-format.md says what may change without a new version.
 struct Manifest {
-  static constexpr int kFormatVersion = 1;
+  static constexpr int kFormatVersion = 2;  ///< the newest; written where groups differ
   static constexpr const char* kFileName = "manifest.json";
 
   std::int64_t step = 0;
@@ -42,15 +45,21 @@ struct Manifest {
   std::map<std::string, TensorRecord> tensors;
   nlohmann::ordered_json training;  ///< the trainer's own state: an object or null
 
+  /// That of the oldest format that can say it: 1 where every tensor is in all groups.
+  int format_version() const;
+
+  /// Leaves out which groups hold a tensor where all hold every one.
+  void drop_equal_groups();
+
   /// JSON that ends with a hash of all its bytes but the hash's own 32 digits.
   std::string to_text() const;
 
   /// The manifest of a whole checkpoint: the fragments of every tensor tile it without gap or
   /// overlap, every shard that they name is in `files` for "weights" and for each other group that
-  /// is stored, and names of files lead nowhere but into the folder. Members that it does not know
-  /// are ignored. Throws CheckpointDamage with all that is wrong, or a plain InputError when the
-  /// manifest is whole but of a newer format version or of another format. Messages begin with
-  /// `path`.
+  /// holds the tensor, and names of files lead nowhere but into the folder. Members that it does
+  /// not know are ignored. Throws CheckpointDamage with all that is wrong, or a plain InputError
+  /// when the manifest is whole but of a newer format version or of another format. Messages begin
+  /// with `path`.
   static Manifest from_text(const std::string& text, const std::filesystem::path& path);
 
   /// That of a checkpoint's folder. Throws InputError when it cannot be read.

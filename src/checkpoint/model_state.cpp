@@ -1,6 +1,7 @@
 #include "checkpoint/model_state.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "checkpoint/folder.h"
 #include "model/placement.h"
@@ -9,14 +10,7 @@
 namespace zebra {
 namespace {
 
-struct Group {
-  const char* name;
-  const torch::Tensor& (AdamW::*values)(std::size_t) const;
-};
-
-constexpr Group kWeights = {"weights", &AdamW::masters};
-constexpr Group kGroups[] = {
-    kWeights, {"exp_avg", &AdamW::first_moments}, {"exp_avg_sq", &AdamW::second_moments}};
+constexpr const char* kWeights = "weights";
 
 /// Elements [begin, end) of a unit's flat buffer.
 struct FlatRange {
@@ -33,51 +27,53 @@ FlatRange share_of(const FlatRange& shard, const Communicator& replicas) {
           shard.begin + size * (replicas.rank() + 1) / replicas.size()};
 }
 
-// The pieces of tensors that lie in `range`; `flat` holds the unit's shard.
-void add_tensors(const ShardedUnit& unit, const FlatRange& range, const torch::Tensor& flat,
+// The pieces of tensors that lie in `range` and have this state.
+void add_tensors(const ShardedUnit& unit, const FlatRange& range, const OptimizerState& state,
                  std::vector<CheckpointTensor>& tensors) {
+  const auto first = std::max(range.begin, state.begin),
+             last = std::min(range.end, state.begin + state.values.numel());
   for (const auto& [tensor, deviation, begin] : unit.layout().tensors()) {
-    const auto from = std::max(begin, range.begin),
-               to = std::min(begin + tensor.numel(), range.end);
+    const auto from = std::max(begin, first), to = std::min(begin + tensor.numel(), last);
     if (from >= to) continue;
-    tensors.push_back({tensor, from - begin, flat.narrow(0, from - unit.shard_begin(), to - from)});
+    tensors.push_back(
+        {tensor, from - begin, state.values.narrow(0, from - state.begin, to - from)});
   }
 }
 
-void load_group(Checkpoint& checkpoint, const Group& group, const std::vector<ShardedUnit>& units,
-                const AdamW& optimizer) {
+void load(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
+          const OptimizerState& state) {
+  const auto& unit = units[state.unit];
   std::vector<CheckpointTensor> tensors;
-  for (std::size_t i = 0; i < units.size(); ++i)
-    add_tensors(units[i], shard_of(units[i]), (optimizer.*group.values)(i), tensors);
+  add_tensors(unit, shard_of(unit), state, tensors);
   for (const auto& [tensor, begin, values] : tensors)
-    checkpoint.read(group.name, tensor, begin, values);
+    checkpoint.read(state.group, tensor, begin, values);
 }
 
 }  // namespace
 
 std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> training_tensors(
-    const std::vector<ShardedUnit>& units, const Communicator& replicas, const AdamW& optimizer) {
+    const std::vector<ShardedUnit>& units, const Communicator& replicas,
+    const ShardedOptimizer& optimizer) {
   std::vector<std::pair<std::string, std::vector<CheckpointTensor>>> groups;
-  for (const auto& group : kGroups) {
-    auto& [name, tensors] = groups.emplace_back();
-    name = group.name;
-    for (std::size_t i = 0; i < units.size(); ++i) {
-      add_tensors(units[i], share_of(shard_of(units[i]), replicas), (optimizer.*group.values)(i),
-                  tensors);
-    }
+  for (const auto& state : optimizer.state()) {
+    if (groups.empty() || groups.back().first != state.group)
+      groups.emplace_back().first = state.group;
+    const auto& unit = units[state.unit];
+    add_tensors(unit, share_of(shard_of(unit), replicas), state, groups.back().second);
   }
   return groups;
 }
 
 void load_training_tensors(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
-                           AdamW& optimizer) {
-  for (const auto& group : kGroups) load_group(checkpoint, group, units, optimizer);
+                           ShardedOptimizer& optimizer) {
+  for (const auto& state : optimizer.state()) load(checkpoint, units, state);
   optimizer.publish_masters();
 }
 
 void load_initial_weights(Checkpoint& checkpoint, const std::vector<ShardedUnit>& units,
-                          AdamW& optimizer) {
-  load_group(checkpoint, kWeights, units, optimizer);
+                          ShardedOptimizer& optimizer) {
+  for (const auto& state : optimizer.state())
+    if (std::string_view(state.group) == kWeights) load(checkpoint, units, state);
   optimizer.publish_masters();
 }
 
@@ -86,7 +82,7 @@ void load_weights(Checkpoint& checkpoint, const ParameterUnit& unit) {
     const auto flat = parameter.tensor.detach().view({-1});
     std::int64_t begin = 0;
     for (const auto& part : parameter.spec.parts) {
-      checkpoint.read("weights", part, 0, flat.narrow(0, begin, part.numel()));
+      checkpoint.read(kWeights, part, 0, flat.narrow(0, begin, part.numel()));
       begin += part.numel();
     }
   }

@@ -69,14 +69,19 @@ bool is_shard(const std::string& file) { return file.ends_with(kShardEnding); }
 
 using Fragments = std::map<std::string, std::int64_t>;  // elements by key
 
-/// What every group must hold in each of its shards.
-std::map<std::int64_t, Fragments> fragments_by_shard(const Manifest& manifest) {
-  std::map<std::int64_t, Fragments> shards;
-  for (const auto& [name, tensor] : manifest.tensors) {
-    for (const auto& [shard, begin, end] : tensor.fragments)
-      shards[shard][fragment_key(name, begin, end)] = end - begin;
+/// What each shard of each group must hold.
+std::map<std::string, Fragments> fragments_by_file(const Manifest& manifest) {
+  std::map<std::string, Fragments> files;
+  for (const auto& [group, shards] : shards_by_group(manifest)) {
+    for (const auto& [name, tensor] : manifest.tensors) {
+      if (!tensor.is_in(group)) continue;
+      for (const auto& [shard, begin, end] : tensor.fragments) {
+        if (shards.contains(shard))
+          files[shard_file_name(group, shard)][fragment_key(name, begin, end)] = end - begin;
+      }
+    }
   }
-  return shards;
+  return files;
 }
 
 // A name and how many more there are: one sentence for each file, however many tensors it misses.
@@ -140,9 +145,7 @@ class ShareCheck {
       : folder_(folder),
         manifest_(manifest),
         faults_(faults),
-        shards_(fragments_by_shard(manifest)) {
-    for (const auto& [group, shards] : shards_by_group(manifest))
-      for (const auto shard : shards) shard_of_file_[shard_file_name(group, shard)] = shard;
+        fragments_(fragments_by_file(manifest)) {
     for (const auto& name : files) {
       const auto& record = manifest.files.at(name);
       const auto fault = size_fault(folder / name, record);
@@ -181,11 +184,9 @@ class ShareCheck {
       return true;
     }
     if (!is_shard(name)) return false;
-    const auto shard = shard_of_file_.find(name);
-    const auto expected =
-        shard == shard_of_file_.end() ? shards_.end() : shards_.find(shard->second);
+    const auto expected = fragments_.find(name);
     const auto fault =
-        shard_fault(path, expected == shards_.end() ? Fragments{} : expected->second);
+        shard_fault(path, expected == fragments_.end() ? Fragments{} : expected->second);
     if (!fault.empty()) faults_.push_back(fault);
     return false;
   }
@@ -193,8 +194,7 @@ class ShareCheck {
   const std::filesystem::path& folder_;
   const Manifest& manifest_;
   std::vector<std::string>& faults_;
-  std::map<std::int64_t, Fragments> shards_;
-  std::map<std::string, std::int64_t> shard_of_file_;
+  std::map<std::string, Fragments> fragments_;
   std::vector<std::string> files_;  // those of the right size
   std::uint64_t bytes_ = 0, bytes_done_ = 0;
 };

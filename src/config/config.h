@@ -105,10 +105,13 @@ struct DataSection {
 };
 
 struct OptimizerSection {
+  OptimizerType type = OptimizerType::adamw;
   double lr = 3e-4;
   double weight_decay = 0.1;
   std::array<double, 2> betas = {0.9, 0.95};
   double eps = 1e-8;
+  double momentum = 0.95;  // of Muon
+  MuonScale adjust_lr_fn = MuonScale::match_rms_adamw;
 };
 
 struct ScheduleSection {

@@ -230,11 +230,22 @@ void describe(V& v, DataSection& s) {
 
 template <class V>
 void describe(V& v, OptimizerSection& s) {
+  v.field(
+      "type", s.type, anything(),
+      "`muon` makes the updates of the matrices inside the blocks orthogonal (Q, K, V, gate and "
+      "up each by itself); embedding, head, norms and sinks have AdamW all the same.");
   v.field("lr", s.lr, above(0), "Peak learning rate.");
   v.field("weight_decay", s.weight_decay, at_least(0),
           "Decoupled decay of matrices, embedding and head; norms have none.");
   v.field("betas", s.betas, at_least(0).below(1), "Decay of the first and the second moment.");
   v.field("eps", s.eps, above(0), "Added to the root of the second moment.");
+  v.field("momentum", s.momentum, at_least(0).below(1),
+          "`muon` only: decay of the momentum (Nesterov's).");
+  v.field("adjust_lr_fn", s.adjust_lr_fn, anything(),
+          "`muon` only: what multiplies the learning rate of a matrix, as torch.optim.Muon names "
+          "it. `match_rms_adamw` gives updates as large as AdamW's, so that its learning rate and "
+          "decay carry over: 0.2 sqrt(max(rows, columns)); `original`: sqrt(max(1, rows / "
+          "columns)); `spectral_unclamped`: sqrt(rows / columns).");
 }
 
 template <class V>
@@ -387,7 +398,7 @@ void describe(V& v, RunFile& c) {
   v.group("data", c.data, anything(),
           "What to train and validate on, and how it is cut into sequences.");
   v.group("optimizer", c.optimizer, anything(),
-          "AdamW, on float32 weights whatever the precision of the model.");
+          "AdamW or Muon, on float32 weights whatever the precision of the model.");
   v.group("schedule", c.schedule, anything(),
           "How the learning rate, and the window of local layers, move over the steps.");
   v.group("train", c.train, anything(), "Length, batch, numbers and safeguards of the training.");

@@ -23,6 +23,8 @@ enum class ScaledLayers { all, global };
 enum class NormPlacement { pre, reordered };
 enum class QkNorm { none, head, projection };
 enum class AttentionSink { none, local, all };
+enum class OptimizerType { adamw, muon };
+enum class MuonScale { original, match_rms_adamw, spectral_unclamped };
 enum class ScheduleType { cosine, wsd, constant };
 enum class Precision { fp32, bf16 };
 enum class ActivationCheckpointing { none, full, selective, every_2 };
@@ -112,6 +114,21 @@ struct EnumNames<AttentionSink> {
   static constexpr NameTable<AttentionSink, 3> kTable{{{AttentionSink::none, "false"},
                                                        {AttentionSink::local, "true"},
                                                        {AttentionSink::all, "all"}}};
+};
+
+template <>
+struct EnumNames<OptimizerType> {
+  static constexpr NameTable<OptimizerType, 2> kTable{
+      {{OptimizerType::adamw, "adamw"}, {OptimizerType::muon, "muon"}}};
+};
+
+// The names that torch.optim.Muon has for them.
+template <>
+struct EnumNames<MuonScale> {
+  static constexpr NameTable<MuonScale, 3> kTable{
+      {{MuonScale::original, "original"},
+       {MuonScale::match_rms_adamw, "match_rms_adamw"},
+       {MuonScale::spectral_unclamped, "spectral_unclamped"}}};
 };
 
 template <>

@@ -222,6 +222,16 @@ void check_replicas(const ParallelSection& parallel, int ranks, Report& report) 
   }
 }
 
+void check_optimizer(const OptimizerSection& optimizer, Report& report) {
+  if (!report.sound({"optimizer.type"}) || optimizer.type == OptimizerType::muon) return;
+  const auto check = [&](const char* key, bool has_default) {
+    if (has_default || !report.sound({key})) return;
+    report.problem(key, "only muon uses it; remove it, or give optimizer.type: muon");
+  };
+  check("optimizer.momentum", optimizer.momentum == OptimizerSection{}.momentum);
+  check("optimizer.adjust_lr_fn", optimizer.adjust_lr_fn == OptimizerSection{}.adjust_lr_fn);
+}
+
 void check_schedule(const ScheduleSection& schedule, const TrainSection& train, Report& report) {
   const bool wsd = schedule.type == ScheduleType::wsd;
   if (!report.sound({"schedule.type"})) return;
@@ -351,6 +361,7 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_packing(config.data, report);
   check_batch(config.train, ranks, report);
   check_replicas(config.parallel, ranks, report);
+  check_optimizer(config.optimizer, report);
   check_schedule(config.schedule, config.train, report);
   check_size(config, report);
   check_skipping(config.train, report);

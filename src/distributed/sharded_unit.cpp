@@ -24,6 +24,7 @@ FlatLayout::FlatLayout(const ParameterUnit& unit, int ranks) : name_(unit.name) 
     places_.push_back({parameter.tensor, begin});
     for (const auto& part : parameter.spec.parts) {
       tensors_.push_back({part, parameter.spec.initial, begin});
+      if (parameter.spec.is_hidden_matrix()) matrices_.push_back(tensors_.back());
       begin += part.numel();
     }
   }

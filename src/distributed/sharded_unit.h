@@ -30,6 +30,9 @@ class FlatLayout {
   /// Elements [0, decayed_size()) are subject to weight decay.
   std::int64_t decayed_size() const { return decayed_size_; }
   const std::vector<FlatTensor>& tensors() const { return tensors_; }
+  /// Those of them that Muon updates: nothing else lies in elements [0, matrix_size()).
+  const std::vector<FlatTensor>& matrices() const { return matrices_; }
+  std::int64_t matrix_size() const { return matrices_.empty() ? 0 : decayed_size_; }
 
   /// Fills `out` (1-D, any type), elements [begin, begin + out.numel()) of the buffer, with initial
   /// weights: the same values whatever the range.
@@ -50,7 +53,7 @@ class FlatLayout {
   std::string name_;
   std::int64_t size_ = 0, decayed_size_ = 0;
   std::vector<Place> places_;
-  std::vector<FlatTensor> tensors_;
+  std::vector<FlatTensor> tensors_, matrices_;
 };
 
 /// What of the training state is split, and in which types it lives and travels.

@@ -43,6 +43,11 @@ struct ParameterSpec {
   std::int64_t numel() const;
   /// Weight decay is for matrices and embeddings, not for norms and attention sinks.
   bool decayed() const { return initial.deviation != 0.0; }
+  /// A matrix inside a block: what Muon updates.
+  bool is_hidden_matrix() const {
+    return parts.front().shape.size() == 2 &&
+           (role == ParameterRole::attention || role == ParameterRole::feed_forward);
+  }
 };
 
 /// The parameters that are sharded, gathered and reduced together: the embedding, a block, the

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "config/model_config.h"
+#include "plan/muon_cost.h"
 
 namespace zebra {
 namespace {
@@ -30,12 +31,20 @@ Plan make_plan(const Config& config, std::int64_t ranks, const std::optional<Har
   plan.cost_relative_to_full_attention =
       plan.forward_flops.total() /
       forward_flops_per_token(with_full_attention(config.model), length).total();
-  plan.sharding = shard_model(config.model, config.train.precision, config.parallel, ranks);
+  plan.sharding = shard_model(config.model, config.train.precision, config.parallel, ranks,
+                              config.optimizer.type);
   plan.micro_batches = config.train.global_batch_size / (config.train.micro_batch_size * ranks);
   plan.state = memory_per_rank(plan.sharding);
   plan.activations = activation_bytes(config);
   plan.traffic = traffic_per_step(plan.sharding, plan.micro_batches);
   plan.checkpoint_bytes = 3 * kFloatBytes * plan.parameters.total();
+  if (config.optimizer.type == OptimizerType::muon) {
+    const auto matrices = hidden_matrices(unit_specs(config.model));
+    for (const auto& [rows, columns] : matrices)
+      plan.checkpoint_bytes -= kFloatBytes * rows * columns;
+    plan.newton_schulz_flops =
+        busiest_newton_schulz_flops(matrices, static_cast<int>(plan.sharding.shards));
+  }
   plan.host_copy_bytes = (plan.checkpoint_bytes + ranks - 1) / ranks;
   plan.caches = caches_of(config);
   if (hardware) plan.time = {*hardware, step_time(config, plan.sharding, *hardware)};

@@ -34,11 +34,12 @@ struct Plan {
   double cost_relative_to_full_attention = 1.0;  ///< of the forward pass
 
   ShardedModel sharding;
+  double newton_schulz_flops = 0;  ///< of a step, of the rank that has most of it; 0 without Muon
   std::int64_t micro_batches = 1;  ///< of a rank in a step
   RankMemory state;                ///< bytes of a rank
   ActivationBytes activations;     ///< bytes of a rank: an estimate for bf16
   Traffic traffic;                 ///< bytes that a rank sends in a step
-  /// Master weights and both moments in float32.
+  /// Master weights and both moments, or Muon's momentum, in float32.
   std::int64_t checkpoint_bytes = 0;
   /// Bytes of host memory that a rank's share of a checkpoint takes while it is written
   /// (checkpoint/host_copy.h); kept from the first save on.

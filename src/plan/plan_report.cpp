@@ -53,10 +53,12 @@ Parts<std::int64_t> parts_of(const ActivationBytes& bytes) {
 }
 
 Parts<double> parts_of(const Traffic& traffic) {
-  return {{"gathered_weights", traffic.gathers},
-          {"scattered_gradients", traffic.scatters},
-          {"all_reduced_gradients", traffic.all_reduces},
-          {"total", traffic.total()}};
+  Parts<double> parts = {{"gathered_weights", traffic.gathers},
+                         {"scattered_gradients", traffic.scatters},
+                         {"all_reduced_gradients", traffic.all_reduces}};
+  if (traffic.updates > 0) parts.emplace_back("exchanged_updates", traffic.updates);
+  parts.emplace_back("total", traffic.total());
+  return parts;
 }
 
 Parts<double> exposed_parts(const StepTime& time) {
@@ -97,6 +99,7 @@ Json time_json(const StepTime& time) {
           {"block_forward", overlap_json(time.forward)},
           {"block_backward", overlap_json(time.backward)},
           {"exposed", object(exposed_parts(time))},
+          {"orthogonalizing", time.orthogonalizing},
           {"step", time.step()}};
 }
 
@@ -231,8 +234,14 @@ std::string run_table(const Plan& plan) {
               std::to_string(plan.config.train.global_batch_size) + " sequences of " +
                   std::to_string(plan.config.data.sequence_length));
   text += row("tokens", with_suffix(static_cast<double>(plan.tokens())));
-  return text +
-         row("training FLOPs", scientific(plan.training_flops()), "three times the forward pass");
+  text += row("training FLOPs", scientific(plan.training_flops()), "three times the forward pass");
+  if (plan.newton_schulz_flops == 0) return text;
+  const double step = plan.training_flops_per_token() *
+                      static_cast<double>(plan.tokens_per_step()) /
+                      static_cast<double>(plan.sharding.ranks());
+  return text + row("Newton-Schulz", with_suffix(plan.newton_schulz_flops),
+                    "FLOPs on the busiest rank in a step, beside " + with_suffix(step) +
+                        " of training: " + percent(plan.newton_schulz_flops / step));
 }
 
 std::string traffic_table(const Plan& plan) {
@@ -282,6 +291,8 @@ std::string time_table(const Plan& plan) {
   text += row("block forward", seconds_text(time.forward.compute), overlap_note(time.forward));
   text += row("block backward", seconds_text(time.backward.compute), overlap_note(time.backward));
   text += row("not hidden", seconds_text(time.exposed()), exposed_note(time));
+  if (time.orthogonalizing > 0)
+    text += row("Muon", seconds_text(time.orthogonalizing), "Newton-Schulz and its exchanges");
   text += row("step", seconds_text(time.step()),
               window_moves(plan.config) ? "of the averaged FLOPs" : "");
   text += row("tokens per second", with_suffix(speed),
@@ -323,6 +334,8 @@ nlohmann::ordered_json to_json(const Plan& plan) {
   json["tokens_per_step"] = plan.tokens_per_step();
   json["tokens"] = plan.tokens();
   json["training_flops"] = plan.training_flops();
+  if (plan.newton_schulz_flops > 0)
+    json["newton_schulz_flops_per_rank_and_step"] = plan.newton_schulz_flops;
   if (plan.time) {
     json["hardware"] = hardware_json(plan.time->hardware, plan.config.train.precision);
     json["seconds_per_step"] = time_json(plan.time->step);

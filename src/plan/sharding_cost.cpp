@@ -23,6 +23,28 @@ std::vector<std::int64_t> unit_sizes(const ModelConfig& model, std::int64_t shar
   return sizes;
 }
 
+// Of each unit what lies in front of its norms, where that is matrices of a block.
+std::vector<std::int64_t> matrix_sizes(const ModelConfig& model, std::int64_t shards) {
+  std::vector<std::int64_t> sizes;
+  for (const auto& unit : unit_specs(model)) {
+    const bool has_matrices =
+        std::ranges::any_of(unit.parameters, &ParameterSpec::is_hidden_matrix);
+    sizes.push_back(has_matrices ? flat_offsets(unit, shards).decayed_size : 0);
+  }
+  return sizes;
+}
+
+// Moments of the last rank, which has most norms.
+std::int64_t moment_elements(const ShardedModel& model) {
+  auto elements = 2 * model.elements() / model.shards;
+  for (std::size_t unit = 0; unit < model.matrices.size(); ++unit) {
+    const auto shard = model.units[unit] / model.shards;
+    elements -=
+        std::clamp<std::int64_t>(model.matrices[unit] - (model.shards - 1) * shard, 0, shard);
+  }
+  return elements;
+}
+
 double ring_share(std::int64_t ranks) {
   return static_cast<double>(ranks - 1) / static_cast<double>(ranks);
 }
@@ -132,7 +154,7 @@ RankMemory resident_memory(const ShardedModel& model) {
   memory.weights = (model.sharding == Sharding::full ? part : all) * model.weight_bytes;
   memory.gradients = (model.splits_gradients() ? part : all) * kFloatBytes;
   memory.masters = has_masters ? part * kFloatBytes : 0;
-  memory.moments = 2 * part * kFloatBytes;
+  memory.moments = moment_elements(model) * kFloatBytes;
   return memory;
 }
 
@@ -153,12 +175,14 @@ std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ran
 }
 
 ShardedModel shard_model(const ModelConfig& model, Precision precision,
-                         const ParallelSection& parallel, std::int64_t ranks) {
+                         const ParallelSection& parallel, std::int64_t ranks,
+                         OptimizerType optimizer) {
   ShardedModel sharded;
   sharded.shards = ranks_per_replica(parallel, ranks);
   sharded.replicas = ranks / sharded.shards;
   if (sharded.shards > 1) sharded.sharding = parallel.sharding;
   sharded.units = unit_sizes(model, sharded.shards);
+  if (optimizer == OptimizerType::muon) sharded.matrices = matrix_sizes(model, sharded.shards);
   sharded.tied = model.tie_word_embeddings;
   sharded.weight_bytes = bytes_of(precision);
   sharded.reduced_bytes = bytes_of(parallel.reduce_precision);
@@ -202,8 +226,16 @@ double all_reduce_bytes(const ShardedModel& model, std::size_t unit) {
   return 2.0 * ring_share(model.replicas) * static_cast<double>(part);
 }
 
+double update_bytes(const ShardedModel& model) {
+  const auto elements =
+      std::accumulate(model.matrices.begin(), model.matrices.end(), std::int64_t{0});
+  return 2.0 * ring_share(model.shards) * static_cast<double>(elements * kBf16Bytes) /
+         static_cast<double>(model.shards);
+}
+
 Traffic traffic_per_step(const ShardedModel& model, std::int64_t micro_batches) {
   Traffic traffic;
+  traffic.updates = update_bytes(model);
   const auto add_micro_batches = [&](std::int64_t count, bool last) {
     const auto times = static_cast<double>(count);
     for (const auto& moment : micro_batch_schedule(model, last)) {

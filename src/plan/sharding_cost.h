@@ -21,6 +21,9 @@
 //   masters (bf16)        4 P     4 P / s     4 P / s     4 P / s
 //   moments               8 P     8 P / s     8 P / s     8 P / s
 //
+// With Muon the elements of its matrices, M of them, have 4 bytes of momentum instead of 8 of
+// moments; given is the rank that has fewest of them, the last.
+//
 // For a while there are also whole weights and gradients of single units, and with g = 2 rounded
 // copies of what is being added up: micro_batch_schedule says when.
 //
@@ -36,6 +39,10 @@
 //                        alone; reduce-scatter of gradients over s
 //               once     all-reduce of the part over r
 //
+// With Muon each rank of a copy also sends, once, 2 M / s bytes of directions to the owners of
+// matrices, and as owner as many of updates back, less what is its own: on average, since the
+// owners' shares differ.
+//
 // A tied unit is gathered in forward twice: for the embedding, and again for the head. Where s = 1
 // there is nothing to share, and every mode is `none`.
 
@@ -46,9 +53,11 @@ struct ShardedModel {
   std::int64_t shards = 1;             ///< s
   std::int64_t replicas = 1;           ///< r
   std::vector<std::int64_t> units;     ///< padded sizes in elements, in the order of forward
-  bool tied = false;                   ///< units[0] is the head too
-  std::int64_t weight_bytes = 4;       ///< w
-  std::int64_t reduced_bytes = 4;      ///< g
+  /// Elements at the beginning of each unit that Muon updates: none with AdamW.
+  std::vector<std::int64_t> matrices = {};
+  bool tied = false;               ///< units[0] is the head too
+  std::int64_t weight_bytes = 4;   ///< w
+  std::int64_t reduced_bytes = 4;  ///< g
 
   std::int64_t ranks() const { return shards * replicas; }
   std::int64_t elements() const;  ///< P
@@ -67,7 +76,8 @@ std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ran
 
 /// Throws InputError as ranks_per_replica does.
 ShardedModel shard_model(const ModelConfig& model, Precision precision,
-                         const ParallelSection& parallel, std::int64_t ranks);
+                         const ParallelSection& parallel, std::int64_t ranks,
+                         OptimizerType optimizer = OptimizerType::adamw);
 
 /// What is in memory and on the wire while one stage of a pass computes, or between two. Stages are
 /// 0 for the embedding, 1 … n for the blocks, n + 1 for the head; everything else names units.
@@ -108,11 +118,15 @@ double gather_bytes(const ShardedModel& model, std::size_t unit);      ///< its 
 double scatter_bytes(const ShardedModel& model, std::size_t unit);     ///< its gradients, over s
 double all_reduce_bytes(const ShardedModel& model, std::size_t unit);  ///< the part of them, over r
 
+/// Bytes that a rank sends in both exchanges of Muon.
+double update_bytes(const ShardedModel& model);
+
 /// Bytes that each rank sends in a step, by collective.
 struct Traffic {
   double gathers = 0, scatters = 0, all_reduces = 0;
+  double updates = 0;  ///< of Muon
 
-  double total() const { return gathers + scatters + all_reduces; }
+  double total() const { return gathers + scatters + all_reduces + updates; }
 };
 
 Traffic traffic_per_step(const ShardedModel& model, std::int64_t micro_batches);

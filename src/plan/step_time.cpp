@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "plan/model_cost.h"
+#include "plan/muon_cost.h"
 
 namespace zebra {
 namespace {
@@ -119,6 +120,7 @@ class Timeline {
     time_.after_last_pass = all_reduce_left_;
     time_.before_first_pass = wait_for_weights();
     count_links(traffic_per_step(model_, micro_batches));
+    time_.orthogonalizing += update_bytes(model_) / shard_.bytes_per_second;
     return time_;
   }
 
@@ -172,7 +174,7 @@ class Timeline {
 
   void count_links(const Traffic& traffic) {
     (shard_.crosses_hosts ? time_.network : time_.fast_link) +=
-        (traffic.gathers + traffic.scatters) / shard_.bytes_per_second;
+        (traffic.gathers + traffic.scatters + traffic.updates) / shard_.bytes_per_second;
     (replica_.crosses_hosts ? time_.network : time_.fast_link) +=
         traffic.all_reduces / replica_.bytes_per_second;
   }
@@ -247,8 +249,16 @@ StepTime step_time(const Config& config, const ShardedModel& model, const Hardwa
   const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
   const double flops_rate = peak * hardware.efficiency / static_cast<double>(tokens);
   Timeline timeline(model, hardware, stage_flops(config), flops_rate);
-  return timeline.step(config.train.global_batch_size /
-                       (config.train.micro_batch_size * model.ranks()));
+  auto time = timeline.step(config.train.global_batch_size /
+                            (config.train.micro_batch_size * model.ranks()));
+  if (config.optimizer.type == OptimizerType::muon) {
+    const auto matrices = hidden_matrices(unit_specs(config.model));
+    // In bfloat16 whatever the precision of the model.
+    time.orthogonalizing +=
+        busiest_newton_schulz_flops(matrices, static_cast<int>(model.shards)) /
+        (peak_flops(hardware.cluster.gpu, Precision::bf16) * hardware.efficiency);
+  }
+  return time;
 }
 
 }  // namespace zebra

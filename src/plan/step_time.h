@@ -83,8 +83,10 @@ struct StepTime {
   double after_last_pass = 0;    ///< what is left of the all-reduces
   double before_first_pass = 0;  ///< updated weights of the step before, until and while it runs
 
+  double orthogonalizing = 0;  ///< Muon: Newton-Schulz on the busiest rank, and both exchanges
+
   double exposed() const { return in_passes + after_last_pass + before_first_pass; }
-  double step() const { return compute + exposed(); }
+  double step() const { return compute + exposed() + orthogonalizing; }
 };
 
 StepTime step_time(const Config& config, const ShardedModel& model, const Hardware& hardware);

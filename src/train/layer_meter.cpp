@@ -15,7 +15,7 @@ double numel(const FlatLayout& layout) {
 }  // namespace
 
 LayerMeter::LayerMeter(const Config& config, const ShardedDataParallel& parallel,
-                       const AdamW& optimizer, Communicator& all, torch::Device device)
+                       const ShardedOptimizer& optimizer, Communicator& all, torch::Device device)
     : config_(config),
       parallel_(parallel),
       optimizer_(optimizer),
@@ -29,19 +29,29 @@ bool LayerMeter::is_copy() const {
 
 void LayerMeter::before_update() {
   const torch::NoGradGuard no_grad;
-  for (std::size_t i = 0; i < optimizer_.size(); ++i) {
-    before_.push_back(optimizer_.masters(i).clone());
-    gradients_.push_back(squared_norm({parallel_.units()[i].gradient_shard()}));
-    weights_.push_back(squared_norm({before_.back()}));
+  for (const auto& unit : parallel_.units())
+    gradients_.push_back(squared_norm({unit.gradient_shard()}));
+  before_ = optimizer_.masters();
+  for (auto& part : before_) part.values = part.values.clone();
+  weights_ = squares_of(before_);
+}
+
+std::vector<torch::Tensor> LayerMeter::squares_of(const std::vector<OptimizerState>& parts) const {
+  std::vector<torch::Tensor> squares(parallel_.units().size());
+  for (const auto& part : parts) {
+    auto& sum = squares[part.unit];
+    const auto square = squared_norm({part.values});
+    sum = sum.defined() ? sum + square : square;
   }
+  return squares;
 }
 
 // One exchange for all of it: sums, and a place for the maxima of each rank.
 DeferredValues LayerMeter::after_update() {
   const torch::NoGradGuard no_grad;
-  std::vector<torch::Tensor> updates;
-  for (std::size_t i = 0; i < before_.size(); ++i)
-    updates.push_back(squared_norm({before_[i].sub_(optimizer_.masters(i))}));
+  const auto after = optimizer_.masters();
+  for (std::size_t i = 0; i < after.size(); ++i) before_[i].values.sub_(after[i].values);
+  const auto updates = squares_of(before_);
   const auto of_shards =
       torch::cat({torch::stack(gradients_), torch::stack(weights_), torch::stack(updates)});
   before_.clear();

@@ -8,8 +8,8 @@
 #include "config/config.h"
 #include "distributed/communicator.h"
 #include "distributed/sharded_data_parallel.h"
+#include "distributed/sharded_optimizer.h"
 #include "model/layer_statistics.h"
-#include "optim/adamw.h"
 #include "train/layer_health.h"
 #include "train/metrics.h"
 
@@ -22,7 +22,7 @@ namespace zebra {
 class LayerMeter {
  public:
   /// All must outlive this object; `all` are the ranks of the job.
-  LayerMeter(const Config& config, const ShardedDataParallel& parallel, const AdamW& optimizer,
+  LayerMeter(const Config& config, const ShardedDataParallel& parallel, const ShardedOptimizer& optimizer,
              Communicator& all, torch::Device device);
 
   LayerStatistics& statistics() { return statistics_; }
@@ -34,16 +34,18 @@ class LayerMeter {
   LayerHealth health(const std::vector<double>& values, std::int64_t counted_targets) const;
 
  private:
+  /// For each unit the sum over its parts.
+  std::vector<torch::Tensor> squares_of(const std::vector<OptimizerState>& parts) const;
   /// Whether another rank adds the same shards.
   bool is_copy() const;
 
   const Config& config_;
   const ShardedDataParallel& parallel_;
-  const AdamW& optimizer_;
+  const ShardedOptimizer& optimizer_;
   Communicator& all_;
   LayerStatistics statistics_;
   std::vector<torch::Tensor> gradients_, weights_;  // sums of squares of this rank's shards
-  std::vector<torch::Tensor> before_;               // the masters
+  std::vector<OptimizerState> before_;              // copies of the masters
 };
 
 }  // namespace zebra

@@ -93,7 +93,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       gradients_(model_, parallel_, device_, config.train.z_loss, graphs_of(config, device_)),
       // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
       // agree.
-      optimizer_(config.optimizer, parallel_.optimizer_ranges()),
+      optimizer_(config.optimizer, parallel_),
       layer_meter_(config_, parallel_, optimizer_, mesh_.all(), device_),
       skip_rule_(config.train.skip_above),
       alerts_(config.train.alert),

@@ -12,8 +12,8 @@
 #include "distributed/communicator.h"
 #include "distributed/job.h"
 #include "distributed/sharded_data_parallel.h"
+#include "distributed/sharded_optimizer.h"
 #include "model/zebra_model.h"
-#include "optim/adamw.h"
 #include "optim/schedule.h"
 #include "train/alerts.h"
 #include "train/best_effort.h"
@@ -36,10 +36,10 @@ enum class TrainOutcome {
 
 /// One training run from its first or resumed step to its last.
 ///
-/// A step: gradients of all micro-batches and ranks add up; loss, norm and skip rule decide; AdamW
-/// updates. Then metrics, validation and checkpoint, each when its turn has come. Where nothing is
-/// due the host reads what a step gave while the next one is computed. All ranks of the job do the
-/// same and come to the same decisions; the first writes what is for people.
+/// A step: gradients of all micro-batches and ranks add up; loss, norm and skip rule decide; the
+/// optimizer updates. Then metrics, validation and checkpoint, each when its turn has come. Where
+/// nothing is due the host reads what a step gave while the next one is computed. All ranks of the
+/// job do the same and come to the same decisions; the first writes what is for people.
 class Trainer {
  public:
   /// Hears of each step once the host knows what it gave; tokens_per_second is that of logged
@@ -108,7 +108,7 @@ class Trainer {
   ZebraModel model_;
   ShardedDataParallel parallel_;
   StepGradients gradients_;
-  AdamW optimizer_;
+  ShardedOptimizer optimizer_;
   LayerMeter layer_meter_;
   SkipRule skip_rule_;
   SpikeScore loss_spikes_, grad_norm_spikes_;

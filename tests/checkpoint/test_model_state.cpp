@@ -1,10 +1,12 @@
 #include "checkpoint/model_state.h"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "checkpoint/verification.h"
 #include "config/load.h"
 #include "distributed/sharded_data_parallel.h"
 #include "support/jobs.h"
@@ -23,6 +25,12 @@ struct Shape {
   int replicas;
   torch::ScalarType type = torch::kFloat32;
 };
+
+OptimizerSection optimizer_of(OptimizerType type) {
+  OptimizerSection settings;
+  settings.type = type;
+  return settings;
+}
 
 constexpr Shape kWriters[] = {{4, Sharding::none, 4},
                               {4, Sharding::gradients, 1, torch::kBFloat16},
@@ -49,40 +57,36 @@ torch::Tensor known_values(const ShardedUnit& unit, const std::string& group) {
 struct RankState {
   ZebraModel model{small_model(), ParameterMemory::placeholder};
   ShardedDataParallel parallel;
-  AdamW optimizer;
+  ShardedOptimizer optimizer;
 
-  RankState(const Shape& shape, const TestRank& own)
+  RankState(const Shape& shape, OptimizerType type, const TestRank& own)
       : parallel(model, {shape.sharding, shape.type, torch::kFloat32}, own.groups(), torch::kCPU,
                  /*seed=*/2),
-        optimizer({}, parallel.optimizer_ranges()) {}
+        optimizer(optimizer_of(type), parallel) {}
 
   const std::vector<ShardedUnit>& units() const { return parallel.units(); }
 
+  torch::Tensor known(const OptimizerState& state) const {
+    const auto& unit = units()[state.unit];
+    return known_values(unit, state.group)
+        .narrow(0, state.begin - unit.shard_begin(), state.values.numel());
+  }
   void set_known() {
-    for (std::size_t i = 0; i < units().size(); ++i) {
-      optimizer.masters(i).copy_(known_values(units()[i], "weights"));
-      optimizer.first_moments(i).copy_(known_values(units()[i], "exp_avg"));
-      optimizer.second_moments(i).copy_(known_values(units()[i], "exp_avg_sq"));
-    }
+    for (const auto& state : optimizer.state()) state.values.copy_(known(state));
   }
   void clear() {
-    for (std::size_t i = 0; i < units().size(); ++i) {
-      for (const auto& values : {units()[i].weight_shard(), optimizer.masters(i),
-                                 optimizer.first_moments(i), optimizer.second_moments(i)})
-        values.zero_();
-    }
+    for (const auto& unit : units()) unit.weight_shard().zero_();
+    for (const auto& state : optimizer.state()) state.values.zero_();
   }
   bool is_known() const {
-    for (std::size_t i = 0; i < units().size(); ++i) {
-      const auto& weights = units()[i].weight_shard();
-      const auto masters = known_values(units()[i], "weights");
-      if (!same_bits(optimizer.masters(i), masters) ||
-          !same_bits(weights, masters.to(weights.scalar_type())) ||
-          !same_bits(optimizer.first_moments(i), known_values(units()[i], "exp_avg")) ||
-          !same_bits(optimizer.second_moments(i), known_values(units()[i], "exp_avg_sq")))
+    for (const auto& unit : units()) {
+      const auto& weights = unit.weight_shard();
+      if (!same_bits(weights, known_values(unit, "weights").to(weights.scalar_type())))
         return false;
     }
-    return true;
+    return std::ranges::all_of(optimizer.state(), [&](const OptimizerState& state) {
+      return same_bits(state.values, known(state));
+    });
   }
 };
 
@@ -102,9 +106,9 @@ CheckpointContent content_of_state(const RankState& state, const TestRank& own,
           training_tensors(state.units(), *own.replicas, state.optimizer)};
 }
 
-void save(const Shape& shape, const TemporaryFolder& folder) {
+void save(const Shape& shape, OptimizerType type, const TemporaryFolder& folder) {
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
-    RankState state(shape, own);
+    RankState state(shape, type, own);
     state.set_known();
     auto texts = job.text_collectives("checkpoint");
     write_checkpoint(folder / "checkpoint", content_of_state(state, own, folder), texts);
@@ -113,15 +117,16 @@ void save(const Shape& shape, const TemporaryFolder& folder) {
 
 TEST_CASE("a state written by four ranks loads to the bit into any number of ranks, in any mode") {
   const auto writer = GENERATE(from_range(std::begin(kWriters), std::end(kWriters)));
+  const auto type = GENERATE(OptimizerType::adamw, OptimizerType::muon);
   const TemporaryFolder folder;
-  save(writer, folder);
+  save(writer, type, folder);
   for (const auto& reader : kReaders) {
     INFO("writers' mode " << static_cast<int>(writer.sharding) << ", replicas " << writer.replicas
                           << "; " << reader.ranks << " readers, mode "
                           << static_cast<int>(reader.sharding));
     std::vector<int> is_known(static_cast<std::size_t>(reader.ranks));
     run_on_ranks(reader.ranks, reader.replicas, [&](TestRank& own) {
-      RankState state(reader, own);
+      RankState state(reader, type, own);
       state.clear();
       Checkpoint checkpoint(folder / "checkpoint");
       load_training_tensors(checkpoint, state.units(), state.optimizer);
@@ -134,7 +139,7 @@ TEST_CASE("a state written by four ranks loads to the bit into any number of ran
 TEST_CASE("every element is stored once, and the ranks share the work") {
   const auto writer = GENERATE(from_range(std::begin(kWriters), std::end(kWriters)));
   const TemporaryFolder folder;
-  save(writer, folder);
+  save(writer, OptimizerType::adamw, folder);
   const auto path = folder / "checkpoint" / Manifest::kFileName;
   const auto manifest = Manifest::from_text(read_file(path), path);
 
@@ -170,6 +175,31 @@ TEST_CASE("every element is stored once, and the ranks share the work") {
   REQUIRE(stored < static_cast<std::uintmax_t>(3 * 4 * total + 12 * 16384));  // headers
 }
 
+TEST_CASE(
+    "with Muon a matrix has one state and the others have two, and format 1 stays for AdamW") {
+  const auto writer = GENERATE(from_range(std::begin(kWriters), std::end(kWriters)));
+  const TemporaryFolder folder;
+  save(writer, OptimizerType::muon, folder);
+  const auto path = folder / "checkpoint" / Manifest::kFileName;
+  const auto manifest = Manifest::from_text(read_file(path), path);
+  REQUIRE(manifest.format_version() == 2);
+  std::set<std::string> matrices;
+  for (const auto& [name, record] : manifest.tensors) {
+    INFO(name);
+    const bool is_matrix = name.find("_proj.") != std::string::npos;
+    REQUIRE(record.groups == (is_matrix
+                                  ? std::set<std::string>{"weights", "momentum"}
+                                  : std::set<std::string>{"weights", "exp_avg", "exp_avg_sq"}));
+    if (is_matrix) matrices.insert(name);
+  }
+  REQUIRE(matrices.size() == 7 * 4);
+  REQUIRE(checkpoint_faults(folder / "checkpoint").empty());
+
+  const TemporaryFolder other;
+  save(writer, OptimizerType::adamw, other);
+  REQUIRE(Manifest::of(other / "checkpoint").format_version() == 1);
+}
+
 TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left behind") {
   const int faulty = GENERATE(0, 2);
   const bool in_manifest = GENERATE(false, true);
@@ -180,7 +210,7 @@ TEST_CASE("a rank that cannot write is named on all ranks, and nothing is left b
   std::vector<std::string> messages(3);
   bool nothing_left = false;
   run_job(shape.ranks, shape.replicas, [&](Job& job, TestRank& own) {
-    RankState state(shape, own);
+    RankState state(shape, OptimizerType::adamw, own);
     state.set_known();
     auto texts = job.text_collectives("checkpoint");
     auto content = content_of_state(state, own, folder);

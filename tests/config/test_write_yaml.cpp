@@ -33,6 +33,9 @@ RunFile unusual() {
        "data.train=[{path: 'a, b', weight: 0.1}, {path: c, weight: 1e-5, loss_weight: 0.3}]",
        "data.validation=[{path: v}]",
        "data.document_mask=false",
+       "optimizer.type=muon",
+       "optimizer.momentum=0.8",
+       "optimizer.adjust_lr_fn=original",
        "optimizer.lr=1e-5",
        "optimizer.betas=[0.3333333333333333, 0.7]",
        "optimizer.eps=1e-20",
@@ -87,7 +90,9 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "loss_weight: 1.0}\n"
       "  validation:\n    - {path: /v, weight: 2.0}\n  sequence_length: 33\n  document_mask: true\n"
       "  packing: concat\n  overflow: error\n"
-      "optimizer:\n  lr: 0.002\n  weight_decay: 0.1\n  betas: [0.9, 0.95]\n  eps: 1.0e-08\n"
+      "optimizer:\n  type: adamw\n  lr: 0.002\n  weight_decay: 0.1\n  betas: [0.9, 0.95]\n  eps: "
+      "1.0e-08\n"
+      "  momentum: 0.95\n  adjust_lr_fn: match_rms_adamw\n"
       "schedule:\n  type: cosine\n  warmup_steps: 3\n  min_lr_ratio: 0.1\n  window_warmup_steps: "
       "0\n"
       "train:\n  max_steps: 21\n  global_batch_size: 12\n  micro_batch_size: 2\n  precision: "

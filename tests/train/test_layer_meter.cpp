@@ -51,7 +51,7 @@ LayerHealth measured_step(const Config& config, ActivationCheckpointing checkpoi
   ShardedDataParallel parallel(model, {config.parallel.sharding, torch::kFloat32, torch::kFloat32},
                                own.groups(), torch::kCPU, kMeterSeed);
   model->set_activation_checkpointing(checkpointing);
-  AdamW optimizer(config.optimizer, parallel.optimizer_ranges());
+  ShardedOptimizer optimizer(config.optimizer, parallel);
   LayerMeter meter(config, parallel, optimizer, *own.all, torch::kCPU);
   model->set_statistics(&meter.statistics());
   parallel.begin_step();
