@@ -1,5 +1,6 @@
 #include "model/zebra_model.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "model/unit_pass.h"
@@ -53,6 +54,16 @@ const RotaryTables& ZebraModelImpl::rotary_tables(std::int64_t length, torch::De
   return rotary_;
 }
 
+std::int64_t ZebraModelImpl::local_window() const {
+  const auto is_local = [](const Block& block) { return block->kind() == LayerKind::local; };
+  return std::ranges::any_of(blocks, is_local) ? window_ : 0;
+}
+
+std::int64_t ZebraModelImpl::shareable_length(std::int64_t length) const {
+  const auto chunks = context_share().chunk_count();
+  return chunks * std::max((length + chunks - 1) / chunks, local_window());
+}
+
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
   const UnitPass pass = {
       .unit = 0, .part = "embedding", .observer = observer_, .backward_reads_weights = false};
@@ -68,7 +79,7 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
                          .observer = observer_,
                          .recompute = is_recomputed(checkpointing_, layer)};
   const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                         ? std::make_shared<AttentionResult>()
+                         ? std::make_shared<SavedAttention>()
                          : nullptr;
   return run_unit(pass, x,
                   [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
@@ -82,7 +93,11 @@ torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
 }
 
 torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
-  const auto context = context_for(tokens, documents);
+  const auto context =
+      exchange_ == nullptr
+          ? context_for(tokens, documents)
+          : make_shared_context(rotary_, *exchange_, tokens.size(0), tokens.size(1),
+                                tokens.device(), local_window(), documents);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) x = run_block(layer, x, context);
   return x;

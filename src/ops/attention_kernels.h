@@ -52,7 +52,8 @@ inline kernels::LocalAttentionInputs kernel_inputs(const AttentionInputs& inputs
 
 /// The operators of one device:
 ///   kHasData         false where tensors have shapes alone: nothing is checked or launched
-///   kTakesLateQueries  whether kernels begin at the first query (LocalAttentionShape::query_begin);
+///   kTakesLateQueries  whether kernels begin at the first query
+///   (LocalAttentionShape::query_begin);
 ///                    else queries of zero stand before, whose result nobody reads
 ///   readable(x)      x, or a copy that the kernel can read in place
 ///   saved_bytes(shape), workspace_bytes(shape)

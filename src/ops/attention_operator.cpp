@@ -231,8 +231,8 @@ Tensor fused_attention(const AttentionInputs& inputs, AttentionResult* saved, co
 
 AttentionResult compute_attention(const AttentionInputs& inputs) { return compute(inputs); }
 
-AttentionGradients attention_gradients(const Tensor& d_out, const AttentionInputs& in,
-                                       const AttentionResult& result, bool has_sink) {
+HeadGradients differentiate_attention(const Tensor& d_out, const AttentionInputs& in,
+                                      const AttentionResult& result, bool has_sink) {
   static const auto separate =
       find_operator<decltype(MetaOperators::backward)>("zebra::local_attention_backward");
   const at::AutoDispatchBelowADInplaceOrView guard;

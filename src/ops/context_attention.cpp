@@ -14,9 +14,9 @@ namespace {
 using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-using Counts = std::vector<std::int64_t>;
+using RowCounts = std::vector<std::int64_t>;
 
-std::int64_t round_up(std::int64_t tokens) {
+std::int64_t rounded_to_unit(std::int64_t tokens) {
   return (tokens + kernels::kQueryUnit - 1) / kernels::kQueryUnit * kernels::kQueryUnit;
 }
 
@@ -34,7 +34,7 @@ Tensor values_of(const Tensor& both) {
 }
 
 // a += b, rounded once.
-void add(const Tensor& a, const Tensor& b) {
+void add_rounded_once(const Tensor& a, const Tensor& b) {
   a.copy_(a.to(torch::kFloat32) + b.to(torch::kFloat32));
 }
 
@@ -49,11 +49,11 @@ AttentionInputs late_inputs(const Tensor& q, const Tensor& both, std::int64_t wi
           .first_token = first_token};
 }
 
-bool has_kernel(const AttentionInputs& in) {
+bool has_late_kernel(const AttentionInputs& in) {
   return !wants_reference_kernels() && has_local_attention_kernel(in.q);
 }
 
-Tensor plain(const AttentionInputs& in, const Tensor& sink) {
+Tensor plain_late(const AttentionInputs& in, const Tensor& sink) {
   const auto begin = in.k.size(1) - in.q.size(1);
   PackedDocuments documents;
   documents.first_token = in.first_token;
@@ -62,17 +62,17 @@ Tensor plain(const AttentionInputs& in, const Tensor& sink) {
       .narrow(1, begin, in.q.size(1));
 }
 
-AttentionResult attend(const AttentionInputs& in, const Tensor& sink) {
-  if (!has_kernel(in)) return {.out = plain(in, sink), .log_sum_exp = {}, .saved = {}};
+AttentionResult attend_late(const AttentionInputs& in, const Tensor& sink) {
+  if (!has_late_kernel(in)) return {.out = plain_late(in, sink), .log_sum_exp = {}, .saved = {}};
   const auto result = compute_attention(in);
   return sink.defined() ? with_sink(result, sink) : result;
 }
 
-struct Gradients {
+struct LateGradients {
   Tensor q, both, sink;
 };
 
-Gradients plain_gradients(const Tensor& d_out, AttentionInputs in, const Tensor& sink) {
+LateGradients plain_late_gradients(const Tensor& d_out, AttentionInputs in, const Tensor& sink) {
   const torch::AutoGradMode with_gradients(true);
   variable_list inputs;
   const auto leaf = [&](const Tensor& x) {
@@ -83,26 +83,26 @@ Gradients plain_gradients(const Tensor& d_out, AttentionInputs in, const Tensor&
   in.k = leaf(in.k);
   in.v = leaf(in.v);
   const auto own_sink = sink.defined() ? leaf(sink) : sink;
-  const auto gradients = torch::autograd::grad({plain(in, own_sink)}, inputs, {d_out});
+  const auto gradients = torch::autograd::grad({plain_late(in, own_sink)}, inputs, {d_out});
   return {gradients[0], torch::cat({gradients[1], gradients[2]}, 2),
           sink.defined() ? gradients[3] : Tensor()};
 }
 
-Gradients differentiate(const Tensor& d_out, const AttentionInputs& in,
-                        const AttentionResult& result, const Tensor& sink) {
-  if (!has_kernel(in)) return plain_gradients(d_out, in, sink);
-  const auto [dq, dk, dv] = attention_gradients(d_out, in, result, sink.defined());
+LateGradients differentiate_late(const Tensor& d_out, const AttentionInputs& in,
+                                 const AttentionResult& result, const Tensor& sink) {
+  if (!has_late_kernel(in)) return plain_late_gradients(d_out, in, sink);
+  const auto [dq, dk, dv] = differentiate_attention(d_out, in, result, sink.defined());
   return {dq, torch::cat({dk, dv}, 2),
           sink.defined() ? sink_gradient(d_out, result, sink) : Tensor()};
 }
 
 // The two chunks of each of B sequences: [B, 2 c, …] as [2 B, c, …], a view where x allows it.
-Tensor by_chunk(const Tensor& x) { return x.unflatten(1, {2, x.size(1) / 2}).flatten(0, 1); }
+Tensor as_chunks(const Tensor& x) { return x.unflatten(1, {2, x.size(1) / 2}).flatten(0, 1); }
 
 /// What both kinds of layer do for this rank's chunks.
-class Layer {
+class ContextLayer {
  public:
-  Layer(const ContextChunks& chunks, const Tensor& q, const Tensor& both)
+  ContextLayer(const ContextChunks& chunks, const Tensor& q, const Tensor& both)
       : chunks_(chunks),
         share_(chunks.exchange->share()),
         q_(q),
@@ -121,9 +121,9 @@ class Layer {
   const std::int64_t chunk_;
 };
 
-class LocalLayer : Layer {
+class LocalLayer : ContextLayer {
  public:
-  using Layer::Layer;
+  using ContextLayer::ContextLayer;
 
   /// Starts to fetch what the window needs of the neighbours: the keys before this rank's first
   /// chunk, if there are any, then those before its second one.
@@ -134,12 +134,13 @@ class LocalLayer : Layer {
   }
 
   std::vector<AttentionResult> attend(const Tensor& halo, const Tensor& sink) const {
-    return {zebra::attend(inputs(halo), sink)};
+    return {attend_late(inputs(halo), sink)};
   }
 
-  Gradients differentiate(const Tensor& d_out, const Tensor& halo,
-                          const std::vector<AttentionResult>& results, const Tensor& sink) const {
-    auto gradients = zebra::differentiate(by_chunk(d_out), inputs(halo), results.front(), sink);
+  LateGradients differentiate(const Tensor& d_out, const Tensor& halo,
+                              const std::vector<AttentionResult>& results,
+                              const Tensor& sink) const {
+    auto gradients = differentiate_late(as_chunks(d_out), inputs(halo), results.front(), sink);
     gradients.q = gradients.q.view(q_.sizes());
     const auto of_keys = gradients.both.unflatten(0, {both_.size(0), 2});
     const auto begin = of_keys.size(2) - chunk_, window = chunks_.window;
@@ -149,8 +150,8 @@ class LocalLayer : Layer {
     const auto arrived =
         send(of_halo.select(1, 0), of_halo.select(1, 1), "gradients of the window's keys")();
     const auto tails = ends_of(gradients.both, chunk_ - window);
-    add(tails.select(1, 0), arrived[-1]);
-    if (has_chunk_before()) add(tails.select(1, 1), arrived[0]);
+    add_rounded_once(tails.select(1, 0), arrived[-1]);
+    if (has_chunk_before()) add_rounded_once(tails.select(1, 1), arrived[0]);
     return gradients;
   }
 
@@ -165,7 +166,7 @@ class LocalLayer : Layer {
   // To the rank below, if there is one, and to the one above. Of the last rank the first chunk ends
   // where its own second one begins.
   ContextExchange::Arrival send(const Tensor& below, const Tensor& above, const char* what) const {
-    Counts rows(static_cast<std::size_t>(share_.ranks));
+    RowCounts rows(static_cast<std::size_t>(share_.ranks));
     if (has_chunk_before()) rows[static_cast<std::size_t>(share_.rank - 1)] = 1;
     rows[static_cast<std::size_t>(std::min(share_.rank + 1, share_.ranks - 1))] += 1;
     const auto own = has_chunk_before() ? torch::stack({below, above}) : above.unsqueeze(0);
@@ -173,7 +174,7 @@ class LocalLayer : Layer {
   }
 
   AttentionInputs inputs(const Tensor& halo) const {
-    const auto window = chunks_.window, begin = round_up(window), batch = both_.size(0);
+    const auto window = chunks_.window, begin = rounded_to_unit(window), batch = both_.size(0);
     const auto keys = empty_keys(2 * batch, begin + chunk_);
     const auto of_sequence = keys.unflatten(0, {batch, 2});
     of_sequence.narrow(2, 0, begin).zero_();
@@ -183,13 +184,13 @@ class LocalLayer : Layer {
       before.select(1, 1).copy_(halo[-1]);
       if (has_chunk_before()) before.select(1, 0).copy_(halo[0]);
     }
-    return late_inputs(by_chunk(q_), keys, window, chunks_.local_first_token);
+    return late_inputs(as_chunks(q_), keys, window, chunks_.local_first_token);
   }
 };
 
-class GlobalLayer : Layer {
+class GlobalLayer : ContextLayer {
  public:
-  using Layer::Layer;
+  using ContextLayer::ContextLayer;
 
   ContextExchange::Arrival fetch() const {
     return chunks_.exchange->gather(both_, "keys of all tokens");
@@ -197,18 +198,19 @@ class GlobalLayer : Layer {
 
   std::vector<AttentionResult> attend(const Tensor& gathered, const Tensor& sink) const {
     std::vector<AttentionResult> results;
-    for (std::int64_t half : {0, 1}) results.push_back(zebra::attend(inputs(gathered, half), sink));
+    for (std::int64_t half : {0, 1}) results.push_back(attend_late(inputs(gathered, half), sink));
     return results;
   }
 
-  Gradients differentiate(const Tensor& d_out, const Tensor& gathered,
-                          const std::vector<AttentionResult>& results, const Tensor& sink) const {
-    Gradients sum;
+  LateGradients differentiate(const Tensor& d_out, const Tensor& gathered,
+                              const std::vector<AttentionResult>& results,
+                              const Tensor& sink) const {
+    LateGradients sum;
     std::vector<Tensor> dq, of_chunks(static_cast<std::size_t>(share_.chunk_count()));
     for (std::int64_t half : {1, 0}) {
-      const auto part = zebra::differentiate(d_out.narrow(1, half * chunk_, chunk_),
-                                             inputs(gathered, half),
-                                             results[static_cast<std::size_t>(half)], sink);
+      const auto part =
+          differentiate_late(d_out.narrow(1, half * chunk_, chunk_), inputs(gathered, half),
+                             results[static_cast<std::size_t>(half)], sink);
       dq.insert(dq.begin(), part.q);
       add_by_chunk(part.both, half, of_chunks);
       if (sink.defined()) sum.sink = sum.sink.defined() ? sum.sink + part.sink : part.sink;
@@ -225,7 +227,7 @@ class GlobalLayer : Layer {
 
   // All keys up to the end of a chunk of this rank.
   AttentionInputs inputs(const Tensor& gathered, std::int64_t half) const {
-    const auto begin = round_up(number(half) * chunk_);
+    const auto begin = rounded_to_unit(number(half) * chunk_);
     const auto keys = empty_keys(both_.size(0), begin + chunk_);
     const auto padding = begin - number(half) * chunk_;
     keys.narrow(1, 0, padding).zero_();
@@ -244,7 +246,7 @@ class GlobalLayer : Layer {
       const auto part = of_keys.narrow(1, padding + chunk * chunk_, chunk_);
       auto& sum = sums[static_cast<std::size_t>(chunk)];
       if (sum.defined())
-        add(sum, part);
+        add_rounded_once(sum, part);
       else
         sum = part;
     }
@@ -253,7 +255,7 @@ class GlobalLayer : Layer {
   // Sends the gradients of every chunk that this rank's queries see to its owner. No query here
   // sees the second chunk of a rank below, whose own queries see those of ranks above.
   Tensor own_sum(const std::vector<Tensor>& of_chunks) const {
-    Counts to, from;
+    RowCounts to, from;
     std::vector<Tensor> rows;
     for (int other = 0; other < share_.ranks; ++other) {
       rows.push_back(of_chunks[static_cast<std::size_t>(other)]);
@@ -275,20 +277,21 @@ class GlobalLayer : Layer {
 };
 
 /// What the backward needs beside tensors.
-struct Pass : torch::CustomClassHolder {
-  Pass(const ContextChunks& of, bool local) : chunks(of), is_local(local) {}
+struct ContextPass : torch::CustomClassHolder {
+  ContextPass(const ContextChunks& of, bool local) : chunks(of), is_local(local) {}
   ContextChunks chunks;
   bool is_local;
 };
 
 template <class Compute>
-auto with_layer(const Pass& pass, const Tensor& q, const Tensor& both, const Compute& compute) {
+auto with_layer(const ContextPass& pass, const Tensor& q, const Tensor& both,
+                const Compute& compute) {
   return pass.is_local ? compute(LocalLayer(pass.chunks, q, both))
                        : compute(GlobalLayer(pass.chunks, q, both));
 }
 
 // [B, 2 c, Hq, D] of all results, an alias of no result that is kept.
-Tensor joined(const std::vector<AttentionResult>& results, const Tensor& q) {
+Tensor joined_chunks(const std::vector<AttentionResult>& results, const Tensor& q) {
   if (results.size() == 1) return results.front().out.view(q.sizes()).detach();
   return torch::cat({results[0].out, results[1].out}, 1);
 }
@@ -298,7 +301,7 @@ class ContextAttention : public torch::autograd::Function<ContextAttention> {
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
                         const std::optional<Tensor>& sink, const ContextChunks& chunks,
                         bool is_local, SavedAttention* saved) {
-    const auto pass = c10::make_intrusive<Pass>(chunks, is_local);
+    const auto pass = c10::make_intrusive<ContextPass>(chunks, is_local);
     const auto both = torch::cat({k, v}, 2);
     const auto own_sink = sink.value_or(Tensor());
     SavedAttention of_this_call;
@@ -316,14 +319,14 @@ class ContextAttention : public torch::autograd::Function<ContextAttention> {
       tensors.insert(tensors.end(), {result.out, result.log_sum_exp, result.saved});
     context->save_for_backward(std::move(tensors));
     context->saved_data["pass"] = c10::IValue::make_capsule(pass);
-    return joined(kept.of_chunks, q);
+    return joined_chunks(kept.of_chunks, q);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& d_out) {
     const auto s = context->get_saved_variables();
     const auto &q = s[0], &both = s[1], &halo = s[2], &sink = s[3];
     const auto holder = context->saved_data["pass"].toCapsule();
-    const auto& pass = static_cast<const Pass&>(*holder);
+    const auto& pass = static_cast<const ContextPass&>(*holder);
     std::vector<AttentionResult> results;
     for (std::size_t i = 4; i < s.size(); i += 3)
       results.push_back({.out = s[i], .log_sum_exp = s[i + 1], .saved = s[i + 2]});
@@ -331,8 +334,8 @@ class ContextAttention : public torch::autograd::Function<ContextAttention> {
       const auto keys = pass.is_local ? halo : layer.fetch()();
       return layer.differentiate(d_out[0].contiguous(), keys, results, sink);
     });
-    return {gradients.q, keys_of(gradients.both), values_of(gradients.both), gradients.sink,
-            {},          {},                      {}};
+    return {gradients.q, keys_of(gradients.both), values_of(gradients.both), gradients.sink, {}, {},
+            {}};
   }
 };
 
@@ -355,7 +358,7 @@ ContextChunks make_context_chunks(ContextExchange& exchange, std::int64_t batch,
   for (std::size_t half = 0; half < 2; ++half) {
     const auto number = share.chunks()[half], before = number * chunk;
     const auto own = first.select(1, static_cast<std::int64_t>(half));
-    const auto begin = round_up(window), begin_global = round_up(before);
+    const auto begin = rounded_to_unit(window), begin_global = rounded_to_unit(before);
     const auto seen_before = number > 0 ? window : 0;
     local.push_back(after_keys(begin, (own - before + begin).clamp_min(begin - seen_before)));
     chunks.global_first_token[half] = after_keys(begin_global, own + (begin_global - before));

@@ -32,9 +32,8 @@ struct ContextShare {
   torch::Tensor part_of(const torch::Tensor& x) const {
     if (is_whole()) return x;
     const auto chunk = chunk_length(x.size(1));
-    return torch::cat({x.narrow(1, chunks()[0] * chunk, chunk),
-                       x.narrow(1, chunks()[1] * chunk, chunk)},
-                      1);
+    return torch::cat(
+        {x.narrow(1, chunks()[0] * chunk, chunk), x.narrow(1, chunks()[1] * chunk, chunk)}, 1);
   }
 };
 
