@@ -31,10 +31,12 @@ Plan make_plan(const Config& config, std::int64_t ranks, const std::optional<Har
       plan.forward_flops.total() /
       forward_flops_per_token(with_full_attention(config.model), length).total();
   plan.sharding = shard_model(config.model, config.train.precision, config.parallel, ranks);
-  plan.micro_batches = config.train.global_batch_size / (config.train.micro_batch_size * ranks);
+  plan.micro_batches = config.train.global_batch_size * context_ranks(config.parallel, ranks) /
+                       (config.train.micro_batch_size * ranks);
   plan.state = memory_per_rank(plan.sharding);
   plan.activations = activation_bytes(config);
   plan.traffic = traffic_per_step(plan.sharding, plan.micro_batches);
+  plan.context = context_traffic(config);
   plan.checkpoint_bytes = 3 * kFloatBytes * plan.parameters.total();
   plan.host_copy_bytes = (plan.checkpoint_bytes + ranks - 1) / ranks;
   plan.caches = caches_of(config);
