@@ -150,6 +150,7 @@ struct TrainSection {
 struct ParallelSection {
   Sharding sharding = Sharding::none;
   std::int64_t replicas = 1;  // of the sharded state; without sharding every rank is one
+  std::int64_t context = 1;   // ranks that share each sequence
   Precision reduce_precision = Precision::fp32;
   double first_step_timeout = 1800.0;     // seconds
   double timeout = 300.0;                 // seconds

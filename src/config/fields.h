@@ -294,12 +294,15 @@ void describe(V& v, TrainSection& s) {
   v.field("max_tokens", s.max_tokens, at_least(1).defaults_to("none").may_change_on_resume(),
           "In place of `max_steps`, as `schedule.warmup_tokens`.");
   v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
-          "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
-  v.field(
-      "micro_batch_size", s.micro_batch_size,
-      between(1, kLargestBatch).defaults_to("`global_batch_size` / ranks").may_change_on_resume(),
-      "Sequences per rank in one forward and backward pass; a smaller one needs less memory, and "
-      "gradients are accumulated.");
+          "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks / "
+          "`parallel.context`.");
+  v.field("micro_batch_size", s.micro_batch_size,
+          between(1, kLargestBatch)
+              .defaults_to("`global_batch_size` / ranks x `parallel.context`")
+              .may_change_on_resume(),
+          "Sequences per rank (or per group of `parallel.context`) in one forward and backward "
+          "pass; a smaller one needs less memory, and "
+          "gradients are accumulated.");
   v.field(
       "precision", s.precision, anything(),
       "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
@@ -337,6 +340,9 @@ void describe(V& v, ParallelSection& s) {
   v.field("replicas", s.replicas, at_least(1),
           "Copies of the sharded state: each is split among ranks / replicas neighbouring ranks, "
           "such as those of one host. Without sharding every rank is a copy.");
+  v.field("context", s.context, at_least(1),
+          "Ranks that share each sequence, neighbouring ones: local layers exchange the keys of a "
+          "window, global ones gather all. 1: every rank has sequences of its own.");
   v.field("reduce_precision", s.reduce_precision, anything(),
           "In what the gradients of the ranks are added; `bf16` halves the bytes on the wire.");
   v.field("first_step_timeout", s.first_step_timeout, above(0),

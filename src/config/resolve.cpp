@@ -131,12 +131,17 @@ std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps
   return schedule.decay_steps.value_or(std::max<std::int64_t>(1, max_steps / kDefaultDecayDivisor));
 }
 
+std::int64_t ranks_with_sequences(const ParallelSection& parallel, std::int64_t ranks) {
+  return std::max<std::int64_t>(1, ranks / std::max<std::int64_t>(1, parallel.context));
+}
+
 void fill_defaults(RunFile& file, int ranks, Report& report) {
   if (file.run.name.empty()) file.run.name = file.run.dir.filename().string();
   fill_model(file, report);
   fill_lengths(file, report);
   TrainSection& train = file.train;
-  if (train.micro_batch_size == 0) train.micro_batch_size = train.global_batch_size / ranks;
+  if (train.micro_batch_size == 0)
+    train.micro_batch_size = train.global_batch_size / ranks_with_sequences(file.parallel, ranks);
 }
 
 Config resolve(const RunFile& file, std::int64_t tokenizer_vocabulary) {

@@ -96,6 +96,8 @@ constexpr AliasRow kAliasRows[] = {
     {"sample_packing neat_packing packing_strategy pack_sequences pack_dataset", "data.packing",
      "concat or whole"},
     {"fsdp ddp zero zero_stage sharding_strategy data_parallel", "parallel.sharding"},
+    {"context_parallel context_parallel_size context_parallel_degree sequence_parallel_degree cp",
+     "parallel.context"},
     {"save_interval save_every save_steps save_freq checkpoint_interval", "checkpoint.every_steps"},
     {"save_total_limit max_checkpoints keep_latest_k", "checkpoint.keep_last"},
     {"eval_interval eval_every eval_steps val_interval val_every validate_every",

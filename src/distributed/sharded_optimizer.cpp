@@ -1,6 +1,7 @@
 #include "distributed/sharded_optimizer.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "ops/part_scope.h"
 

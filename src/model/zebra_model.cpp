@@ -1,5 +1,6 @@
 #include "model/zebra_model.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "model/unit_pass.h"
@@ -53,6 +54,16 @@ const RotaryTables& ZebraModelImpl::rotary_tables(std::int64_t length, torch::De
   return rotary_;
 }
 
+std::int64_t ZebraModelImpl::local_window() const {
+  const auto is_local = [](const Block& block) { return block->kind() == LayerKind::local; };
+  return std::ranges::any_of(blocks, is_local) ? window_ : 0;
+}
+
+std::int64_t ZebraModelImpl::shareable_length(std::int64_t length) const {
+  const auto chunks = context_share().chunk_count();
+  return chunks * std::max((length + chunks - 1) / chunks, local_window());
+}
+
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
   const UnitPass pass = {
       .unit = 0, .part = "embedding", .observer = observer_, .backward_reads_weights = false};
@@ -68,18 +79,20 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
                          .observer = observer_,
                          .recompute = is_recomputed(checkpointing_, layer)};
   const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                         ? std::make_shared<AttentionResult>()
+                         ? std::make_shared<SavedAttention>()
                          : nullptr;
   auto* const statistics = torch::GradMode::is_enabled() ? statistics_ : nullptr;
-  const auto body = [block = blocks[layer], context, saved, statistics,
+  // Ranks that share a sequence see parts of its attention, of which no one kernel has the result.
+  auto* const of_attention = exchange_ == nullptr ? statistics : nullptr;
+  const auto body = [block = blocks[layer], context, saved, of_attention,
                      layer](const torch::Tensor& input) mutable {
-    if (statistics == nullptr) return block->forward(input, context, saved.get());
+    if (of_attention == nullptr) return block->forward(input, context, saved.get());
     AttentionResult kept_for_now;
     auto& result = saved ? *saved : kept_for_now;
     auto output = block->forward(input, context, &result);
-    statistics->add_attention(layer, result, input.size(0), input.size(1),
-                              block->kind() == LayerKind::local ? context.window : input.size(1),
-                              block->attention->sink.defined(), context.documents);
+    of_attention->add_attention(layer, result, input.size(0), input.size(1),
+                                block->kind() == LayerKind::local ? context.window : input.size(1),
+                                block->attention->sink.defined(), context.documents);
     return output;
   };
   auto output = run_unit(pass, x, body);
@@ -93,7 +106,11 @@ torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
 }
 
 torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
-  const auto context = context_for(tokens, documents);
+  const auto context =
+      exchange_ == nullptr
+          ? context_for(tokens, documents)
+          : make_shared_context(rotary_, *exchange_, tokens.size(0), tokens.size(1),
+                                tokens.device(), local_window(), documents);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) x = run_block(layer, x, context);
   return x;

@@ -22,8 +22,8 @@ namespace zebra {
 class LayerMeter {
  public:
   /// All must outlive this object; `all` are the ranks of the job.
-  LayerMeter(const Config& config, const ShardedDataParallel& parallel, const ShardedOptimizer& optimizer,
-             Communicator& all, torch::Device device);
+  LayerMeter(const Config& config, const ShardedDataParallel& parallel,
+             const ShardedOptimizer& optimizer, Communicator& all, torch::Device device);
 
   LayerStatistics& statistics() { return statistics_; }
 

@@ -86,6 +86,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       job_(job),
       device_(resolve_device(config.run.device, job.launch().local_rank)),
       mesh_(job, config.parallel, device_),
+      context_(mesh_.context()),
       data_(std::move(data)),
       validation_(std::move(validation)),
       model_(config.model, ParameterMemory::placeholder),
@@ -101,6 +102,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
   set_numerics(config.train.deterministic, device_);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
+  if (config.parallel.context > 1) model_->set_context(&context_);
   state_.dataset_fingerprints = fingerprints_of(data_.sources());
   state_.validation_fingerprints = fingerprints_of(validation_);
 }

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "data/training_data.h"
 #include "distributed/communicator.h"
+#include "distributed/context_ranks.h"
 #include "distributed/job.h"
 #include "distributed/sharded_data_parallel.h"
 #include "distributed/sharded_optimizer.h"
@@ -103,6 +104,7 @@ class Trainer {
   Job& job_;
   torch::Device device_;
   DeviceMesh mesh_;
+  ContextRanks context_;
   TrainingData data_;
   TokenDatasets validation_;
   ZebraModel model_;

@@ -66,7 +66,7 @@ LayerHealth measured_step(const Config& config, ActivationCheckpointing checkpoi
   }
   parallel.finish_step();
   meter.before_update();
-  optimizer.step(kMeterRate);
+  optimizer.step(kMeterRate, torch::tensor({1.0, 1.0}, torch::kFloat32));
   parallel.publish_weights();
   const auto health = meter.health(meter.after_update().get(), sentences.counted());
   parallel.finish_publishing();
