@@ -17,13 +17,16 @@ std::string text(const Sizes& sizes) {
   return "[" + list + "]";
 }
 
-void check_heads(const TensorDescription& q, const TensorDescription& k,
-                 const TensorDescription& v) {
+void check_heads(const AttentionTensors& tensors) {
+  const auto &q = tensors.q, &k = tensors.k, &v = tensors.v;
   if (q.sizes.size() != 4 || k.sizes.size() != 4 || k.sizes != v.sizes) {
     refuse("q must be [B, T, Hq, D], k and v [B, T, Hkv, D], got " + text(q.sizes) + ", " +
            text(k.sizes) + " and " + text(v.sizes));
   }
-  if (q.sizes[0] != k.sizes[0] || q.sizes[1] != k.sizes[1] || q.sizes[3] != k.sizes[3]) {
+  const auto begin = k.sizes[1] - q.sizes[1];
+  const bool has_length =
+      tensors.allows_late_queries ? begin >= 0 && begin % kQueryUnit == 0 : begin == 0;
+  if (q.sizes[0] != k.sizes[0] || !has_length || q.sizes[3] != k.sizes[3]) {
     refuse("q, k and v must agree in B, T and D, got " + text(q.sizes) + " and " + text(k.sizes));
   }
   const auto query_heads = q.sizes[2], key_heads = k.sizes[2];
@@ -42,13 +45,13 @@ void check_tables(const AttentionTensors& tensors) {
   if (tensors.cos.has_value() != tensors.sin.has_value()) {
     refuse("cos and sin must be given together");
   }
-  const auto& q = tensors.q.sizes;
-  const Sizes shared = {q[1], q[3] / 2}, of_each_sequence = {q[0], q[1], q[3] / 2};
+  const auto& k = tensors.k.sizes;
+  const Sizes shared = {k[1], k[3] / 2}, of_each_sequence = {k[0], k[1], k[3] / 2};
   for (const auto* table : {&tensors.cos, &tensors.sin}) {
     if (!table->has_value()) continue;
     const auto& [data, sizes, strides, type, type_name, device] = **table;
     if (type != TensorType::kFloat32 || (sizes != shared && sizes != of_each_sequence) ||
-        sizes != tensors.cos->sizes || q[3] % 2 != 0) {
+        sizes != tensors.cos->sizes || k[3] % 2 != 0) {
       refuse("cos and sin must be float32 [T, D / 2] or [B, T, D / 2], got " + type_name + " " +
              text(sizes));
     }
@@ -74,15 +77,15 @@ HeadArray head_array(const TensorDescription& x) {
 }  // namespace
 
 void check(const AttentionTensors& tensors) {
-  check_heads(tensors.q, tensors.k, tensors.v);
+  check_heads(tensors);
   if (tensors.window < 0) {
     refuse("the window cannot be negative, got " + std::to_string(tensors.window));
   }
   check_tables(tensors);
-  const auto& q = tensors.q.sizes;
+  const auto& k = tensors.k.sizes;
   const auto& first_token = tensors.first_token;
   if (first_token.has_value() &&
-      (first_token->type != TensorType::kInt64 || first_token->sizes != Sizes{q[0], q[1]})) {
+      (first_token->type != TensorType::kInt64 || first_token->sizes != Sizes{k[0], k[1]})) {
     refuse("first_token must be int64 [B, T], got " + first_token->type_name + " " +
            text(first_token->sizes));
   }
@@ -99,16 +102,17 @@ void check_packed(const Sizes& sizes, std::int64_t query_heads) {
 }
 
 LocalAttentionInputs attention_inputs(const AttentionTensors& tensors) {
-  const auto& [q, k, v, cos, sin, first_token, window] = tensors;
+  const auto& [q, k, v, cos, sin, first_token, window, allows_late_queries] = tensors;
   LocalAttentionInputs inputs;
   inputs.shape = {
       .batch = q.sizes[0],
-      .length = q.sizes[1],
+      .length = k.sizes[1],
       .query_heads = q.sizes[2],
       .key_heads = k.sizes[2],
       .head_size = q.sizes[3],
       .window = window,
-      .type = q.type == TensorType::kFloat32 ? ElementType::kFloat32 : ElementType::kBfloat16};
+      .type = q.type == TensorType::kFloat32 ? ElementType::kFloat32 : ElementType::kBfloat16,
+      .query_begin = k.sizes[1] - q.sizes[1]};
   inputs.q = head_array(q);
   inputs.k = head_array(k);
   inputs.v = head_array(v);

@@ -37,6 +37,10 @@ inline void check_shape(const LocalAttentionShape& s) {
       s.head_size >= 2 && s.head_size <= 256 && s.head_size % 2 == 0,
       "the head size must be even and between 2 and 256, got " + std::to_string(s.head_size) + ".");
   require(s.window >= 0, "a window cannot be negative, got " + std::to_string(s.window) + ".");
+  require(s.query_begin >= 0 && s.query_begin <= s.length && s.query_begin % kQueryUnit == 0,
+          "queries must begin at a multiple of " + std::to_string(kQueryUnit) +
+              " inside the sequence of " + std::to_string(s.length) + ", got " +
+              std::to_string(s.query_begin) + ".");
 }
 
 /// The same of its pointers, when there is a token.

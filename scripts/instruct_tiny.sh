@@ -20,8 +20,8 @@ fi
 zebra=${ZEBRA:-build/zebra}
 
 # The models are tiny: a core each is quicker than both for one.
+cores=$(nproc)  # before the next line, which it would heed
 export OMP_NUM_THREADS=1
-cores=$(nproc)
 jobs_started=()
 # start COMMAND…: as soon as a core is free. finish: waits for all that were started, and fails where one did.
 start() {
@@ -65,23 +65,36 @@ tune() {
     --set "model.init_from=$folder/$seed/$layout-adapted" "$@"
 }
 
-# questions NAME OPTIONS…: lines of questions into the file of that name, few enough bytes for 256 tokens
-questions() {
-  local name=$1
-  shift
+# made NAME SCRIPT OPTIONS…: what the script prints, in the file of that name
+made() {
+  local name=$1 script=$2
+  shift 2
   if [ -f "$folder/$name" ]; then return; fi
-  .venv/bin/python scripts/synthetic_qa.py --kinds key,constant "$@" >"$folder/$name.partial"
+  .venv/bin/python "scripts/$script" "$@" >"$folder/$name.partial"
   mv "$folder/$name.partial" "$folder/$name"
 }
 
+# packed NAME: the dataset of the lines in NAME.jsonl
+packed() {
+  [ -d "$folder/data/$1" ] ||
+    "$zebra" data pack --input "$folder/$1.jsonl" --tokenizer $folder/tokenizer.model --output "$folder/data/$1"
+}
+
 stage "Corpus, tokenizer and questions"
-bash scripts/python_data.sh $folder 1024
-start questions questions.jsonl --examples 12000 --bytes 350
-start questions conversations.jsonl --examples 12000 --bytes 420 --turns 4 --seed 2
-start questions asked.jsonl --examples 300 --bytes 350 --part valid --short 0
+mkdir -p $folder
+[ -d $folder/corpus ] || .venv/bin/python scripts/python_corpus.py $folder/corpus
+start made repeats-64.jsonl synthetic_repeats.py --examples 32000 --words 60
+start made repeats-256.jsonl synthetic_repeats.py --examples 4000 --words 250 --seed 2
+start made questions.jsonl synthetic_qa.py --kinds setting --examples 3000 --bytes 900
+start made conversations.jsonl synthetic_qa.py --kinds setting --examples 3000 --bytes 900 --turns 4 --seed 2
+# Settings are drawn anew with every seed. Nearer ones than some lines are half of them the newest, which a guess finds.
+start made asked.jsonl synthetic_qa.py --kinds setting --examples 300 --bytes 900 --short 0 --distance 120,900 --seed 3
 finish
-[ -d $folder/data/questions ] ||
-  "$zebra" data pack --input $folder/questions.jsonl --tokenizer $folder/tokenizer.model --output $folder/data/questions
+# Its pieces are also the words of settings, one each.
+[ -f $folder/tokenizer.model ] || "$zebra" data tokenizer --input $folder/corpus/train $folder/repeats-64.jsonl \
+  $folder/questions.jsonl --vocab-size 768 --output $folder/tokenizer.model
+bash scripts/python_data.sh $folder 768
+for name in repeats-64 repeats-256 questions; do packed $name; done
 [ -d $folder/data/conversations ] || "$zebra" data chat --input $folder/conversations.jsonl --tokenizer $folder/tokenizer.model \
   --template configs/instruct/questions.yaml --output $folder/data/conversations
 

@@ -3,9 +3,9 @@
 
     python scripts/synthetic_qa.py --examples 2000 --bytes 40000 --seed 1 > questions.jsonl
 
-Contexts are source of Python's standard library, read by `ast`, or lines of keys and values. What a question asks for stands at a
-distance from the end of the prompt that is drawn evenly on a logarithmic scale; names asked for are made up, so that no model
-knows them from elsewhere. A share of the examples is short, so that a model does not forget short ones.
+Contexts are source of Python's standard library, read by `ast`, or lines of keys and values, or of settings. What a question asks
+for stands at a distance from the end of the prompt that is drawn evenly on a logarithmic scale; names asked for are made up, so
+that no model knows them from elsewhere. A share of the examples is short, so that a model does not forget short ones.
 
 Each line holds "prompt" and "completion", which `zebra data pack` reads, and beside them what `zebra eval --answers` reads: "kind",
 "evidence" (byte of the prompt at which the farthest line that is needed begins), and "guesses", what strategies that never look
@@ -30,15 +30,20 @@ SHORTEST = 200  # bytes of a prompt
 LONGEST_ANSWER = 48  # bytes: what a model copies, not how long it can go on, is asked for
 MOST_WORDS = 400  # that names are made of: the most frequent ones
 MOST_PIECES = 4  # of a module that stand together
+SETTINGS, VALUES = 64, 32  # words that are names and values of settings: few, so that each is a token of a small vocabulary
 WORD = re.compile(r"(?<![a-z])[a-z]{3,8}(?![a-z])")
 
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """What a line says of a name: `NAME(a, b)`, `NAME = 260` or `NAME: 471`."""
+    """What a line says of a name: `NAME(a, b)`, `NAME = 260`, `NAME: 471` or `set NAME word`."""
     kind: str
     name: str
     tail: str  # of the answer, behind the name
+
+    @property
+    def answer(self):
+        return HEADS.get(self.kind, "") + self.name + self.tail
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +78,11 @@ FACTS = {
     "arguments": re.compile(r"^ *def (\w+)(\(.+\)):", re.MULTILINE),
     "constant": re.compile(rf"^(\w+)( = {LITERAL})$", re.MULTILINE),
     "key": re.compile(r"^(\w+)(: \d+)$", re.MULTILINE),
+    "setting": re.compile(r"^set (\w+)( \w+)$", re.MULTILINE),
 }
-ASKED = {"arguments": "Which arguments does {} take?", "constant": "What is the value of {}?", "key": "What is the value of {}?"}
+HEADS = {"setting": "set "}  # of an answer, before the name
+ASKED = {"arguments": "Which arguments does {} take?", "constant": "What is the value of {}?", "key": "What is the value of {}?",
+         "setting": "What is the value of {}?"}
 ANSWER = "\nAnswer:\n"  # ends with a line, so that no token holds the end of it and the beginning of the answer
 ENDING = "\nQuestion: {}" + ANSWER
 HEADER = re.compile(r"^# module ([\w.]+)$", re.MULTILINE)
@@ -152,7 +160,10 @@ class Source:
                     self.facts[piece.fact.kind].append((module, index))
         counts = collections.Counter(word for module in self.modules for piece in module.pieces if piece.fact
                                      for word in WORD.findall(piece.fact.name.lower()))
-        self.words = sorted(sorted(counts, key=lambda word: (-counts[word], word))[:MOST_WORDS])
+        most = sorted(counts, key=lambda word: (-counts[word], word))
+        self.words = sorted(most[:MOST_WORDS])
+        few = [word for word in most[:SETTINGS + VALUES + 1] if word != "set"]
+        self.settings, self.values = few[:SETTINGS], few[SETTINGS:SETTINGS + VALUES]
 
     def name(self, draw, like=""):
         """A name that nothing has, written as such names are."""
@@ -220,21 +231,26 @@ def pair(source, draw):
     return Fact("key", source.name(draw), f": {draw.randrange(100, 1000)}")
 
 
-def pairs(source):
+def setting(source, draw):
+    return Fact("setting", draw.choice(source.settings), f" {draw.choice(source.values)}")
+
+
+def lines_of(fact, source):
     def filler(size, draw):
         lines = []
         while sum(map(len, lines)) < size:
-            fact = pair(source, draw)
-            lines.append(f"{fact.name}{fact.tail}\n")
+            lines.append(fact(source, draw).answer + "\n")
         return whole_lines("".join(lines), size)
     return filler
 
 
-def ask_key(source, draw, longest):
-    asked = pair(source, draw)
-    answer = asked.name + asked.tail
-    return Question("key", ASKED["key"].format(asked.name), answer, [answer + "\n"], pairs(source), [asked.name],
-                    "key", lambda fact: asked.name + fact.tail)
+def ask_line(fact):
+    def ask(source, draw, longest):
+        asked = fact(source, draw)
+        return Question(asked.kind, ASKED[asked.kind].format(asked.name), asked.answer, [asked.answer + "\n"],
+                        lines_of(fact, source), [asked.name], asked.kind,
+                        lambda other: dataclasses.replace(asked, tail=other.tail).answer)
+    return ask
 
 
 def ask_linked_key(source, draw, longest):
@@ -242,12 +258,12 @@ def ask_linked_key(source, draw, longest):
     first, second = source.name(draw), pair(source, draw)
     blocks = [f"{first}: see {second.name}\n", f"{second.name}{second.tail}\n"]
     draw.shuffle(blocks)
-    return Question("linked_key", ASKED["key"].format(first), f"{first}: see {second.name}{second.tail}", blocks, pairs(source),
-                    [first, second.name], "key", lambda fact: f"{first}: see {fact.name}{fact.tail}")
+    return Question("linked_key", ASKED["key"].format(first), f"{first}: see {second.name}{second.tail}", blocks,
+                    lines_of(pair, source), [first, second.name], "key", lambda fact: f"{first}: see {fact.name}{fact.tail}")
 
 
 KINDS = {"arguments": ask_fact("arguments"), "constant": ask_fact("constant"), "module": ask_module, "alias": ask_alias,
-         "key": ask_key, "linked_key": ask_linked_key}
+         "key": ask_line(pair), "linked_key": ask_linked_key, "setting": ask_line(setting)}
 
 
 def put_between(text, block, draw):
@@ -289,7 +305,7 @@ def turns_of(question, context, options, draw):
     size = len(context.encode())
     for fact in draw.sample(others, len(others)):
         size += sum(map(len, turns[-1])) + len(ENDING)
-        turn = ASKED[fact.kind].format(fact.name), fact.name + fact.tail
+        turn = ASKED[fact.kind].format(fact.name), fact.answer
         if len(turns) == options.turns or size + sum(map(len, turn)) + len(ENDING) > options.bytes:
             break
         turns.append(turn)
@@ -323,7 +339,7 @@ def drawn(source, options, draw):
 
 
 def is_told_once(name, context):
-    return len(re.findall(rf"^ *(?:async )?(?:def )?{name}\b", context, re.MULTILINE)) == 1
+    return len(re.findall(rf"^ *(?:async )?(?:def |set )?{name}\b", context, re.MULTILINE)) == 1
 
 
 def example(source, options, index):

@@ -37,7 +37,7 @@ class ForwardTask {
     const std::int64_t chunk = task % plan_.chunks, head = task / plan_.chunks;
     batch_ = head / shape_.key_heads;
     key_head_ = head % shape_.key_heads;
-    const std::int64_t begin = chunk * plan_.chunk_tiles,
+    const std::int64_t begin = plan_.first_tile + chunk * plan_.chunk_tiles,
                        end = smaller(begin + plan_.chunk_tiles, plan_.tiles),
                        group = shape_.query_heads / shape_.key_heads;
     for (auto tile = larger<std::int64_t>(0, begin - plan_.window_tiles); tile < begin; ++tile)
@@ -162,8 +162,7 @@ class ForwardTask {
       write_row(out_ + r * padded_, 1.0F / sum, nullptr, place.batch, token, head_size_,
                 head_row<Element>(arguments_.out, place.batch, token, place.head));
       if (arguments_.log_sum_exp == nullptr) continue;
-      arguments_
-          .log_sum_exp[(place.batch * shape_.query_heads + place.head) * shape_.length + token] =
+      arguments_.log_sum_exp[first_query(shape_, place) + r] =
           static_cast<float>(largest_[r] * kLn2 + static_cast<double>(__builtin_logf(sum)));
     }
   }

@@ -15,13 +15,15 @@ namespace zebra::kernels {
 
 /// Tokens of one tile, queries and keys alike.
 constexpr int kTile = 64;
+static_assert(kQueryUnit % kTile == 0);
 
 /// How a problem is cut. It depends on the shape alone: the number of threads never changes a bit.
 struct LocalAttentionPlan {
   std::int64_t tiles = 0;         // of one sequence
+  std::int64_t first_tile = 0;    // of queries
   std::int64_t window_tiles = 0;  // key tiles before its own that a query tile may reach
   std::int64_t chunk_tiles = 0;   // query tiles of one task, >= window_tiles
-  std::int64_t chunks = 0;        // of one sequence
+  std::int64_t chunks = 0;        // of one sequence's queries
   std::int64_t padded_head =
       0;  // head_size rounded up to a multiple of KernelTable::attention_head_unit
 };

@@ -18,7 +18,7 @@ struct Chunk {
 inline Chunk chunk_of(const LocalAttentionShape& shape, const LocalAttentionPlan& plan,
                       std::int64_t task) {
   const std::int64_t number = task % plan.chunks, head = task / plan.chunks,
-                     begin = number * plan.chunk_tiles;
+                     begin = plan.first_tile + number * plan.chunk_tiles;
   return {number,
           head,
           head / shape.key_heads,
@@ -60,6 +60,7 @@ class KeyGradients {
       load_keys(tile);
       std::memset(at(tile), 0, sizeof(float) * static_cast<std::size_t>(partial_floats(plan_)));
     };
+    if (chunk.number == 0) clear_before(first);
     for (std::int64_t tile = first; tile < chunk.begin; ++tile) open(tile);
     for (std::int64_t tile = chunk.begin; tile < chunk.end; ++tile) {
       if (tile - ring_.slots >= first) retire(tile - ring_.slots);
@@ -90,12 +91,20 @@ class KeyGradients {
            (row * plan_.window_tiles + tile) * partial_floats(plan_);
   }
 
+  /// Keys so far before the first query that none sees them.
+  void clear_before(std::int64_t first) {
+    for (std::int64_t tile = 0; tile < first; ++tile) {
+      std::memset(at(tile), 0, sizeof(float) * static_cast<std::size_t>(partial_floats(plan_)));
+      write(tile, at(tile));
+    }
+  }
+
   /// No later query of this chunk sees the tile.
   void retire(std::int64_t tile) {
     const std::int64_t window = plan_.window_tiles;
     float* const gradients = at(tile);
     const auto bytes = sizeof(float) * static_cast<std::size_t>(partial_floats(plan_));
-    if (tile < chunk_.begin)
+    if (tile < chunk_.begin && chunk_.number > 0)
       std::memcpy(partial(chunk_.number - 1, 1, tile - (chunk_.begin - window)), gradients, bytes);
     else if (chunk_.end < plan_.tiles && tile >= chunk_.end - window)
       std::memcpy(partial(chunk_.number, 0, tile - (chunk_.end - window)), gradients, bytes);
@@ -134,9 +143,7 @@ struct QuerySums {
   void read(const LocalAttentionBackward& arguments, const TilePlace& place, const float* d_out,
             const float* out, int padded) {
     const auto& shape = arguments.inputs.shape;
-    const float* const log_sum_exp = arguments.log_sum_exp +
-                                     (place.batch * shape.query_heads + place.head) * shape.length +
-                                     place.token;
+    const float* const log_sum_exp = arguments.log_sum_exp + first_query(shape, place);
     for (int r = 0; r < kTile; ++r) {
       Vector sum = Vector{};
       for (int j = 0; j < padded; j += kLanes)

@@ -82,6 +82,12 @@ inline TilePlace tile_place(const LocalAttentionShape& shape, std::int64_t batch
   return {batch, head, token, static_cast<int>(smaller<std::int64_t>(kTile, shape.length - token))};
 }
 
+/// Where the tile's first query is in an array [batch, query_heads, queries()].
+inline std::int64_t first_query(const LocalAttentionShape& shape, const TilePlace& place) {
+  return (place.batch * shape.query_heads + place.head) * shape.queries() + place.token -
+         shape.query_begin;
+}
+
 // Rows of a packed projection lie too far apart for the processor's own prefetching.
 constexpr int kRowsAhead = 8;
 

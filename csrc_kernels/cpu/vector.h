@@ -51,7 +51,8 @@ inline Vector load(const float* from) {
 
 inline void store(float* to, Vector x) { std::memcpy(to, &x, sizeof x); }
 
-inline Vector broadcast(float x) { return Vector{} + x; }
+/// By a difference: compilers know that it is x itself. A sum is not, where x is -0.
+inline Vector broadcast(float x) { return x - Vector{}; }
 
 inline IntVector lane_numbers() {
   IntVector lanes;

@@ -40,6 +40,7 @@ void with_head_size(std::int64_t head_size, const F& f) {
 
 void check_cuda_shape(const LocalAttentionShape& s) {
   check_shape(s);
+  require(s.query_begin == 0, "on CUDA every token must have a query.");
   require(
       has_local_attention(s.head_size),
       "on CUDA the head size must be 32, 64, 96 or 128, got " + std::to_string(s.head_size) + ".");

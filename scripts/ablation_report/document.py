@@ -33,11 +33,24 @@ class Alert:
 
 
 @dataclasses.dataclass(frozen=True)
+class Verbatim:
+    """Lines as they are, each letter as wide as the others."""
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Plot:
     name: str  # of the file
     svg: Svg
     title: str
     caption: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Panels:
+    """Plots beside each other where there is room, below each other where there is none, under one legend."""
+    plots: tuple[Plot, ...]
+    legend: tuple  # of GroupCell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +97,11 @@ class FigureCell:
     interval: str = ""
     remarks: tuple[str, ...] = ()
     faint: bool = False  # nothing follows from it
+
+
+@dataclasses.dataclass(frozen=True)
+class LinesCell:
+    lines: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,6 +84,11 @@ def _(cell: document.FigureCell):
 
 
 @_cell.register
+def _(cell: document.LinesCell):
+    return "".join(f'<span class="line">{_breakable(line)}</span>' for line in cell.lines)
+
+
+@_cell.register
 def _(cell: document.StateCell):
     reason = f'<span class="reason">{html.escape(cell.reason)}</span>' if cell.reason else ""
     return f'<span class="state-{cell.state}">{cell.state}</span>{reason}'
@@ -157,9 +162,20 @@ def _(part: document.Alert):
 
 
 @_part.register
+def _(part: document.Verbatim):
+    return f"<pre>{html.escape(part.text)}</pre>"
+
+
+@_part.register
 def _(part: document.Plot):
-    return (f"<figure><h3>{html.escape(part.title)}</h3>\n{part.svg.inline(part.title)}\n"
-            f"<figcaption>{html.escape(part.caption)}</figcaption></figure>")
+    caption = f"<figcaption>{html.escape(part.caption)}</figcaption>" if part.caption else ""
+    return f"<figure><h3>{html.escape(part.title)}</h3>\n{part.svg.inline(part.title)}\n{caption}</figure>"
+
+
+@_part.register
+def _(part: document.Panels):
+    legend = f'<p class="legend">{"".join(map(_cell, part.legend))}</p>' if part.legend else ""
+    return f'{legend}<div class="panels">{"".join(map(_part, part.plots))}</div>'
 
 
 def _link(file, text):

@@ -25,10 +25,21 @@ def gpus():
     return result.stdout.strip().splitlines() if result.returncode == 0 else []
 
 
+def about_processor(name):
+    """What the system says of it under that name; "" where it says nothing."""
+    found = re.search(rf"^{name}\s*: (.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def instruction_sets():
+    """Those that products and attention are made of, as the system names them."""
+    return sorted(flag for flag in about_processor("flags").split() if re.match(r"avx|amx|fma$", flag))
+
+
 def machine():
-    """The processor's name, as far as the system tells, cores and GPUs."""
-    found = re.search(r"^model name\s*: (.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return {"processor": found[1] if found else platform.machine(), "cores": os.cpu_count(), "gpus": gpus()}
+    """The processor's name, as far as the system tells, its instruction sets, cores and GPUs."""
+    return {"processor": about_processor("model name") or platform.machine(), "instruction_sets": instruction_sets(),
+            "cores": os.cpu_count(), "gpus": gpus()}
 
 
 def install_torch(pip, release):

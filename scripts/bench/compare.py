@@ -42,6 +42,7 @@ def shape_of(arguments):
 def print_plan(arguments):
     machine = bench_environment.machine()
     print(f"Machine: {machine['cores']} cores of {', '.join([machine['processor'], *machine['gpus']])}")
+    print(f"Instruction sets: {' '.join(machine['instruction_sets']) or 'unknown'}")
     print("Model: " + ", ".join(f"{name} {value}" for name, value in shape_of(arguments).items()))
     print(f"{arguments.precision} on {arguments.device}, {arguments.threads} threads; weights of the peers: {arguments.weights}")
     print(f"Python of the peers: {arguments.python or arguments.environment}")

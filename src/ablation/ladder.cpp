@@ -32,11 +32,13 @@ void check_ladder(const SweepFile& file, Report& report) {
                    "a ladder gives sizes of its own, ladder.sizes; remove one of the two");
   }
   for (const Axis& axis : file.grid.axes) {
-    if (!axis.sets_key("train.max_steps")) continue;
-    report.locate(axis.path, axis.origin);
-    report.problem(axis.path,
-                   "cannot set train.max_steps: ladder.tokens_per_parameter decides it for each "
-                   "arm; remove one of the two");
+    for (const std::string key : {"train.max_steps", "train.max_tokens"}) {
+      if (!axis.sets_key(key)) continue;
+      report.locate(axis.path, axis.origin);
+      report.problem(axis.path, "cannot set " + key +
+                                    ": ladder.tokens_per_parameter decides it for each arm; remove "
+                                    "one of the two");
+    }
   }
 }
 

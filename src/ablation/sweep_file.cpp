@@ -111,8 +111,9 @@ void check_derived_keys(const SweepFile& file, Report& report) {
     }
   };
   if (file.budget != Budget::steps) {
-    refuse("train.max_steps",
-           "budget: " + name_of(file.budget) + " derives it for each arm; remove one of the two");
+    for (const std::string key : {"train.max_steps", "train.max_tokens"})
+      refuse(key,
+             "budget: " + name_of(file.budget) + " derives it for each arm; remove one of the two");
   }
   if (file.equal_parameters) {
     refuse("model.intermediate_size",

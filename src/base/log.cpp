@@ -10,8 +10,8 @@
 #include <string>
 #include <utility>
 
-#include "base/line_file.h"
 #include "base/message.h"
+#include "base/record_file.h"
 #include "base/system.h"
 #include "base/text.h"
 
@@ -19,7 +19,7 @@ namespace zebra {
 namespace {
 
 std::mutex g_mutex;
-std::optional<LineFile> g_file;
+std::optional<RecordFile> g_file;
 std::string g_name;  // of a process that logs only problems
 
 void write_line(std::string_view level, std::string_view line) {
@@ -33,7 +33,7 @@ void write_line(std::string_view level, std::string_view line) {
   const std::lock_guard lock(g_mutex);
   std::fputs((text + "\n").c_str(), stderr);
   if (!g_file) return;
-  const auto problem = g_file->append(date + text);  // the file lives for weeks
+  const auto problem = g_file->append(date + text + "\n");  // the file lives for weeks
   if (!problem.empty()) std::fputs(("warning: " + problem + "\n").c_str(), stderr);
 }
 
@@ -47,6 +47,9 @@ void log_info(std::string_view line) {
   if (g_name.empty()) write_line("", line);
 }
 void log_warning(std::string_view line) { write_line("warning: ", named(line)); }
+void log_problem(std::string_view problem) {
+  if (!problem.empty()) log_warning(problem);
+}
 void log_error(std::string_view line) { write_line("error: ", named(line)); }
 void log_job_error(std::string_view line) { write_line("error: ", line); }
 

@@ -13,6 +13,9 @@ void log_info(std::string_view line);
 void log_warning(std::string_view line);
 void log_error(std::string_view line);
 
+/// Warns of a problem; an empty text is none.
+void log_problem(std::string_view problem);
+
 /// An error of a whole job, which says itself whose it is: without the name of this process.
 void log_job_error(std::string_view line);
 

@@ -34,6 +34,11 @@ std::string machine_name() {
   return std::to_string(::sysconf(_SC_NPROCESSORS_ONLN)) + " x " + processor_name();
 }
 
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
 void raise_open_file_limit() {
   struct rlimit limit {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;

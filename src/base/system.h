@@ -14,6 +14,9 @@ std::string processor_name();
 /// The same with their number: "2 x Intel(R) Xeon(R) …".
 std::string machine_name();
 
+/// What the machine calls itself on its network.
+std::string host_name();
+
 /// Bytes of memory that this process may use at most: the machine's, or fewer where its control
 /// group has fewer.
 std::int64_t memory_of_machine();

@@ -137,17 +137,26 @@ Checkpoint::Checkpoint(std::filesystem::path folder) : folder_(std::move(folder)
   problems.throw_if_any();
 }
 
-void Checkpoint::verify(const std::string& file) {
+void Checkpoint::verify(const std::string& file,
+                        const std::function<void(std::string_view block)>& each_block) {
   if (verified_.contains(file)) return;
   const auto found = manifest_.files.find(file);
   if (found == manifest_.files.end())
     throw InputError(folder_.string() + ": its manifest does not name " + file);
-  if (hash_of_file(folder_ / file) != found->second.hash) {
-    throw InputError((folder_ / file).string() +
+  const auto path = folder_ / file;
+  if ((each_block ? hash_in_blocks(path, each_block) : hash_of_file(path)) != found->second.hash) {
+    throw InputError(path.string() +
                      ": is corrupt: its content does not match the manifest's hash; remove this "
                      "checkpoint to go on from the one before");
   }
   verified_.insert(file);
+}
+
+void Checkpoint::verify_group(const std::string& group,
+                              const std::function<void(std::size_t bytes)>& progress) {
+  const auto groups = shards_by_group(manifest_);
+  for (const auto part : groups.at(group))
+    verify(shard_file_name(group, part), [&](std::string_view block) { progress(block.size()); });
 }
 
 Config Checkpoint::config() {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/manifest.h"
@@ -72,6 +73,11 @@ class Checkpoint {
   /// datasets that moved along with the run are where they are now.
   Config config();
 
+  /// Checks the files of a group before they are read; `progress` hears of every block how many
+  /// bytes it has. Throws InputError as read.
+  void verify_group(const std::string& group,
+                    const std::function<void(std::size_t bytes)>& progress);
+
   /// Fills `out` (1-D, any type and device) with elements [begin, begin + out.numel()) of `tensor`.
   /// Throws InputError when the checkpoint holds no such tensor, or one of another shape, or its
   /// file is corrupt.
@@ -79,7 +85,8 @@ class Checkpoint {
             const torch::Tensor& out);
 
  private:
-  void verify(const std::string& file);
+  void verify(const std::string& file,
+              const std::function<void(std::string_view block)>& each_block = {});
   const SafetensorsFile& shard(const std::string& group, std::int64_t shard);
 
   std::filesystem::path folder_;

@@ -61,6 +61,11 @@ void add_training_rows(const Json& training, Rows& rows) {
     } else if (key == "forked_from") {
       rows.push_back({name, "step " + value.at("step").dump() + " of " +
                                 value.at("checkpoint").get<std::string>()});
+    } else if (key == "averaged_from") {
+      for (const Json& part : value)
+        rows.push_back(
+            {&part == &value.front() ? name : "",
+             "step " + part.at("step").dump() + " of " + part.at("checkpoint").get<std::string>()});
     } else {
       rows.push_back({name, value.dump()});
     }

@@ -189,6 +189,39 @@ void remove_partial_checkpoints(const std::filesystem::path& run) {
   }
 }
 
+void check_new_folder(const std::filesystem::path& folder, Problems& problems) {
+  std::error_code error;
+  const auto status = std::filesystem::symlink_status(folder, error);
+  if (status.type() == std::filesystem::file_type::not_found) return;
+  problems.add(folder.string() + (std::filesystem::exists(status)
+                                      ? ": exists already; name a new folder with --output"
+                                      : ": cannot be looked at: " + error.message()));
+}
+
+void write_new_folder(const std::filesystem::path& folder,
+                      const std::function<void(const std::filesystem::path& beside)>& fill) {
+  const auto beside = partial_path(folder);
+  const auto remove_beside = [&] {
+    std::error_code ignored;
+    std::filesystem::remove_all(beside, ignored);
+  };
+  try {
+    std::filesystem::remove_all(beside);
+    std::filesystem::create_directories(beside);
+    fill(beside);
+    flush_to_disk(beside);
+    if (std::filesystem::exists(folder)) throw RunError("it exists already");
+    std::filesystem::rename(beside, folder);
+    flush_to_disk(folder.parent_path());
+  } catch (const InputError&) {
+    remove_beside();
+    throw;
+  } catch (const std::exception& error) {
+    remove_beside();
+    throw RunError(folder.string() + ": cannot be written: " + error.what());
+  }
+}
+
 std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint) {
   if (has_manifest(run_or_checkpoint)) return run_or_checkpoint;
   const auto at = run_or_checkpoint.rfind('@');

@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "base/error.h"
 
 namespace zebra {
 
@@ -71,6 +74,15 @@ std::filesystem::path set_aside(const std::filesystem::path& checkpoint);
 /// Deletes what an interrupted save or deletion left behind, and no other name. Only for the
 /// process that owns the run folder.
 void remove_partial_checkpoints(const std::filesystem::path& run);
+
+/// Adds a problem where `folder`, which a command is to make, exists already or cannot be looked
+/// at.
+void check_new_folder(const std::filesystem::path& folder, Problems& problems);
+
+/// Has `fill` write a folder beside its place, flushed, and renames it: there is a whole folder or
+/// none. Throws InputError as `fill` does, and RunError when it cannot be written.
+void write_new_folder(const std::filesystem::path& folder,
+                      const std::function<void(const std::filesystem::path& beside)>& fill);
 
 /// The checkpoint that RUN_OR_CHECKPOINT means: a checkpoint folder itself; of a run folder the
 /// newest whole checkpoint, RUN@200 that of step 200, RUN@best the one with the lowest validation

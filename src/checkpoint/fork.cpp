@@ -11,6 +11,7 @@
 #include "checkpoint/folder.h"
 #include "checkpoint/moved_run.h"
 #include "checkpoint/verification.h"
+#include "config/catalogue.h"
 #include "config/yaml.h"
 #include "data/training_data.h"
 
@@ -65,15 +66,6 @@ bool gives(const Value& overrides, const std::string& key) {
   return section != nullptr && section->value.find(key.substr(dot + 1)) != nullptr;
 }
 
-void check_output(const std::filesystem::path& output, Problems& problems) {
-  std::error_code error;
-  const auto status = std::filesystem::symlink_status(output, error);
-  if (status.type() == std::filesystem::file_type::not_found) return;
-  problems.add(output.string() + (std::filesystem::exists(status)
-                                      ? ": exists already; name a new folder with --output"
-                                      : ": cannot be looked at: " + error.message()));
-}
-
 /// The checkpoint's configuration with the overrides. A short form of the layout gets its way over
 /// the resolved pattern; shape and weights come from the checkpoint, whatever its run took them
 /// from.
@@ -84,6 +76,12 @@ Config load_with(const std::filesystem::path& file, const Value& given,
       std::ranges::any_of(kShortForms, [&](const char* key) { return gives(given, key); });
   if (has_short_form && !gives(given, "model.attention_pattern"))
     all.emplace_back("model.attention_pattern=");
+  // What the saved file says in steps may be said in tokens.
+  for (const KeyInfo* info : leaves(catalogue())) {
+    const auto section = info->key.substr(0, info->key.rfind('.') + 1);
+    const bool is_said_otherwise = gives(given, section + info->rules.alternative);
+    if (is_said_otherwise && !gives(given, info->key)) all.push_back(info->key + "=");
+  }
   all.emplace_back("model.preset=");
   all.emplace_back("model.init_from=");
   return resolve(load_run_file({file}, all));
@@ -168,7 +166,7 @@ void write_run(const Fork& fork, const std::filesystem::path& run,
   for (const char* name : {kSentencePieceFile, kTokenizerJsonFile, kTokenizerConfigFile})
     if (fork.manifest.files.contains(name)) copy(name, run);
   write_recorded_file(run / Checkpoint::kConfigFile, config);
-  for (const auto& path : {folder, folder.parent_path(), run}) flush_to_disk(path);
+  for (const auto& path : {folder, folder.parent_path()}) flush_to_disk(path);
 }
 
 }  // namespace
@@ -189,7 +187,7 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
   const Value given = merged(options.overrides);
   const auto run = folder_path(std::filesystem::absolute(options.output).lexically_normal());
   Problems problems;
-  check_output(run, problems);
+  check_new_folder(run, problems);
   for (const auto& [key, why] : kSettledKeys)
     if (gives(given, key)) problems.add(std::string("--set ") + key + ": " + why);
   Fork fork{origin, {}, {}, std::move(manifest)};
@@ -216,25 +214,8 @@ Fork plan_fork(const std::filesystem::path& origin, const ForkOptions& options) 
 void write_fork(
     const Fork& fork,
     const std::function<void(std::uint64_t bytes_done, std::uint64_t bytes)>& progress) {
-  const auto& run = fork.config.run.dir;
-  const auto beside = partial_path(run);
-  const auto remove_beside = [&] {
-    std::error_code ignored;
-    std::filesystem::remove_all(beside, ignored);
-  };
-  try {
-    std::filesystem::remove_all(beside);
-    write_run(fork, beside, progress);
-    if (std::filesystem::exists(run)) throw RunError("it exists already");
-    std::filesystem::rename(beside, run);
-    flush_to_disk(run.parent_path());
-  } catch (const InputError&) {
-    remove_beside();
-    throw;
-  } catch (const std::exception& error) {
-    remove_beside();
-    throw RunError(run.string() + ": cannot be written: " + error.what());
-  }
+  write_new_folder(fork.config.run.dir,
+                   [&](const std::filesystem::path& beside) { write_run(fork, beside, progress); });
 }
 
 std::string fork_text(const Fork& fork, bool is_written) {

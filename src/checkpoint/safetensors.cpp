@@ -43,14 +43,13 @@ torch::ScalarType torch_type(std::string_view type, const std::string& tensor,
                    ", which Zebra does not compute with; convert it to F32, BF16 or F16");
 }
 
-std::string header_of(const std::vector<NamedValues>& tensors) {
+std::string header_of(const std::vector<TensorHeader>& tensors) {
   Json header = {{"__metadata__", {{"format", "pt"}}}};  // transformers refuses files without it
   std::uint64_t begin = 0;
-  for (const auto& [name, values] : tensors) {
-    const std::uint64_t end = begin + values.nbytes();
-    header[name] = {{"dtype", stored_type(values.scalar_type())},
-                    {"shape", values.sizes().vec()},
-                    {"data_offsets", {begin, end}}};
+  for (const auto& [name, type, shape] : tensors) {
+    const auto elements = static_cast<std::uint64_t>(c10::multiply_integers(shape));
+    const std::uint64_t end = begin + elements * c10::elementSize(type);
+    header[name] = {{"dtype", stored_type(type)}, {"shape", shape}, {"data_offsets", {begin, end}}};
     begin = end;
   }
   std::string text = header.dump();
@@ -60,26 +59,42 @@ std::string header_of(const std::vector<NamedValues>& tensors) {
 
 }  // namespace
 
-FileRecord write_safetensors(const std::filesystem::path& path,
-                             const std::vector<NamedValues>& tensors,
-                             const std::function<void()>& progress) {
-  FileWriter writer(path);
-  Hasher hasher;
-  const auto write = [&](const void* data, std::size_t bytes) {
-    writer.write(data, bytes);
-    hasher.update(data, bytes);
-  };
+SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path,
+                                     const std::vector<TensorHeader>& tensors)
+    : writer_(path) {
   const std::string header = header_of(tensors);
   const std::uint64_t length = header.size();
   write(&length, sizeof length);
   write(header.data(), header.size());
+}
+
+void SafetensorsWriter::write(const torch::Tensor& values) {
+  const auto host = values.detach().to(torch::kCPU).contiguous();
+  write(host.const_data_ptr(), host.nbytes());
+}
+
+void SafetensorsWriter::write(const void* data, std::size_t bytes) {
+  writer_.write(data, bytes);
+  hasher_.update(data, bytes);
+}
+
+FileRecord SafetensorsWriter::commit() {
+  writer_.commit();
+  return {writer_.bytes_written(), hasher_.digest()};
+}
+
+FileRecord write_safetensors(const std::filesystem::path& path,
+                             const std::vector<NamedValues>& tensors,
+                             const std::function<void()>& progress) {
+  std::vector<TensorHeader> headers;
+  for (const auto& [name, values] : tensors)
+    headers.push_back({name, values.scalar_type(), values.sizes().vec()});
+  SafetensorsWriter writer(path, headers);
   for (const auto& [name, values] : tensors) {
-    const auto host = values.detach().to(torch::kCPU).contiguous();
-    write(host.const_data_ptr(), host.nbytes());
+    writer.write(values);
     if (progress) progress();
   }
-  writer.commit();
-  return {writer.bytes_written(), hasher.digest()};
+  return writer.commit();
 }
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)

@@ -18,8 +18,34 @@ struct NamedValues {
   torch::Tensor values;  ///< float32, bfloat16, float16, int64 or int32, any device
 };
 
+/// A tensor that a file is to hold.
+struct TensorHeader {
+  std::string name;
+  torch::ScalarType type;
+  std::vector<std::int64_t> shape;
+};
+
 /// Writes a safetensors file (https://github.com/huggingface/safetensors: little-endian header
-/// length, JSON header, data) with the tensors in the given order, and flushes it to the disk.
+/// length, JSON header, data) whose values come piece by piece. Throws RunError when it cannot be
+/// written.
+class SafetensorsWriter {
+ public:
+  SafetensorsWriter(const std::filesystem::path& path, const std::vector<TensorHeader>& tensors);
+
+  /// The next values, in the order of the tensors, of their type, on any device.
+  void write(const torch::Tensor& values);
+
+  /// Flushes the file to the disk, once all values are there.
+  FileRecord commit();
+
+ private:
+  void write(const void* data, std::size_t bytes);
+
+  FileWriter writer_;
+  Hasher hasher_;
+};
+
+/// Writes a file of tensors that are all there, in the given order, and flushes it to the disk.
 /// Tensors are copied to the host one at a time; `progress` is called after each. Throws RunError
 /// when it cannot be written.
 FileRecord write_safetensors(const std::filesystem::path& path,

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json_reader.h"
 #include "base/log.h"
+#include "checkpoint/average.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/fork.h"
 #include "checkpoint/inventory.h"
@@ -228,17 +229,56 @@ void add_fork(CLI::App& checkpoint) {
   command->callback([fork] { run_fork(*fork); });
 }
 
+struct AverageCommand {
+  std::vector<std::string> paths;
+  std::optional<std::int64_t> last;
+  std::filesystem::path output;
+};
+
+void run_average(const AverageCommand& command) {
+  const auto average = plan_average(command.paths, command.last, command.output);
+  {
+    ProgressBars bars("bytes", kLongBytes);
+    write_average(average, [&](const std::string& part, std::uint64_t done, std::uint64_t bytes) {
+      bars.update(part, done, bytes);
+    });
+  }
+  std::cout << average_text(average);
+}
+
+void add_average(CLI::App& checkpoint) {
+  CLI::App* command = checkpoint.add_subcommand(
+      "average", "Write the mean of the weights of several checkpoints as a checkpoint of its own");
+  const auto average = std::make_shared<AverageCommand>();
+  command
+      ->add_option("RUN_OR_CHECKPOINT", average->paths,
+                   "Checkpoints of one model: RUN (its newest), RUN@step, RUN@best, or folders; "
+                   "or one run, with --last")
+      ->required();
+  add_number(*command, "--last", &average->last, at_least(2),
+             "The newest so many whole checkpoints of the run");
+  command->add_option("--output", average->output, "New checkpoint folder")
+      ->required()
+      ->type_name("DIR");
+  command->footer(
+      "float32 weights, summed in float64, rounded once. What is written has no optimizer state:\n"
+      "it is for eval, generate, export, and model.init_from in a run file.\n"
+      "Example: zebra checkpoint average runs/tiny --last 3 --output runs/tiny-mean");
+  command->callback([average] { run_average(*average); });
+}
+
 }  // namespace
 
 void add_checkpoint_command(CLI::App& app, int& status) {
-  auto* checkpoint =
-      app.add_subcommand("checkpoint", "Lists, verifies, shows, prunes and forks checkpoints");
+  auto* checkpoint = app.add_subcommand(
+      "checkpoint", "Lists, verifies, shows, prunes, forks and averages checkpoints");
   checkpoint->require_subcommand(1);
   add_list(*checkpoint);
   add_verify(*checkpoint, status);
   add_show(*checkpoint);
   add_prune(*checkpoint);
   add_fork(*checkpoint);
+  add_average(*checkpoint);
 }
 
 }  // namespace zebra

@@ -82,6 +82,8 @@ std::string unknown_word(const CLI::App& app, const std::vector<std::string>& wo
 void add_commands(CLI::App& app, int& status) {
   app.require_subcommand(1);
   add_train_command(app, status);
+  add_watch_command(app, status);
+  add_report_command(app);
   add_config_command(app);
   add_plan_command(app);
   add_eval_command(app);

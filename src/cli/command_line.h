@@ -69,6 +69,9 @@ class RawOutput {
 
 /// `status`: where training ends otherwise than done.
 void add_train_command(CLI::App& app, int& status);
+/// `status`: where the run that is watched failed.
+void add_watch_command(CLI::App& app, int& status);
+void add_report_command(CLI::App& app);
 void add_config_command(CLI::App& app);
 void add_plan_command(CLI::App& app);
 void add_eval_command(CLI::App& app);
@@ -79,7 +82,7 @@ void add_data_command(CLI::App& app);
 /// `status`: where arms failed or were stopped.
 void add_ablate_command(CLI::App& app, int& status);
 void add_bench_command(CLI::App& app);
-/// checkpoint list|verify|show|prune|fork; `status`: where `verify` finds something broken.
+/// checkpoint list|verify|show|prune|fork|average; `status`: where `verify` finds something broken.
 void add_checkpoint_command(CLI::App& app, int& status);
 void add_import_command(CLI::App& app);
 void add_export_command(CLI::App& app);

@@ -104,7 +104,7 @@ void record_failure(RunFolder& folder, const std::string& reason) {
 }
 
 // From here on nothing refuses the run: it may write.
-void open_run_folder(const RunFolder& folder, const Start& start) {
+void open_run_folder(const RunFolder& folder, const Start& start, int ranks) {
   open_log_file(folder.path() / "train.log");
   for (const auto& [damaged, faults] : start.passed_over) {
     for (const auto& fault : faults) log_error(fault);
@@ -119,6 +119,7 @@ void open_run_folder(const RunFolder& folder, const Start& start) {
   folder.remove_partial_files();
   remove_partial_checkpoints(folder.path());
   folder.describe(start.config);
+  folder.add_start({start.checkpoint ? start.checkpoint->step() : 0, ranks, start.changes});
 }
 
 // What a model that does not fit needs, and what to do.
@@ -148,7 +149,7 @@ TrainOutcome train(Start& start, const TrainOptions& options, Job& job) {
       if (start.checkpoint) trainer->resume(*start.checkpoint);
       if (start.origin) trainer->start_from(*start.origin);
     });
-    if (job.is_first()) open_run_folder(*folder, start);
+    if (job.is_first()) open_run_folder(*folder, start, job.ranks());
     // Their mapped files would take disk space even after they are pruned.
     start.checkpoint.reset();
     start.origin.reset();

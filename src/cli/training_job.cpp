@@ -55,10 +55,12 @@ TrainingInputs open_training_inputs(const RunFileOptions& run_files, const Job& 
   inputs.config = resolve(file, inputs.tokenizer->vocab_size());
   const auto& config = inputs.config;
   ranks_per_replica(config.parallel, job.ranks());
+  context_ranks(config.parallel, job.ranks());
   const auto device = resolve_device(config.run.device, job.launch().local_rank);
   auto datasets = open_run_datasets(config, *inputs.tokenizer);
-  inputs.data = std::make_unique<TrainingData>(config, std::move(datasets.train), device.is_cuda(),
-                                               DataShare{job.rank(), job.ranks()});
+  inputs.data =
+      std::make_unique<TrainingData>(config, std::move(datasets.train), device.is_cuda(),
+                                     data_share(config.parallel, job.rank(), job.ranks()));
   inputs.validation = std::move(datasets.validation);
   return inputs;
 }

@@ -24,6 +24,7 @@ struct Rules {
 
   bool is_required = false;
   std::string required_hint = {};  // another way to satisfy the requirement
+  std::string alternative = {};    // a key beside it that may be given instead, and not as well
   // What takes the place of an absent key whose default is not a fixed value.
   std::string default_note = {};
   bool changeable_on_resume = false;
@@ -33,6 +34,9 @@ struct Rules {
   // The same rules with one more.
   Rules required(std::string hint = "") const {
     return with([&](Rules& rules) { rules.is_required = true, rules.required_hint = hint; });
+  }
+  Rules or_else(std::string key) const {
+    return with([&](Rules& rules) { rules.alternative = key; });
   }
   Rules defaults_to(std::string note) const {
     return with([&](Rules& rules) { rules.default_note = note; });

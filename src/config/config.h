@@ -120,10 +120,20 @@ struct ScheduleSection {
   double min_lr_ratio = 0.1;
   std::optional<std::int64_t> decay_steps;  // wsd only: the last steps, in which the rate falls
   std::int64_t window_warmup_steps = 0;
+  // Short for the steps that they make; empty in a loaded file.
+  std::optional<std::int64_t> warmup_tokens, decay_tokens, window_warmup_tokens;
+};
+
+/// A bound that a figure of a step should stay below, and what is done when it does not.
+struct AlertRule {
+  AlertFigure figure = AlertFigure::loss;
+  double above = 0.0;
+  AlertAction action = AlertAction::log;
 };
 
 struct TrainSection {
-  std::int64_t max_steps = 0;  // 0: not trained here (an imported model)
+  std::int64_t max_steps = 0;              // 0: not trained here (an imported model)
+  std::optional<std::int64_t> max_tokens;  // short for max_steps; empty in a loaded file
   std::int64_t global_batch_size = 0;
   std::int64_t micro_batch_size = 0;
   Precision precision = Precision::fp32;
@@ -134,11 +144,13 @@ struct TrainSection {
   LossWeighting loss_weighting = LossWeighting::token;
   bool deterministic = true;
   bool cuda_graph = false;
+  std::vector<AlertRule> alert;
 };
 
 struct ParallelSection {
   Sharding sharding = Sharding::none;
   std::int64_t replicas = 1;  // of the sharded state; without sharding every rank is one
+  std::int64_t context = 1;   // ranks that share each sequence
   Precision reduce_precision = Precision::fp32;
   double first_step_timeout = 1800.0;     // seconds
   double timeout = 300.0;                 // seconds
@@ -161,6 +173,8 @@ struct EvalSection {
 
 struct LoggingSection {
   std::int64_t every_steps = 10;
+  bool tensorboard = false;
+  std::int64_t layers_every = 0;  // 0: never
 };
 
 /// All sections of a run; Model is the model as written or as resolved.

@@ -253,31 +253,56 @@ void describe(V& v, ScheduleSection& s) {
   v.field("type", s.type, anything(),
           "After the warm-up: `cosine` falls to the end of training, `wsd` stays and falls over "
           "the last `decay_steps` (1 - sqrt), `constant` stays.");
-  v.field("warmup_steps", s.warmup_steps, at_least(0),
+  v.field("warmup_steps", s.warmup_steps, at_least(0).or_else("warmup_tokens"),
           "Steps over which the rate rises linearly from 0.");
+  v.field("warmup_tokens", s.warmup_tokens, at_least(0).defaults_to("none"),
+          "In place of `warmup_steps`: as many steps as these tokens make, rounded down, at least "
+          "one, whatever the batch; they are what a resolved file has.");
   v.field("min_lr_ratio", s.min_lr_ratio, between(0, 1),
           "Final learning rate as a share of `optimizer.lr`.");
   v.field("decay_steps", s.decay_steps,
-          at_least(1).defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)"),
+          at_least(1)
+              .defaults_to("for `wsd` 20 % of `train.max_steps` (rounded down, at least 1)")
+              .or_else("decay_tokens"),
           "`wsd` only: the last steps, in which the rate falls.");
-  v.field("window_warmup_steps", s.window_warmup_steps, at_least(0),
+  v.field("decay_tokens", s.decay_tokens, at_least(1).defaults_to("none"),
+          "In place of `decay_steps`, as `warmup_tokens`.");
+  v.field("window_warmup_steps", s.window_warmup_steps, at_least(0).or_else("window_warmup_tokens"),
           "Steps over which the window of local layers grows linearly from 1 to "
           "`model.window_size`; 0: it has its full width from the start. Stages are "
           "`model.window_schedule`.");
+  v.field("window_warmup_tokens", s.window_warmup_tokens, at_least(0).defaults_to("none"),
+          "In place of `window_warmup_steps`, as `warmup_tokens`.");
+}
+
+template <class V>
+void describe(V& v, AlertRule& s) {
+  v.field("figure", s.figure, anything().required().may_change_on_resume(),
+          "What is watched, in every step; from `layer_grad_norm` on the largest of all layers, in "
+          "the steps of `logging.layers_every`.");
+  v.field("above", s.above, anything().required().may_change_on_resume(), "The bound.");
+  v.field("do", s.action, anything().may_change_on_resume(),
+          "What is done when the figure passes it: a warning (`log`), also a checkpoint "
+          "(`checkpoint`), or a checkpoint and the end of the run, as failed (`stop`).");
 }
 
 template <class V>
 void describe(V& v, TrainSection& s) {
   v.field(
-      "max_steps", s.max_steps, at_least(0).required().may_change_on_resume(),
+      "max_steps", s.max_steps, at_least(0).required().or_else("max_tokens").may_change_on_resume(),
       "Optimizer steps in all; 0 only in what `zebra import` writes, which has no `data.train`.");
+  v.field("max_tokens", s.max_tokens, at_least(1).defaults_to("none").may_change_on_resume(),
+          "In place of `max_steps`, as `schedule.warmup_tokens`.");
   v.field("global_batch_size", s.global_batch_size, between(1, kLargestBatch).required(),
-          "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks.");
-  v.field(
-      "micro_batch_size", s.micro_batch_size,
-      between(1, kLargestBatch).defaults_to("`global_batch_size` / ranks").may_change_on_resume(),
-      "Sequences per rank in one forward and backward pass; a smaller one needs less memory, and "
-      "gradients are accumulated.");
+          "Sequences per step over all ranks; a multiple of `micro_batch_size` x ranks / "
+          "`parallel.context`.");
+  v.field("micro_batch_size", s.micro_batch_size,
+          between(1, kLargestBatch)
+              .defaults_to("`global_batch_size` / ranks x `parallel.context`")
+              .may_change_on_resume(),
+          "Sequences per rank (or per group of `parallel.context`) in one forward and backward "
+          "pass; a smaller one needs less memory, and "
+          "gradients are accumulated.");
   v.field(
       "precision", s.precision, anything(),
       "`bf16` computes in bfloat16 with float32 master weights, gradients and optimizer state.");
@@ -301,6 +326,10 @@ void describe(V& v, TrainSection& s) {
   v.field("cuda_graph", s.cuda_graph, anything().may_change_on_resume(),
           "Whether a GPU gets the work of a micro-batch as one graph, recorded once: quicker where "
           "sequences are short or the model is small. The same bits.");
+  v.list("alert", s.alert,
+         anything().may_change_on_resume().defaults_to("none").such_as(
+             "{figure: attention_logit_lower, above: 50, do: stop}"),
+         "Bounds that figures of a healthy run stay below (docs/layer-health.md).");
 }
 
 template <class V>
@@ -311,6 +340,9 @@ void describe(V& v, ParallelSection& s) {
   v.field("replicas", s.replicas, at_least(1),
           "Copies of the sharded state: each is split among ranks / replicas neighbouring ranks, "
           "such as those of one host. Without sharding every rank is a copy.");
+  v.field("context", s.context, at_least(1),
+          "Ranks that share each sequence, neighbouring ones: local layers exchange the keys of a "
+          "window, global ones gather all. 1: every rank has sequences of its own.");
   v.field("reduce_precision", s.reduce_precision, anything(),
           "In what the gradients of the ranks are added; `bf16` halves the bytes on the wire.");
   v.field("first_step_timeout", s.first_step_timeout, above(0),
@@ -351,6 +383,13 @@ template <class V>
 void describe(V& v, LoggingSection& s) {
   v.field("every_steps", s.every_steps, at_least(1),
           "Steps between lines on the console and in `metrics.jsonl`.");
+  v.field(
+      "tensorboard", s.tensorboard, anything(),
+      "Whether every figure of `metrics.jsonl`, and the samples, are also written to the folder "
+      "`tensorboard` of the run, as TensorBoard reads them.");
+  v.field("layers_every", s.layers_every, at_least(0),
+          "Steps between rows in `metrics.jsonl` about each layer: norms of gradients, weights and "
+          "updates, activations, attention logits; 0 for none.");
 }
 
 template <class V>

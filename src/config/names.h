@@ -33,6 +33,19 @@ enum class WhenBusy { wait, skip };
 enum class Packing { concat, whole };
 enum class Overflow { error, drop, split };
 enum class LossWeighting { token, sequence };
+enum class AlertFigure {
+  loss,
+  grad_norm,
+  spike_score,
+  grad_norm_spike_score,
+  layer_grad_norm,
+  update_ratio,
+  activation_rms,
+  attention_logit_lower,
+  attention_logit_upper,
+  log_z_rms
+};
+enum class AlertAction { log, checkpoint, stop };
 
 template <class E, std::size_t N>
 using NameTable = std::array<std::pair<E, std::string_view>, N>;
@@ -170,6 +183,28 @@ template <>
 struct EnumNames<LossWeighting> {
   static constexpr NameTable<LossWeighting, 2> kTable{
       {{LossWeighting::token, "token"}, {LossWeighting::sequence, "sequence"}}};
+};
+
+template <>
+struct EnumNames<AlertFigure> {
+  static constexpr NameTable<AlertFigure, 10> kTable{
+      {{AlertFigure::loss, "loss"},
+       {AlertFigure::grad_norm, "grad_norm"},
+       {AlertFigure::spike_score, "spike_score"},
+       {AlertFigure::grad_norm_spike_score, "grad_norm_spike_score"},
+       {AlertFigure::layer_grad_norm, "layer_grad_norm"},
+       {AlertFigure::update_ratio, "update_ratio"},
+       {AlertFigure::activation_rms, "activation_rms"},
+       {AlertFigure::attention_logit_lower, "attention_logit_lower"},
+       {AlertFigure::attention_logit_upper, "attention_logit_upper"},
+       {AlertFigure::log_z_rms, "log_z_rms"}}};
+};
+
+template <>
+struct EnumNames<AlertAction> {
+  static constexpr NameTable<AlertAction, 3> kTable{{{AlertAction::log, "log"},
+                                                     {AlertAction::checkpoint, "checkpoint"},
+                                                     {AlertAction::stop, "stop"}}};
 };
 
 template <class E>

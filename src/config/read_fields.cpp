@@ -128,11 +128,24 @@ bool ValueReader::is_choice(const std::string& text,
                 (near.empty() ? "" : "; did you mean " + near + "?"));
 }
 
+bool FieldReader::gives(const std::string& name) const {
+  const Entry* entry = map_.find(name);
+  return entry != nullptr && entry->value.kind != Value::Kind::null;
+}
+
 const Entry* FieldReader::find(const char* name, const Rules& rules) {
   const Entry* entry = map_.find(name);
-  const std::string key = prefix_ + name;
-  if (entry == nullptr && rules.is_required && report_.sound({key})) {
-    const std::string hint = rules.required_hint.empty() ? "" : ", " + rules.required_hint;
+  const std::string key = prefix_ + name, alternative = prefix_ + rules.alternative;
+  if (gives(rules.alternative)) {
+    if (gives(name)) {
+      report_.problem(key, "and " + alternative +
+                               " both say how long it is; remove one of them, or "
+                               "leave it out with --set " +
+                               key + "=");
+    }
+  } else if (entry == nullptr && rules.is_required && report_.sound({key})) {
+    std::string hint = rules.required_hint.empty() ? "" : ", " + rules.required_hint;
+    if (!rules.alternative.empty()) hint += ", or " + alternative;
     report_.problem(key, "missing, and it has no default; give it" + hint);
   }
   return entry;
@@ -140,7 +153,7 @@ const Entry* FieldReader::find(const char* name, const Rules& rules) {
 
 bool FieldReader::is_left_to_default(const Entry& entry, const Rules& rules) {
   if (entry.value.kind != Value::Kind::null) return false;
-  if (rules.default_note.empty()) {
+  if (rules.default_note.empty() && !gives(rules.alternative)) {
     report_.problem(prefix_ + entry.key, "has no value; give one, or remove the key");
   }
   return true;

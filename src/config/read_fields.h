@@ -98,9 +98,11 @@ class FieldReader {
   void other(const char*, const Rules&, const char*) {}
 
  private:
+  /// Whether the map gives a value for the key.
+  bool gives(const std::string& name) const;
   /// The entry, or null with a missing required key reported.
   const Entry* find(const char* name, const Rules& rules);
-  /// `key:` without a value unsets a key that has no fixed default.
+  /// `key:` without a value unsets a key that has no fixed default, or another in its place.
   bool is_left_to_default(const Entry& entry, const Rules& rules);
   /// The elements of a list of maps; null where there is none, or something else.
   const std::vector<Value>* items_of(const char* name, const Rules& rules);

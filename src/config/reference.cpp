@@ -85,6 +85,7 @@ std::string code(const std::string& text) { return "`" + text + "`"; }
 
 std::string default_cell(const KeyInfo& info) {
   if (info.rules.is_required) {
+    if (!info.rules.alternative.empty()) return "required, or " + code(info.rules.alternative);
     return info.rules.required_hint.empty() ? "required" : "required, unless a preset gives it";
   }
   return info.default_text ? code(*info.default_text) : info.rules.default_note;

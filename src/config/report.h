@@ -21,6 +21,11 @@ class Report {
   /// Where `key` (dotted) was written.
   void locate(const std::string& key, const Origin& origin) { origins_[key] = origin; }
 
+  /// Problems with `key` are to be mended where `source`, from which it follows, was written.
+  void locate_at(const std::string& key, const std::string& source) {
+    origins_[key] = origin_of(source);
+  }
+
   /// Adds "PLACE: KEY: WHAT", at the place of `key` or of the nearest section around it, and makes
   /// the key unsound.
   void problem(const std::string& key, const std::string& what);

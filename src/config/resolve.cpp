@@ -83,6 +83,34 @@ void fill_model(RunFile& file, Report& report) {
   resolve_pattern(model, report);
 }
 
+/// The steps that tokens stand for. `in_tokens` is empty afterwards.
+template <class Steps>
+void fill_steps(const std::string& key, Steps& steps, const std::string& key_in_tokens,
+                std::optional<std::int64_t>& in_tokens, const RunFile& file, Report& report) {
+  if (!report.sound({key_in_tokens})) report.mark_unsound(key);
+  if (!in_tokens) return;
+  const std::int64_t tokens = *in_tokens;
+  in_tokens.reset();
+  if (!report.sound({key, "train.global_batch_size", "data.sequence_length"}))
+    return report.mark_unsound(key);
+  report.locate_at(key, key_in_tokens);
+  // Rounded down, the parts of a schedule never take more steps than the whole of it.
+  const auto whole = tokens / file.data.sequence_length / file.train.global_batch_size;
+  steps = tokens > 0 ? std::max<std::int64_t>(1, whole) : 0;
+}
+
+void fill_lengths(RunFile& file, Report& report) {
+  auto& schedule = file.schedule;
+  fill_steps("schedule.warmup_steps", schedule.warmup_steps, "schedule.warmup_tokens",
+             schedule.warmup_tokens, file, report);
+  fill_steps("schedule.decay_steps", schedule.decay_steps, "schedule.decay_tokens",
+             schedule.decay_tokens, file, report);
+  fill_steps("schedule.window_warmup_steps", schedule.window_warmup_steps,
+             "schedule.window_warmup_tokens", schedule.window_warmup_tokens, file, report);
+  fill_steps("train.max_steps", file.train.max_steps, "train.max_tokens", file.train.max_tokens,
+             file, report);
+}
+
 /// All sections but the model.
 template <class From, class To>
 void copy_sections(const From& from, To& to) {
@@ -103,11 +131,17 @@ std::int64_t decay_steps(const ScheduleSection& schedule, std::int64_t max_steps
   return schedule.decay_steps.value_or(std::max<std::int64_t>(1, max_steps / kDefaultDecayDivisor));
 }
 
+std::int64_t ranks_with_sequences(const ParallelSection& parallel, std::int64_t ranks) {
+  return std::max<std::int64_t>(1, ranks / std::max<std::int64_t>(1, parallel.context));
+}
+
 void fill_defaults(RunFile& file, int ranks, Report& report) {
   if (file.run.name.empty()) file.run.name = file.run.dir.filename().string();
   fill_model(file, report);
+  fill_lengths(file, report);
   TrainSection& train = file.train;
-  if (train.micro_batch_size == 0) train.micro_batch_size = train.global_batch_size / ranks;
+  if (train.micro_batch_size == 0)
+    train.micro_batch_size = train.global_batch_size / ranks_with_sequences(file.parallel, ranks);
 }
 
 Config resolve(const RunFile& file, std::int64_t tokenizer_vocabulary) {

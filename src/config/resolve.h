@@ -5,6 +5,10 @@
 
 namespace zebra {
 
+/// How many of the ranks, or groups of parallel.context, have sequences of their own; at least 1,
+/// as one process may read the file of a run of many.
+std::int64_t ranks_with_sequences(const ParallelSection& parallel, std::int64_t ranks);
+
 /// Fills every default that follows from other keys, and turns the short forms of the layout into
 /// an attention_pattern with one letter per layer. Reports what cannot be derived. `ranks` share
 /// train.global_batch_size.

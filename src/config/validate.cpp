@@ -185,9 +185,13 @@ void check_packing(const DataSection& data, Report& report) {
   }
 }
 
-void check_batch(const TrainSection& train, int ranks, Report& report) {
-  if (!report.sound({"train.global_batch_size", "train.micro_batch_size"})) return;
-  const std::string several = text(ranks) + " ranks";
+void check_batch(const RunFile& config, int all_ranks, Report& report) {
+  const TrainSection& train = config.train;
+  if (!report.sound({"train.global_batch_size", "train.micro_batch_size", "parallel.context"}))
+    return;
+  const auto ranks = ranks_with_sequences(config.parallel, all_ranks);
+  const std::string several =
+      text(ranks) + (config.parallel.context > 1 ? " groups of parallel.context" : "") + " ranks";
   if (train.micro_batch_size == 0) {
     report.problem("train.global_batch_size", text(train.global_batch_size) +
                                                   " sequences cannot be shared by " + several +
@@ -199,10 +203,11 @@ void check_batch(const TrainSection& train, int ranks, Report& report) {
   const std::int64_t below = train.global_batch_size / unit * unit;
   std::string sizes = below > 0 ? text(below) + ", " : "";
   sizes += text(below + unit) + ", " + text(below + 2 * unit);
-  report.problem("train.global_batch_size", text(train.global_batch_size) +
-                                                " is not a multiple of micro_batch_size x ranks (" +
-                                                text(train.micro_batch_size) + " x " + text(ranks) +
-                                                " = " + text(unit) + "); sizes that fit: " + sizes);
+  report.problem("train.global_batch_size",
+                 text(train.global_batch_size) + " is not a multiple of micro_batch_size x ranks" +
+                     (config.parallel.context > 1 ? " / parallel.context (" : " (") +
+                     text(train.micro_batch_size) + " x " + text(ranks) + " = " + text(unit) +
+                     "); sizes that fit: " + sizes);
 }
 
 // One process may read the file of a run of many (a checkpoint's, say), so what does not suit a
@@ -230,6 +235,51 @@ void check_optimizer(const OptimizerSection& optimizer, Report& report) {
   };
   check("optimizer.momentum", optimizer.momentum == OptimizerSection{}.momentum);
   check("optimizer.adjust_lr_fn", optimizer.adjust_lr_fn == OptimizerSection{}.adjust_lr_fn);
+}
+
+// Of 2 N chunks of each sequence; a local layer reaches into one chunk before its own.
+void check_context(const RunFile& config, int ranks, Report& report) {
+  const auto context = config.parallel.context;
+  if (!report.sound({"parallel.context"}) || context == 1) return;
+  if (ranks > 1 && ranks % context != 0) {
+    report.problem("parallel.context", text(context) + " does not divide the " + text(ranks) +
+                                           " ranks; give a divisor of them, or start another "
+                                           "number of ranks");
+  }
+  if (report.sound({"model.rope_scaling.type"}) &&
+      config.model.rope_scaling.type == RopeScaling::dynamic) {
+    report.problem("model.rope_scaling.type",
+                   "dynamic turns every sequence by its own length, which the ranks of "
+                   "parallel.context do not tell each other; give another type, or "
+                   "parallel.context: 1");
+  }
+  if (report.sound({"train.cuda_graph"}) && config.train.cuda_graph) {
+    report.problem("train.cuda_graph",
+                   "ranks that share sequences exchange keys in every layer, which a graph cannot "
+                   "hold; set it to false, or parallel.context: 1");
+  }
+  if (!report.sound({"data.sequence_length", "model.window_size", "model.attention_pattern"}))
+    return;
+  const auto length = config.data.sequence_length, unit = 2 * context;
+  if (length % unit != 0) {
+    const auto below = length / unit * unit;
+    report.problem("data.sequence_length",
+                   text(length) + " cannot be cut into 2 x parallel.context = " + text(unit) +
+                       " equal chunks; lengths that fit: " + (below > 0 ? text(below) + ", " : "") +
+                       text(below + unit));
+    return;
+  }
+  const bool has_local = config.model.attention_pattern &&
+                         config.model.attention_pattern->find('L') != std::string::npos;
+  const auto window = config.model.window_size.value_or(0), chunk = length / unit;
+  if (!has_local || window <= chunk) return;
+  const auto most = length / (2 * window);
+  report.problem("parallel.context",
+                 "chunks of " + text(length) + " / (2 x " + text(context) + ") = " + text(chunk) +
+                     " tokens are shorter than the window of " + text(window) + "; what fits: " +
+                     (most > 1 ? "parallel.context up to " + text(most) + ", " : "") +
+                     "data.sequence_length from " + text(unit * window) +
+                     " on, or model.window_size up to " + text(chunk));
 }
 
 void check_schedule(const ScheduleSection& schedule, const TrainSection& train, Report& report) {
@@ -315,6 +365,18 @@ void check_cuda_graph(const TrainSection& train, Report& report) {
                  "batch takes the same kernels; set them, or train.cuda_graph: false");
 }
 
+void check_alerts(const RunFile& config, Report& report) {
+  const auto& rules = config.train.alert;
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const auto key = "train.alert[" + text(static_cast<std::int64_t>(i)) + "].figure";
+    if (!report.sound({key, "logging.layers_every"}) || config.logging.layers_every > 0) continue;
+    if (rules[i].figure < AlertFigure::layer_grad_norm) continue;
+    report.problem(key, name_of(rules[i].figure) +
+                            " is known in the steps of logging.layers_every only, which is 0; give "
+                            "10 there, say");
+  }
+}
+
 void check_validation(const RunFile& config, Report& report) {
   if (!report.sound({"eval.every_steps", "data.validation"}) || config.eval.every_steps == 0)
     return;
@@ -347,13 +409,15 @@ void validate(const RunFile& config, int ranks, Report& report) {
   check_weights(config.data.validation, "data.validation", report);
   check_data_stages(config, report);
   check_packing(config.data, report);
-  check_batch(config.train, ranks, report);
+  check_batch(config, ranks, report);
+  check_context(config, ranks, report);
   check_replicas(config.parallel, ranks, report);
   check_optimizer(config.optimizer, report);
   check_schedule(config.schedule, config.train, report);
   check_size(config, report);
   check_skipping(config.train, report);
   check_cuda_graph(config.train, report);
+  check_alerts(config, report);
   check_validation(config, report);
 }
 

@@ -13,6 +13,10 @@ std::vector<DocumentPart> parts_of(const Sample& sample, std::int64_t length) {
   return {sample.parts.begin(), sample.parts.end()};
 }
 
+struct Range {
+  std::int64_t begin, end;
+};
+
 // Where a document other than the first, or padding, begins in a sample.
 using Starts = std::vector<std::int64_t>;
 
@@ -65,18 +69,34 @@ void append_weights(const Sample& sample, std::span<const std::uint8_t> counts,
   });
 }
 
-// The inputs and, shifted by one, the labels of a sample; 0 in padding.
-void copy_sample(const Sample& sample, std::span<std::int32_t> inputs,
-                 std::span<std::int32_t> labels) {
-  std::size_t at = 0;
-  for (const auto& part : parts_of(sample, std::ssize(inputs))) {
-    const auto size = static_cast<std::size_t>(part.inputs);
-    sample.dataset->copy_inputs(part.begin, inputs.subspan(at, size));
-    sample.dataset->copy_tokens(part.begin + 1, labels.subspan(at, size));
-    at += size;
+// The inputs and, shifted by one, the labels of the tokens from `first` on of a sample of `length`;
+// 0 in padding.
+void copy_tokens_of(const Sample& sample, std::int64_t length, std::int64_t first,
+                    std::span<std::int32_t> inputs, std::span<std::int32_t> labels) {
+  std::ranges::fill(inputs, 0);
+  std::ranges::fill(labels, 0);
+  std::int64_t at = 0;  // where the part begins
+  for (const auto& part : parts_of(sample, length)) {
+    const auto begin = std::max(first, at),
+               end = std::min(first + std::ssize(inputs), at + part.inputs);
+    if (begin < end) {
+      const auto offset = static_cast<std::size_t>(begin - first),
+                 size = static_cast<std::size_t>(end - begin);
+      const auto place = part.begin + begin - at;
+      sample.dataset->copy_inputs(place, inputs.subspan(offset, size));
+      sample.dataset->copy_tokens(place + 1, labels.subspan(offset, size));
+    }
+    at += part.inputs;
   }
-  std::ranges::fill(inputs.subspan(at), 0);
-  std::ranges::fill(labels.subspan(at), 0);
+}
+
+// The tokens of a sample that `share` holds: [begin, end) of each piece, in order.
+std::vector<Range> ranges_of(ContextShare share, std::int64_t length) {
+  if (share.is_whole()) return {{0, length}};
+  std::vector<Range> ranges;
+  const auto chunk = share.chunk_length(length);
+  for (const auto number : share.chunks()) ranges.push_back({number * chunk, (number + 1) * chunk});
+  return ranges;
 }
 
 }  // namespace
@@ -100,14 +120,16 @@ Batch Batch::to(torch::Device device) const {
 }
 
 Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
-                 bool pinned, LossWeighting weighting) {
+                 bool pinned, LossWeighting weighting, ContextShare share) {
   const auto count = static_cast<std::int64_t>(samples.size());
+  const auto own = length / share.ranks;
   Batch batch;
-  batch.tokens = torch::empty({count, length}, torch::kInt64);
-  batch.targets = torch::empty({count, length}, torch::kInt64);
+  batch.tokens = torch::empty({count, own}, torch::kInt64);
+  batch.targets = torch::empty({count, own}, torch::kInt64);
   auto* tokens = batch.tokens.mutable_data_ptr<std::int64_t>();
   auto* targets = batch.targets.mutable_data_ptr<std::int64_t>();
 
+  const auto ranges = ranges_of(share, length);
   const auto size = static_cast<std::size_t>(length);
   std::vector<std::int32_t> inputs(size), labels(size);
   std::vector<std::uint8_t> counts(size);
@@ -115,22 +137,28 @@ Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool docu
   std::vector<Starts> starts;
   bool any_start = false;
   for (const auto& sample : samples) {
-    copy_sample(sample, inputs, labels);
     starts.push_back(mark_targets(sample, document_mask, counts));
     append_weights(sample, counts, starts.back(), weighting, weights);
     any_start = any_start || !starts.back().empty();
-    for (std::size_t t = 0; t < size; ++t) {
-      tokens[t] = inputs[t];
-      targets[t] = counts[t] != 0 ? labels[t] : kIgnoredTarget;
-      batch.counted_targets += counts[t] != 0;
+    for (const auto& [begin, end] : ranges) {
+      const auto piece = [&, first = static_cast<std::size_t>(begin),
+                          last = static_cast<std::size_t>(end)](std::vector<std::int32_t>& of) {
+        return std::span(of).subspan(first, last - first);
+      };
+      copy_tokens_of(sample, length, begin, piece(inputs), piece(labels));
+      for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t) {
+        *tokens++ = inputs[t];
+        *targets++ = counts[t] != 0 ? labels[t] : kIgnoredTarget;
+        batch.counted_targets += counts[t] != 0;
+      }
     }
-    tokens += length;
-    targets += length;
   }
-  if (any_start) batch.documents = PackedDocuments::from_starts(starts, length);
+  if (any_start) batch.documents = PackedDocuments::from_starts(starts, length).part_of(share);
   if (weighting == LossWeighting::sequence ||
-      !std::ranges::all_of(weights, [](float weight) { return weight == 1.0F; }))
-    batch.target_weights = torch::tensor(weights, torch::kFloat32).view({count, length});
+      !std::ranges::all_of(weights, [](float weight) { return weight == 1.0F; })) {
+    batch.target_weights =
+        share.part_of(torch::tensor(weights, torch::kFloat32).view({count, length}));
+  }
   if (pinned) {
     batch.tokens = batch.tokens.pin_memory();
     batch.targets = batch.targets.pin_memory();

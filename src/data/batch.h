@@ -9,6 +9,7 @@
 #include "data/sample_plan.h"
 #include "data/token_dataset.h"
 #include "ops/attention_inputs.h"
+#include "ops/context_exchange.h"
 
 namespace zebra {
 
@@ -31,6 +32,9 @@ struct Batch {
       documents;  ///< packed when document_mask is on and a document begins inside a sample
   std::int64_t counted_targets = 0;
 
+  // Where ranks share the samples, all of it is of this rank's tokens alone (ContextShare), and of
+  // the documents first_token, counted in the whole sample, is all there is.
+
   Batch to(torch::Device device) const;
 };
 
@@ -41,8 +45,11 @@ struct Batch {
 /// A target's weight is the sample's loss_weight; with LossWeighting::sequence that divided by the
 /// number of counted targets of its sequence: of what can see each other, a document's part of the
 /// sample or without `document_mask` the whole sample.
+///
+/// Of samples that ranks share only the tokens of `share` are read.
 Batch make_batch(std::span<const Sample> samples, std::int64_t length, bool document_mask,
-                 bool pinned, LossWeighting weighting = LossWeighting::token);
+                 bool pinned, LossWeighting weighting = LossWeighting::token,
+                 ContextShare share = {});
 
 /// What counts in a sample.
 struct TargetCount {

@@ -22,6 +22,11 @@ std::unique_ptr<TokenDataset> open_dataset(const std::filesystem::path& path,
 
 }  // namespace
 
+DataShare data_share(const ParallelSection& parallel, int rank, int ranks) {
+  const int sharing = static_cast<int>(parallel.context);
+  return {rank / sharing, ranks / sharing, {rank % sharing, sharing}};
+}
+
 SamplePlanOptions plan_options(const Config& config) {
   return {config.data.sequence_length, config.data.overflow,
           static_cast<std::uint64_t>(config.run.seed)};
@@ -164,8 +169,8 @@ StepBatch TrainingData::step(std::int64_t step) {
     if (i / own != share_.rank) continue;
     samples.push_back(sample);
     if (static_cast<std::int64_t>(samples.size()) == train.micro_batch_size) {
-      result.micro_batches.push_back(
-          make_batch(samples, length, config_.data.document_mask, pinned_, train.loss_weighting));
+      result.micro_batches.push_back(make_batch(samples, length, config_.data.document_mask,
+                                                pinned_, train.loss_weighting, share_.context));
       samples.clear();
     }
   }

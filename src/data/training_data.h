@@ -51,10 +51,13 @@ struct StageShares {
   std::vector<double> passes;   ///< how often each source is read meanwhile
 };
 
-/// Which of the step's samples are this rank's: equal shares, in the order of the ranks.
+/// Which of the step's samples are this rank's: equal shares, in the order of the ranks. Where
+/// ranks share samples, groups of them count here, and `context` says which part is this one's.
 struct DataShare {
   int rank = 0, ranks = 1;
+  ContextShare context = {};
 };
+DataShare data_share(const ParallelSection& parallel, int rank, int ranks);
 
 /// How samples are planned with data.packing: whole, and where in the run's folder plans are kept.
 SamplePlanOptions plan_options(const Config& config);

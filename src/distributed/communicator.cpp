@@ -117,6 +117,22 @@ PendingCollective Communicator::all_gather(const torch::Tensor& buffer, const st
   return {backend_->_allgather_base(output, input), buffer, "all-gather of " + what, listener_};
 }
 
+PendingCollective Communicator::all_to_all(const torch::Tensor& output, const torch::Tensor& input,
+                                           const std::vector<std::int64_t>& to,
+                                           const std::vector<std::int64_t>& from,
+                                           const std::string& what) {
+  if (!backend_) {
+    output.copy_(input);
+    return {};
+  }
+  // As bytes: no backend adds anything here, and not every one knows every type.
+  const auto bytes_of = [](const torch::Tensor& x) { return x.flatten(1).view(torch::kUInt8); };
+  auto arriving = bytes_of(output), leaving = bytes_of(input);
+  std::vector<std::int64_t> arriving_rows = from, leaving_rows = to;
+  return {backend_->alltoall_base(arriving, leaving, arriving_rows, leaving_rows), output,
+          "exchange of " + what, listener_};
+}
+
 PendingCollective Communicator::broadcast(const torch::Tensor& tensor, int root,
                                           const std::string& what) {
   if (!backend_) return {};
@@ -167,6 +183,10 @@ DeviceMesh::DeviceMesh(Job& job, const ParallelSection& parallel, torch::Device 
   replicas_ = replicas == ranks ? all_
                                 : make_group(job, "shard-" + std::to_string(shard), replica,
                                              replicas, parallel, device);
+  const int sharing = static_cast<int>(context_ranks(parallel, ranks));
+  // A group of its own: what it exchanges must not wait behind weights that are under way.
+  context_ = make_group(job, "context-" + std::to_string(rank / sharing), rank % sharing, sharing,
+                        parallel, device);
 }
 
 }  // namespace zebra

@@ -93,6 +93,14 @@ class Communicator {
   /// `buffer` [n] becomes the own shards of all ranks, one behind the other.
   [[nodiscard]] PendingCollective all_gather(const torch::Tensor& buffer, const std::string& what);
 
+  /// Of `input` the first to[0] rows go to rank 0, the next to[1] to rank 1, …; from[r] rows of
+  /// rank r come into `output`, in the order of the ranks. Both contiguous, their rows of one size.
+  [[nodiscard]] PendingCollective all_to_all(const torch::Tensor& output,
+                                             const torch::Tensor& input,
+                                             const std::vector<std::int64_t>& to,
+                                             const std::vector<std::int64_t>& from,
+                                             const std::string& what);
+
   /// Every rank gets the `tensor` of rank `root`.
   [[nodiscard]] PendingCollective broadcast(const torch::Tensor& tensor, int root,
                                             const std::string& what);
@@ -135,7 +143,8 @@ struct ProcessGroups {
   Communicator* replicas;  ///< one rank of each replica: all hold the same shard
 };
 
-/// All ranks of a job, cut into replicas of neighbouring ranks. The job must outlive it.
+/// All ranks of a job, cut into replicas of neighbouring ranks, and into groups of neighbouring
+/// ranks that share sequences. The job must outlive it.
 class DeviceMesh {
  public:
   /// Throws InputError when the ranks cannot be cut so.
@@ -143,9 +152,11 @@ class DeviceMesh {
 
   Communicator& all() const { return *all_; }
   ProcessGroups groups() const { return {shards_.get(), replicas_.get()}; }
+  /// The ranks that share sequences with this one: itself alone without parallel.context.
+  Communicator& context() const { return *context_; }
 
  private:
-  std::shared_ptr<Communicator> all_, shards_, replicas_;
+  std::shared_ptr<Communicator> all_, shards_, replicas_, context_;
 };
 
 }  // namespace zebra

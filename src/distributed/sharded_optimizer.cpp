@@ -1,6 +1,7 @@
 #include "distributed/sharded_optimizer.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "ops/part_scope.h"
 
@@ -115,6 +116,14 @@ void ShardedOptimizer::publish_masters() {
   adamw_.publish_masters();
   for (const auto& part : matrix_parts_)
     if (!part.masters.is_same(part.range.weights)) part.range.weights.copy_(part.masters);
+}
+
+std::vector<OptimizerState> ShardedOptimizer::masters() const {
+  auto masters = state();
+  std::erase_if(masters, [](const OptimizerState& part) {
+    return std::string_view(part.group) != "weights";
+  });
+  return masters;
 }
 
 std::vector<OptimizerState> ShardedOptimizer::state() const {

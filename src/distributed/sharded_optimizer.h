@@ -40,6 +40,9 @@ class ShardedOptimizer {
   std::int64_t steps_taken() const { return adamw_.steps_taken(); }
   void set_steps_taken(std::int64_t steps) { adamw_.set_steps_taken(steps); }
 
+  /// The masters of this rank's weights.
+  std::vector<OptimizerState> masters() const;
+
   /// All of it: group after group, each in the order of the units.
   std::vector<OptimizerState> state() const;
 

@@ -3,10 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <exception>
 #include <utility>
+
+#include "base/system.h"
 
 namespace zebra {
 namespace {
@@ -22,11 +23,6 @@ constexpr const char* kDepartedKey = "departed";  // number of ranks that know t
 
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
 
 }  // namespace
 

@@ -13,7 +13,41 @@
 
 namespace zebra {
 
+namespace {
+
+// The losses of this rank's tokens; the batch is whole, with the targets of these alone.
+BatchLosses shared_losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
+  const auto share = model->context_share();
+  auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
+  const auto padding = model->shareable_length(samples.length) - samples.length;
+  const auto part_of = [&](const torch::Tensor& x, std::int64_t fill) {
+    return share.part_of(torch::constant_pad_nd(x, {0, padding}, fill));
+  };
+  Batch own;
+  own.tokens = part_of(batch.tokens, 0);
+  own.targets = part_of(batch.targets, kIgnoredTarget);
+  if (batch.documents.is_packed())
+    own.documents.first_token = part_of(batch.documents.first_token, samples.length);
+  own = own.to(model->embedding_weight.device());
+  const auto losses = model->token_losses(own.tokens, own.targets, own.documents).to(torch::kCPU);
+
+  const auto places = part_of(torch::arange(samples.length).unsqueeze(0), samples.length)
+                          .clamp_max(samples.length)  // padding, all in one place
+                          .squeeze(0);
+  const auto whole = [&](const torch::Tensor& x, const torch::Scalar& fill) {
+    auto of_all = torch::full({x.size(0), samples.length + 1}, fill, x.options());
+    return of_all.index_copy_(1, places, x.to(torch::kCPU))
+        .narrow(1, 0, samples.length)
+        .contiguous();
+  };
+  batch.targets = whole(own.targets.to(torch::kCPU), kIgnoredTarget);
+  return {std::move(batch), whole(losses, 0.0)};
+}
+
+}  // namespace
+
 BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask) {
+  if (!model->context_share().is_whole()) return shared_losses_of(model, samples, document_mask);
   auto batch = make_batch(samples.samples, samples.length, document_mask, /*pinned=*/false);
   const auto on_device = batch.to(model->embedding_weight.device());
   const auto losses =
@@ -224,8 +258,10 @@ Perplexity evaluate_perplexity(ZebraModel& model, const Tokenizer& tokenizer,
     if (options.progress) options.progress(done, total);
   };
   report();
-  const auto rank = static_cast<std::size_t>(options.ranks ? options.ranks->rank() : 0);
-  const auto ranks = static_cast<std::size_t>(options.ranks ? options.ranks->size() : 1);
+  // Ranks that share each sample make the same passes.
+  const int sharing = model->context_share().ranks;
+  const auto rank = static_cast<std::size_t>(options.ranks ? options.ranks->rank() / sharing : 0);
+  const auto ranks = static_cast<std::size_t>(options.ranks ? options.ranks->size() / sharing : 1);
   // Every rank makes as many passes as the others: with split weights they need one another.
   for (std::size_t first = 0; first < batches.size(); first += ranks) {
     const bool counts = first + rank < batches.size();

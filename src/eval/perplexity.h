@@ -25,6 +25,8 @@ struct BatchLosses {
   Batch batch;
   torch::Tensor losses;  ///< [B, T] float32, 0 where a target does not count
 };
+/// Where ranks share sequences (ZebraModel::set_context) all have the whole batch, each with the
+/// targets and losses of its own tokens.
 BatchLosses losses_of(ZebraModel& model, const SampleBatch& samples, bool document_mask);
 
 /// Loss of the predictions made at places [begin, end) of what is counted: positions of their

@@ -76,10 +76,15 @@ PackedHeads AttentionImpl::project(const torch::Tensor& x) {
 }
 
 torch::Tensor AttentionImpl::attend(const PackedHeads& packed, const SequenceContext& context,
-                                    AttentionResult* saved) const {
+                                    SavedAttention* saved) const {
+  if (context.chunks) {
+    return context_attention(packed_rotary(packed, context.rotary(kind_)),
+                             kind_ == LayerKind::local, *context.chunks, saved, sink);
+  }
+  auto* const whole = saved != nullptr ? &saved->whole : nullptr;
   return kind_ == LayerKind::global
-             ? global_attention(packed, context.global, context.documents, saved, sink)
-             : local_attention(packed, context.window, context.local, context.documents, saved,
+             ? global_attention(packed, context.global, context.documents, whole, sink)
+             : local_attention(packed, context.window, context.local, context.documents, whole,
                                sink);
 }
 
@@ -88,7 +93,7 @@ torch::Tensor AttentionImpl::output(const torch::Tensor& attended) const {
 }
 
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const SequenceContext& context,
-                                     AttentionResult* saved) {
+                                     SavedAttention* saved) {
   return output(attend(project(x), context, saved));
 }
 

@@ -11,6 +11,7 @@
 #include "model/rms_norm.h"
 #include "model/sequence_context.h"
 #include "ops/attention.h"
+#include "ops/context_attention.h"
 
 namespace zebra {
 
@@ -52,7 +53,7 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
   torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
-                        AttentionResult* saved = nullptr);
+                        SavedAttention* saved = nullptr);
 
   /// The same while filling `cache`: a whole prompt into an empty cache, or one token per sequence.
   torch::Tensor forward_cached(const torch::Tensor& x, const SequenceContext& context,
@@ -74,7 +75,7 @@ class AttentionImpl : public torch::nn::Cloneable<AttentionImpl> {
  private:
   PackedHeads project(const torch::Tensor& x);
   torch::Tensor attend(const PackedHeads& packed, const SequenceContext& context,
-                       AttentionResult* saved = nullptr) const;
+                       SavedAttention* saved = nullptr) const;
   torch::Tensor output(const torch::Tensor& attended) const;
 
   ModelConfig model_;

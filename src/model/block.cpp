@@ -49,7 +49,7 @@ torch::Tensor BlockImpl::finish(const torch::Tensor& x, const torch::Tensor& att
 }
 
 torch::Tensor BlockImpl::forward(const torch::Tensor& x, const SequenceContext& context,
-                                 AttentionResult* saved) {
+                                 SavedAttention* saved) {
   if (has_reordered_norms()) return finish(x, attention->forward(x, context, saved));
   const auto before = attention_norm->forward(x, {});
   return finish(before.sum, attention->forward(before.normed, context, saved));

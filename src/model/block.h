@@ -45,9 +45,9 @@ class BlockImpl : public torch::nn::Cloneable<BlockImpl> {
   void reset() override;
 
   /// x [B, T, hidden_size] -> [B, T, hidden_size].
-  /// `saved` is for recomputation with the attention's output of a first run: see AttentionResult.
+  /// `saved` is for recomputation with the attention's output of a first run: see SavedAttention.
   torch::Tensor forward(const torch::Tensor& x, const SequenceContext& context,
-                        AttentionResult* saved = nullptr);
+                        SavedAttention* saved = nullptr);
 
   /// The same without documents and with positions from 0.
   torch::Tensor forward(const torch::Tensor& x);

@@ -113,6 +113,26 @@ RotaryFactors RotaryTables::of(LayerKind kind, std::int64_t length, std::int64_t
   return table.factors;
 }
 
+namespace {
+
+// The factors of both kinds of layer, of which `of` gives those of one.
+template <class FactorsOf>
+void set_factors(SequenceContext& context, const ModelConfig& model, std::int64_t longest,
+                 const FactorsOf& of) {
+  context.global = of(LayerKind::global);
+  const bool is_shared = rotary_frequencies(model, LayerKind::local, longest) ==
+                         rotary_frequencies(model, LayerKind::global, longest);
+  context.local = is_shared ? context.global : of(LayerKind::local);
+}
+
+torch::Tensor rows_at(const torch::Tensor& table, const torch::Tensor& positions) {
+  auto shape = positions.sizes().vec();
+  shape.push_back(table.size(1));
+  return table.index_select(0, positions.flatten()).view(shape);
+}
+
+}  // namespace
+
 SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents,
                                       std::int64_t first_position, std::int64_t longest) {
@@ -131,17 +151,35 @@ SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
   const auto rows = [&](const torch::Tensor& table) {
     if (!table.defined()) return table;
     if (!positions.defined()) return table.narrow(0, first_position, length);
-    return table.index_select(0, positions.flatten())
-        .view({positions.size(0), positions.size(1), table.size(1)});
+    return rows_at(table, positions);
   };
-  const auto factors = [&](LayerKind kind) -> RotaryFactors {
+  set_factors(context, tables.model(), longest, [&](LayerKind kind) -> RotaryFactors {
     const auto table = tables.of(kind, first_position + length, longest, device);
     return {rows(table.cos), rows(table.sin)};
-  };
-  context.global = factors(LayerKind::global);
-  const bool is_shared = rotary_frequencies(tables.model(), LayerKind::local, longest) ==
-                         rotary_frequencies(tables.model(), LayerKind::global, longest);
-  context.local = is_shared ? context.global : factors(LayerKind::local);
+  });
+  return context;
+}
+
+SequenceContext make_shared_context(RotaryTables& tables, ContextExchange& exchange,
+                                    std::int64_t batch, std::int64_t length, torch::Device device,
+                                    std::int64_t window, const PackedDocuments& documents) {
+  const auto share = exchange.share();
+  const auto whole_length = length * share.ranks;
+  const auto options = torch::TensorOptions(device).dtype(torch::kInt64);
+  auto positions = share.part_of(torch::arange(whole_length, options).unsqueeze(0));
+  if (documents.is_packed()) positions = positions - documents.first_token;
+  if (positions.size(0) == 1) positions = positions.squeeze(0);
+
+  SequenceContext context;
+  context.documents = documents;
+  context.window = window;
+  context.chunks =
+      make_context_chunks(exchange, batch, length, device, window, documents.first_token);
+  set_factors(context, tables.model(), whole_length, [&](LayerKind kind) -> RotaryFactors {
+    const auto table = tables.of(kind, whole_length, whole_length, device);
+    if (!table.defined()) return {};
+    return {rows_at(table.cos, positions), rows_at(table.sin, positions)};
+  });
   return context;
 }
 

@@ -3,11 +3,13 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/config.h"
 #include "config/model_config.h"
 #include "ops/attention_inputs.h"
+#include "ops/context_attention.h"
 
 namespace zebra {
 
@@ -36,6 +38,7 @@ struct SequenceContext {
   PackedDocuments documents;
   std::int64_t window = 0;  ///< previous tokens that local layers see
   RotaryFactors global, local;
+  std::optional<ContextChunks> chunks = {};  ///< of sequences that ranks share
 
   const RotaryFactors& rotary(LayerKind kind) const {
     return kind == LayerKind::global ? global : local;
@@ -71,6 +74,12 @@ class RotaryTables {
 SequenceContext make_sequence_context(RotaryTables& tables, std::int64_t length,
                                       torch::Device device, const PackedDocuments& documents = {},
                                       std::int64_t first_position = 0, std::int64_t longest = 0);
+
+/// For what one rank holds of `batch` sequences that are shared, `length` tokens of each;
+/// `documents` has the first tokens of these alone, on `device`.
+SequenceContext make_shared_context(RotaryTables& tables, ContextExchange& exchange,
+                                    std::int64_t batch, std::int64_t length, torch::Device device,
+                                    std::int64_t window, const PackedDocuments& documents);
 
 /// The context of a batch whose rows, at least one, have contexts of their own: each of one
 /// sequence without documents, all of the same model and the same number of tokens.

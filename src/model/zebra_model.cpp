@@ -1,5 +1,6 @@
 #include "model/zebra_model.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "model/unit_pass.h"
@@ -53,6 +54,16 @@ const RotaryTables& ZebraModelImpl::rotary_tables(std::int64_t length, torch::De
   return rotary_;
 }
 
+std::int64_t ZebraModelImpl::local_window() const {
+  const auto is_local = [](const Block& block) { return block->kind() == LayerKind::local; };
+  return std::ranges::any_of(blocks, is_local) ? window_ : 0;
+}
+
+std::int64_t ZebraModelImpl::shareable_length(std::int64_t length) const {
+  const auto chunks = context_share().chunk_count();
+  return chunks * std::max((length + chunks - 1) / chunks, local_window());
+}
+
 torch::Tensor ZebraModelImpl::embed(const torch::Tensor& tokens) {
   const UnitPass pass = {
       .unit = 0, .part = "embedding", .observer = observer_, .backward_reads_weights = false};
@@ -68,12 +79,25 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
                          .observer = observer_,
                          .recompute = is_recomputed(checkpointing_, layer)};
   const auto saved = checkpointing_ == ActivationCheckpointing::selective && pass.recompute
-                         ? std::make_shared<AttentionResult>()
+                         ? std::make_shared<SavedAttention>()
                          : nullptr;
-  return run_unit(pass, x,
-                  [block = blocks[layer], context, saved](const torch::Tensor& input) mutable {
-                    return block->forward(input, context, saved.get());
-                  });
+  auto* const statistics = torch::GradMode::is_enabled() ? statistics_ : nullptr;
+  // Ranks that share a sequence see parts of its attention, of which no one kernel has the result.
+  auto* const of_attention = exchange_ == nullptr ? statistics : nullptr;
+  const auto body = [block = blocks[layer], context, saved, of_attention,
+                     layer](const torch::Tensor& input) mutable {
+    if (of_attention == nullptr) return block->forward(input, context, saved.get());
+    AttentionResult kept_for_now;
+    auto& result = saved ? *saved : kept_for_now;
+    auto output = block->forward(input, context, &result);
+    of_attention->add_attention(layer, result, input.size(0), input.size(1),
+                                block->kind() == LayerKind::local ? context.window : input.size(1),
+                                block->attention->sink.defined(), context.documents);
+    return output;
+  };
+  auto output = run_unit(pass, x, body);
+  if (statistics != nullptr) statistics->add_output(layer, output);
+  return output;
 }
 
 torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
@@ -82,7 +106,11 @@ torch::Tensor ZebraModelImpl::in_head(const torch::Tensor& x,
 }
 
 torch::Tensor ZebraModelImpl::trunk(const torch::Tensor& tokens, const PackedDocuments& documents) {
-  const auto context = context_for(tokens, documents);
+  const auto context =
+      exchange_ == nullptr
+          ? context_for(tokens, documents)
+          : make_shared_context(rotary_, *exchange_, tokens.size(0), tokens.size(1),
+                                tokens.device(), local_window(), documents);
   auto x = embed(tokens);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) x = run_block(layer, x, context);
   return x;
@@ -108,6 +136,9 @@ CrossEntropySum ZebraModelImpl::loss(const torch::Tensor& tokens, const torch::T
     const auto both =
         linear_cross_entropy(hidden, head_weight(), targets.flatten(), z_loss, weights);
     sums.cross_entropy = both.cross_entropy;
+    sums.log_sum_exp = both.log_sum_exp;
+    if (statistics_ != nullptr && torch::GradMode::is_enabled())
+      statistics_->add_output_logits(both.log_sum_exp, targets);
     return both.objective;
   });
   return sums;

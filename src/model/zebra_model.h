@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "model/block.h"
+#include "model/layer_statistics.h"
 #include "model/parameter.h"
 #include "model/rms_norm.h"
 #include "model/sequence_context.h"
@@ -70,6 +71,19 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   /// pass comes to. Gradients then exist for loss() only.
   void set_observer(UnitObserver* observer) { observer_ = observer; }
 
+  /// From now on passes with a gradient add to `statistics` (which must outlive their backward;
+  /// null: to none) what they show of each layer. The same bits come out.
+  void set_statistics(LayerStatistics* statistics) { statistics_ = statistics; }
+
+  /// From now on (null: no more) the ranks of `exchange`, which must outlive its use, share each
+  /// sequence of a call: tokens, targets, documents and results are those of this rank's
+  /// ContextShare. Calls with a cache are whole on each rank.
+  void set_context(ContextExchange* exchange) { exchange_ = exchange; }
+  ContextShare context_share() const { return exchange_ ? exchange_->share() : ContextShare{}; }
+
+  /// The shortest length, from `length` on, of sequences that those ranks can share.
+  std::int64_t shareable_length(std::int64_t length) const;
+
   /// Caches for one call that reaches at most `longest` tokens; local layers hold window + 1 of
   /// them.
   ModelCache make_cache(std::int64_t longest) const;
@@ -106,6 +120,8 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   SequenceContext context_for(const Tensor& tokens, const PackedDocuments& documents = {},
                               std::int64_t first_position = 0, std::int64_t longest = 0);
   SequenceContext context_for(const Tensor& tokens, std::span<ModelCache* const> caches);
+  /// What local layers see; 0 where there are none.
+  std::int64_t local_window() const;
   Tensor embed(const Tensor& tokens);
   Tensor run_block(std::size_t layer, const Tensor& x, const SequenceContext& context);
   /// The whole pass over `tokens`, each layer by `run`.
@@ -121,6 +137,8 @@ class ZebraModelImpl : public torch::nn::Cloneable<ZebraModelImpl> {
   std::int64_t window_;
   ActivationCheckpointing checkpointing_ = ActivationCheckpointing::none;
   UnitObserver* observer_ = nullptr;
+  LayerStatistics* statistics_ = nullptr;
+  ContextExchange* exchange_ = nullptr;
 };
 TORCH_MODULE(ZebraModel);
 

@@ -121,11 +121,18 @@ PackedDocuments PackedDocuments::from_starts(const std::vector<std::vector<std::
   return documents;
 }
 
+PackedDocuments PackedDocuments::part_of(const ContextShare& share) const {
+  if (share.is_whole()) return *this;
+  PackedDocuments part;
+  part.first_token = share.part_of(first_token);
+  return part;
+}
+
 PackedDocuments PackedDocuments::pinned() const {
   PackedDocuments pinned = *this;
   if (!is_packed()) return pinned;
   pinned.first_token = first_token.pin_memory();
-  pinned.offsets = offsets.pin_memory();
+  if (offsets.defined()) pinned.offsets = offsets.pin_memory();
   return pinned;
 }
 
@@ -133,7 +140,7 @@ PackedDocuments PackedDocuments::to(torch::Device device) const {
   PackedDocuments moved = *this;
   if (!is_packed()) return moved;
   moved.first_token = first_token.to(device, /*non_blocking=*/true);
-  moved.offsets = offsets.to(device, /*non_blocking=*/true);
+  if (offsets.defined()) moved.offsets = offsets.to(device, /*non_blocking=*/true);
   return moved;
 }
 

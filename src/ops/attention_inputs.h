@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "ops/context_exchange.h"
+
 // What attention reads: heads, their positions and their documents.
 
 namespace zebra {
@@ -42,6 +44,9 @@ struct PackedDocuments {
   torch::Tensor offsets;
 
   bool is_packed() const { return first_token.defined(); }
+
+  /// Of the tokens that a rank holds where several share the sequences: first_token alone.
+  PackedDocuments part_of(const ContextShare& share) const;
 
   /// From, for each sequence, the indices (beyond 0, ascending) at which a new document begins.
   static PackedDocuments from_starts(const std::vector<std::vector<std::int64_t>>& starts,

@@ -52,6 +52,9 @@ inline kernels::LocalAttentionInputs kernel_inputs(const AttentionInputs& inputs
 
 /// The operators of one device:
 ///   kHasData         false where tensors have shapes alone: nothing is checked or launched
+///   kTakesLateQueries  whether kernels begin at the first query
+///   (LocalAttentionShape::query_begin);
+///                    else queries of zero stand before, whose result nobody reads
 ///   readable(x)      x, or a copy that the kernel can read in place
 ///   saved_bytes(shape), workspace_bytes(shape)
 ///   launch(LocalAttentionForward or LocalAttentionBackward, saved, device)
@@ -76,11 +79,11 @@ struct AttentionOperators {
   static Tensors backward(const Tensor& d_out, const Tensor& q, const Tensor& k, const Tensor& v,
                           std::int64_t window, const OptionalTensor& cos, const OptionalTensor& sin,
                           const OptionalTensor& first_token, const Tensor& out,
-                          const Tensor& log_sum_exp, const Tensor& saved) {
+                          const Tensor& log_sum_exp, const Tensor& saved, bool has_sink) {
     const auto inputs = separate_inputs(q, k, v, window, cos, sin, first_token);
     const Tensors gradients = {empty_like(q), empty_like(k), empty_like(v)};
-    differentiate(d_out, inputs, {.out = out, .log_sum_exp = log_sum_exp, .saved = saved},
-                  /*has_sink=*/false, gradients);
+    differentiate(d_out, inputs, {.out = out, .log_sum_exp = log_sum_exp, .saved = saved}, has_sink,
+                  gradients);
     return gradients;
   }
 
@@ -105,6 +108,16 @@ struct AttentionOperators {
   }
 
  private:
+  static std::int64_t first_query(const AttentionInputs& in) { return in.k.size(1) - in.q.size(1); }
+  static Tensor with_zeros_before(const Tensor& x, std::int64_t dim, std::int64_t count) {
+    auto shape = x.sizes().vec();
+    shape[static_cast<std::size_t>(dim)] = count;
+    return torch::cat({torch::zeros(shape, x.options()), x}, dim);
+  }
+  static AttentionInputs with_all_queries(AttentionInputs in) {
+    in.q = with_zeros_before(in.q, 1, first_query(in));
+    return in;
+  }
   static Tensor empty_like(const Tensor& x) {
     return torch::empty_symint(x.sym_sizes(), x.options());
   }
@@ -124,6 +137,15 @@ struct AttentionOperators {
   static Tensors compute(const AttentionInputs& in) {
     const auto& q = in.q;
     if constexpr (Device::kHasData) check(in);
+    if constexpr (!Device::kTakesLateQueries) {
+      if (const auto begin = first_query(in); begin > 0) {
+        const auto [out, log_sum_exp, saved] = compute(with_all_queries(in));
+        const auto late = [&](const Tensor& x, std::int64_t dim) {
+          return x.narrow(dim, begin, x.size(dim) - begin).contiguous();
+        };
+        return {late(out, 1), late(log_sum_exp, 2), saved};
+      }
+    }
     const auto out = empty_like(q);
     const auto log_sum_exp = torch::empty_symint({q.sym_size(0), q.sym_size(2), q.sym_size(1)},
                                                  q.options().dtype(torch::kFloat32));
@@ -143,6 +165,20 @@ struct AttentionOperators {
   static void differentiate(const Tensor& d_out, const AttentionInputs& in,
                             const AttentionResult& result, bool has_sink,
                             const Tensors& gradients) {
+    if constexpr (!Device::kTakesLateQueries) {
+      if (const auto begin = first_query(in); begin > 0) {
+        const auto whole = with_all_queries(in);
+        const auto& [dq, dk, dv] = gradients;
+        const auto whole_dq = empty_like(whole.q);
+        auto whole_result = result;
+        whole_result.out = with_zeros_before(result.out, 1, begin);
+        whole_result.log_sum_exp = with_zeros_before(result.log_sum_exp, 2, begin);
+        differentiate(with_zeros_before(d_out, 1, begin), whole, whole_result, has_sink,
+                      {whole_dq, dk, dv});
+        dq.copy_(whole_dq.narrow(1, begin, dq.size(1)));
+        return;
+      }
+    }
     if constexpr (Device::kHasData) {
       const auto read = readable(in);
       const auto read_d_out = Device::readable(d_out);

@@ -4,7 +4,7 @@ namespace zebra {
 namespace {
 
 struct CpuKernels {
-  static constexpr bool kHasData = true;
+  static constexpr bool kHasData = true, kTakesLateQueries = true;
 
   // Any strides, as long as the elements of one head are contiguous.
   static torch::Tensor readable(const torch::Tensor& x) {

@@ -8,7 +8,7 @@ namespace zebra {
 namespace {
 
 struct CudaKernels {
-  static constexpr bool kHasData = true;
+  static constexpr bool kHasData = true, kTakesLateQueries = false;
 
   // Rows of bfloat16 move in pieces of 16 bytes.
   static torch::Tensor readable(const torch::Tensor& x) {

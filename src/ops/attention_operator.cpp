@@ -15,7 +15,7 @@ using torch::autograd::variable_list;
 
 /// Tensors without data.
 struct MetaKernels {
-  static constexpr bool kHasData = false;
+  static constexpr bool kHasData = false, kTakesLateQueries = true;
 };
 using MetaOperators = AttentionOperators<MetaKernels>;
 
@@ -78,8 +78,9 @@ class LocalAttention : public torch::autograd::Function<LocalAttention> {
     const auto query_heads = context->saved_data["query_heads"].toInt();
     const auto window = context->saved_data["window"].toInt();
     if (query_heads == 0) {
-      const auto [dq, dk, dv] = separate.call(d_out[0], q, k, v, window, cos, sin, first_token,
-                                              result.out, result.log_sum_exp, result.saved);
+      const auto [dq, dk, dv] =
+          separate.call(d_out[0], q, k, v, window, cos, sin, first_token, result.out,
+                        result.log_sum_exp, result.saved, /*has_sink=*/false);
       return {dq, dk, dv, {}, {}, {}};
     }
     const auto d_packed = packed.call(d_out[0], q, query_heads, window, cos, sin, first_token,
@@ -195,7 +196,8 @@ kernels::AttentionTensors described(const AttentionInputs& in) {
           .cos = optional_description(cos),
           .sin = optional_description(sin),
           .first_token = optional_description(in.first_token),
-          .window = in.window};
+          .window = in.window,
+          .allows_late_queries = true};
 }
 
 void check(const AttentionInputs& in) {
@@ -225,6 +227,18 @@ Tensor fused_attention(const AttentionInputs& inputs, AttentionResult* saved, co
   TORCH_CHECK(result.out.sizes() == heads.sizes(), "a saved result of ", result.out.sizes(),
               " cannot be that of queries ", heads.sizes());
   return with_gradient(inputs, result, sink);
+}
+
+AttentionResult compute_attention(const AttentionInputs& inputs) { return compute(inputs); }
+
+HeadGradients differentiate_attention(const Tensor& d_out, const AttentionInputs& in,
+                                      const AttentionResult& result, bool has_sink) {
+  static const auto separate =
+      find_operator<decltype(MetaOperators::backward)>("zebra::local_attention_backward");
+  const at::AutoDispatchBelowADInplaceOrView guard;
+  return separate.call(d_out, in.q, in.k, in.v, in.window, optional(in.rotary.cos),
+                       optional(in.rotary.sin), optional(in.first_token), result.out,
+                       result.log_sum_exp, result.saved, has_sink);
 }
 
 AttentionResult with_sink(const AttentionResult& result, const torch::Tensor& sink) {
@@ -264,7 +278,7 @@ TORCH_LIBRARY(zebra, m) {
   m.def(
       "local_attention_backward(Tensor d_out, Tensor q, Tensor k, Tensor v, int window, "
       "Tensor? cos, Tensor? sin, Tensor? first_token, Tensor out, Tensor log_sum_exp, "
-      "Tensor saved) -> (Tensor dq, Tensor dk, Tensor dv)");
+      "Tensor saved, bool has_sink=False) -> (Tensor dq, Tensor dk, Tensor dv)");
   m.def(
       "packed_local_attention_forward(Tensor qkv, int query_heads, int window, Tensor? cos, "
       "Tensor? sin, Tensor? first_token) -> (Tensor out, Tensor log_sum_exp, Tensor saved)");

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <tuple>
 
 #include "ops/attention_inputs.h"
 
@@ -16,10 +17,12 @@ namespace zebra {
 //
 // q [B, T, Hq, D], k and v [B, T, Hkv, D], qkv [B, T, Hq + 2 Hkv, D], all float32 or all bfloat16;
 // out [B, T, Hq, D] contiguous. cos and sin are [T, D / 2] or [B, T, D / 2] float32, first_token is
-// [B, T] int64; None: no rotation, one document per sequence. The definition is that of
-// zebra_kernels/local_attention.h. Differentiable once, in q, k and v or in qkv. A tensor whose
-// rows the kernel cannot read in place is copied. c10::Error with a sentence for arguments that do
-// not fit; CUDA does not check the values of first_token.
+// [B, T] int64; None: no rotation, one document per sequence. Of separate tensors q may hold the
+// last tokens alone, if k has a multiple of 64 more; the others are keys without a query, and out
+// is as long as q. The definition is that of zebra_kernels/local_attention.h. Differentiable once,
+// in q, k and v or in qkv. A tensor whose rows the kernel cannot read in place is copied.
+// c10::Error with a sentence for arguments that do not fit; CUDA does not check the values of
+// first_token.
 //
 // For Python programs python/zebra_attention has operators of its own, on every version of
 // LibTorch: these here are compiled for one.
@@ -48,6 +51,13 @@ struct AttentionResult {
 /// computed. `sink` [Hq], where defined (packed inputs only): see below; differentiable in it too.
 torch::Tensor fused_attention(const AttentionInputs& inputs, AttentionResult* saved = nullptr,
                               const torch::Tensor& sink = {});
+
+// The two halves by themselves, for a caller that has a gradient of its own; separate inputs.
+AttentionResult compute_attention(const AttentionInputs& inputs);
+using HeadGradients = std::tuple<torch::Tensor, torch::Tensor, torch::Tensor>;
+/// Of q, k and v. `has_sink`: whether the result is one of with_sink.
+HeadGradients differentiate_attention(const torch::Tensor& d_out, const AttentionInputs& inputs,
+                                      const AttentionResult& result, bool has_sink);
 
 // A learned attention sink: one more logit s in the softmax of each query head, with nothing behind
 // it. The weight of key j is exp(score_j) / (exp(s) + sum of exp(score)), so that a head may attend

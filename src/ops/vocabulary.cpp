@@ -190,8 +190,9 @@ class LinearCrossEntropyFunction : public torch::autograd::Function<LinearCrossE
       context->save_for_backward(
           {loss.hidden_gradient, loss.weight_gradient, weight, target_weights});
     }
-    context->mark_non_differentiable({cross_entropy});
-    return {objective, cross_entropy};
+    context->mark_non_differentiable({cross_entropy, loss.log_sum_exp});
+    context->set_materialize_grads(false);  // of the two
+    return {objective, cross_entropy, loss.log_sum_exp};
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -226,7 +227,7 @@ CrossEntropySum linear_cross_entropy(const torch::Tensor& hidden, const torch::T
   const auto weights = target_weights.defined() ? std::optional(target_weights) : std::nullopt;
   const auto sums =
       LinearCrossEntropyFunction::apply(hidden, weight, targets, weights, z_loss, wants_gradient);
-  return {sums[0], sums[1]};
+  return {sums[0], sums[1], sums[2]};
 }
 
 torch::Tensor token_cross_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,

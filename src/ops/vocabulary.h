@@ -22,6 +22,7 @@ inline constexpr std::int64_t kIgnoredTarget = -100;
 struct CrossEntropySum {
   torch::Tensor objective;      ///< cross-entropy + z-loss; what backward() starts from
   torch::Tensor cross_entropy;  ///< cross-entropy alone, no gradient
+  torch::Tensor log_sum_exp;    ///< of each token's logits, [N] float32, no gradient
 };
 
 /// hidden [N, d], weight [V, d], targets [N] (int64, kIgnoredTarget where none), target_weights [N]

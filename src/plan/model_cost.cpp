@@ -5,6 +5,7 @@
 #include "config/model_config.h"
 #include "config/window_schedule.h"
 #include "model/unit_spec.h"
+#include "plan/context_cost.h"
 
 namespace zebra {
 namespace {
@@ -141,9 +142,11 @@ std::int64_t key_value_cache_bytes(const ModelConfig& model, std::int64_t length
 ActivationBytes activation_bytes(const Config& config) {
   const auto& model = config.model;
   const auto mode = config.train.activation_checkpointing;
-  const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
+  const auto tokens = tokens_per_rank(config);
   const auto w = widths_of(model);
-  const auto kinds = model.layers;
+  auto kinds = model.layers;
+  // Global layers of shared sequences run the same kernels as local ones, on rotated keys.
+  if (config.parallel.context > 1) std::ranges::fill(kinds, LayerKind::local);
   const auto kept = [&](std::size_t layer) {
     return tokens * (is_recomputed(mode, layer) ? kept_of_recomputed(w, kinds[layer], mode)
                                                 : whole_block(w, kinds[layer]));
@@ -157,7 +160,7 @@ ActivationBytes activation_bytes(const Config& config) {
     live -= kept(layer);
     peak = std::max(peak, live + tokens * whole_block(w, kinds[layer]));
   }
-  bytes.at_work = peak - bytes.blocks;
+  bytes.at_work = peak - bytes.blocks + gathered_bytes(config);
   return bytes;
 }
 

@@ -82,7 +82,8 @@ struct ActivationBytes {
 /// and in float32 one value a norm (QK-norm has one a head, or two) and one a query head. Of a
 /// block that is computed again the input alone is kept (d), with `selective` also attention's
 /// result (q, a float32 value a head, and in local layers kv). The head keeps 3 d a token, and a
-/// float32 gradient of its weights (4 V d).
+/// float32 gradient of its weights (4 V d). Where ranks share sequences (parallel.context) a rank
+/// has its tokens alone, all layers keep rotated keys, and gathered_bytes come on top at the peak.
 ActivationBytes activation_bytes(const Config& config);
 
 }  // namespace zebra

@@ -33,10 +33,12 @@ Plan make_plan(const Config& config, std::int64_t ranks, const std::optional<Har
       forward_flops_per_token(with_full_attention(config.model), length).total();
   plan.sharding = shard_model(config.model, config.train.precision, config.parallel, ranks,
                               config.optimizer.type);
-  plan.micro_batches = config.train.global_batch_size / (config.train.micro_batch_size * ranks);
+  plan.micro_batches = config.train.global_batch_size * context_ranks(config.parallel, ranks) /
+                       (config.train.micro_batch_size * ranks);
   plan.state = memory_per_rank(plan.sharding);
   plan.activations = activation_bytes(config);
   plan.traffic = traffic_per_step(plan.sharding, plan.micro_batches);
+  plan.context = context_traffic(config);
   plan.checkpoint_bytes = 3 * kFloatBytes * plan.parameters.total();
   if (config.optimizer.type == OptimizerType::muon) {
     const auto matrices = hidden_matrices(unit_specs(config.model));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "plan/context_cost.h"
 #include "plan/model_cost.h"
 #include "plan/sharding_cost.h"
 #include "plan/step_time.h"
@@ -39,6 +40,7 @@ struct Plan {
   RankMemory state;                ///< bytes of a rank
   ActivationBytes activations;     ///< bytes of a rank: an estimate for bf16
   Traffic traffic;                 ///< bytes that a rank sends in a step
+  ContextTraffic context;          ///< and in a micro-batch, where ranks share sequences
   /// Master weights and both moments, or Muon's momentum, in float32.
   std::int64_t checkpoint_bytes = 0;
   /// Bytes of host memory that a rank's share of a checkpoint takes while it is written

@@ -61,10 +61,18 @@ Parts<double> parts_of(const Traffic& traffic) {
   return parts;
 }
 
+Parts<double> parts_of(const ContextTraffic& traffic) {
+  return {{"local_layers", traffic.local_layers},
+          {"global_layers", traffic.global_layers},
+          {"total", traffic.total()},
+          {"gathered_in_every_layer", traffic.gathered_everywhere}};
+}
+
 Parts<double> exposed_parts(const StepTime& time) {
   return {{"in_passes", time.in_passes},
           {"after_last_pass", time.after_last_pass},
           {"before_first_pass", time.before_first_pass},
+          {"context", time.context},
           {"total", time.exposed()}};
 }
 
@@ -101,6 +109,19 @@ Json time_json(const StepTime& time) {
           {"exposed", object(exposed_parts(time))},
           {"orthogonalizing", time.orthogonalizing},
           {"step", time.step()}};
+}
+
+Json context_json(const Plan& plan) {
+  Json json = {{"ranks", plan.config.parallel.context},
+               {"tokens_per_rank", tokens_per_rank(plan.config)}};
+  for (const auto& [name, kind] :
+       {std::pair("local_layer", LayerKind::local), std::pair("global_layer", LayerKind::global)}) {
+    const auto exchange = context_exchange(plan.config, kind);
+    json["bytes_sent_per_" + std::string(name)] = {{"forward", exchange.forward},
+                                                   {"backward", exchange.backward}};
+  }
+  json["bytes_sent_per_micro_batch"] = object(parts_of(plan.context));
+  return json;
 }
 
 std::string row(const std::string& name, const std::string& value, const std::string& note = "") {
@@ -273,6 +294,20 @@ std::string memory_row(const Plan& plan, const Gpu& gpu) {
                  (needed <= gpu.memory_bytes ? ": fits" : ": does not fit"));
 }
 
+std::string context_table(const Plan& plan) {
+  const auto& config = plan.config;
+  std::string text = "\nKeys and values that a rank sends for a micro-batch, " +
+                     with_commas(config.parallel.context) + " ranks to a sequence\n";
+  for (const auto& [name, kind] : {std::pair("a local layer", LayerKind::local),
+                                   std::pair("a global layer", LayerKind::global)}) {
+    if (config.model.layers_of(kind) == 0) continue;
+    const auto exchange = context_exchange(config, kind);
+    text += row(name, with_byte_unit(exchange.total()),
+                with_byte_unit(exchange.forward) + " of it forward");
+  }
+  return text + byte_rows(parts_of(plan.context));
+}
+
 std::string time_table(const Plan& plan) {
   const auto& [hardware, time] = *plan.time;
   const auto& [gpu, network, gpus_per_host] = hardware.cluster;
@@ -322,6 +357,7 @@ nlohmann::ordered_json to_json(const Plan& plan) {
   json["state_bytes_per_rank"] = object(parts_of(plan.state));
   if (has_activations(plan)) json["activation_bytes_per_rank"] = object(parts_of(plan.activations));
   json["bytes_sent_per_rank_and_step"] = object(parts_of(plan.traffic));
+  if (plan.config.parallel.context > 1) json["context"] = context_json(plan);
   json["checkpoint_bytes"] = plan.checkpoint_bytes;
   json["host_copy_bytes_per_rank"] = plan.host_copy_bytes;
   json["key_value_cache"] = Json::array();
@@ -349,6 +385,7 @@ std::string to_text(const Plan& plan) {
                      flops_table(plan) + memory_table(plan) + cache_table(plan.caches) +
                      run_table(plan);
   if (plan.sharding.ranks() > 1) text += traffic_table(plan);
+  if (plan.config.parallel.context > 1) text += context_table(plan);
   if (plan.time) text += time_table(plan);
   return text;
 }

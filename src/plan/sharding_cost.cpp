@@ -174,6 +174,15 @@ std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ran
   return ranks / parallel.replicas;
 }
 
+std::int64_t context_ranks(const ParallelSection& parallel, std::int64_t ranks) {
+  if (ranks % parallel.context != 0) {
+    throw InputError("parallel.context: " + std::to_string(parallel.context) +
+                     " does not divide the number of ranks, " + std::to_string(ranks) +
+                     "; give a divisor of it, or another number of ranks");
+  }
+  return parallel.context;
+}
+
 ShardedModel shard_model(const ModelConfig& model, Precision precision,
                          const ParallelSection& parallel, std::int64_t ranks,
                          OptimizerType optimizer) {

@@ -74,6 +74,10 @@ struct ShardedModel {
 /// parallel.replicas does not divide the ranks.
 std::int64_t ranks_per_replica(const ParallelSection& parallel, std::int64_t ranks);
 
+/// How many ranks share each sequence: parallel.context. Throws InputError where it does not divide
+/// the ranks.
+std::int64_t context_ranks(const ParallelSection& parallel, std::int64_t ranks);
+
 /// Throws InputError as ranks_per_replica does.
 ShardedModel shard_model(const ModelConfig& model, Precision precision,
                          const ParallelSection& parallel, std::int64_t ranks,

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "plan/context_cost.h"
 #include "plan/model_cost.h"
 #include "plan/muon_cost.h"
 
@@ -246,11 +247,13 @@ double recomputed_flops_per_token(const Config& config) {
 
 StepTime step_time(const Config& config, const ShardedModel& model, const Hardware& hardware) {
   const double peak = peak_flops(hardware.cluster.gpu, config.train.precision);
-  const auto tokens = config.train.micro_batch_size * config.data.sequence_length;
+  const auto tokens = tokens_per_rank(config);
   const double flops_rate = peak * hardware.efficiency / static_cast<double>(tokens);
   Timeline timeline(model, hardware, stage_flops(config), flops_rate);
-  auto time = timeline.step(config.train.global_batch_size /
-                            (config.train.micro_batch_size * model.ranks()));
+  const auto sharing = config.parallel.context;
+  const auto micro_batches =
+      config.train.global_batch_size * sharing / (config.train.micro_batch_size * model.ranks());
+  auto time = timeline.step(micro_batches);
   if (config.optimizer.type == OptimizerType::muon) {
     const auto matrices = hidden_matrices(unit_specs(config.model));
     // In bfloat16 whatever the precision of the model.
@@ -258,6 +261,12 @@ StepTime step_time(const Config& config, const ShardedModel& model, const Hardwa
         busiest_newton_schulz_flops(matrices, static_cast<int>(model.shards)) /
         (peak_flops(hardware.cluster.gpu, Precision::bf16) * hardware.efficiency);
   }
+  if (sharing == 1) return time;
+  const auto ring =
+      slowest_ring(hardware.cluster, {0, 1, sharing}, model.ranks() / sharing, sharing);
+  time.context =
+      static_cast<double>(micro_batches) * context_traffic(config).total() / ring.bytes_per_second;
+  (ring.crosses_hosts ? time.network : time.fast_link) += time.context;
   return time;
 }
 

@@ -82,10 +82,11 @@ struct StepTime {
   double in_passes = 0;          ///< of all micro-batches
   double after_last_pass = 0;    ///< what is left of the all-reduces
   double before_first_pass = 0;  ///< updated weights of the step before, until and while it runs
+  double context = 0;            ///< keys and values, where ranks share sequences
 
   double orthogonalizing = 0;  ///< Muon: Newton-Schulz on the busiest rank, and both exchanges
 
-  double exposed() const { return in_passes + after_last_pass + before_first_pass; }
+  double exposed() const { return in_passes + after_last_pass + before_first_pass + context; }
   double step() const { return compute + exposed() + orthogonalizing; }
 };
 

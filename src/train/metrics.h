@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/training_data.h"
+#include "train/layer_health.h"
 
 namespace zebra {
 
@@ -37,6 +38,15 @@ struct StepMetrics {
   double checkpoint_seconds_lost = 0.0;     ///< for which training stood still since the row before
   std::vector<SourcePart> sources = {};     ///< in the order of training_sources
   std::optional<std::int64_t> window = {};  ///< of local layers, where it moves
+  /// In a step: of its loss and gradient norm (SpikeScore). In a row: the highest since the row
+  /// before.
+  std::optional<double> spike_score = {}, grad_norm_spike_score = {};
+  std::optional<LayerHealth> layers = {};  ///< of a measured step
+  // Of a row:
+  std::optional<double> mfu = {};  ///< model FLOPs as a share of what the data sheet promises
+  std::optional<double> memory_gib = {};  ///< see device_figures.h
+  std::optional<double> data_share = {};  ///< of the time since the row before: waiting for data
+  std::optional<double> checkpoint_seconds = {};  ///< that a save took which ended since then
 };
 
 }  // namespace zebra

@@ -1,8 +1,5 @@
 #include "train/metrics_log.h"
 
-#include <unistd.h>
-
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -34,10 +31,6 @@ struct ReadRows {
   std::string unreadable;           // lines that are no rows
   std::vector<std::string> faults;  // what is wrong with each
 };
-
-void warn_of(const std::string& problem) {
-  if (!problem.empty()) log_warning(problem);
-}
 
 ReadRows read_rows(const std::string& content, std::int64_t last_step) {
   ReadRows read;
@@ -78,10 +71,11 @@ void set_aside_unreadable(const std::filesystem::path& path, const ReadRows& rea
 }  // namespace
 
 MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
-                       std::optional<std::int64_t> expected_rows) {
+                       std::optional<std::int64_t> expected_rows, bool tensorboard) {
+  ReadRows read;
   if (std::filesystem::exists(path)) {
     const std::string content = read_file(path);
-    const auto read = read_rows(content, last_step);
+    read = read_rows(content, last_step);
     if (!read.faults.empty()) set_aside_unreadable(path, read);
     if (read.kept != content) write_file_atomically(path, read.kept);
     rows_kept_ = read.rows;
@@ -91,10 +85,14 @@ MetricsLog::MetricsLog(std::filesystem::path path, std::int64_t last_step,
                 std::to_string(*expected_rows) + " rows that there were at step " +
                 std::to_string(last_step) + ": curves drawn from it will have gaps");
   }
-  file_.emplace(std::move(path));
+  file_.emplace(path);
+  if (tensorboard) {
+    tensorboard_ = std::make_unique<TensorboardLog>(path.parent_path() / kTensorboardFolder,
+                                                    last_step, read.kept);
+  }
 }
 
-MetricsLog::~MetricsLog() { warn_of(file_->finish()); }
+MetricsLog::~MetricsLog() { log_problem(file_->finish()); }
 
 void MetricsLog::add(const StepMetrics& metrics) {
   Json row = {{"step", metrics.step},
@@ -109,8 +107,20 @@ void MetricsLog::add(const StepMetrics& metrics) {
   row["seconds"] = metrics.seconds;
   if (metrics.checkpoint_seconds_lost > 0.0)
     row["checkpoint_seconds_lost"] = metrics.checkpoint_seconds_lost;
-  if (const auto memory = resident_memory_gib()) row["memory_gib"] = *memory;
+  const auto add_known = [&](const char* name, const std::optional<double>& value) {
+    if (value) row[name] = *value;
+  };
+  add_known("checkpoint_seconds", metrics.checkpoint_seconds);
+  add_known("data_share", metrics.data_share);
+  add_known("mfu", metrics.mfu);
+  add_known("memory_gib", metrics.memory_gib);
+  add_known("spike_score", metrics.spike_score);
+  add_known("grad_norm_spike_score", metrics.grad_norm_spike_score);
   write(row);
+}
+
+void MetricsLog::add_layers(std::int64_t step, const LayerHealth& health) {
+  write(layer_health_row(step, health));
 }
 
 void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation) {
@@ -124,27 +134,27 @@ void MetricsLog::add_validation(std::int64_t step, const Perplexity& validation)
 
 void MetricsLog::write(const Json& row) {
   // The name of a dataset need not be UTF-8, which JSON is.
-  warn_of(file_->append(row.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  const auto line = row.dump(-1, ' ', false, Json::error_handler_t::replace);
+  log_problem(file_->append(line + "\n"));
+  if (tensorboard_) tensorboard_->add(Json::parse(line));
+}
+
+void MetricsLog::add_sample(std::int64_t step, const std::string& text) {
+  if (tensorboard_) tensorboard_->add_sample(step, text);
 }
 
 std::int64_t MetricsLog::rows() {
-  warn_of(file_->retry());
-  return rows_kept_ + file_->lines_written();
+  log_problem(file_->retry());
+  return rows_kept_ + file_->records_written();
 }
 
 void MetricsLog::flush() const {
   try {
     file_->flush();
+    if (tensorboard_) tensorboard_->flush();
   } catch (const RunError& error) {
     log_warning(error.what());
   }
-}
-
-std::optional<double> resident_memory_gib() {
-  std::ifstream statm("/proc/self/statm");
-  double total_pages = 0, resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return std::nullopt;
-  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE)) / kBytesPerGiB;
 }
 
 }  // namespace zebra

@@ -35,6 +35,8 @@ void for_each_optional_member(State& state, const Visit& visit) {
   visit("validation_fingerprints", state.validation_fingerprints);
   visit("metrics_rows", state.metrics_rows);
   visit("validation_loss", state.validation_loss);
+  visit("loss_spikes", state.loss_spikes);
+  visit("grad_norm_spikes", state.grad_norm_spikes);
 }
 
 }  // namespace
@@ -93,6 +95,10 @@ void RunCheckpoints::poll(std::int64_t step) { note(writer_.poll(), step, /*must
 
 double RunCheckpoints::take_seconds_lost() { return std::exchange(seconds_lost_, 0.0); }
 
+std::optional<double> RunCheckpoints::take_seconds_taken() {
+  return std::exchange(seconds_taken_, std::nullopt);
+}
+
 // Whether any rank is still at the checkpoint before.
 bool RunCheckpoints::is_writing() const {
   const auto ranks =
@@ -129,6 +135,7 @@ void RunCheckpoints::note(const std::optional<CheckpointWriter::Outcome>& saved,
   try {
     if (saved->error) std::rethrow_exception(saved->error);
     newest_ = saved->folder;
+    seconds_taken_ = saved->seconds;
     set_status("");
     log_info(name + "saved " + saved->folder.string() + " in " + fixed(saved->seconds, 1) + " s");
   } catch (const CollectiveError&) {

@@ -14,6 +14,7 @@
 #include "distributed/job.h"
 #include "optim/schedule.h"
 #include "train/run_folder.h"
+#include "train/spike_score.h"
 
 namespace zebra {
 
@@ -31,6 +32,7 @@ struct TrainingState {
   /// Of data.validation, in order; nothing where an older build saved.
   std::optional<std::vector<std::string>> validation_fingerprints;
   std::optional<std::int64_t> metrics_rows;  ///< in metrics.jsonl
+  std::optional<SpikeScore::State> loss_spikes, grad_norm_spikes;
 
   nlohmann::ordered_json to_json() const;
   /// Throws InputError when a value is missing.
@@ -68,6 +70,9 @@ class RunCheckpoints {
   /// Seconds for which training stood still since the last call.
   double take_seconds_lost();
 
+  /// Seconds that the last save took, where one has ended since the last call.
+  std::optional<double> take_seconds_taken();
+
  private:
   bool is_writing() const;
   void start(const Content& content);
@@ -81,6 +86,7 @@ class RunCheckpoints {
   Job& job_;
   std::filesystem::path newest_;
   double seconds_lost_ = 0.0;
+  std::optional<double> seconds_taken_;
   std::set<std::int64_t> told_unreadable_;  // by the writer's thread alone
   CheckpointWriter writer_;                 // last: a save on its way needs the rest
 };

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -14,11 +18,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json_reader.h"
+#include "base/record_file.h"
 #include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "config/load.h"
 #include "data/tokenizer_files.h"
+#include "train/tensorboard_log.h"
 
 namespace zebra {
 namespace {
@@ -38,12 +44,6 @@ constexpr std::size_t kNamesShown = 3;
 constexpr std::array<std::string_view, 8> kWrittenWhole = {
     "config.yaml", kSentencePieceFile, kTokenizerJsonFile, kTokenizerConfigFile,
     "build.json",  "status.json",      "metrics.jsonl",    "metrics.jsonl.unreadable"};
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
 
 // The file by which the ranks of a job that failed settled who reports (Job::claim_report).
 bool is_claim(std::string_view name) {
@@ -157,6 +157,23 @@ void RunFolder::describe(const Config& config) const {
   write_file_atomically(path_ / "build.json", json_text(build, 2));
 }
 
+void RunFolder::add_start(const RunStart& start) const {
+  const Json row = {{"date", utc_text(std::time(nullptr))},
+                    {"step", start.step},
+                    {"ranks", start.ranks},
+                    {"host", host_name()},
+                    {"machine", machine_name()},
+                    {"version", kVersion},
+                    {"commit", kCommit},
+                    {"torch", kTorchVersion},
+                    {"changes", start.changes}};
+  BestEffort("starts.jsonl", "this start is not in it").attempt([&] {
+    RecordFile file(path_ / "starts.jsonl");
+    file.append(json_text(row) + "\n");
+    if (const auto problem = file.finish(); !problem.empty()) throw RunError(problem);
+  });
+}
+
 void RunFolder::remove_partial_files() const {
   const auto remove_from = [](const std::filesystem::path& folder, const auto& is_ours) {
     std::error_code error;
@@ -176,6 +193,7 @@ void RunFolder::remove_partial_files() const {
     const auto checkpoint = checkpoint_name(name);
     return checkpoint && checkpoint->ending == ".txt";
   });
+  remove_from(path_ / kTensorboardFolder, is_event_file);
 }
 
 void RunFolder::set_status(RunState state, std::int64_t step, const std::string& reason,
@@ -191,6 +209,16 @@ void RunFolder::retry_status() {
   if (unwritten_status_.empty()) return;
   const auto write = [&] { write_file_atomically(path_ / "status.json", unwritten_status_); };
   if (status_writes_.attempt(write)) unwritten_status_.clear();
+}
+
+bool owner_is_gone(const std::filesystem::path& run) {
+  std::ifstream file(run / kLock, std::ios::binary);
+  const std::string owner{std::istreambuf_iterator<char>(file), {}};
+  const auto process = owner.rfind(kProcess);
+  if (process == std::string::npos || owner.substr(0, process) != kOwner + host_name())
+    return false;
+  const auto number = std::atoi(owner.c_str() + process + std::strlen(kProcess));
+  return number > 0 && ::kill(number, 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace zebra

@@ -12,6 +12,13 @@
 
 namespace zebra {
 
+/// One start of a run, for those who ask later what happened to it.
+struct RunStart {
+  std::int64_t step;  ///< that it went on from; 0: from the beginning
+  int ranks;
+  std::vector<std::string> changes;  ///< of the configuration since then: "key: before -> after"
+};
+
 /// In the order of their names.
 enum class RunState { running, stopped, finished, failed };
 
@@ -41,6 +48,10 @@ class RunFolder {
   /// self-contained.
   void describe(const Config& config) const;
 
+  /// Appends a row to starts.jsonl: the start with date, build and machine. Where it cannot be
+  /// written people are told.
+  void add_start(const RunStart& start) const;
+
   /// Removes what interrupted writes left beside their files, and no other name.
   void remove_partial_files() const;
 
@@ -60,5 +71,9 @@ class RunFolder {
   std::string unwritten_status_;
   BestEffort status_writes_{"status.json", "it still says something else; it is tried again"};
 };
+
+/// Whether the process that trains in the run folder, or trained there last, ran on this machine
+/// and is no longer there. Changes nothing.
+bool owner_is_gone(const std::filesystem::path& run);
 
 }  // namespace zebra

@@ -23,7 +23,10 @@ StepGradients::StepGradients(const ZebraModel& model, ShardedDataParallel& paral
 }
 
 torch::Tensor StepGradients::add(const StepBatch& batch,
-                                 const std::function<void()>& before_micro_batch) {
+                                 const std::function<void()>& before_micro_batch,
+                                 LayerStatistics* statistics) {
+  if (statistics != nullptr) statistics->clear();
+  model_->set_statistics(statistics);
   parallel_.begin_step();
   loss_sum_.zero_();
   scale_.fill_(1.0 / (batch.counted_targets > 0 ? batch.target_weight : 1.0));
@@ -31,7 +34,7 @@ torch::Tensor StepGradients::add(const StepBatch& batch,
     before_micro_batch();
     const bool last = &micro_batch == &batch.micro_batches.back();
     parallel_.begin_micro_batch(last);
-    if (graphs_ && !parallel_.exchanges(last)) {
+    if (graphs_ && statistics == nullptr && !parallel_.exchanges(last)) {
       parallel_.finish_publishing();
       graphs_->run(micro_batch, [this](const Batch& on_device) { queue_passes(on_device); });
     } else {
@@ -40,6 +43,7 @@ torch::Tensor StepGradients::add(const StepBatch& batch,
     parallel_.finish_micro_batch();
   }
   parallel_.finish_step();
+  model_->set_statistics(nullptr);
   return loss_sum_;
 }
 

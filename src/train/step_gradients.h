@@ -26,8 +26,10 @@ class StepGradients {
   /// Adds up, in `parallel`, the gradient of the mean over all counted targets of the step,
   /// weighted by their loss weights, whatever the ranks and micro-batches. Returns the weighted sum
   /// of this rank's losses, float32 [1] on the device, which the next step overwrites.
-  /// `before_micro_batch` is called before each.
-  torch::Tensor add(const StepBatch& batch, const std::function<void()>& before_micro_batch);
+  /// `before_micro_batch` is called before each. With `statistics` the step is measured, and runs
+  /// without graphs.
+  torch::Tensor add(const StepBatch& batch, const std::function<void()>& before_micro_batch,
+                    LayerStatistics* statistics = nullptr);
 
  private:
   void queue_passes(const Batch& on_device);

@@ -9,7 +9,6 @@
 #include "base/text.h"
 #include "checkpoint/folder.h"
 #include "checkpoint/model_state.h"
-#include "config/names.h"
 #include "config/window_schedule.h"
 #include "eval/generate.h"
 #include "eval/perplexity.h"
@@ -18,7 +17,8 @@
 #include "ops/fused_kernels.h"
 #include "ops/part_scope.h"
 #include "ops/tensor_memory.h"
-#include "plan/model_cost.h"
+#include "train/device_figures.h"
+#include "train/run_messages.h"
 #include "train/stop_signal.h"
 
 namespace zebra {
@@ -86,6 +86,7 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       job_(job),
       device_(resolve_device(config.run.device, job.launch().local_rank)),
       mesh_(job, config.parallel, device_),
+      context_(mesh_.context()),
       data_(std::move(data)),
       validation_(std::move(validation)),
       model_(config.model, ParameterMemory::placeholder),
@@ -94,11 +95,14 @@ Trainer::Trainer(const Config& config, const Tokenizer& tokenizer, TrainingData 
       // The masters start as the rounded weights, so that a checkpoint of step 0 and the model
       // agree.
       optimizer_(config.optimizer, parallel_),
+      layer_meter_(config_, parallel_, optimizer_, mesh_.all(), device_),
       skip_rule_(config.train.skip_above),
+      alerts_(config.train.alert),
       checkpoints_(config, folder, job) {
   set_numerics(config.train.deterministic, device_);
   if (device_.is_cpu()) keep_tensor_memory();
   model_->set_activation_checkpointing(config.train.activation_checkpointing);
+  if (config.parallel.context > 1) model_->set_context(&context_);
   state_.dataset_fingerprints = fingerprints_of(data_.sources());
   state_.validation_fingerprints = fingerprints_of(validation_);
 }
@@ -114,6 +118,8 @@ void Trainer::resume(Checkpoint& checkpoint) {
   load_training_tensors(checkpoint, parallel_.units(), optimizer_);
   optimizer_.set_steps_taken(state.optimizer_steps);
   skip_rule_.set_state(state.skip);
+  loss_spikes_.set_state(state.loss_spikes.value_or(SpikeScore::State()));
+  grad_norm_spikes_.set_state(state.grad_norm_spikes.value_or(SpikeScore::State()));
   // Another set may be judged by from here on, and another run's rows are not in this one's file.
   state.validation_fingerprints = state_.validation_fingerprints;
   if (checkpoint.folder().parent_path() != checkpoint_folder(folder_.path(), 0).parent_path())
@@ -132,14 +138,16 @@ TrainOutcome Trainer::run(std::int64_t stop_after, const StepObserver& on_step) 
   if (device_.is_cuda()) mark_nvtx_ranges();
   if (job_.is_first()) {
     metrics_ = std::make_shared<MetricsLog>(folder_.path() / "metrics.jsonl", state_.step,
-                                            state_.metrics_rows);
+                                            state_.metrics_rows, config_.logging.tensorboard);
     data_.store_plans();
   }
   const auto last_step =
       stop_after > 0 ? std::min(stop_after, config_.train.max_steps) : config_.train.max_steps;
   if (state_.step >= last_step) return finish();
   set_status(RunState::running, "");
-  log_start(last_step);
+  log_start(config_, data_, ranks_text(job_.ranks(), device_), state_.step + 1, last_step);
+  if (const auto flops = sheet_flops(device_, config_.train.precision))
+    sheet_flops_ = *flops * job_.ranks();
   last_logged_ = monotonic_seconds();
   started_ = last_logged_ - state_.seconds;
   tokens_last_logged_ = state_.tokens;
@@ -176,7 +184,8 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step,
   if (on_step) on_step(metrics);
   const auto content = [this] { return checkpoint_content(); };
   job_.set_timeout(config_.parallel.timeout);
-  if (is_due(config_.logging.every_steps, state_.step) || metrics.skipped) log_step(metrics);
+  write_rows(metrics);
+  const auto alarm = check_alerts(metrics);
   checkpoints_.poll(state_.step);
   if (skip_rule_.diverged()) {
     checkpoints_.save_now(state_.step, content);
@@ -194,11 +203,14 @@ std::optional<TrainOutcome> Trainer::finish_step(std::int64_t last_step,
                 "diverged: the validation loss is not finite");
   }
   const int signal = job_.ranks() == 1 ? stop_signal() : agreed_signal_;
-  if (state_.step == last_step || signal != 0) {
+  if (state_.step == last_step || signal != 0 || alarm == AlertAction::stop) {
     checkpoints_.save_now(state_.step, content);
-  } else if (is_due(config_.checkpoint.every_steps, state_.step)) {
+  } else if (is_due(config_.checkpoint.every_steps, state_.step) ||
+             alarm == AlertAction::checkpoint) {
     last_logged_ += checkpoints_.save_due(state_.step, content);  // the rate is that of training
   }
+  if (alarm == AlertAction::stop)
+    return stop(TrainOutcome::alerted, RunState::failed, "stopped by train.alert");
   if (signal == 0 || state_.step == last_step) return std::nullopt;
   return stop(TrainOutcome::stopped, RunState::stopped, "stopped by " + stop_signal_name(signal));
 }
@@ -221,7 +233,10 @@ bool Trainer::is_due(std::int64_t every_steps, std::int64_t step) const {
 StepBatch Trainer::next_batch(Prefetch& prefetch) {
   ZEBRA_PART("waiting for data");
   job_.begin("waiting for data");
-  return prefetch.next();
+  const double began = monotonic_seconds();
+  auto batch = prefetch.next();
+  seconds_waited_for_data_ += monotonic_seconds() - began;
+  return batch;
 }
 
 // Of the step whose gradients are complete. The device decides itself whether the update is done:
@@ -230,6 +245,8 @@ void Trainer::start_update(std::int64_t step, const StepBatch& batch, const torc
   ZEBRA_PART("optimizer");
   const auto norm = parallel_.gradient_norm();
   const double lr = learning_rate(config_, step);
+  const bool is_measured = is_due(config_.logging.layers_every, step);
+  if (is_measured) layer_meter_.before_update();
   // A step without a single target says nothing about the model's health.
   if (batch.counted_targets > 0) {
     optimizer_.step(
@@ -237,7 +254,9 @@ void Trainer::start_update(std::int64_t step, const StepBatch& batch, const torc
     parallel_.publish_weights();
   }
   in_flight_.emplace(StepInFlight{step, batch.counted_targets, batch.target_weight, batch.sources,
-                                  lr, DeferredValues(torch::cat({sums, norm.unsqueeze(0)}))});
+                                  lr, DeferredValues(torch::cat({sums, norm.unsqueeze(0)})),
+                                  std::nullopt});
+  if (is_measured) in_flight_->layers = layer_meter_.after_update();
 }
 
 // Waits for the step in flight and takes it into the state.
@@ -261,6 +280,9 @@ StepMetrics Trainer::take_results() {
   state_.validation_loss.reset();
   std::optional<std::int64_t> window;
   if (window_moves(config_)) window = window_at(config_, state_.step);
+  std::optional<LayerHealth> layers;
+  if (in_flight.layers)
+    layers = layer_meter_.health(in_flight.layers->get(), in_flight.counted_targets);
   return {.step = state_.step,
           .loss = loss,
           .grad_norm = norm,
@@ -270,7 +292,10 @@ StepMetrics Trainer::take_results() {
           .tokens_per_second = 0.0,
           .seconds = state_.seconds,
           .sources = std::move(in_flight.sources),
-          .window = window};
+          .window = window,
+          .spike_score = loss_spikes_.add(loss),
+          .grad_norm_spike_score = grad_norm_spikes_.add(norm),
+          .layers = std::move(layers)};
 }
 
 // Returns, float64 on the device, the weighted sum of all ranks' losses and the number of ranks
@@ -279,55 +304,47 @@ StepMetrics Trainer::take_results() {
 torch::Tensor Trainer::compute_gradients(std::int64_t step, const StepBatch& batch) {
   job_.set_step(step);
   model_->set_window(window_at(config_, step));
-  const auto loss = gradients_.add(batch, [this] { job_.begin("computing"); });
+  const bool is_measured = is_due(config_.logging.layers_every, step);
+  const auto loss = gradients_.add(
+      batch, [this] { job_.begin("computing"); },
+      is_measured ? &layer_meter_.statistics() : nullptr);
   const auto totals = torch::cat({loss, stop_requests(device_)});
   mesh_.all().all_reduce(totals, "the loss").wait();
   return totals.to(torch::kFloat64);
 }
 
-void Trainer::log_start(std::int64_t last_step) const {
-  log_info("training " + config_.run.name + ", steps " + std::to_string(state_.step + 1) + " to " +
-           std::to_string(last_step) + ": " +
-           with_suffix(static_cast<double>(count_parameters(config_.model).total())) +
-           " parameters in " + name_of(config_.train.precision) + " on " +
-           ranks_text(job_.ranks(), device_) + ", " +
-           with_suffix(static_cast<double>(data_.tokens())) + " tokens of data");
-  for (const auto& note : data_.packing_notes()) log_info("  " + note);
-  if (data_.sources().size() < 2) return;
-  const auto shares = data_.shares();
-  for (std::size_t s = 0; s < shares.size(); ++s) {
-    log_info("  " + data_.sources()[s]->path().string() + ": " + percent(shares[s].samples) +
-             " of the samples, " + percent(shares[s].targets) + " of the targets, " +
-             percent(shares[s].loss) + " of the loss, read " + fixed(data_.passes(s), 2) +
-             " times");
-  }
+void Trainer::write_rows(const StepMetrics& metrics) {
+  if (is_due(config_.logging.every_steps, state_.step) || metrics.skipped) write_step_row(metrics);
+  if (metrics_ && metrics.layers) metrics_->add_layers(state_.step, *metrics.layers);
 }
 
-void Trainer::log_step(const StepMetrics& metrics) {
+void Trainer::write_step_row(StepMetrics row) {
   const double now = monotonic_seconds();
-  StepMetrics row = metrics;
-  row.tokens_per_second =
-      static_cast<double>(state_.tokens - tokens_last_logged_) / std::max(now - last_logged_, 1e-9);
+  const double seconds = std::max(now - last_logged_, 1e-9);
+  row.tokens_per_second = static_cast<double>(state_.tokens - tokens_last_logged_) / seconds;
   row.checkpoint_seconds_lost = checkpoints_.take_seconds_lost();
+  row.checkpoint_seconds = checkpoints_.take_seconds_taken();
+  row.data_share = std::exchange(seconds_waited_for_data_, 0.0) / seconds;
+  row.memory_gib = memory_gib(device_);
+  row.spike_score = loss_spikes_.take_highest();
+  row.grad_norm_spike_score = grad_norm_spikes_.take_highest();
+  if (sheet_flops_)
+    row.mfu = row.tokens_per_second * flops_per_token(config_, model_->window()) / *sheet_flops_;
   last_logged_ = now;
   tokens_last_logged_ = state_.tokens;
   if (metrics_) metrics_->add(row);
   folder_.retry_status();
+  log_step(config_, row, state_.skip.skipped_steps);
+}
 
-  const double tokens_left =
-      static_cast<double>((config_.train.max_steps - row.step) * config_.train.global_batch_size *
-                          config_.data.sequence_length);
-  std::string line = "step " + std::to_string(row.step) + "/" +
-                     std::to_string(config_.train.max_steps) + "  loss " + fixed(row.loss, 4) +
-                     "  grad " + fixed(row.grad_norm, 3) + "  lr " + scientific(row.lr) + "  " +
-                     with_suffix(row.tokens_per_second) + " tok/s  " +
-                     duration_text(tokens_left / row.tokens_per_second) + " left";
-  if (row.skipped) {
-    log_warning(line + "  SKIPPED (" + std::to_string(state_.skip.skipped_steps) +
-                " so far): no update");
-  } else {
-    log_info(line);
+// The strongest action of the bounds that this step passed, the same on every rank.
+std::optional<AlertAction> Trainer::check_alerts(const StepMetrics& metrics) {
+  std::optional<AlertAction> strongest;
+  for (const auto& [action, message] : alerts_.check(metrics)) {
+    strongest = std::max(strongest.value_or(action), action);
+    if (job_.is_first()) log_warning("step " + std::to_string(state_.step) + "  " + message);
   }
+  return strongest;
 }
 
 bool Trainer::validate() {
@@ -340,16 +357,8 @@ bool Trainer::validate() {
        .weights = given_weights(config_.data.validation),
        .progress = [this](std::int64_t, std::int64_t) { job_.begin("validating"); },
        .ranks = &mesh_.all()});
-  std::string by_dataset;
-  if (result.by_dataset.size() > 1) {
-    for (const auto& [name, loss, tokens] : result.by_dataset)
-      by_dataset += ", " + name + " " + fixed(loss, 4);
-  }
   if (metrics_) metrics_->add_validation(state_.step, result);
-  log_info("step " + std::to_string(state_.step) + "  validation loss " + fixed(result.loss(), 4) +
-           "  perplexity " + fixed(result.perplexity(), 2) + "  bits per byte " +
-           fixed(result.bits_per_byte(), 4) + "  (" +
-           with_suffix(static_cast<double>(result.tokens)) + " tokens" + by_dataset + ")");
+  log_validation(state_.step, result);
   if (!std::isfinite(result.loss())) return false;
   state_.validation_loss = result.loss();
   write_sample();
@@ -367,15 +376,19 @@ void Trainer::write_sample() {
   if (!job_.is_first()) return;
   const auto samples = folder_.path() / "samples";
   const auto name = checkpoint_folder("", state_.step).filename().string() + ".txt";
+  const auto text = tokenizer_.decode(tokens);
   sample_writes_.attempt([&] {
     std::filesystem::create_directories(samples);
-    write_file_atomically(samples / name, tokenizer_.decode(tokens) + "\n");
+    write_file_atomically(samples / name, text + "\n");
   });
+  if (metrics_) metrics_->add_sample(state_.step, text);
 }
 
 CheckpointContent Trainer::checkpoint_content() {
   TrainingState state = state_;
   if (skip_rule_.diverged()) state.skip.consecutive_non_finite = 0;  // it has three tries again
+  state.loss_spikes = loss_spikes_.state();
+  state.grad_norm_spikes = grad_norm_spikes_.state();
   if (metrics_) state.metrics_rows = metrics_->rows();
   parallel_.finish_publishing();  // in fp32 the masters are part of what is on its way
   return {state_.step,

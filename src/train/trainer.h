@@ -10,16 +10,20 @@
 #include "config/config.h"
 #include "data/training_data.h"
 #include "distributed/communicator.h"
+#include "distributed/context_ranks.h"
 #include "distributed/job.h"
 #include "distributed/sharded_data_parallel.h"
 #include "distributed/sharded_optimizer.h"
 #include "model/zebra_model.h"
 #include "optim/schedule.h"
+#include "train/alerts.h"
 #include "train/best_effort.h"
+#include "train/layer_meter.h"
 #include "train/metrics.h"
 #include "train/metrics_log.h"
 #include "train/run_checkpoints.h"
 #include "train/run_folder.h"
+#include "train/spike_score.h"
 #include "train/step_gradients.h"
 
 namespace zebra {
@@ -28,6 +32,7 @@ enum class TrainOutcome {
   finished,  ///< max_steps or --stop-after reached
   stopped,   ///< by a signal, after saving
   diverged,  ///< three non-finite steps in a row, after saving the last good state
+  alerted,   ///< a bound of train.alert was passed that stops the run, after saving
 };
 
 /// One training run from its first or resumed step to its last.
@@ -68,13 +73,14 @@ class Trainer {
   bool is_due(std::int64_t every_steps, std::int64_t step) const;
   bool is_eventful(std::int64_t step, std::int64_t last_step) const;
   std::optional<TrainOutcome> finish_step(std::int64_t last_step, const StepObserver& on_step);
+  std::optional<AlertAction> check_alerts(const StepMetrics& metrics);
   bool validate();
   void write_sample();
   CheckpointContent checkpoint_content();
 
   // What people are told.
-  void log_start(std::int64_t last_step) const;
-  void log_step(const StepMetrics& metrics);
+  void write_rows(const StepMetrics& metrics);
+  void write_step_row(StepMetrics row);
   void set_status(RunState state, const std::string& reason) const;
 
   // How it ends.
@@ -87,7 +93,8 @@ class Trainer {
     double target_weight;
     std::vector<SourcePart> sources;
     double lr;
-    DeferredValues values;  ///< compute_gradients' sums, and the gradient norm
+    DeferredValues values;                 ///< compute_gradients' sums, and the gradient norm
+    std::optional<DeferredValues> layers;  ///< of the meter, in a measured step
   };
 
   Config config_;
@@ -97,13 +104,17 @@ class Trainer {
   Job& job_;
   torch::Device device_;
   DeviceMesh mesh_;
+  ContextRanks context_;
   TrainingData data_;
   TokenDatasets validation_;
   ZebraModel model_;
   ShardedDataParallel parallel_;
   StepGradients gradients_;
   ShardedOptimizer optimizer_;
+  LayerMeter layer_meter_;
   SkipRule skip_rule_;
+  SpikeScore loss_spikes_, grad_norm_spikes_;
+  Alerts alerts_;
   TrainingState state_;
   std::optional<StepInFlight> in_flight_;
   int agreed_signal_ = 0;  ///< that some rank was asked to stop by at the step that state_ is at
@@ -113,6 +124,8 @@ class Trainer {
   double started_ = 0.0;  // when this process began to train, less the seconds of earlier ones
   double last_logged_ = 0.0;
   std::int64_t tokens_last_logged_ = 0;
+  double seconds_waited_for_data_ = 0.0;  // since then
+  std::optional<double> sheet_flops_;     // of all ranks, per second
 
   RunCheckpoints checkpoints_;  // last: a save on its way reads what is above
 };

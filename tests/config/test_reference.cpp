@@ -45,7 +45,7 @@ TEST_CASE("Rows state type, default, range and choices") {
   const std::string text = config_reference();
   CHECK_THAT(text,
              Contains("| `lr` | number | `3.0e-04` | greater than 0 | Peak learning rate. |"));
-  CHECK_THAT(text, Contains("| `max_steps` | integer | required | at least 0 | "));
+  CHECK_THAT(text, Contains("| `max_steps` | integer | required, or `max_tokens` | at least 0 | "));
   CHECK_THAT(
       text,
       Contains("| `hidden_size` | integer | required, unless a preset gives it | at least 1 | "));

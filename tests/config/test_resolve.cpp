@@ -206,3 +206,87 @@ TEST_CASE("A resolved run is written so that it resolves to the same") {
     CHECK(to_yaml(again) == yaml);
   }
 }
+
+namespace {
+
+/// Of kRunFile, whose steps take 12 x 33 = 396 tokens, with its steps left to tokens.
+RunFile in_tokens(const std::vector<std::string>& overrides) {
+  std::vector<std::string> all = {"schedule.warmup_steps="};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return config_with(all);
+}
+
+}  // namespace
+
+TEST_CASE("Lengths in tokens become whole steps, rounded down, at least one") {
+  const auto warmup = [](const std::string& tokens, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> all = {"schedule.warmup_tokens=" + tokens};
+    all.insert(all.end(), more.begin(), more.end());
+    return in_tokens(all).schedule.warmup_steps;
+  };
+  CHECK(warmup("1583") == 3);
+  CHECK(warmup("1584") == 4);
+  CHECK(warmup("1584", {"train.global_batch_size=24"}) == 2);
+  CHECK(warmup("1584", {"data.sequence_length=11"}) == 12);
+  CHECK(warmup("1") == 1);
+  CHECK(warmup("0") == 0);
+  CHECK(warmup("1.584e3") == 4);
+  const auto file = in_tokens({"train.max_steps=", "train.max_tokens=7920", "schedule.type=wsd",
+                               "schedule.decay_tokens=2000", "schedule.window_warmup_tokens=1200"});
+  CHECK(file.train.max_steps == 20);
+  CHECK(file.schedule.warmup_steps == 0);
+  CHECK(file.schedule.decay_steps == 5);
+  CHECK(file.schedule.window_warmup_steps == 3);
+  // The resolved file has the steps alone, and is read back to the same.
+  const auto yaml = to_yaml(file);
+  for (const std::string key : {"warmup_tokens", "decay_tokens", "  max_tokens: 7920"})
+    CHECK(yaml.find(key) == std::string::npos);
+  CHECK(to_yaml(parse_run_file(yaml, "resolved.yaml")) == yaml);
+}
+
+TEST_CASE("The parts of a schedule in tokens fit into the whole, whatever the batch") {
+  for (std::int64_t batch = 2; batch < 80; batch += 2) {
+    INFO(batch);
+    const auto file = in_tokens({"train.max_steps=", "train.max_tokens=21000", "schedule.type=wsd",
+                                 "schedule.warmup_tokens=10001", "schedule.decay_tokens=10999",
+                                 "train.global_batch_size=" + std::to_string(batch)});
+    CHECK(file.train.max_steps == 21000 / (batch * 33));
+    CHECK(file.schedule.warmup_steps == 10001 / (batch * 33));
+    CHECK(*file.schedule.decay_steps == 10999 / (batch * 33));
+  }
+}
+
+TEST_CASE("A length is given in steps or in tokens, once") {
+  CHECK(refusal_with({"schedule.warmup_tokens=1000"}) ==
+        "run.yaml:5: schedule.warmup_steps: and schedule.warmup_tokens both say how long it is; "
+        "remove one of them, or leave it out with --set schedule.warmup_steps=");
+  CHECK(refusal_with({"train.max_tokens=1000"}) ==
+        "run.yaml:6: train.max_steps: and train.max_tokens both say how long it is; remove one of "
+        "them, or leave it out with --set train.max_steps=");
+  CHECK(refusal_with({"schedule.type=wsd", "schedule.decay_steps=2", "schedule.decay_tokens=1000",
+                      "schedule.window_warmup_steps=1", "schedule.window_warmup_tokens=1"}) ==
+        "--set schedule.decay_steps=2: schedule.decay_steps: and schedule.decay_tokens both say "
+        "how long it is; remove one of them, or leave it out with --set schedule.decay_steps=\n"
+        "--set schedule.window_warmup_steps=1: schedule.window_warmup_steps: and "
+        "schedule.window_warmup_tokens both say how long it is; remove one of them, or leave it "
+        "out with --set schedule.window_warmup_steps=");
+  std::string yaml = kRunFile;
+  yaml.replace(yaml.find("max_steps: 21, "), 15, "");
+  CHECK(refusal_of(yaml) ==
+        "run.yaml:6: train.max_steps: missing, and it has no default; give it, or "
+        "train.max_tokens");
+  CHECK(refusal_of(yaml, {"train.max_tokens=0"}) ==
+        "--set train.max_tokens=0: train.max_tokens: must be at least 1, not 0");
+  CHECK(refusal_of(yaml, {"train.max_tokens=10000", "train.global_batch_size=0"}) ==
+        "--set train.global_batch_size=0: train.global_batch_size: must be from 1 to 1073741824, "
+        "not 0");
+  CHECK(refusal_of(yaml, {"train.max_tokens=800"}) ==
+        "run.yaml:5: schedule.warmup_steps: 3 is more than train.max_steps (2); lower it");
+  // Where it follows from tokens, the place is theirs.
+  CHECK(refusal_with({"schedule.decay_tokens=800"}) ==
+        "--set schedule.decay_tokens=800: schedule.decay_steps: only wsd uses it; remove it, or "
+        "give schedule.type: wsd");
+  CHECK(refusal_with({"schedule.warmup_steps="}) ==
+        "--set schedule.warmup_steps=: schedule.warmup_steps: has no value; give one, or remove "
+        "the key");
+}

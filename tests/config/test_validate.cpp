@@ -182,6 +182,24 @@ TEST_CASE("A CUDA graph needs kernels that do not depend on the batch") {
   CHECK(config_with({graph, half}).train.cuda_graph);
 }
 
+TEST_CASE("An alert names a figure that is known, and what to do") {
+  const auto alert = [](const std::string& rule) { return "train.alert=[" + rule + "]"; };
+  const std::string logit = alert("{figure: attention_logit_lower, above: 50, do: stop}");
+  CHECK_THAT(refusal_with({logit}),
+             Contains("train.alert[0].figure: attention_logit_lower is known in the steps of "
+                      "logging.layers_every only, which is 0"));
+  const auto rules = config_with({logit, "logging.layers_every=10"}).train.alert;
+  REQUIRE(rules.size() == 1);
+  CHECK(rules[0].figure == AlertFigure::attention_logit_lower);
+  CHECK(rules[0].above == 50.0);
+  CHECK(rules[0].action == AlertAction::stop);
+  CHECK(config_with({alert("{figure: spike_score, above: 6}")}).train.alert[0].action ==
+        AlertAction::log);
+  CHECK_THAT(refusal_with({alert("{figure: grad_norm}")}), Contains("above"));
+  CHECK_THAT(refusal_with({alert("{figure: speed, above: 1}")}), Contains("figure"));
+  CHECK_THAT(refusal_with({alert("{figure: loss, above: 1, do: pray}")}), Contains("do"));
+}
+
 TEST_CASE("Skipping ordinary steps is refused") {
   CHECK_THAT(refusal_with({"train.skip_above=0.9"}),
              Contains("train.skip_above: 0.9 would skip ordinary steps"));

@@ -57,7 +57,8 @@ RunFile unusual() {
        "model.init_from=/origin@best",
        "eval.every_steps=4",
        "eval.max_tokens=66",
-       "logging.every_steps=3"});
+       "logging.every_steps=3",
+       "logging.tensorboard=true"});
 }
 
 std::string difference_text(const std::vector<ConfigDifference>& found) {
@@ -103,7 +104,7 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "checkpoint:\n  every_steps: 1000\n  keep_last: 3\n  keep_every: 0\n  keep_best: 0\n"
       "  asynchronous: true\n  when_busy: wait\n"
       "eval:\n  every_steps: 0\n  max_tokens: 1048576\n"
-      "logging:\n  every_steps: 1\n");
+      "logging:\n  every_steps: 1\n  tensorboard: false\n  layers_every: 0\n");
 }
 
 TEST_CASE("The resolved file reads back to the same values") {

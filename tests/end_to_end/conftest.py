@@ -46,7 +46,7 @@ def zebra(*arguments, status=0, cwd=None, stdin=None):
 def metrics(run):
     """The rows of metrics.jsonl without what depends on the clock."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    timed = {"tokens_per_second", "seconds", "memory_gib", "checkpoint_seconds_lost"}
+    timed = {"tokens_per_second", "seconds", "memory_gib", "checkpoint_seconds_lost", "checkpoint_seconds", "data_share"}
     return [{key: value for key, value in row.items() if key not in timed} for row in rows]
 
 

@@ -5,8 +5,10 @@ import hashlib
 import json
 import shutil
 
+import numpy
 import pytest
 from conftest import metrics, status_of, zebra
+from safetensors.numpy import load_file
 
 STEPS = (30, 40, 50)
 
@@ -211,3 +213,60 @@ def test_a_fork_refuses_what_it_cannot_do(trained, data, run_file, tmp_path):
     assert "Nothing is left to train" in output
     _, error = zebra("checkpoint", "fork", trained, status=2)
     assert "--output is required" in error
+
+
+def weights_of(checkpoint):
+    """float32 weights by name, of a checkpoint of one part."""
+    stored = load_file(checkpoint / "weights-00000.safetensors")
+    return {key.split("@")[0]: values for key, values in stored.items()}
+
+
+def test_average_is_a_checkpoint_like_any_other(trained, data, tmp_path):
+    before = hashes(trained)
+    mean = tmp_path / "mean"
+    output, _ = zebra("checkpoint", "average", trained, "--last", 3, "--output", mean)
+    for expected in ("averaged 3 checkpoints", "step-00000030", f"zebra eval {mean}"):
+        assert expected in output
+    zebra("checkpoint", "verify", mean)
+    parts = [weights_of(place(trained, step)) for step in STEPS]
+    averaged = weights_of(mean)
+    assert averaged.keys() == parts[0].keys()
+    for name, values in averaged.items():
+        expected = (sum(part[name].astype(numpy.float64) for part in parts) / len(parts)).astype(numpy.float32)
+        assert numpy.array_equal(values, expected), name
+        assert not numpy.array_equal(values, parts[-1][name])
+    names = {"config.yaml", "tokenizer.model", "weights-00000.safetensors", "manifest.json"}
+    assert {path.name for path in mean.iterdir()} == names
+    shown = json.loads(zebra("checkpoint", "show", mean, "--json")[0])
+    assert shown["step"] == 50 and [part["step"] for part in shown["training"]["averaged_from"]] == list(STEPS)
+    assert "averaged from" in zebra("checkpoint", "show", mean)[0]
+
+    zebra("eval", mean, "--max-tokens", 1024, "--json", tmp_path / "mean.json")  # of the run's own data
+    assert 0 < json.loads((tmp_path / "mean.json").read_text())["loss"] < 6.5
+    assert zebra("generate", mean, "--prompt", "def ", "--max-new-tokens", 4)[0]
+    zebra("export", mean, "--output", tmp_path / "exported")
+    run_file = tmp_path / "further.yaml"
+    run_file.write_text(f"run: {{dir: {tmp_path / 'further'}, device: cpu}}\nmodel: {{init_from: {mean}}}\n"
+                        f"data: {{tokenizer: {data}/tok.model, train: [{{path: {data}/train}}], sequence_length: 128}}\n"
+                        "train: {max_steps: 2, global_batch_size: 4}\n")
+    zebra("train", run_file)
+    assert hashes(trained) == before
+
+
+def test_average_refuses_what_it_cannot_do(trained, run, tmp_path):
+    _, error = zebra("checkpoint", "average", trained, "--last", 4, "--output", tmp_path / "mean", status=2)
+    assert "holds 3 whole checkpoints, not 4" in error
+    _, error = zebra("checkpoint", "average", f"{trained}@30", f"{trained}@30", "--output", tmp_path, status=2)
+    assert "means the same checkpoint" in error and "exists already" in error
+    zebra("checkpoint", "average", trained, "--last", 1, "--output", tmp_path / "mean", status=2)
+    zebra("checkpoint", "fork", f"{trained}@40", "--output", tmp_path / "fork", "--set", "model.window_size=8")
+    _, error = zebra("checkpoint", "average", trained, tmp_path / "fork", "--output", tmp_path / "mean", status=2)
+    assert "is of another model" in error and "model.window_size: 16 -> 8" in error
+    flip_a_bit(place(run, 40) / "weights-00000.safetensors")
+    _, error = zebra("checkpoint", "average", run, "--last", 2, "--output", tmp_path / "mean", status=2)
+    assert "step-00000040/weights-00000.safetensors: is corrupt" in error
+    assert not (tmp_path / "mean").exists() and not list(tmp_path.glob("mean.partial*"))
+    mean = tmp_path / "whole"
+    zebra("checkpoint", "average", f"{trained}@30", f"{trained}@50", "--output", mean)
+    _, error = zebra("checkpoint", "fork", mean, "--output", tmp_path / "from-mean", status=2)
+    assert "no training state" in error and "model.init_from" in error

@@ -57,7 +57,7 @@ def write_run_file(folder, data):
 
 def hashes(folder, *patterns):
     """Of files, by path. Those that name the folder itself, or the time, are left out."""
-    own = {"config.yaml", "manifest.json", "status.json", "build.json"}
+    own = {"config.yaml", "manifest.json", "status.json", "build.json", "starts.jsonl"}
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for pattern in patterns
             for path in folder.glob(pattern) if path.is_file() and path.name not in own and ".partial-" not in str(path)}
 

@@ -76,6 +76,28 @@ def test_the_command_in_a_refusal_starts_a_run_with_the_change(run_file, tmp_pat
     assert metrics(tmp_path / "run-2")[-1]["step"] == 12
 
 
+def test_a_schedule_in_tokens_is_that_in_steps_and_goes_on_exactly(trained, run_file, data, tmp_path):
+    text = run_file.read_text()
+    step = 8 * 128  # tokens
+    run_file.write_text(text.replace("warmup_steps: 10", f"warmup_tokens: {10 * step}")
+                        .replace("max_steps: 50", f"max_tokens: {51 * step - 1}"))
+    for stop in (7, 20, 50):
+        zebra("train", run_file, "--stop-after", stop)
+    assert metrics(tmp_path / "run") == metrics(trained)
+    resolved = (tmp_path / "run/config.yaml").read_text()
+    assert "warmup_steps: 10\n" in resolved and "max_steps: 50\n" in resolved and "warmup_tokens" not in resolved
+    # Another batch: as many tokens, in a fork by the command of the refusal and in one that says tokens itself.
+    _, error = zebra("train", run_file, "--set", "train.global_batch_size=16", status=2)
+    assert "--set schedule.warmup_steps=5" in error and "--set train.max_steps=25" in error and "checkpoint fork" in error
+    zebra("checkpoint", "fork", f"{trained}@30", "--output", tmp_path / "fork", "--set", "train.global_batch_size=4",
+          "--set", f"schedule.warmup_tokens={10 * step}", "--set", f"train.max_tokens={50 * step}")
+    forked = (tmp_path / "fork/config.yaml").read_text()
+    assert "warmup_steps: 20\n" in forked and "max_steps: 100\n" in forked
+    _, error = zebra("checkpoint", "fork", trained, "--output", tmp_path / "no", "--set", "train.max_tokens=9000",
+                     "--set", "train.max_steps=9", status=2)
+    assert "train.max_steps: and train.max_tokens both" in error
+
+
 def test_a_run_whose_tokenizer_vanished_saves_on(run_file, data, tmp_path):
     run = tmp_path / "run"
     tokenizer = tmp_path / "tok.model"

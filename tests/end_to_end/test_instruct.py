@@ -68,6 +68,10 @@ def test_an_answer_is_what_the_context_says_once(rows):
             told = re.findall(rf"^# module (\S+)$|^ *(?:async )?(?:def )?({name})\b", context, re.MULTILINE)
             at = [defined for _, defined in told].index(name)
             assert [module for module, _ in told[:at] if module][-1] == answer and needed.startswith(f"# module {answer}\n")
+        elif kind == "setting":
+            name = re.fullmatch(r"set (\w+) \w+", answer)[1]
+            assert question == f"What is the value of {name}?"
+            assert lines_that(context, f"set {name}") == [answer] and answer in needed.split("\n")
         elif kind in ("constant", "key"):
             name = re.match(r"\w+", answer)[0]
             assert question == f"What is the value of {name}?"
@@ -133,6 +137,28 @@ def test_a_turn_is_token_by_token_a_prompt_and_its_completion(data, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+def test_documents_repeat_words_that_settings_are_made_of():
+    def documents(*options):
+        result = subprocess.run([sys.executable, ROOT / "scripts/synthetic_repeats.py", *map(str, options)], capture_output=True,
+                                text=True)
+        return result.returncode, result.stderr, [json.loads(line)["text"].split() for line in result.stdout.splitlines()]
+
+    status, _, made = documents("--examples", 40, "--words", 60)
+    assert status == 0 and len(made) == 40 and made == documents("--examples", 40, "--words", 60)[2]
+    source = synthetic_qa.Source("train")
+    assert len(source.settings) == synthetic_qa.SETTINGS and len(source.values) == synthetic_qa.VALUES
+    assert set(sum(made, [])) <= {*source.settings, *source.values} and not set(source.settings) & set(source.values)
+    lengths = set()
+    for words in made:
+        length = next(length for length in range(1, 60) if all(a == b for a, b in zip(words, words[length:])))
+        assert len(words) == 60 and 8 <= length <= 30
+        lengths.add(length)
+    assert len(lengths) > 10
+    for options, named in {("--examples", 1, "--words", 15): "--words", ("--examples", 0, "--words", 60): "--examples"}.items():
+        status, error, _ = documents(*options)
+        assert status == 2 and named in error
+
+
 def test_bad_options_end_with_one_message():
     for options, named in {("--kinds", "key,nonsense"): "nonsense", ("--bytes", 50): "--bytes", ("--short", 2): "--short",
                            ("--distance", "9,3"): "--distance"}.items():
@@ -188,7 +214,8 @@ def test_the_study_runs(tmp_path):
     (tmp_path / "build").mkdir()
     (tmp_path / "build/zebra").symlink_to(ZEBRA)
     script = (ROOT / "scripts/instruct_tiny.sh").read_text()
-    for text, short in {"--examples 12000": "--examples 100", "--examples 300": "--examples 12", "seeds=(1 2 3)": "seeds=(1)"}.items():
+    for text, short in {"--examples 32000": "--examples 900", "--examples 4000": "--examples 90", "--examples 3000": "--examples 90",
+                        "--examples 300 ": "--examples 12 ", "seeds=(1 2 3)": "seeds=(1)"}.items():
         assert text in script
         script = script.replace(text, short)
     # In its place, so that the folder is this one.

@@ -6,7 +6,7 @@ import subprocess
 from conftest import ROOT
 
 FOLDERS = ["zebra_kernels", "base", "config", "ops", "cuda", "data", "model", "plan", "optim", "distributed", "checkpoint", "interop", "eval",
-           "train", "bench", "ablation", "cli"]
+           "train", "bench", "ablation", "watch", "cli"]
 # Only here is a device chosen; everything else takes the device of its tensors, or one that it is given.
 CHOOSES_DEVICES = "src/model/placement.cpp"
 # Files, or folders, whose code depends on which device that is, each with the reason. All other code is the same on every
@@ -20,6 +20,7 @@ BRANCH_ON_DEVICES = {
     "src/checkpoint/host_copy.cpp": "page-locked memory, and waiting for copies into it",
     "src/checkpoint/model_state.cpp": "memory of tensors is reused on the CPU",
     "src/train/metrics.cpp": "values arrive on the host later than on the CPU",
+    "src/train/device_figures.cpp": "memory and peak rate of one device",
     "src/train/trainer.cpp": "memory of tensors is reused on the CPU; ranges for NVIDIA's profilers",
     "src/bench/": "meters of one device: clock, memory, name, profiler",
     "src/ablation/preparation.cpp": "arms on the CPU share its memory",

@@ -49,7 +49,7 @@ def wait_for_log(process, run, lines):
 
 
 def test_run_folder(trained):
-    for name in ("config.yaml", "tokenizer.model", "build.json", "status.json", "metrics.jsonl", "train.log"):
+    for name in ("config.yaml", "tokenizer.model", "build.json", "starts.jsonl", "status.json", "metrics.jsonl", "train.log"):
         assert (trained / name).is_file()
     status = status_of(trained)
     assert status["state"] == "finished" and status["step"] == 50

@@ -15,19 +15,22 @@
 
 namespace zebra::testing {
 
-/// The groups of one rank among `ranks` that form `replicas` copies.
+/// The groups of one rank among `ranks` that form `replicas` copies, `sharing` of them to a
+/// sequence.
 struct TestRank {
   int rank = 0;
   std::shared_ptr<Communicator> all = std::make_shared<Communicator>();
   std::shared_ptr<Communicator> shards = std::make_shared<Communicator>();
   std::shared_ptr<Communicator> replicas = std::make_shared<Communicator>();
+  std::shared_ptr<Communicator> context = std::make_shared<Communicator>();
 
   ProcessGroups groups() const { return {shards.get(), replicas.get()}; }
 };
 
 /// Runs `work` on that many ranks, which are threads of this process and talk through Gloo. An
 /// exception of any of them is thrown again here.
-inline void run_on_ranks(int ranks, int replicas, const std::function<void(TestRank&)>& work) {
+inline void run_on_ranks(int ranks, int replicas, const std::function<void(TestRank&)>& work,
+                         int sharing = 1) {
   // c10d's flight recorder is one for the whole process and not made for several threads.
   static const bool no_recorder = ::setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/1) == 0;
   if (!no_recorder) throw std::runtime_error("no environment");
@@ -50,6 +53,7 @@ inline void run_on_ranks(int ranks, int replicas, const std::function<void(TestR
         own.all = group("all", rank, ranks);
         own.shards = group("replica" + std::to_string(rank / shards), rank % shards, shards);
         own.replicas = group("shard" + std::to_string(rank % shards), rank / shards, replicas);
+        own.context = group("context" + std::to_string(rank / sharing), rank % sharing, sharing);
         work(own);
       } catch (...) {
         errors[static_cast<std::size_t>(rank)] = std::current_exception();

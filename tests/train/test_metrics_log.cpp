@@ -1,6 +1,7 @@
 #include "train/metrics_log.h"
 
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -45,10 +46,38 @@ TEST_CASE("rows hold the step's figures, non-finite ones as null") {
   REQUIRE(written[0]["loss"] == 0.1);
   REQUIRE(written[0]["tokens"] == 64);
   REQUIRE_FALSE(written[0].contains("skipped"));
-  REQUIRE(written[0]["memory_gib"] > 0.0);
+  REQUIRE_FALSE(written[0].contains("memory_gib"));
   REQUIRE(written[1]["loss"].is_null());
   REQUIRE(written[1]["skipped"] == true);
   REQUIRE_FALSE(written[0].contains("sources"));
+}
+
+TEST_CASE("rows hold what is known of the machine, and rows about layers stand beside them") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0);
+    StepMetrics metrics{1, 0.1, 2.5, 1e-3, false, 64, 100.0, 0.5};
+    metrics.spike_score = 3.5;
+    metrics.mfu = 0.375;
+    metrics.memory_gib = 1.25;
+    metrics.data_share = 0.0625;
+    metrics.checkpoint_seconds = 2.0;
+    log.add(metrics);
+    log.add_layers(1, {.layers = {{{1.0, 0.5, 0.25}, LayerKind::local, 4.0, 1.0, 2.0}},
+                       .embedding = {1.0, 1.0, 1.0},
+                       .heads = {},
+                       .log_z_rms = 1.0,
+                       .log_z_max = 2.0});
+  }
+  const auto written = rows(folder / "metrics.jsonl");
+  REQUIRE(written[0]["spike_score"] == 3.5);
+  REQUIRE_FALSE(written[0].contains("grad_norm_spike_score"));
+  REQUIRE(written[0]["mfu"] == 0.375);
+  REQUIRE(written[0]["memory_gib"] == 1.25);
+  REQUIRE(written[0]["data_share"] == 0.0625);
+  REQUIRE(written[0]["checkpoint_seconds"] == 2.0);
+  REQUIRE(written[1]["step"] == 1);
+  REQUIRE(written[1]["local_layers"]["weight_rms"] == 0.5);
 }
 
 TEST_CASE("rows of a mixture say what each source gave, those of one source do not") {
@@ -63,6 +92,28 @@ TEST_CASE("rows of a mixture say what each source gave, those of one source do n
           nlohmann::json::parse(R"([{"samples": 3, "targets": 90, "loss_share": 0.75},
                                     {"samples": 1, "targets": 6, "loss_share": 0.25}])"));
   REQUIRE_FALSE(written[1].contains("sources"));
+}
+
+// Where anything else makes TensorBoard's own reader stop.
+TEST_CASE("TensorBoard gets the rows as they are read back: names in UTF-8, no infinity") {
+  const TemporaryFolder folder;
+  {
+    MetricsLog log(folder / "metrics.jsonl", 0, std::nullopt, /*tensorboard=*/true);
+    log.add({1, HUGE_VAL, 2.5, 1e-3, false, 64, 100.0, 0.5});
+    Perplexity validation;
+    validation.by_dataset = {{"a\xff", 1.5, 64}, {"b", 2.5, 64}};
+    log.add_validation(1, validation);
+    log.flush();
+  }
+  std::string events;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "tensorboard"))
+    events += read_file(entry.path());
+  REQUIRE_THAT(events, Contains("by_dataset/a\xef\xbf\xbd/loss") && !Contains("dataset/a\xff"));
+  const auto loss = events.find(std::string("\x04loss\x15", 6));  // its name and the key of a float
+  REQUIRE(loss != std::string::npos);
+  float value = 0.0F;
+  std::memcpy(&value, events.data() + loss + 6, sizeof value);
+  REQUIRE(std::isnan(value));
 }
 
 TEST_CASE("resuming keeps the rows up to its step, byte for byte, and drops a torn line") {

@@ -49,8 +49,9 @@ class Training {
   ZebraModel& model() { return model_; }
 
   /// All of a step but the optimizer's update, which on the device is one kernel of ours.
-  DeferredValues step(std::int64_t number) {
-    const auto loss = gradients_->add(data_.step(number), [] {});
+  DeferredValues step(std::int64_t number, LayerStatistics* statistics = nullptr) {
+    const auto loss = gradients_->add(
+        data_.step(number), [] {}, statistics);
     const auto sums = torch::cat({loss, stop_requests(device_)}).to(torch::kFloat64);
     const auto norm = parallel_->gradient_norm();
     update_decision(sums[0], norm, std::numeric_limits<double>::infinity(), /*clip_limit=*/1.0);
@@ -93,6 +94,27 @@ TEST_CASE("the host waits for nothing in a steady step") {
   for (std::size_t i = 0; i < values.size(); ++i)
     REQUIRE(values[i] == Approx(expected[i]).epsilon(1e-4));
   REQUIRE(values.front() > 1.0);
+}
+
+TEST_CASE("the host waits for nothing in a measured step either, and it changes nothing") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config = tiny_run(folder);
+  Training measured(config, pretended::device()), plain(config, pretended::device());
+  LayerStatistics statistics(config.model.layers.size(), pretended::device());
+  for (const std::int64_t step : {1, 2}) {
+    std::optional<DeferredValues> values, sums, maxima;
+    {
+      const pretended::HostWaits waits;
+      values = measured.step(step, &statistics);
+      sums.emplace(statistics.sums());
+      maxima.emplace(statistics.maxima());
+      if (step > 1) REQUIRE(waits.found() == std::vector<std::string>{});
+    }
+    REQUIRE(values->get() == plain.step(step).get());
+    for (const double sum : sums->get()) REQUIRE(sum > 0.0);
+    REQUIRE(maxima->get().back() > 1.0);
+  }
 }
 
 // Local layers alone where documents are packed: the pretended device has none of our kernels, and

@@ -52,8 +52,8 @@ std::vector<std::string> timeless_rows(const Config& config) {
   std::vector<std::string> rows;
   for (std::string line; std::getline(lines, line);) {
     auto row = nlohmann::json::parse(line);
-    for (const auto* key :
-         {"tokens_per_second", "seconds", "memory_gib", "checkpoint_seconds_lost"})
+    for (const auto* key : {"tokens_per_second", "seconds", "memory_gib", "checkpoint_seconds_lost",
+                            "checkpoint_seconds", "data_share"})
       row.erase(key);
     rows.push_back(row.dump());
   }
@@ -220,6 +220,61 @@ TEST_CASE("three non-finite steps stop the run, with the last good state saved")
   REQUIRE(nlohmann::json::parse(rows.back())["grad_norm"].is_null());
   REQUIRE(start(config) == TrainOutcome::diverged);  // it has three tries again, not none
   REQUIRE(list_checkpoints(config.run.dir).back().step == newest.step + 3);
+}
+
+TEST_CASE("measured steps change no bit of a run, and say what a resumed run says") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto run = [&](const std::string& name, const std::string& every) {
+    return tiny_run(folder, {"run.dir=" + folder.path().string() + "/" + name,
+                             "logging.layers_every=" + every, "train.max_steps=40"});
+  };
+  const auto plain = run("plain", "0"), measured = run("measured", "3"),
+             broken = run("broken", "3");
+  REQUIRE(start(plain) == TrainOutcome::finished);
+  REQUIRE(start(measured) == TrainOutcome::finished);
+  for (const std::int64_t stop : {5, 6, 38}) REQUIRE(start(broken, stop) == TrainOutcome::finished);
+  REQUIRE(start(broken) == TrainOutcome::finished);
+  REQUIRE(timeless_rows(broken) == timeless_rows(measured));
+  std::vector<std::string> rows;
+  std::vector<std::int64_t> steps;
+  for (const auto& text : timeless_rows(measured)) {
+    const auto row = nlohmann::json::parse(text);
+    if (!row.contains("layers")) {
+      rows.push_back(text);
+      continue;
+    }
+    steps.push_back(row["step"].get<std::int64_t>());
+    REQUIRE(row["layers"]["attention_logit_upper"].size() == 3);
+    for (const auto& ratio : row["layers"]["update_ratio"]) REQUIRE(ratio.get<double>() > 1e-5);
+  }
+  REQUIRE(rows == timeless_rows(plain));
+  REQUIRE(steps == std::vector<std::int64_t>{3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 40});
+  REQUIRE(nlohmann::json::parse(rows.back())["step"] == 40);
+  REQUIRE(read_file(measured.run.dir / "metrics.jsonl").find("\"spike_score\"") !=
+          std::string::npos);
+  REQUIRE(weights_hash(measured, 40) == weights_hash(plain, 40));
+  REQUIRE(weights_hash(broken, 40) == weights_hash(plain, 40));
+}
+
+TEST_CASE("a bound that is passed saves a checkpoint, or ends the run") {
+  const TemporaryFolder folder;
+  make_tiny_data(folder);
+  const auto config =
+      tiny_run(folder, {"logging.layers_every=2", "checkpoint.keep_last=9",
+                        "train.alert=[{figure: grad_norm, above: 1.0e-6, do: checkpoint}, "
+                        "{figure: activation_rms, above: 1.0e-6, do: stop}]"});
+  REQUIRE(start(config) == TrainOutcome::alerted);
+  const auto status = nlohmann::json::parse(read_file(config.run.dir / "status.json"));
+  REQUIRE(status["state"] == "failed");
+  REQUIRE(status["step"] == 2);
+  std::vector<std::int64_t> saved;
+  for (const auto& place : list_checkpoints(config.run.dir)) saved.push_back(place.step);
+  REQUIRE(saved == std::vector<std::int64_t>{1, 2});
+
+  auto calm = config;
+  calm.train.alert.clear();
+  REQUIRE(start(calm) == TrainOutcome::finished);
 }
 
 TEST_CASE(

@@ -30,6 +30,8 @@ struct AttentionTensors {
   std::optional<TensorDescription> cos, sin;     // [T, D / 2] or [B, T, D / 2], float32
   std::optional<TensorDescription> first_token;  // [B, T], int64
   std::int64_t window = 0;
+  /// Whether q may hold the last tokens of T alone, see LocalAttentionShape::query_begin.
+  bool allows_late_queries = false;
 };
 
 /// std::invalid_argument with a sentence unless the tensors fit together in size, type and device.

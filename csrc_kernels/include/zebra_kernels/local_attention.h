@@ -33,6 +33,10 @@ namespace zebra::kernels {
 // local_attention_backward_workspace_bytes, and scratch of O(window x head_size) for each running
 // task, which the kernel allocates (std::bad_alloc) and frees itself.
 
+/// Where the first queries of a sequence may be missing (query_begin), they are so by a multiple of
+/// this.
+inline constexpr std::int64_t kQueryUnit = 64;
+
 /// An array [batch, length, heads, head_size] in the caller's memory; elements of one head are
 /// contiguous. Strides count elements, so that a slice of a packed projection is used in place.
 struct HeadArray {
@@ -59,6 +63,11 @@ struct LocalAttentionShape {
   std::int64_t head_size = 0;  // even, 2 .. 256
   std::int64_t window = 0;     // earlier keys that a token sees, >= 0
   ElementType type = ElementType::kFloat32;
+  /// The first token that has a query, a multiple of kQueryUnit; those before are keys alone. q,
+  /// out, log_sum_exp, d_out and dq hold length - query_begin tokens then. Always 0 on CUDA.
+  std::int64_t query_begin = 0;
+
+  std::int64_t queries() const { return length - query_begin; }
 };
 
 struct LocalAttentionInputs {
@@ -73,8 +82,8 @@ struct LocalAttentionInputs {
 /// Writes every element of `out` and `log_sum_exp`, which must not overlap the inputs.
 struct LocalAttentionForward {
   LocalAttentionInputs inputs;
-  MutableHeadArray out;          // [batch, length, query_heads, head_size]
-  float* log_sum_exp = nullptr;  // [batch, query_heads, length] contiguous; null: not wanted
+  MutableHeadArray out;          // [batch, queries(), query_heads, head_size]
+  float* log_sum_exp = nullptr;  // [batch, query_heads, queries()] contiguous; null: not wanted
 };
 
 /// Writes every element of dq, dk and dv, which must not overlap each other or anything read.
@@ -86,7 +95,7 @@ struct LocalAttentionBackward {
   /// exp(score - log_sum_exp) and need not add up to 1. Without one the weight of a key that its
   /// query sees alone is 1 whatever the score, and gives exactly no gradient.
   bool has_sink = false;
-  HeadArray d_out;              // [batch, length, query_heads, head_size]
+  HeadArray d_out;              // [batch, queries(), query_heads, head_size]
   MutableHeadArray dq, dk, dv;  // shaped as q, k and v
   /// local_attention_backward_workspace_bytes(shape) bytes, aligned to 64; contents do not matter
   /// before or after. Null only where that number is 0.
