@@ -142,20 +142,6 @@ PendingCollective Communicator::broadcast(const torch::Tensor& tensor, int root,
   return {backend_->broadcast(tensors, options), tensor, "broadcast of " + what, listener_};
 }
 
-void Communicator::all_to_all(const torch::Tensor& output,
-                              const std::vector<std::int64_t>& received, const torch::Tensor& input,
-                              const std::vector<std::int64_t>& sent, const std::string& what) {
-  if (!backend_) {
-    output.copy_(input);
-    return;
-  }
-  auto to = output, from = input;
-  auto to_sizes = received, from_sizes = sent;
-  PendingCollective(backend_->alltoall_base(to, from, to_sizes, from_sizes), input,
-                    "all-to-all of " + what, listener_)
-      .wait();
-}
-
 void Communicator::barrier(const std::string& what) {
   if (!backend_) return;
   PendingCollective(backend_->barrier(), {}, "barrier: " + what, listener_).wait();

@@ -105,13 +105,6 @@ class Communicator {
   [[nodiscard]] PendingCollective broadcast(const torch::Tensor& tensor, int root,
                                             const std::string& what);
 
-  /// `input` holds, one behind the other, sent[r] elements for each rank r; `output` gets
-  /// received[r] from each. Both are 1-D and of one type. Returns as PendingCollective::wait()
-  /// does.
-  void all_to_all(const torch::Tensor& output, const std::vector<std::int64_t>& received,
-                  const torch::Tensor& input, const std::vector<std::int64_t>& sent,
-                  const std::string& what);
-
   /// Returns, on the host, when every rank has come here.
   void barrier(const std::string& what);
 

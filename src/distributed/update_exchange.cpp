@@ -47,6 +47,15 @@ UpdateExchange::Piece UpdateExchange::piece(std::size_t matrix, int rank) const 
   return {from, to - from};
 }
 
+torch::Tensor UpdateExchange::exchanged(const torch::Tensor& sent,
+                                        const std::vector<std::int64_t>& to,
+                                        const std::vector<std::int64_t>& from,
+                                        const std::string& what) {
+  const auto received = torch::empty({sum(from)}, sent.options());
+  ranks_.all_to_all(received.unsqueeze(1), sent.unsqueeze(1), to, from, what).wait();
+  return received;
+}
+
 // A message holds, for one owner, the pieces of its matrices in ascending order.
 
 std::vector<torch::Tensor> UpdateExchange::to_owners(const std::vector<torch::Tensor>& pieces) {
@@ -54,9 +63,8 @@ std::vector<torch::Tensor> UpdateExchange::to_owners(const std::vector<torch::Te
   for (const auto& owned : owned_by_)
     for (const auto i : owned) sent.push_back(pieces[i]);
   const auto options = pieces.front().options();
-  const auto received = torch::empty({sum(at_home_)}, options);
-  ranks_.all_to_all(received, at_home_, joined(sent, options), with_owners_,
-                    "updates to the owners of matrices");
+  const auto received = exchanged(joined(sent, options), with_owners_, at_home_,
+                                  "directions for the owners of matrices");
 
   const auto& own = owned_by_[static_cast<std::size_t>(ranks_.rank())];
   std::vector<std::vector<torch::Tensor>> parts(own.size());
@@ -86,9 +94,8 @@ std::vector<torch::Tensor> UpdateExchange::from_owners(const std::vector<torch::
       sent.push_back(owned[k].reshape({-1}).narrow(0, begin, size));
     }
   }
-  const auto received = torch::empty({sum(with_owners_)}, options);
-  ranks_.all_to_all(received, with_owners_, joined(sent, options), at_home_,
-                    "updates from the owners of matrices");
+  const auto received = exchanged(joined(sent, options), at_home_, with_owners_,
+                                  "updates from the owners of matrices");
 
   std::vector<torch::Tensor> pieces(matrices_.size());
   std::int64_t offset = 0;

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "distributed/communicator.h"
@@ -44,6 +45,9 @@ class UpdateExchange {
                                          const torch::TensorOptions& options);
 
  private:
+  torch::Tensor exchanged(const torch::Tensor& sent, const std::vector<std::int64_t>& to,
+                          const std::vector<std::int64_t>& from, const std::string& what);
+
   std::vector<FlatMatrix> matrices_;
   Communicator& ranks_;
   std::vector<std::vector<std::size_t>> owned_by_;   // matrices of each rank, ascending
