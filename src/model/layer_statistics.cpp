@@ -38,14 +38,19 @@ void LayerStatistics::add_output(std::size_t layer, const torch::Tensor& output)
   squares_[layer] = squares_[layer] + sum_of_squares(output.detach());
 }
 
-void LayerStatistics::add_attention(std::size_t layer, const AttentionResult& result,
-                                    std::int64_t batch, std::int64_t length, std::int64_t window,
-                                    bool has_sink, const PackedDocuments& documents) {
-  if (!result.is_filled()) return;
+void LayerStatistics::add_attention(std::size_t layer, const SavedAttention& saved,
+                                    const torch::Tensor& log_keys) {
   const torch::NoGradGuard no_grad;
-  const auto log_keys =
-      log_visible_keys(batch, length, window, has_sink, documents, result.log_sum_exp.device());
-  raise(bounds_[layer], attention_logit_bounds(result, log_keys));
+  const auto add = [&](const AttentionResult& result, const torch::Tensor& of_its_tokens) {
+    if (result.log_sum_exp.defined())
+      raise(bounds_[layer], attention_logit_bounds(result.log_sum_exp, of_its_tokens));
+  };
+  add(saved.whole, log_keys);
+  // One result for both chunks of the tokens, or one for each.
+  const auto parts = static_cast<std::int64_t>(saved.of_chunks.size());
+  for (std::int64_t i = 0; i < parts; ++i)
+    add(saved.of_chunks[static_cast<std::size_t>(i)],
+        log_keys.chunk(parts, 1)[static_cast<std::size_t>(i)]);
 }
 
 void LayerStatistics::add_output_logits(const torch::Tensor& log_sum_exp,

@@ -3,11 +3,9 @@
 #include <torch/types.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <vector>
 
-#include "ops/attention_inputs.h"
-#include "ops/attention_operator.h"
+#include "ops/context_attention.h"
 
 namespace zebra {
 
@@ -23,11 +21,10 @@ class LayerStatistics {
   /// What layer `layer` gave to the next one, [B, T, hidden_size].
   void add_output(std::size_t layer, const torch::Tensor& output);
 
-  /// A call of attention over `batch` sequences of `length` tokens. Where no kernel left a result
-  /// there is nothing to add. The same call may be added again (a layer that is computed again).
-  void add_attention(std::size_t layer, const AttentionResult& result, std::int64_t batch,
-                     std::int64_t length, std::int64_t window, bool has_sink,
-                     const PackedDocuments& documents);
+  /// A call of attention, with what its kernels left of it: where they left nothing there is
+  /// nothing to add. `log_keys` [B, T] as log_visible_keys gives them. The same call may be added
+  /// again (a layer that is computed again).
+  void add_attention(std::size_t layer, const SavedAttention& saved, const torch::Tensor& log_keys);
 
   /// Log-sum-exps of the output logits of N tokens, of which those with a target count.
   void add_output_logits(const torch::Tensor& log_sum_exp, const torch::Tensor& targets);

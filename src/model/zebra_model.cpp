@@ -5,6 +5,7 @@
 
 #include "model/unit_pass.h"
 #include "ops/linear.h"
+#include "ops/logit_bounds.h"
 #include "ops/vocabulary.h"
 
 namespace zebra {
@@ -12,6 +13,18 @@ namespace {
 
 const char* part_of(LayerKind kind) {
   return kind == LayerKind::global ? "global layers" : "local layers";
+}
+
+// ln of the logits that the softmax of each token of x [B, T, hidden_size] has in a layer.
+torch::Tensor log_keys(const BlockImpl& block, const torch::Tensor& x,
+                       const SequenceContext& context) {
+  const auto share = context.chunks ? context.chunks->exchange->share() : ContextShare();
+  const auto length = x.size(1) * share.ranks;
+  const auto options = torch::TensorOptions(x.device()).dtype(torch::kInt64);
+  const auto positions = share.part_of(torch::arange(length, options).unsqueeze(0));
+  return log_visible_keys(positions.expand({x.size(0), x.size(1)}),
+                          block.kind() == LayerKind::local ? context.window : length,
+                          block.attention->sink.defined(), context.documents);
 }
 
 }  // namespace
@@ -82,17 +95,13 @@ torch::Tensor ZebraModelImpl::run_block(std::size_t layer, const torch::Tensor& 
                          ? std::make_shared<SavedAttention>()
                          : nullptr;
   auto* const statistics = torch::GradMode::is_enabled() ? statistics_ : nullptr;
-  // Ranks that share a sequence see parts of its attention, of which no one kernel has the result.
-  auto* const of_attention = exchange_ == nullptr ? statistics : nullptr;
-  const auto body = [block = blocks[layer], context, saved, of_attention,
+  const auto body = [block = blocks[layer], context, saved, statistics,
                      layer](const torch::Tensor& input) mutable {
-    if (of_attention == nullptr) return block->forward(input, context, saved.get());
-    AttentionResult kept_for_now;
-    auto& result = saved ? *saved : kept_for_now;
-    auto output = block->forward(input, context, &result);
-    of_attention->add_attention(layer, result, input.size(0), input.size(1),
-                                block->kind() == LayerKind::local ? context.window : input.size(1),
-                                block->attention->sink.defined(), context.documents);
+    if (statistics == nullptr) return block->forward(input, context, saved.get());
+    SavedAttention kept_for_now;
+    auto& kept = saved ? *saved : kept_for_now;
+    auto output = block->forward(input, context, &kept);
+    statistics->add_attention(layer, kept, log_keys(*block, input, context));
     return output;
   };
   auto output = run_unit(pass, x, body);

@@ -37,11 +37,10 @@ void LayerMeter::before_update() {
 }
 
 std::vector<torch::Tensor> LayerMeter::squares_of(const std::vector<OptimizerState>& parts) const {
-  std::vector<torch::Tensor> squares(parallel_.units().size());
+  const auto none = torch::zeros_like(gradients_.front());
+  std::vector<torch::Tensor> squares(parallel_.units().size(), none);
   for (const auto& part : parts) {
-    auto& sum = squares[part.unit];
-    const auto square = squared_norm({part.values});
-    sum = sum.defined() ? sum + square : square;
+    squares[part.unit] = squares[part.unit] + squared_norm({part.values});
   }
   return squares;
 }

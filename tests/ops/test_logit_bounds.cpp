@@ -42,9 +42,10 @@ TEST_CASE("bounds of attention logits are those of dense scores in float64") {
     local_attention(packed, test.window, {}, documents, &result, sink);
   }
   REQUIRE(result.is_filled());
-  const auto log_keys = log_visible_keys(kBatch, kTokens, test.window < 0 ? kTokens : test.window,
-                                         test.has_sink, documents, torch::kCPU);
-  const auto bounds = attention_logit_bounds(result, log_keys);
+  const auto log_keys =
+      log_visible_keys(torch::arange(kTokens).expand({kBatch, kTokens}),
+                       test.window < 0 ? kTokens : test.window, test.has_sink, documents);
+  const auto bounds = attention_logit_bounds(result.log_sum_exp, log_keys);
   const double lower = bounds[0].item<double>(), upper = bounds[1].item<double>();
 
   const auto visible = visible_keys(kTokens, test.window, starts);

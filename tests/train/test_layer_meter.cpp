@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "distributed/context_ranks.h"
 #include "support/models.h"
 #include "support/ranks.h"
 #include "support/tensors.h"
@@ -14,7 +15,7 @@ namespace {
 
 using namespace zebra::testing;
 
-constexpr std::int64_t kSentences = 8, kSentenceLength = 17, kMeterSeed = 3;
+constexpr std::int64_t kSentences = 8, kSentenceLength = 20, kMeterSeed = 3;
 constexpr double kMeterRate = 3e-3;
 
 struct Sentences {
@@ -54,13 +55,17 @@ LayerHealth measured_step(const Config& config, ActivationCheckpointing checkpoi
   ShardedOptimizer optimizer(config.optimizer, parallel);
   LayerMeter meter(config, parallel, optimizer, *own.all, torch::kCPU);
   model->set_statistics(&meter.statistics());
+  ContextRanks context(*own.context);
+  if (own.context->size() > 1) model->set_context(&context);
+  const auto share = model->context_share();
+  const auto rows = kSentences * share.ranks / own.all->size();
   parallel.begin_step();
-  const auto share = kSentences / own.all->size();
-  for (std::int64_t i = 0; i < share; ++i) {
-    parallel.begin_micro_batch(i + 1 == share);
-    const auto row = own.rank * share + i;
-    const auto sums =
-        model->loss(sentences.tokens.narrow(0, row, 1), sentences.targets.narrow(0, row, 1));
+  for (std::int64_t i = 0; i < rows; ++i) {
+    parallel.begin_micro_batch(i + 1 == rows);
+    const auto part = [&](const torch::Tensor& x) {
+      return share.part_of(x.narrow(0, own.rank / share.ranks * rows + i, 1));
+    };
+    const auto sums = model->loss(part(sentences.tokens), part(sentences.targets));
     sums.objective.backward(torch::full({}, 1.0 / static_cast<double>(sentences.counted())));
     parallel.finish_micro_batch();
   }
@@ -225,20 +230,28 @@ TEST_CASE("the health of layers is that of a float64 step, on 1, 2 and 4 ranks")
     Sharding sharding;
     bool tied = false;
     ActivationCheckpointing checkpointing = ActivationCheckpointing::none;
+    int sharing = 1;
   };
   const auto test = GENERATE(
       Case{1, 1, Sharding::none}, Case{1, 1, Sharding::none, true, ActivationCheckpointing::full},
       Case{2, 2, Sharding::none, false, ActivationCheckpointing::selective},
       Case{2, 1, Sharding::optimizer}, Case{4, 1, Sharding::full, true},
-      Case{4, 2, Sharding::gradients, false, ActivationCheckpointing::every_2});
-  INFO(test.ranks << " ranks, " << test.replicas << " replicas, " << name_of(test.sharding));
+      Case{4, 2, Sharding::gradients, false, ActivationCheckpointing::every_2},
+      Case{2, 2, Sharding::none, false, ActivationCheckpointing::none, 2},
+      Case{4, 1, Sharding::full, true, ActivationCheckpointing::selective, 2});
+  INFO(test.ranks << " ranks, " << test.replicas << " replicas, " << name_of(test.sharding)
+                  << ", sequences shared by " << test.sharing);
   const auto config = measured_run(test.tied, test.sharding);
   ExactStep exact(config);
   const auto expected = exact.health();
   std::vector<LayerHealth> measured(static_cast<std::size_t>(test.ranks));
-  run_on_ranks(test.ranks, test.replicas, [&](TestRank& own) {
-    measured[static_cast<std::size_t>(own.rank)] = measured_step(config, test.checkpointing, own);
-  });
+  run_on_ranks(
+      test.ranks, test.replicas,
+      [&](TestRank& own) {
+        measured[static_cast<std::size_t>(own.rank)] =
+            measured_step(config, test.checkpointing, own);
+      },
+      test.sharing);
   for (const auto& health : measured) require_close_health(health, expected);
   for (std::size_t i = 0; i < expected.layers.size(); ++i) {
     REQUIRE(measured[0].layers[i].attention_logit_lower <= exact.largest_logits()[i] + 1e-4);
