@@ -1,6 +1,7 @@
 #include "plan/muon_cost.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 namespace zebra {
