@@ -290,10 +290,17 @@ auto with_layer(const ContextPass& pass, const Tensor& q, const Tensor& both,
                        : compute(GlobalLayer(pass.chunks, q, both));
 }
 
-// [B, 2 c, Hq, D] of all results, an alias of no result that is kept.
-Tensor joined_chunks(const std::vector<AttentionResult>& results, const Tensor& q) {
-  if (results.size() == 1) return results.front().out.view(q.sizes()).detach();
-  return torch::cat({results[0].out, results[1].out}, 1);
+// [B, 2 c, Hq, D] of all results, which become views of it.
+Tensor joined_chunks(std::vector<AttentionResult>& results, const Tensor& q) {
+  if (results.size() == 1) return results.front().out.view(q.sizes());
+  const auto all = torch::cat({results[0].out, results[1].out}, 1);
+  std::int64_t begin = 0;
+  for (auto& result : results) {
+    const auto tokens = result.out.size(1);
+    result.out = all.narrow(1, begin, tokens);
+    begin += tokens;
+  }
+  return all;
 }
 
 class ContextAttention : public torch::autograd::Function<ContextAttention> {
@@ -310,6 +317,7 @@ class ContextAttention : public torch::autograd::Function<ContextAttention> {
       with_layer(*pass, q, both, [&](const auto& layer) {
         const auto arrived = layer.fetch()();
         kept.of_chunks = layer.attend(arrived, own_sink);
+        kept.out = joined_chunks(kept.of_chunks, q);
         // A few keys are kept. All of them would be as many on every rank: they are fetched again.
         if (is_local) kept.halo = arrived;
       });
@@ -319,7 +327,7 @@ class ContextAttention : public torch::autograd::Function<ContextAttention> {
       tensors.insert(tensors.end(), {result.out, result.log_sum_exp, result.saved});
     context->save_for_backward(std::move(tensors));
     context->saved_data["pass"] = c10::IValue::make_capsule(pass);
-    return joined_chunks(kept.of_chunks, q);
+    return kept.out.detach();
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& d_out) {

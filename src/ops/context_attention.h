@@ -44,6 +44,7 @@ ContextChunks make_context_chunks(ContextExchange& exchange, std::int64_t batch,
 struct SavedAttention {
   AttentionResult whole;
   // Where ranks share a sequence:
+  torch::Tensor out;  ///< [B, 2 c, Hq, D], of which that of each chunk is a view
   std::vector<AttentionResult> of_chunks;
   torch::Tensor halo;  ///< keys and values that came from the neighbours
 

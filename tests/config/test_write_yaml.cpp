@@ -99,7 +99,7 @@ TEST_CASE("The resolved file holds every key in declared order") {
       "fp32\n  activation_checkpointing: none\n  grad_clip: 1.0\n"
       "  skip_above: 0.0\n  z_loss: 0.0\n  loss_weighting: token\n  deterministic: true\n  "
       "cuda_graph: false\n"
-      "parallel:\n  sharding: none\n  replicas: 1\n  reduce_precision: fp32\n"
+      "parallel:\n  sharding: none\n  replicas: 1\n  context: 1\n  reduce_precision: fp32\n"
       "  first_step_timeout: 1800.0\n  timeout: 300.0\n  check_replicas_every: 0\n"
       "checkpoint:\n  every_steps: 1000\n  keep_last: 3\n  keep_every: 0\n  keep_best: 0\n"
       "  asynchronous: true\n  when_busy: wait\n"
