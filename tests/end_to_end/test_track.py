@@ -23,7 +23,7 @@ class Session:
         if step == int(os.environ.get("FAILS_AT", 0)):
             raise ConnectionError("no network")
     def finish(self, exit_code):
-        open(os.environ["SENT"], "a").write(json.dumps({"exit_code": exit_code}) + "\n")
+        open(os.environ["SENT"], "a").write(json.dumps({"exit_code": exit_code}) + "\\n")
 """
 
 
