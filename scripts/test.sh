@@ -39,8 +39,9 @@ ctest --preset release --parallel "$(nproc)"
 stage "End-to-end tests"
 pytest --durations=10 tests/end_to_end
 
-stage "Tests of the ablation report"
+stage "Tests of the reports"
 pytest tests/ablation_report
+pytest tests/run_report
 
 stage "The wheel zebra_attention"
 ZEBRA_CUDA=$wheel_cuda bash scripts/wheels.sh attention

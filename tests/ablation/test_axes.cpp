@@ -143,7 +143,7 @@ TEST_CASE("A sweep may set every key with a value of its own, but for names") {
   CHECK(refusal_of_key("").find("unknown key") != std::string::npos);
   CHECK(refusal_of_key("logging") ==
         "s.yaml:1: logging: is a section of run files; write the whole key with dots, such as "
-        "logging.every_steps");
+        "logging.tensorboard");
   CHECK(refusal_of_key("model.rope_scaling").find("such as model.rope_scaling.") !=
         std::string::npos);
 }

@@ -218,7 +218,7 @@ TEST_CASE("Problems of run files name the arm, the same problem once") {
   CHECK_THAT(broken.refusal("axes: {model.window_size: [1, 2]}\n"),
              Contains("arm window_size-1_seed-1: FOLDER/base.yaml:1: model.hidden_size: missing") ||
                  Contains("arm window_size-1_seed-1: FOLDER/base.yaml: train.max_steps: missing, "
-                          "and it has no default; give it (and 1 more arm)"));
+                          "and it has no default; give it, or train.max_tokens (and 1 more arm)"));
 }
 
 TEST_CASE("Problems of the file and of its arms are told together") {

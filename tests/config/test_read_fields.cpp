@@ -184,12 +184,15 @@ TEST_CASE("Missing required keys are named where their section stands") {
         "model.preset or model.init_from\n"
         "run.yaml: data.tokenizer: missing, and it has no default; give it\n"
         "run.yaml: data.sequence_length: missing, and it has no default; give it\n"
-        "run.yaml: train.max_steps: missing, and it has no default; give it\n"
+        "run.yaml: train.max_steps: missing, and it has no default; give it, or "
+        "train.max_tokens\n"
         "run.yaml: train.global_batch_size: missing, and it has no default; give it\n"
         "run.yaml: data.train: missing: give the datasets to train on, such as [{path: FOLDER}]");
   std::string yaml = kRunFile;
   yaml.erase(yaml.find("max_steps: 21, "), 15);
-  CHECK(refusal_of(yaml) == "run.yaml:6: train.max_steps: missing, and it has no default; give it");
+  CHECK(refusal_of(yaml) ==
+        "run.yaml:6: train.max_steps: missing, and it has no default; give it, or "
+        "train.max_tokens");
 }
 
 TEST_CASE("Names and paths have no control characters") {

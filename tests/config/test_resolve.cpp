@@ -232,7 +232,8 @@ TEST_CASE("Lengths in tokens become whole steps, rounded down, at least one") {
   CHECK(warmup("0") == 0);
   CHECK(warmup("1.584e3") == 4);
   const auto file = in_tokens({"train.max_steps=", "train.max_tokens=7920", "schedule.type=wsd",
-                               "schedule.decay_tokens=2000", "schedule.window_warmup_tokens=1200"});
+                               "schedule.warmup_tokens=0", "schedule.decay_tokens=2000",
+                               "schedule.window_warmup_tokens=1200"});
   CHECK(file.train.max_steps == 20);
   CHECK(file.schedule.warmup_steps == 0);
   CHECK(file.schedule.decay_steps == 5);
