@@ -109,20 +109,30 @@ class CachedKeys {
   void add_values(std::int64_t key, std::int64_t column) {
     const Element* rows = v_ + key * a_.v.token_stride;
     for (std::int64_t head = 0; head < a_.query_heads; rows += a_.v.head_stride) {
-      for (const std::int64_t end = head + group_; head < end; ++head) {
-        float* const sums = partial_of(head);
-        const float* const weights = scores_ + head * kCachedTile + column;
-        for_each<kPair>({0, a_.head_size}, [&](std::int64_t j, auto lanes) {
-          Pair sum = load_pair(sums + j, Whole{});
-          for (int i = 0; i < kKeys; ++i) {
-            const Pair v = load_pair(rows + i * a_.v.token_stride + j, lanes);
-            sum.even += v.even * weights[i];
-            sum.odd += v.odd * weights[i];
-          }
-          store_pair(sums + j, sum, Whole{});
-        });
-      }
+      const std::int64_t end = head + group_;
+      for (; head + 2 <= end; head += 2) add_to_heads<kKeys, 2>(rows, head, column);
+      if (head < end) add_to_heads<kKeys, 1>(rows, head++, column);
     }
+  }
+
+  template <int kKeys, int kHeads>
+  inline __attribute__((always_inline)) void add_to_heads(const Element* rows, std::int64_t head,
+                                                          std::int64_t column) {
+    const std::int64_t stride = cached_partial_floats(a_.head_size);
+    float* const sums = partial_of(head);
+    const float* const weights = scores_ + head * kCachedTile + column;
+    for_each<kPair>({0, a_.head_size}, [&](std::int64_t j, auto lanes) {
+      Pair sum[kHeads];
+      for (int h = 0; h < kHeads; ++h) sum[h] = load_pair(sums + h * stride + j, Whole{});
+      for (int i = 0; i < kKeys; ++i) {
+        const Pair v = load_pair(rows + i * a_.v.token_stride + j, lanes);
+        for (int h = 0; h < kHeads; ++h) {
+          sum[h].even += v.even * weights[h * kCachedTile + i];
+          sum[h].odd += v.odd * weights[h * kCachedTile + i];
+        }
+      }
+      for (int h = 0; h < kHeads; ++h) store_pair(sums + h * stride + j, sum[h], Whole{});
+    });
   }
 
   const CachedAttention& a_;
