@@ -4,6 +4,7 @@
 #include <string>
 
 #include "zebra_kernels/adamw.h"
+#include "zebra_kernels/cached_attention.h"
 #include "zebra_kernels/cross_entropy.h"
 #include "zebra_kernels/embedding.h"
 #include "zebra_kernels/local_attention.h"
@@ -126,6 +127,21 @@ inline void check_arguments(const EmbeddingBackward& a) {
   require(a.sorted_tokens != nullptr && a.order != nullptr && a.d_out != nullptr &&
               a.d_weight != nullptr,
           "embedding", "sorted_tokens, order, d_out and d_weight must not be null.");
+}
+
+inline void check_arguments(const CachedAttention& a) {
+  constexpr const char* kName = "cached attention";
+  require(a.batch >= 0, kName, "batch cannot be negative, got " + std::to_string(a.batch) + ".");
+  require(a.query_heads > 0 && a.key_heads > 0 && a.query_heads % a.key_heads == 0, kName,
+          "the number of query heads must be a positive multiple of that of key heads, got " +
+              std::to_string(a.query_heads) + " and " + std::to_string(a.key_heads) + ".");
+  require(a.head_size > 0, kName,
+          "the head size must be positive, got " + std::to_string(a.head_size) + ".");
+  if (a.batch == 0) return;
+  require(a.keys > 0, kName, "there must be a key, got " + std::to_string(a.keys) + ".");
+  require(
+      a.q.data != nullptr && a.k.data != nullptr && a.v.data != nullptr && a.out.data != nullptr,
+      kName, "q, k, v and out must not be null.");
 }
 
 inline void check_arguments(const Rotary& a) {

@@ -2,6 +2,7 @@
 // with the options of the set and ZEBRA_KERNEL_TABLE, the function of kernel_table.h to define.
 
 #include "backward.h"
+#include "rows/cached_attention.h"
 #include "rows/cross_entropy.h"
 #include "rows/rms_norm.h"
 #include "rows/rotary.h"
@@ -57,6 +58,8 @@ constexpr KernelTable all_kernels(int /*index*/) {
   table.adamw_update = adamw_update_elements;
   table.embedding_backward = embedding_backward_positions<Element>;
   table.rotary = rotary_tokens<Element>;
+  table.cached_attention = cached_attention_keys<Element>;
+  table.cached_attention_join = cached_attention_join<Element>;
   return table;
 }
 using Bfloat16Words = FloatProduct;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "zebra_kernels/adamw.h"
+#include "zebra_kernels/cached_attention.h"
 #include "zebra_kernels/cross_entropy.h"
 #include "zebra_kernels/embedding.h"
 #include "zebra_kernels/local_attention.h"
@@ -55,6 +56,21 @@ static inline std::int64_t padded_width(std::int64_t width) {
   return (width + kColumnUnit - 1) / kColumnUnit * kColumnUnit;
 }
 
+/// Keys whose scores CachedAttention holds at a time, a multiple of every vector.
+constexpr std::int64_t kCachedTile = 64;
+
+/// What a block of keys gives a query head: the weighted sum of values, the largest score (in
+/// powers of two) and the sum of the weights beside it.
+static inline std::int64_t cached_partial_floats(std::int64_t head_size) {
+  return padded_width(head_size) + 2;
+}
+
+/// That of all heads, and behind it the task's room for queries and scores.
+static inline std::int64_t cached_task_floats(const CachedAttention& a) {
+  return a.query_heads *
+         (cached_partial_floats(a.head_size) + padded_width(a.head_size) + kCachedTile);
+}
+
 /// One task of each kernel, of one instruction set and element type.
 struct KernelTable {
   // Local attention. Task numbers: ((batch x key_heads) + key_head) x chunks + chunk; for the join,
@@ -79,6 +95,12 @@ struct KernelTable {
   void (*adamw_update)(const AdamwUpdate&, Span elements);
   /// Of the tokens whose first position lies in `positions`, all their rows.
   void (*embedding_backward)(const EmbeddingBackward&, Span positions, Span columns);
+  /// Of one sequence, a block of its keys; `partial` [cached_task_floats] is written.
+  void (*cached_attention)(const CachedAttention&, std::int64_t sequence, Span keys,
+                           float* partial);
+  /// `partials`: of all blocks of the sequence.
+  void (*cached_attention_join)(const CachedAttention&, std::int64_t sequence, std::int64_t blocks,
+                                const float* partials);
   /// Tokens are counted through all sequences.
   void (*rotary)(const Rotary&, Span tokens);
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 
 #include "../checks.h"
 #include "kernel_table.h"
@@ -39,6 +40,14 @@ std::int64_t rms_norm_block_rows(const RmsNormShape& s) {
 std::int64_t rms_norm_blocks(const RmsNormShape& s) {
   const auto rows = rms_norm_block_rows(s);
   return (s.rows + rows - 1) / rows;
+}
+
+/// Keys of a task, by their bytes and those of their values: few, so that the window of a local
+/// layer is several tasks too, and enough that what a task hands on is little beside them.
+std::int64_t cached_keys_of_task(const CachedAttention& a) {
+  constexpr std::int64_t kBytes = 256 * 1024;
+  const auto key = 2 * a.key_heads * a.head_size * size_of(a.type);
+  return std::max<std::int64_t>(1, kBytes / key / kCachedTile) * kCachedTile;
 }
 
 }  // namespace
@@ -142,6 +151,27 @@ void embedding_backward(const EmbeddingBackward& arguments, const ParallelFor& p
     const auto p = task.begin / columns * kPositions, c = task.begin % columns * kColumns;
     table.embedding_backward(arguments, {p, std::min(a.rows, p + kPositions)},
                              {c, std::min(a.width, c + kColumns)});
+  });
+}
+
+void cached_attention(const CachedAttention& arguments, const ParallelFor& parallel_for,
+                      std::optional<InstructionSet> instruction_set) {
+  check_arguments(arguments);
+  const auto& a = arguments;
+  const auto& table = kernel_table("cached attention", instruction_set, a.type);
+  if (a.batch == 0) return;
+  const auto step = cached_keys_of_task(a), blocks = (a.keys + step - 1) / step;
+  const auto floats = cached_task_floats(a);
+  const auto partials =
+      std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(a.batch * blocks * floats));
+  for_spans(a.batch * blocks, 1, parallel_for, [&](Span task) {
+    const auto first = task.begin % blocks * step;
+    table.cached_attention(a, task.begin / blocks, {first, std::min(a.keys, first + step)},
+                           partials.get() + task.begin * floats);
+  });
+  for_spans(a.batch, 1, parallel_for, [&](Span sequence) {
+    table.cached_attention_join(a, sequence.begin, blocks,
+                                partials.get() + sequence.begin * blocks * floats);
   });
 }
 

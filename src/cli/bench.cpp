@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/system.h"
+#include "bench/cache_read.h"
 #include "bench/cost_by_length.h"
 #include "bench/step_cost.h"
 #include "cli/command_line.h"
@@ -26,7 +27,7 @@ namespace {
 struct BenchOptions {
   RunFileOptions run_files;
   std::string preset, precision, device;
-  std::optional<std::int64_t> window;
+  std::optional<std::int64_t> window, cached_keys;
   std::vector<std::string> layouts = {"full", "mix:4", "local"};
   std::vector<std::string> lengths = {"1024", "2048", "4096", "8192"};
   CostOptions cost;
@@ -97,6 +98,16 @@ void bench_cost_by_length(BenchOptions options) {
   if (!options.plot.empty()) run_python_script("plot_cost.py", {options.json, options.plot});
 }
 
+void bench_cache_read(const BenchOptions& options) {
+  Problems problems;
+  check_output_path(options.json, kFiguresMark, problems);
+  problems.throw_if_any();
+  const auto measurement =
+      measure_cache_read(resolve(load(options)), *options.cached_keys, options.cost.repeats);
+  std::cout << to_text(measurement);
+  if (!options.json.empty()) write_json(options.json, to_json(measurement));
+}
+
 // The step that the run file describes, on all ranks of the job; the first one tells.
 void bench_step(const BenchOptions& options) {
   as_rank_of_job([&](Job& job) {
@@ -114,6 +125,7 @@ void bench_step(const BenchOptions& options) {
 }
 
 void run_bench(const BenchOptions& options) {
+  if (options.cached_keys) return bench_cache_read(options);
   if (options.sweeps || options.run_files.files.empty()) return bench_cost_by_length(options);
   Problems problems;
   check_output_path(options.json, kFiguresMark, problems);
@@ -166,6 +178,11 @@ void add_sweep_options(CLI::App& command, BenchOptions& options) {
              "default: one sequence");
   add_number(command, "--new-tokens", &options.cost.generated_tokens, between(2, 1 << 20),
              "Tokens to generate behind each prompt");
+  add_number(command, "--cached-keys", &options.cached_keys, between(1, 1 << 24),
+             "Instead: one token's attention to so many cached keys, beside a copy of as much "
+             "memory")
+      ->excludes(command.get_option("--layouts"))
+      ->excludes(command.get_option("--lengths"));
   add_number(command, "--repeats", &options.cost.repeats, between(3, 1000),
              "Rounds that count; medians are reported");
 }
@@ -185,11 +202,13 @@ void add_bench_command(CLI::App& app) {
                    ->type_name("FILE");
   command->add_option("--plot", options->plot, "Draw them: measured against predicted")
       ->type_name("FILE.svg")
-      ->needs(json);
+      ->needs(json)
+      ->excludes(command->get_option("--cached-keys"));
   command->footer(
       "Examples: zebra bench run.yaml --precision bf16 --profile trace.json\n"
       "          zebra bench --lengths 64,128 --layouts full,mix:4\n"
-      "          zebra bench --preset zebra-tiny --lengths 128 --json cost.json");
+      "          zebra bench --preset zebra-tiny --lengths 128 --json cost.json\n"
+      "          zebra bench --cached-keys 32768 --precision bf16");
   command->callback([options, command] {
     options->sweeps = command->count("--lengths") + command->count("--layouts") > 0;
     run_bench(*options);

@@ -100,9 +100,8 @@ torch::Tensor cached_attention_with_sink(const torch::Tensor& q, const torch::Te
 
 }  // namespace
 
-torch::Tensor cached_attention(const torch::Tensor& q, const torch::Tensor& k,
-                               const torch::Tensor& v, const torch::Tensor& sink) {
-  TORCH_CHECK(q.size(1) == 1, "cached_attention takes one new token per sequence, got ", q.sizes());
+torch::Tensor plain_cached_attention(const torch::Tensor& q, const torch::Tensor& k,
+                                     const torch::Tensor& v, const torch::Tensor& sink) {
   if (sink.defined()) return cached_attention_with_sink(q, k, v, sink);
   const WithoutCudnnAttention without_plans;  // every token makes the text longer
   return fused_attention(q, k, v, /*causal=*/false);

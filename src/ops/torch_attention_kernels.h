@@ -49,6 +49,10 @@ class WithoutCudnnAttention {
   bool was_enabled_;
 };
 
+/// cached_attention (attention.h) in LibTorch's operations, on any device.
+torch::Tensor plain_cached_attention(const torch::Tensor& q, const torch::Tensor& k,
+                                     const torch::Tensor& v, const torch::Tensor& sink = {});
+
 /// A document is a contiguous piece of the token stream: x [B, T, H, D] as one [1, length, H, D]
 /// for each, or whole where there are none, so that the work is the sum of their squares. The
 /// gradient is one concatenation.

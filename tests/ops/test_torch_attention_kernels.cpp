@@ -189,8 +189,8 @@ TEST_CASE("texts that grow are no work for cuDNN's kernel") {
                                 was_enabled = at::globalContext().userEnabledCuDNNSDP();
                               return std::unique_ptr<at::ObserverContext>();
                             }).scopes({at::RecordScope::FUNCTION}));
-  cached_attention(torch::randn({1, 1, 2, 8}), torch::randn({1, 5, 2, 8}),
-                   torch::randn({1, 5, 2, 8}));
+  plain_cached_attention(torch::randn({1, 1, 2, 8}), torch::randn({1, 5, 2, 8}),
+                         torch::randn({1, 5, 2, 8}));
   at::removeCallback(handle);
   REQUIRE_FALSE(was_enabled);
   REQUIRE(at::globalContext().userEnabledCuDNNSDP());
