@@ -13,9 +13,8 @@ struct ScreenSize {
 };
 
 /// A run on one screen: how far it is, its figures, the loss against the step, and its last
-/// messages. At most `rows` lines of at most `columns` letters; where
-/// there is little room the chart goes first. `unicode`: whether the terminal shows more than
-/// ASCII.
+/// messages. At most `rows` lines of at most `columns` letters; where there is little room the
+/// chart goes first. `unicode`: whether the terminal shows more than ASCII.
 std::vector<std::string> draw_screen(const RunView& run, const ScreenSize& size, bool unicode);
 
 /// The newest row of the run in one line, for a pipe.

@@ -1,13 +1,16 @@
 """What TensorBoard's own package reads of a run."""
 
 import json
-import math
 import shutil
 import struct
+import sys
 
 import numpy
-from conftest import zebra
+from conftest import ROOT, zebra
 from tensorboard.backend.event_processing import event_file_loader, plugin_event_multiplexer
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from track import figures  # noqa: E402: other trackers get the same figures under the same names
 
 
 def curves(folder):
@@ -21,22 +24,6 @@ def curves(folder):
                     "<f", tensor.tensor_content)[0]])[0]
                 values.setdefault((value.tag, event.step), []).append(content)
     return values
-
-
-def figures(value, tag=""):
-    """The numbers of a row, as docs/observability.md names them."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            if name not in ("begin", "end", "name"):
-                yield from figures(part, f"{tag}/{name}" if tag else name)
-    elif isinstance(value, list):
-        for i, part in enumerate(value):
-            label = i
-            if isinstance(part, dict):
-                label = f"{part['begin']}-{part['end']}" if "begin" in part else part.get("name", i)
-            yield from figures(part, f"{tag}/{label}")
-    else:
-        yield tag, math.nan if value is None else value
 
 
 def expected(run):
